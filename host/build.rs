@@ -1,0 +1,83 @@
+//! Generates the gRPC code and builds the default components, so that `cargo build` is all it takes.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+
+const TARGET: &str = "wasm32-wasip2";
+const GUESTS: [&str; 3] = ["renderer", "policy", "misbehaving"];
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("..");
+    grpc(&root);
+    guests(&root, &out);
+}
+
+fn grpc(root: &Path) {
+    let proto = root.join("proto");
+    println!("cargo::rerun-if-changed={}", proto.display());
+    let files = ["common", "user", "session", "product", "order", "notification", "plugin"]
+        .map(|name| format!("ecomm/v1/{name}.proto"));
+    let descriptors = protox::compile(files, [&proto]).unwrap_or_else(|e| fail(&format!("the gRPC contract: {e}")));
+    let compiled = tonic_prost_build::configure().compile_fds(descriptors);
+    compiled.unwrap_or_else(|e| fail(&format!("the gRPC contract: {e}")));
+}
+
+/// Builds the guests optimised, whatever the host's profile, in a target folder of their own: cargo holds a lock on
+/// the one that is in use.
+fn guests(root: &Path, out: &Path) {
+    for watched in ["plugins/renderer", "plugins/policy", "plugins/misbehaving", "wit", "Cargo.lock"] {
+        let path = root.join(watched);
+        if path.is_dir() && watched.starts_with("plugins") {
+            for part in ["src", "templates", "Cargo.toml"].map(|p| path.join(p)).iter().filter(|p| p.exists()) {
+                println!("cargo::rerun-if-changed={}", part.display());
+            }
+        } else {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
+    }
+    add_target(root);
+    let target_dir = out.join("guests");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root).args(["build", "--quiet", "--release", "--locked", "--target", TARGET, "--target-dir"]);
+    cargo.arg(&target_dir).args(GUESTS.iter().flat_map(|g| ["-p", g]));
+    // What was set for the host's build does not fit the guests'.
+    for set in ["RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        cargo.env_remove(set);
+    }
+    cargo.env("CARGO_PROFILE_RELEASE_LTO", "true").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
+    cargo.env("CARGO_PROFILE_RELEASE_DEBUG", "false").env("CARGO_PROFILE_RELEASE_STRIP", "true");
+    let output = cargo.output().unwrap_or_else(|e| fail(&format!("cargo does not start: {e}")));
+    if !output.status.success() {
+        fail(&format!("the default components do not build:\n{}", String::from_utf8_lossy(&output.stderr)));
+    }
+    for guest in GUESTS {
+        let from = target_dir.join(TARGET).join("release").join(format!("{guest}.wasm"));
+        let to = out.join(format!("{guest}.wasm"));
+        if let Err(e) = std::fs::copy(&from, &to) {
+            fail(&format!("{} cannot be copied: {e}", from.display()));
+        }
+    }
+    println!("cargo::rustc-env=MISBEHAVING_WASM={}", out.join("misbehaving.wasm").display());
+}
+
+fn add_target(root: &Path) {
+    let sysroot = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).args(["--print", "sysroot"]).output();
+    let sysroot = sysroot.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()).unwrap_or_default();
+    let installed = || Path::new(&sysroot).join("lib/rustlib").join(TARGET).join("lib").is_dir();
+    if installed() {
+        return;
+    }
+    let added = Command::new("rustup").current_dir(root).args(["target", "add", TARGET]).status();
+    if !added.is_ok_and(|s| s.success()) || !installed() {
+        fail(&format!("the default components need the target {TARGET}; run: rustup target add {TARGET}"));
+    }
+}
+
+fn fail(why: &str) -> ! {
+    for line in why.lines() {
+        println!("cargo::error={line}");
+    }
+    exit(1)
+}

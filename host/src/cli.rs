@@ -1,0 +1,70 @@
+//! The command line: what can be asked for, and the runtime under it.
+
+mod admin;
+mod demo;
+mod serve;
+mod story;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use ecomm::clock::Clock;
+use ecomm::config::Config;
+use ecomm::{host, telemetry};
+
+/// An e-commerce backend whose customer notifications are programmable and cannot be lost.
+#[derive(Parser)]
+#[command(name = "ecomm", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the host: REST, gRPC and the worker.
+    Serve(serve::Args),
+    /// Bring the database's schema up to date.
+    Migrate {
+        /// The settings; see config.default.toml.
+        #[arg(long, env = "ECOMM_CONFIG")]
+        config: Option<PathBuf>,
+    },
+    /// Manage admins.
+    Admin {
+        #[command(subcommand)]
+        command: admin::Command,
+    },
+    /// Show the main job on an embedded database: order in, components run, mail out.
+    Demo(demo::Args),
+}
+
+/// Runs the command of this process's arguments.
+pub(crate) fn run() -> anyhow::Result<ExitCode> {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match args.command {
+            Command::Serve(args) => serve::run(args).await,
+            Command::Migrate { config } => migrate(config).await,
+            Command::Admin { command } => admin::run(command).await,
+            Command::Demo(args) => demo::run(args).await,
+        }
+    })
+}
+
+/// The settings of the file and of the environment.
+fn load(file: Option<PathBuf>) -> anyhow::Result<Config> {
+    let config = Config::load(file.as_deref(), std::env::vars()).context("the settings")?;
+    telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
+    Ok(config)
+}
+
+async fn migrate(file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let mut config = load(file)?;
+    config.database.migrate_on_start = true;
+    host::open(&config, Clock::system()).await?.close().await;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,51 @@
+//! `ecomm admin`.
+
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Subcommand;
+use ecomm::clock::Clock;
+use ecomm::host::{Host, Roles};
+use ecomm::shop::user::NewUser;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Create an admin. The password is the first line of standard input.
+    Create {
+        /// Must not be taken.
+        #[arg(long)]
+        email: String,
+        /// As mails address them.
+        #[arg(long, default_value = "Admin")]
+        name: String,
+        /// The settings; see config.default.toml.
+        #[arg(long, env = "ECOMM_CONFIG")]
+        config: Option<PathBuf>,
+    },
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let Command::Create { email, name, config } = command;
+    let mut config = super::load(config)?;
+    // Nothing is sent or compiled for this; the settings of a running host may lie beside ours.
+    config.mailbox.enabled = false;
+    let mut password = String::new();
+    std::io::stdin().lock().read_line(&mut password).context("the password from standard input")?;
+    let text = |what: &str, e: String| anyhow::anyhow!("{what}: {e}");
+    let new = NewUser {
+        email: email.try_into().map_err(|e| text("--email", e))?,
+        name: name.try_into().map_err(|e| text("--name", e))?,
+        password: password.trim_end_matches(['\r', '\n']).to_owned().try_into().map_err(|e| text("the password", e))?,
+        locale: ecomm::shop::user::english(),
+        time_zone: ecomm::shop::user::utc(),
+        attributes: ecomm::shop::Attributes::default(),
+    };
+    let roles = Roles { api: false, grpc: false, worker: false };
+    let host = Host::start(config, roles, Clock::system()).await?;
+    let created = host.service.create_admin(new).await;
+    host.stop().await;
+    writeln!(std::io::stdout(), "admin {} created", created?.id)?;
+    Ok(ExitCode::SUCCESS)
+}

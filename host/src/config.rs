@@ -1,0 +1,233 @@
+//! The settings: defaults, then a file, then the environment. `config.default.toml` is both defaults and manual.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::mail::{self, mailbox};
+use crate::notification::Caps;
+use crate::shop::Shop;
+use crate::shop::order::Pricing;
+use crate::{plugin, queue};
+
+/// Every setting with its default.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+/// Environment variables that begin with it are settings.
+pub const PREFIX: &str = "ECOMM__";
+
+/// The settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where everything is kept.
+    pub database: Database,
+    /// Access tokens.
+    pub auth: Auth,
+    /// The REST API.
+    pub http: Listen,
+    /// The gRPC API.
+    pub grpc: Listen,
+    /// Who sells.
+    pub shop: Shop,
+    /// What the shop adds to the lines' sum.
+    pub pricing: Pricing,
+    /// Who mails are from, and which relays take them.
+    pub mail: mail::Settings,
+    /// The mailbox for development.
+    pub mailbox: mailbox::Settings,
+    /// The worker.
+    pub queue: queue::Settings,
+    /// What no policy can exceed.
+    pub caps: Caps,
+    /// The plugin host.
+    pub plugins: plugin::Settings,
+    /// The log.
+    pub log: Log,
+}
+
+/// Where everything is kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite:PATH`, `mysql://…`, `mariadb://…` or `postgres://…`.
+    pub url: SecretString,
+    /// Connections; for `SQLite`, readers.
+    pub connections_max: u32,
+    /// How long to wait for a connection.
+    pub connect_timeout_ms: u64,
+    /// Bring the schema up to date at start.
+    pub migrate_on_start: bool,
+}
+
+/// Access tokens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Signs them.
+    pub secret: SecretString,
+    /// How long one is valid.
+    pub access_token_ms: i64,
+    /// Passwords hashed at one time.
+    pub hashing_max: usize,
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// Port 0: any that is free.
+    pub listen: SocketAddr,
+}
+
+/// The log.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// A filter of tracing-subscriber.
+    pub filter: String,
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is not TOML.
+    #[error("{path} is not TOML: {why}")]
+    Syntax {
+        /// Which.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// A setting is wrong.
+    #[error("{key}: {why}")]
+    Setting {
+        /// Which.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Config {
+    /// The defaults, overridden by the file and by `environment`.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut settings = parse("config.default.toml", DEFAULTS)?;
+        if let Some(path) = file {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+            merge(&mut settings, parse(&name, &text)?);
+        }
+        for (name, value) in environment {
+            if let Some(key) = name.strip_prefix(PREFIX) {
+                set(&mut settings, key, value)?;
+            }
+        }
+        let settings = Value::Table(settings);
+        let config: Self = serde_path_to_error::deserialize(settings).map_err(|e| ConfigError::Setting {
+            key: e.path().to_string(),
+            why: e.inner().message().to_owned(),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What no type says.
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |key: &str, why: &str| Err(ConfigError::Setting { key: key.to_owned(), why: why.to_owned() });
+        let secret = self.auth.secret.expose_secret().len();
+        if secret < crate::service::SECRET_BYTES_MIN {
+            return wrong(
+                "auth.secret",
+                &format!(
+                    "has {secret} bytes and needs {}; make one with `openssl rand -hex 32` and set ECOMM__AUTH__SECRET",
+                    crate::service::SECRET_BYTES_MIN
+                ),
+            );
+        }
+        if self.mailbox.enabled && !self.mailbox.listen.ip().is_loopback() {
+            return wrong("mailbox.listen", "must be a loopback address: the mailbox takes everything from everybody");
+        }
+        let worker = &self.queue;
+        if worker.in_flight_max == 0 || worker.claim_max == 0 || worker.lease_ms < 1_000 || worker.poll_ms == 0 {
+            return wrong("queue", "in_flight_max, claim_max and poll_ms must be 1 or more, lease_ms 1000 or more");
+        }
+        if self.plugins.calls_max == 0 || self.plugins.configure.memory_bytes_max > self.plugins.call.memory_bytes_max {
+            return wrong("plugins", "calls_max must be 1 or more, configure.memory_bytes_max at most that of call");
+        }
+        Ok(())
+    }
+}
+
+fn parse(path: &str, text: &str) -> Result<Table, ConfigError> {
+    text.parse().map_err(|e: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), why: e.to_string() })
+}
+
+/// Tables merge, everything else replaces.
+fn merge(into: &mut Table, from: Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+/// `DATABASE__URL` is `database.url`; `…_FILE` reads the value from a file. A value is read as TOML where the default
+/// is not text.
+fn set(settings: &mut Table, name: &str, value: String) -> Result<(), ConfigError> {
+    let key = name.to_ascii_lowercase().replace("__", ".");
+    let (key, value) = match key.strip_suffix("_file") {
+        Some(key) => {
+            let text = std::fs::read_to_string(&value);
+            let text = text.map_err(|source| ConfigError::Read { path: value, source })?;
+            (key.to_owned(), text.trim_end().to_owned())
+        }
+        None => (key, value),
+    };
+    let wrong = |why: String| ConfigError::Setting { key: key.clone(), why };
+    let mut table = settings;
+    let (sections, last) = key.rsplit_once('.').unwrap_or(("", &key));
+    for section in sections.split('.').filter(|s| !s.is_empty()) {
+        let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+        table = entry.as_table_mut().ok_or_else(|| wrong("is not a section".to_owned()))?;
+    }
+    let typed = match table.get(last) {
+        Some(Value::String(_)) | None => Value::String(value),
+        Some(_) => format!("x = {value}")
+            .parse::<Table>()
+            .ok()
+            .and_then(|mut t| t.remove("x"))
+            .ok_or_else(|| wrong(format!("\"{value}\" is not a value of its kind")))?,
+    };
+    table.insert(last.to_owned(), typed);
+    Ok(())
+}

@@ -1,0 +1,349 @@
+//! One event: ask the policy, render, hand over, ask what a failure means. No SQL, no loop.
+
+use std::future::Future;
+
+use crate::clock::Clock;
+use crate::lease::{Lease, NotRecorded};
+use crate::mail::{Mailer, Message, Outcome};
+use crate::notification::{
+    self, Admission, Caps, Class, Failure, HISTORY_MAX, Notification, Situation, State, Transition, Verdict, bounded,
+};
+use crate::plugin::{Answer, Email, Fault, Plugins, Revision};
+use crate::shop::order::Status;
+
+/// What a delivery needs. Cheap to clone.
+#[derive(Clone)]
+pub struct Deliver {
+    /// Who renders and decides.
+    pub plugins: std::sync::Arc<Plugins>,
+    /// Who sends.
+    pub mailer: Mailer,
+    /// What nobody may exceed.
+    pub caps: Caps,
+    /// Time and chance.
+    pub clock: Clock,
+}
+
+/// An event, as it was claimed.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// What it tells.
+    pub notification: Notification,
+    /// An intent of an earlier claim was found.
+    pub in_doubt: bool,
+    /// Charged so far.
+    pub attempts: u32,
+    /// Which relay the policy asked for.
+    pub relay: Option<String>,
+    /// Unix milliseconds.
+    pub queued_at: i64,
+    /// Unix milliseconds, by the clock that queued it.
+    pub claimed_at: i64,
+    /// Where the order stands now.
+    pub newest_status: Status,
+    /// The last failures, oldest first.
+    pub history: Vec<Failure>,
+}
+
+/// What is put down before a message is handed over.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// Which relay.
+    pub relay: String,
+    /// Who rendered; digest and revision.
+    pub renderer: (String, i64),
+    /// Who admitted; none: the host's own rule.
+    pub policy: Option<(String, i64)>,
+    /// What the policy saw.
+    pub situation: Situation,
+    /// SHA-256 of the message's bytes.
+    pub message_hash: String,
+}
+
+/// What is written down about an event, in the order in which it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A plugin failed, and somebody else stood in.
+    Fault {
+        /// Which call.
+        call: &'static str,
+        /// Who.
+        by: (String, i64),
+        /// How.
+        fault: Fault,
+    },
+    /// The policy kept the mail back.
+    Decision {
+        /// "wait", "skip" or "hold".
+        verdict: &'static str,
+        /// Why.
+        reason: String,
+        /// How long it asked to wait.
+        delay_ms: Option<i64>,
+        /// Who; none: the host.
+        by: Option<(String, i64)>,
+        /// What it saw.
+        situation: Option<Box<Situation>>,
+    },
+    /// An attempt came to its end.
+    Attempt {
+        /// None: delivered.
+        class: Option<Class>,
+        /// How far it got.
+        phase: String,
+        /// The SMTP reply code.
+        code: Option<u16>,
+        /// The enhanced status code.
+        enhanced: Option<String>,
+        /// The reply's text.
+        reply: String,
+        /// Which relay.
+        relay: String,
+        /// What the policy made of a failure: "retry", "give-up" or "hold".
+        verdict: Option<&'static str>,
+        /// Why.
+        reason: String,
+        /// When to try again.
+        delay_ms: Option<i64>,
+        /// Who decided; none: the host's own rule.
+        by: Option<(String, i64)>,
+    },
+}
+
+/// What became of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What becomes of it now.
+    pub transition: Transition,
+    /// Charged, this time included.
+    pub attempts: u32,
+    /// For the journal.
+    pub notes: Vec<Note>,
+    /// What chance was drawn from.
+    pub seed: u64,
+}
+
+/// Works on one event, from claim to report.
+struct Delivery<'a> {
+    with: &'a Deliver,
+    event: &'a Event,
+    seed: u64,
+    notes: Vec<Note>,
+}
+
+impl Deliver {
+    /// Delivers one event. `hand_over` records the intent; it is called at most once.
+    pub async fn event<F>(&self, event: &Event, lease: &Lease, hand_over: impl FnOnce(Intent, u64) -> F + Send) -> Report
+    where
+        F: Future<Output = Result<(), NotRecorded>> + Send,
+    {
+        let seed = u64::from_le_bytes(self.clock.random());
+        let mut delivery = Delivery { with: self, event, seed, notes: Vec::new() };
+        let (transition, attempts) = delivery.run(lease, hand_over).await;
+        Report { transition, attempts, notes: delivery.notes, seed }
+    }
+}
+
+impl Delivery<'_> {
+    async fn run<F>(&mut self, lease: &Lease, hand_over: impl FnOnce(Intent, u64) -> F + Send) -> (Transition, u32)
+    where
+        F: Future<Output = Result<(), NotRecorded>> + Send,
+    {
+        if self.event.in_doubt {
+            let failure = self.failure(Class::InDoubt, "body", "an earlier attempt ended without an answer", "");
+            return self.settle(failure).await;
+        }
+        let (situation, relay, policy) = match self.admit().await {
+            Ok(admitted) => admitted,
+            Err(transition) => return (transition, self.event.attempts),
+        };
+        // Waiting for a relay that is known to be away is nobody's failed attempt.
+        let away_ms = self.with.mailer.retry_in_ms();
+        let is_old = self.event.claimed_at - self.event.queued_at >= self.with.caps.age_max_ms;
+        if away_ms > 0 && !is_old {
+            return (Transition::Later { delay_ms: away_ms, relay }, self.event.attempts);
+        }
+        let (email, renderer) = match self.render().await {
+            Ok(rendered) => rendered,
+            Err(why) => {
+                let failure = self.failure(Class::RenderFailed, "render", &why, "");
+                return self.settle(failure).await;
+            }
+        };
+        let n = &self.event.notification;
+        let message = match self.with.mailer.build(n, &email, self.seed) {
+            Ok(message) => message,
+            Err(why) => {
+                let failure = self.failure(Class::RenderFailed, "render", &why, "");
+                return self.settle(failure).await;
+            }
+        };
+        let outcome = self.send(&message, relay, renderer, policy, situation, lease, hand_over).await;
+        self.outcome(outcome).await
+    }
+
+    /// Asks the policy; what keeps the mail back comes as the error.
+    async fn admit(&mut self) -> Result<(Situation, Option<String>, Option<(String, i64)>), Transition> {
+        let situation = self.situation(None);
+        let Answer { value, by, faults } =
+            self.with.plugins.admit(&self.event.notification, &situation).await;
+        self.faults("admit", faults);
+        let by = by.as_deref().map(identity);
+        let age_ms = self.event.claimed_at - self.event.queued_at;
+        if let Some(transition) = notification::admit(&value, &self.with.caps, age_ms) {
+            let delay_ms = match &transition {
+                Transition::Later { delay_ms, .. } => Some(*delay_ms),
+                _ => None,
+            };
+            let (verdict, reason) = match value {
+                Admission::Send(_) | Admission::Wait(_) => ("wait", String::new()),
+                Admission::Skip(why) => ("skip", bounded(&why)),
+                Admission::Hold(why) => ("hold", bounded(&why)),
+            };
+            let situation = Some(Box::new(situation));
+            self.notes.push(Note::Decision { verdict, reason, delay_ms, by, situation });
+            return Err(transition);
+        }
+        let named = match value {
+            Admission::Send(named) => named,
+            _ => None,
+        };
+        Ok((situation, named.or_else(|| self.event.relay.clone()), by))
+    }
+
+    async fn render(&mut self) -> Result<(Email, (String, i64)), String> {
+        let Answer { value, by, faults } = self.with.plugins.render(&self.event.notification, self.seed).await;
+        let last = faults.last().map_or_else(String::new, |(_, fault)| fault.to_string());
+        self.faults("render", faults);
+        match (value, by) {
+            (Some(email), Some(revision)) => Ok((email, identity(&revision))),
+            _ => Err(last),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a different thing, and all go into the intent")]
+    async fn send<F>(
+        &self,
+        message: &Message,
+        relay: Option<String>,
+        renderer: (String, i64),
+        policy: Option<(String, i64)>,
+        situation: Situation,
+        lease: &Lease,
+        hand_over: impl FnOnce(Intent, u64) -> F + Send,
+    ) -> Outcome
+    where
+        F: Future<Output = Result<(), NotRecorded>> + Send,
+    {
+        let relay = self.with.mailer.choose(relay.as_deref()).to_owned();
+        let intent = Intent {
+            relay: relay.clone(),
+            renderer,
+            policy,
+            situation,
+            message_hash: message.hash.clone(),
+        };
+        let seed = self.seed;
+        let recording = async move { hand_over(intent, seed).await };
+        self.with.mailer.send(&relay, message, lease, recording).await
+    }
+
+    async fn outcome(&mut self, outcome: Outcome) -> (Transition, u32) {
+        let Outcome { result, phase, code, enhanced, reply, relay } = outcome;
+        let Err(class) = result else {
+            let attempts = self.event.attempts + 1;
+            self.notes.push(Note::Attempt {
+                class: None,
+                phase: phase.to_owned(),
+                code,
+                enhanced,
+                reply: reply.clone(),
+                relay,
+                verdict: None,
+                reason: String::new(),
+                delay_ms: None,
+                by: None,
+            });
+            return (Transition::End { state: State::Sent, reason: reply }, attempts);
+        };
+        let failure = Failure { code, enhanced, ..self.failure(class, phase, &reply, &relay) };
+        self.settle(failure).await
+    }
+
+    /// Asks the policy what a failure means, and writes both down. A plugin's fault is charged to nobody.
+    async fn settle(&mut self, failure: Failure) -> (Transition, u32) {
+        let charged = u32::from(failure.class != Class::RenderFailed);
+        let attempts = self.event.attempts + charged;
+        let situation = self.situation(Some(&failure));
+        let n = &self.event.notification;
+        let Answer { value, by, faults } = self.with.plugins.on_failure(n, &failure, &situation).await;
+        self.faults("on-failure", faults);
+        let age_ms = self.event.claimed_at - self.event.queued_at;
+        let transition = notification::settle(&value, &self.with.caps, attempts, age_ms, self.seed);
+        let delay_ms = match &transition {
+            Transition::Later { delay_ms, .. } => Some(*delay_ms),
+            _ => None,
+        };
+        let (verdict, reason) = match value {
+            Verdict::Retry(..) => ("retry", String::new()),
+            Verdict::GiveUp(why) => ("give-up", bounded(&why)),
+            Verdict::Hold(why) => ("hold", bounded(&why)),
+        };
+        let Failure { at: _, class, phase, code, enhanced, reply, relay } = failure;
+        self.notes.push(Note::Attempt {
+            class: Some(class),
+            phase,
+            code,
+            enhanced,
+            reply,
+            relay,
+            verdict: Some(verdict),
+            reason,
+            delay_ms,
+            by: by.as_deref().map(identity),
+        });
+        (transition, attempts)
+    }
+
+    fn failure(&self, class: Class, phase: &str, reply: &str, relay: &str) -> Failure {
+        Failure {
+            at: self.with.clock.now_ms(),
+            class,
+            phase: phase.to_owned(),
+            code: None,
+            enhanced: None,
+            reply: bounded(reply),
+            relay: relay.to_owned(),
+        }
+    }
+
+    fn situation(&self, failure: Option<&Failure>) -> Situation {
+        let event = self.event;
+        let mut history = event.history.clone();
+        history.extend(failure.cloned());
+        history.drain(..history.len().saturating_sub(HISTORY_MAX));
+        let charged = failure.is_some_and(|f| f.class != Class::RenderFailed);
+        let now = self.with.clock.now_ms();
+        Situation {
+            now,
+            utc_offset_minutes: event.notification.payload.customer.time_zone.utc_offset_minutes(now),
+            seed: self.seed,
+            attempts: event.attempts + u32::from(charged),
+            attempts_max: self.with.caps.attempts_max,
+            queued_at: event.queued_at,
+            age_max_ms: self.with.caps.age_max_ms,
+            history,
+            relays: self.with.mailer.relays(),
+            newest_status: event.newest_status,
+        }
+    }
+
+    fn faults(&mut self, call: &'static str, faults: Vec<(std::sync::Arc<Revision>, Fault)>) {
+        let note = |(by, fault): (std::sync::Arc<Revision>, Fault)| Note::Fault { call, by: identity(&by), fault };
+        self.notes.extend(faults.into_iter().map(note));
+    }
+}
+
+fn identity(revision: &Revision) -> (String, i64) {
+    (revision.digest.clone(), revision.number)
+}

@@ -1,0 +1,442 @@
+//! Between the generated messages and the host's nouns. Destructured without `..`: a new field does not compile until
+//! it is mapped or left out on purpose.
+
+use std::collections::HashMap;
+
+use prost_types::Timestamp;
+use tonic::Status;
+
+use super::pb;
+use crate::money::{Currency, Money};
+use crate::notification::State;
+use crate::plugin::{Report, Trial};
+use crate::service::{Entry, Record, Revision, Session, Slot};
+use crate::shop::Attributes;
+use crate::shop::order::{self, Address, Item, NewOrder, Order, OrderLine, Parcels, Tracking};
+use crate::shop::product::{NewProduct, Product};
+use crate::shop::text::{Line, WebAddress};
+use crate::shop::user::{Credentials, NewUser, User, english, utc};
+
+/// A field breaks a rule.
+pub(super) fn field(name: &str, why: &str) -> Status {
+    Status::invalid_argument(format!("{name}: {why}"))
+}
+
+/// A field of a validated type.
+fn take<T, U: TryFrom<T, Error = String>>(name: &str, value: T) -> Result<U, Status> {
+    U::try_from(value).map_err(|why| field(name, &why))
+}
+
+fn attributes(map: HashMap<String, String>) -> Result<Attributes, Status> {
+    take("attributes", map.into_iter().collect::<std::collections::BTreeMap<_, _>>())
+}
+
+fn pairs(attributes: Attributes) -> HashMap<String, String> {
+    attributes.into_inner().into_iter().collect()
+}
+
+fn at(unix_ms: i64) -> Timestamp {
+    let nanos = i32::try_from(unix_ms.rem_euclid(1_000) * 1_000_000).unwrap_or_default();
+    Timestamp { seconds: unix_ms.div_euclid(1_000), nanos }
+}
+
+impl From<Money> for pb::Money {
+    fn from(money: Money) -> Self {
+        let Money { amount, currency } = money;
+        Self { amount, currency: currency.into() }
+    }
+}
+
+fn money(name: &str, money: Option<pb::Money>) -> Result<Money, Status> {
+    let pb::Money { amount, currency } = money.ok_or_else(|| field(name, "must be given"))?;
+    Ok(Money { amount, currency: take::<_, Currency>(&format!("{name}.currency"), currency)? })
+}
+
+impl TryFrom<pb::CreateUserRequest> for NewUser {
+    type Error = Status;
+
+    fn try_from(request: pb::CreateUserRequest) -> Result<Self, Status> {
+        let pb::CreateUserRequest { email, name, password, locale, time_zone, attributes } = request;
+        Ok(Self {
+            email: take("email", email)?,
+            name: take("name", name)?,
+            password: take("password", password)?,
+            locale: if locale.is_empty() { english() } else { take("locale", locale)? },
+            time_zone: if time_zone.is_empty() { utc() } else { take("time_zone", time_zone)? },
+            attributes: self::attributes(attributes)?,
+        })
+    }
+}
+
+impl TryFrom<pb::CreateSessionRequest> for Credentials {
+    type Error = Status;
+
+    fn try_from(request: pb::CreateSessionRequest) -> Result<Self, Status> {
+        let pb::CreateSessionRequest { email, password } = request;
+        Ok(Self { email: take("email", email)?, password: take("password", password)? })
+    }
+}
+
+impl From<Session> for pb::CreateSessionResponse {
+    fn from(session: Session) -> Self {
+        let Session { access_token, expires_at, user_id } = session;
+        Self { access_token, expires_at: Some(at(expires_at)), user_id }
+    }
+}
+
+impl From<User> for pb::User {
+    fn from(user: User) -> Self {
+        let User { id, email, name, locale, time_zone, is_admin, attributes, created_at } = user;
+        Self {
+            id,
+            email: email.into(),
+            name: name.into(),
+            locale: locale.into(),
+            time_zone: time_zone.into(),
+            is_admin,
+            attributes: pairs(attributes),
+            created_at: Some(at(created_at)),
+        }
+    }
+}
+
+impl TryFrom<pb::CreateProductRequest> for NewProduct {
+    type Error = Status;
+
+    fn try_from(request: pb::CreateProductRequest) -> Result<Self, Status> {
+        let pb::CreateProductRequest {
+            sku,
+            name,
+            description,
+            category,
+            price,
+            stock,
+            url,
+            image,
+            attributes,
+        } = request;
+        Ok(Self {
+            sku: take("sku", sku)?,
+            name: take("name", name)?,
+            description: take("description", description)?,
+            category: take("category", category)?,
+            price: take("price", money("price", price)?)?,
+            stock: take("stock", stock)?,
+            url: web("url", url)?,
+            image: web("image", image)?,
+            attributes: self::attributes(attributes)?,
+        })
+    }
+}
+
+fn web(name: &str, address: Option<String>) -> Result<Option<WebAddress>, Status> {
+    address.map(|a| take(name, a)).transpose()
+}
+
+impl From<Product> for pb::Product {
+    fn from(product: Product) -> Self {
+        let Product {
+            id,
+            sku,
+            name,
+            description,
+            category,
+            price,
+            stock,
+            url,
+            image,
+            attributes,
+            version,
+            created_at,
+            updated_at,
+        } = product;
+        Self {
+            id,
+            sku: sku.into(),
+            name: name.into(),
+            description: description.into(),
+            category: category.into(),
+            price: Some(price.into()),
+            stock,
+            url: url.map(Into::into),
+            image: image.map(Into::into),
+            attributes: pairs(attributes),
+            version,
+            created_at: Some(at(created_at)),
+            updated_at: Some(at(updated_at)),
+        }
+    }
+}
+
+impl TryFrom<pb::CreateOrderRequest> for NewOrder {
+    type Error = Status;
+
+    fn try_from(request: pb::CreateOrderRequest) -> Result<Self, Status> {
+        let pb::CreateOrderRequest { items, payment_method, ship_to, bill_to, attributes } = request;
+        let item = |i: pb::OrderItem| {
+            let pb::OrderItem { product_id, quantity } = i;
+            Item { product_id, quantity }
+        };
+        Ok(Self {
+            items: take("items", items.into_iter().map(item).collect::<Vec<_>>())?,
+            payment_method: take("payment_method", payment_method)?,
+            ship_to: ship_to.map(|a| address("ship_to", a)).transpose()?,
+            bill_to: bill_to.map(|a| address("bill_to", a)).transpose()?,
+            attributes: self::attributes(attributes)?,
+        })
+    }
+}
+
+fn address(name: &str, address: pb::Address) -> Result<Address, Status> {
+    let inner = |field: &str| format!("{name}.{field}");
+    let pb::Address { name: addressee, lines, city, region, postal_code, country } = address;
+    let lines: Result<Vec<Line>, Status> = lines.into_iter().map(|l| take(&inner("lines"), l)).collect();
+    Ok(Address {
+        name: take(&inner("name"), addressee)?,
+        lines: take(&inner("lines"), lines?)?,
+        city: take(&inner("city"), city)?,
+        region: take(&inner("region"), region)?,
+        postal_code: take(&inner("postal_code"), postal_code)?,
+        country: take(&inner("country"), country)?,
+    })
+}
+
+impl From<Address> for pb::Address {
+    fn from(address: Address) -> Self {
+        let Address { name, lines, city, region, postal_code, country } = address;
+        Self {
+            name: name.into(),
+            lines: Vec::from(lines).into_iter().map(Into::into).collect(),
+            city: city.into(),
+            region: region.into(),
+            postal_code: postal_code.into(),
+            country: country.into(),
+        }
+    }
+}
+
+pub(super) fn changed(status: i32) -> Result<order::Status, Status> {
+    match pb::OrderStatus::try_from(status) {
+        Ok(pb::OrderStatus::Pending) => Ok(order::Status::Pending),
+        Ok(pb::OrderStatus::Shipped) => Ok(order::Status::Shipped),
+        Ok(pb::OrderStatus::Delivered) => Ok(order::Status::Delivered),
+        Ok(pb::OrderStatus::Cancelled) => Ok(order::Status::Cancelled),
+        Ok(pb::OrderStatus::Unspecified) | Err(_) => Err(field("status", "must be a status that an order can have")),
+    }
+}
+
+pub(super) fn parcels(parcels: Vec<pb::Tracking>) -> Result<Parcels, Status> {
+    let parcel = |t: pb::Tracking| {
+        let pb::Tracking { carrier, number, url } = t;
+        Ok(Tracking {
+            carrier: take("tracking.carrier", carrier)?,
+            number: take("tracking.number", number)?,
+            url: web("tracking.url", url)?,
+        })
+    };
+    let parcels: Result<Vec<Tracking>, Status> = parcels.into_iter().map(parcel).collect();
+    take("tracking", parcels?)
+}
+
+impl From<Tracking> for pb::Tracking {
+    fn from(tracking: Tracking) -> Self {
+        let Tracking { carrier, number, url } = tracking;
+        Self { carrier: carrier.into(), number: number.into(), url: url.map(Into::into) }
+    }
+}
+
+impl From<order::Status> for pb::OrderStatus {
+    fn from(status: order::Status) -> Self {
+        match status {
+            order::Status::Pending => Self::Pending,
+            order::Status::Shipped => Self::Shipped,
+            order::Status::Delivered => Self::Delivered,
+            order::Status::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<OrderLine> for pb::OrderLine {
+    fn from(line: OrderLine) -> Self {
+        let OrderLine { product_id, sku, name, quantity, unit_price, total, url, image, attributes } = line;
+        Self {
+            product_id,
+            sku: sku.into(),
+            name: name.into(),
+            quantity,
+            unit_price: Some(unit_price.into()),
+            total: Some(total.into()),
+            url: url.map(Into::into),
+            image: image.map(Into::into),
+            attributes: pairs(attributes),
+        }
+    }
+}
+
+impl From<Order> for pb::Order {
+    fn from(order: Order) -> Self {
+        let Order {
+            id,
+            user_id,
+            version,
+            status,
+            lines,
+            subtotal,
+            discount,
+            tax,
+            shipping,
+            total,
+            payment_method,
+            ship_to,
+            bill_to,
+            tracking,
+            attributes,
+            placed_at,
+            updated_at,
+        } = order;
+        Self {
+            id,
+            user_id,
+            version,
+            status: pb::OrderStatus::from(status).into(),
+            lines: lines.into_iter().map(Into::into).collect(),
+            subtotal: Some(subtotal.into()),
+            discount: Some(discount.into()),
+            tax: Some(tax.into()),
+            shipping: Some(shipping.into()),
+            total: Some(total.into()),
+            payment_method: payment_method.into(),
+            ship_to: ship_to.map(Into::into),
+            bill_to: bill_to.map(Into::into),
+            tracking: tracking.into_iter().map(Into::into).collect(),
+            attributes: pairs(attributes),
+            placed_at: Some(at(placed_at)),
+            updated_at: Some(at(updated_at)),
+        }
+    }
+}
+
+impl From<State> for pb::NotificationState {
+    fn from(state: State) -> Self {
+        match state {
+            State::NotSent => Self::NotSent,
+            State::Sent => Self::Sent,
+            State::Failed => Self::Failed,
+            State::Skipped => Self::Skipped,
+            State::Held => Self::Held,
+        }
+    }
+}
+
+impl From<Record> for pb::Notification {
+    fn from(record: Record) -> Self {
+        let Record {
+            id,
+            order_id,
+            order_version,
+            kind,
+            message_id,
+            state,
+            attempts,
+            reason,
+            created_at,
+            completed_at,
+            journal,
+        } = record;
+        Self {
+            id,
+            order_id,
+            order_version,
+            kind,
+            message_id,
+            state: pb::NotificationState::from(state).into(),
+            attempts,
+            reason,
+            created_at: Some(at(created_at)),
+            completed_at: completed_at.map(at),
+            journal: journal.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Entry> for pb::JournalEntry {
+    fn from(entry: Entry) -> Self {
+        let Entry {
+            state_id: _,
+            epoch,
+            kind,
+            phase,
+            class,
+            code,
+            enhanced,
+            reply,
+            relay,
+            verdict,
+            reason,
+            delay_ms,
+            renderer_digest,
+            renderer_revision,
+            policy_digest,
+            policy_revision,
+            seed,
+            situation: _,
+            message_hash,
+            repeats,
+            started_at,
+            ended_at,
+        } = entry;
+        Self {
+            epoch,
+            kind,
+            phase,
+            class,
+            code,
+            enhanced,
+            reply,
+            relay,
+            verdict,
+            reason,
+            delay_ms,
+            renderer_digest,
+            renderer_revision,
+            policy_digest,
+            policy_revision,
+            seed,
+            message_hash,
+            repeats,
+            started_at: Some(at(started_at)),
+            ended_at: ended_at.map(at),
+        }
+    }
+}
+
+pub(super) fn plugin(revision: &Revision) -> pb::Plugin {
+    let Report { bytes, imports, snapshotted, snapshot_note, cached, prepared_ms, trials } = revision.report.clone();
+    let signed = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let trial = |t: Trial| {
+        let Trial { fixture, usage, time_us } = t;
+        pb::PluginTrial {
+            fixture,
+            fuel: i64::try_from(usage.fuel).unwrap_or(i64::MAX),
+            memory_bytes: signed(usage.memory_bytes),
+            time_us: i64::try_from(time_us).unwrap_or(i64::MAX),
+        }
+    };
+    let slot = match revision.slot {
+        Slot::Renderer => pb::PluginSlot::Renderer,
+        Slot::Policy => pb::PluginSlot::Policy,
+    };
+    pb::Plugin {
+        slot: slot.into(),
+        revision: revision.number,
+        digest: revision.digest.clone(),
+        origin: revision.origin.clone(),
+        bytes: signed(bytes),
+        imports,
+        snapshotted,
+        snapshot_note,
+        cached,
+        prepared_ms,
+        trials: trials.into_iter().map(trial).collect(),
+    }
+}

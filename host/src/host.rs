@@ -1,0 +1,198 @@
+//! The only wiring: from settings to a running host.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::deliver::Deliver;
+use crate::mail::mailbox::Mailbox;
+use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
+use crate::plugin::{LoadError, Plugins};
+use crate::queue::Queue;
+use crate::service::{Service, Slot, Tokens};
+use crate::store::{self, Store};
+use crate::{grpc, http};
+
+/// What a host does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// Serves REST.
+    pub api: bool,
+    /// Serves gRPC.
+    pub grpc: bool,
+    /// Delivers.
+    pub worker: bool,
+}
+
+impl Roles {
+    /// Everything.
+    pub const ALL: Self = Self { api: true, grpc: true, worker: true };
+}
+
+/// The host does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error("the database: {0}")]
+    Store(#[from] store::Error),
+    /// The plugin host itself; a bad plugin does not keep the host from starting.
+    #[error("the plugin host: {0}")]
+    Plugins(#[from] LoadError),
+    /// The mailer's settings.
+    #[error(transparent)]
+    Mailer(#[from] MailerError),
+    /// A port.
+    #[error("{key}: cannot listen on {address}: {source}")]
+    Listen {
+        /// Which setting.
+        key: &'static str,
+        /// What it says.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// A host that has started.
+pub struct Host {
+    /// Its use cases.
+    pub service: Arc<Service>,
+    /// Its worker.
+    pub queue: Queue,
+    /// Where REST is served.
+    pub http: Option<SocketAddr>,
+    /// Where gRPC is served.
+    pub grpc: Option<SocketAddr>,
+    /// Components of the settings that did not pass the gate.
+    pub refused: Vec<(Slot, LoadError)>,
+    mailer: Mailer,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Host {
+    /// Starts what the roles say. When it returns, the host is ready.
+    pub async fn start(mut config: Config, roles: Roles, clock: Clock) -> Result<Self, StartError> {
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let store = open(&config, clock.clone()).await?;
+        let mailbox = mailbox(&mut config, &clock, &stop, &mut tasks).await?;
+        let mailer = Mailer::new(config.mail.clone(), clock.clone())?;
+        let secret = config.auth.secret.expose_secret().as_bytes();
+        let (plugins, refused) = Plugins::start(config.plugins.clone(), secret, &clock).await?;
+        for (slot, e) in &refused {
+            tracing::error!(plugin.slot = %slot, error = %e, "a component was refused; the built-in default serves");
+        }
+        let plugins = Arc::new(plugins);
+        let wake = Arc::new(Notify::new());
+        let announce = Arc::new(Notify::new());
+        let deliver =
+            Deliver { plugins: plugins.clone(), mailer: mailer.clone(), caps: config.caps, clock: clock.clone() };
+        let queue = Queue::new(store.clone(), deliver, config.queue, clock.clone(), wake.clone());
+        let service = Arc::new(Service {
+            store: store.clone(),
+            plugins,
+            clock,
+            wake: wake.clone(),
+            announce: announce.clone(),
+            shop: config.shop.clone(),
+            pricing: config.pricing,
+            message_id_domain: domain(&config),
+            tokens: Tokens::new(&config.auth.secret, config.auth.access_token_ms),
+            hashing: Semaphore::new(config.auth.hashing_max.max(1)),
+            mailbox,
+        });
+        tasks.spawn(store.clone().announce(announce, stop.clone()));
+        let mut http = None;
+        if roles.api {
+            let listener = listen("http.listen", config.http.listen).await?;
+            http = listener.local_addr().ok();
+            let serving = http::serve(listener, service.clone(), stop.clone());
+            tasks.spawn(async move { report("http", serving.await) });
+        }
+        let mut grpc = None;
+        if roles.grpc {
+            let listener = listen("grpc.listen", config.grpc.listen).await?;
+            grpc = listener.local_addr().ok();
+            let serving = grpc::serve(listener, service.clone(), stop.clone());
+            tasks.spawn(async move { report("grpc", serving.await) });
+        }
+        if roles.worker {
+            tasks.spawn(store.listen(wake, stop.clone()));
+            let (queue, stop) = (queue.clone(), stop.clone());
+            tasks.spawn(async move { queue.run(stop).await });
+        }
+        Ok(Self { service, queue, http, grpc, refused, mailer, stop, tasks })
+    }
+
+    /// Ends: no new requests and claims, then what is under way, then the connections.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(e) = ended {
+                tracing::error!(error = %e, "a part of the host failed");
+            }
+        }
+        self.mailer.close().await;
+        self.service.store.close().await;
+    }
+}
+
+/// Opens the database and, when the settings say so, brings the schema up to date.
+pub async fn open(config: &Config, clock: Clock) -> Result<Store, StartError> {
+    let options = store::Options {
+        url: config.database.url.clone(),
+        connections_max: config.database.connections_max,
+        connect_timeout_ms: config.database.connect_timeout_ms,
+    };
+    let store = Store::open(&options, clock).await?;
+    if config.database.migrate_on_start {
+        store.migrate().await?;
+    }
+    Ok(store)
+}
+
+/// Starts the mailbox for development, and makes it the relay when there is no other.
+async fn mailbox(
+    config: &mut Config,
+    clock: &Clock,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<Mailbox>, StartError> {
+    if !config.mailbox.enabled {
+        return Ok(None);
+    }
+    let listener = listen("mailbox.listen", config.mailbox.listen).await?;
+    let address = listener.local_addr().unwrap_or(config.mailbox.listen);
+    let mailbox = Mailbox::new(config.mailbox.path.clone(), config.mailbox.messages_max, None, clock.clone());
+    let (serving, stop) = (mailbox.clone(), stop.clone());
+    tasks.spawn(async move { serving.serve(listener, stop).await });
+    if config.mail.relays.is_empty() {
+        config.mail.relays.push(RelaySettings {
+            tls: Tls::None,
+            ..RelaySettings::new("mailbox", &address.ip().to_string(), address.port())
+        });
+    }
+    Ok(Some(mailbox))
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { key, address, source })
+}
+
+fn domain(config: &Config) -> String {
+    config.mail.from.as_str().rsplit_once('@').map_or_else(String::new, |(_, domain)| domain.to_owned())
+}
+
+fn report<E: std::fmt::Display>(part: &str, ended: Result<(), E>) {
+    if let Err(e) = ended {
+        tracing::error!(error = %e, part, "a server ended");
+    }
+}

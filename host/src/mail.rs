@@ -1,0 +1,232 @@
+//! From a rendered mail to a relay's answer: builds the message, drives the SMTP session phase by phase, keeps
+//! connections. A mailbox for development and tests speaks the other side.
+
+pub mod mailbox;
+mod message;
+mod relay;
+mod session;
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+pub use message::Message;
+pub use session::Deadlines;
+
+use crate::clock::Clock;
+use crate::lease::{Lease, NotRecorded};
+use crate::notification;
+use crate::shop::text::{Email, Line};
+use relay::Relay;
+
+/// Who mails are from, and which relays take them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The sender's address; its domain makes the Message-IDs.
+    pub from: Email,
+    /// The sender's display name, unless the renderer says otherwise.
+    pub from_name: Line,
+    /// Where answers go, unless the renderer says otherwise; the sender when empty.
+    #[serde(default)]
+    pub reply_to: Option<Email>,
+    /// How this host introduces itself (EHLO, RFC 5321 4.1.1.1).
+    pub hello_name: Line,
+    /// How long each step may take.
+    pub deadlines: Deadlines,
+    /// By preference.
+    pub relays: Vec<RelaySettings>,
+}
+
+/// A relay that takes mails.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelaySettings {
+    /// What policies call it.
+    pub name: String,
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// How the connection is protected.
+    #[serde(default)]
+    pub tls: Tls,
+    /// A PEM file of more authorities to trust; none when empty.
+    #[serde(default)]
+    pub ca_path: PathBuf,
+    /// Who logs in; nobody when empty.
+    #[serde(default)]
+    pub username: String,
+    /// The password.
+    #[serde(default)]
+    pub password: SecretString,
+    /// The most connections at one time.
+    #[serde(default = "connections_max")]
+    pub connections_max: u32,
+    /// The most mails over one connection.
+    #[serde(default = "mails_max")]
+    pub mails_per_connection_max: u32,
+    /// How long a connection may wait for its next mail, in milliseconds.
+    #[serde(default = "idle_ms_max")]
+    pub idle_ms_max: i64,
+}
+
+impl RelaySettings {
+    /// A relay with every other setting at its default.
+    pub fn new(name: &str, host: &str, port: u16) -> Self {
+        Self {
+            name: name.to_owned(),
+            host: host.to_owned(),
+            port,
+            tls: Tls::default(),
+            ca_path: PathBuf::new(),
+            username: String::new(),
+            password: SecretString::default(),
+            connections_max: connections_max(),
+            mails_per_connection_max: mails_max(),
+            idle_ms_max: idle_ms_max(),
+        }
+    }
+}
+
+fn connections_max() -> u32 {
+    16
+}
+fn mails_max() -> u32 {
+    1_000
+}
+fn idle_ms_max() -> i64 {
+    30_000
+}
+
+/// How a connection is protected. Certificates are verified in both protected ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    /// STARTTLS (RFC 3207); a relay without it gets no mail.
+    #[default]
+    Starttls,
+    /// TLS from the first byte (RFC 8314).
+    Implicit,
+    /// Unprotected: loopback only.
+    None,
+}
+
+/// What came of a send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Delivered, or why not.
+    pub result: Result<(), notification::Class>,
+    /// How far it got.
+    pub phase: &'static str,
+    /// The SMTP reply code.
+    pub code: Option<u16>,
+    /// The enhanced status code.
+    pub enhanced: Option<String>,
+    /// The reply's text, cut.
+    pub reply: String,
+    /// Which relay.
+    pub relay: String,
+}
+
+/// Sends mails. Cheap to clone.
+#[derive(Clone)]
+pub struct Mailer {
+    relays: std::sync::Arc<[Relay]>,
+    settings: std::sync::Arc<Settings>,
+    clock: Clock,
+}
+
+/// The mailer's settings do not work.
+#[derive(Debug, thiserror::Error)]
+pub enum MailerError {
+    /// No relay to send to.
+    #[error("mail.relays is empty; add a relay, or set mailbox.enabled for development")]
+    NoRelay,
+    /// Unprotected mail would leave this machine.
+    #[error("the relay \"{0}\" has tls = \"none\" and is not on loopback")]
+    Unprotected(String),
+    /// TLS cannot be set up.
+    #[error("TLS for the relay \"{name}\": {why}")]
+    Tls {
+        /// Which relay.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Two relays share a name.
+    #[error("there are two relays named \"{0}\"")]
+    Twice(String),
+}
+
+impl Mailer {
+    /// Checks the settings; connects to nothing yet.
+    pub fn new(settings: Settings, clock: Clock) -> Result<Self, MailerError> {
+        if settings.relays.is_empty() {
+            return Err(MailerError::NoRelay);
+        }
+        let mut relays: Vec<Relay> = Vec::new();
+        for relay in &settings.relays {
+            if relays.iter().any(|r| r.name() == relay.name) {
+                return Err(MailerError::Twice(relay.name.clone()));
+            }
+            relays.push(Relay::new(relay.clone(), &settings, clock.clone())?);
+        }
+        Ok(Self { relays: relays.into(), settings: settings.into(), clock })
+    }
+
+    /// The relays as a policy sees them.
+    pub fn relays(&self) -> Vec<notification::Relay> {
+        let see = |r: &Relay| notification::Relay { name: r.name().to_owned(), available: r.retry_in_ms() == 0 };
+        self.relays.iter().map(see).collect()
+    }
+
+    /// In how many milliseconds some relay may be tried again; 0: now.
+    pub fn retry_in_ms(&self) -> i64 {
+        self.relays.iter().map(Relay::retry_in_ms).min().unwrap_or_default()
+    }
+
+    /// Builds the message; the same input gives the same bytes.
+    pub fn build(
+        &self,
+        n: &notification::Notification,
+        email: &crate::plugin::Email,
+        seed: u64,
+    ) -> Result<Message, String> {
+        message::build(&self.settings, n, email, seed)
+    }
+
+    /// The relay that takes the next mail: the named one, else the first that is available, else the first.
+    pub fn choose(&self, named: Option<&str>) -> &str {
+        let named = named.and_then(|name| self.relays.iter().find(|r| r.name() == name));
+        let available = || self.relays.iter().find(|r| r.retry_in_ms() == 0);
+        named.or_else(available).unwrap_or(&self.relays[0]).name()
+    }
+
+    /// Hands a message to a relay. `hand_over` is awaited after the relay's 354 and before the first byte of the
+    /// message; when it fails, nothing is sent.
+    pub async fn send(
+        &self,
+        relay: &str,
+        message: &Message,
+        lease: &Lease,
+        hand_over: impl Future<Output = Result<(), NotRecorded>>,
+    ) -> Outcome {
+        let relay = self.relays.iter().find(|r| r.name() == relay).unwrap_or(&self.relays[0]);
+        relay.send(message, lease, hand_over).await
+    }
+
+    /// Ends idle connections.
+    pub async fn close(&self) {
+        for relay in self.relays.iter() {
+            relay.close().await;
+        }
+    }
+
+    /// The clock that connections are aged by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}

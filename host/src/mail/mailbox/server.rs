@@ -1,0 +1,190 @@
+//! Enough of RFC 5321 to take mail from a well-behaved client.
+
+use std::io;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Act, Mailbox, Phase};
+
+/// The longest command line (RFC 5321 4.5.3.1.4 asks for 512 octets and more).
+const LINE_BYTES_MAX: u64 = 4_096;
+/// The largest message.
+const MESSAGE_BYTES_MAX: usize = 40 << 20;
+/// The most connections at one time.
+const CONNECTIONS_MAX: usize = 1_000;
+
+pub(super) async fn serve(mailbox: Mailbox, listener: TcpListener, stop: CancellationToken) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => {
+                // An accept that fails is the peer's trouble; the listener lives on.
+                if let Ok((socket, _)) = accepted {
+                    connections.spawn(talk(mailbox.clone(), socket));
+                }
+            }
+        }
+    }
+}
+
+async fn talk(mailbox: Mailbox, socket: TcpStream) {
+    let _ = socket.set_nodelay(true);
+    if let Ok(End::Upgrade(mut socket)) = session(&mailbox, socket, true).await
+        && let Some(acceptor) = &mailbox.0.tls
+    {
+        let _ = socket.write_all(b"220 go ahead\r\n").await;
+        if let Ok(stream) = acceptor.accept(socket).await {
+            let _ = session(&mailbox, stream, false).await;
+        }
+    }
+}
+
+/// How a session ended.
+enum End<S> {
+    Quit,
+    /// The client asked for TLS.
+    Upgrade(S),
+}
+
+/// A fault that ends the connection.
+fn dropped() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "as injected")
+}
+
+async fn session<S: AsyncRead + AsyncWrite + Unpin>(
+    mailbox: &Mailbox,
+    stream: S,
+    plain: bool,
+) -> io::Result<End<S>> {
+    let mut stream = BufReader::with_capacity(16 << 10, stream);
+    if plain {
+        answer(mailbox, &mut stream, Phase::Greeting, None, "220 mailbox.localhost ESMTP").await?;
+    }
+    let (mut from, mut to) = (String::new(), String::new());
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if (&mut stream).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await? == 0 {
+            return Ok(End::Quit);
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end();
+        let verb = text.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+        match verb.as_str() {
+            "EHLO" | "HELO" => {
+                let starttls = if plain && mailbox.0.tls.is_some() { "250-STARTTLS\r\n" } else { "" };
+                let hello = format!(
+                    "250-mailbox.localhost\r\n250-SIZE {MESSAGE_BYTES_MAX}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
+                     {starttls}250 ENHANCEDSTATUSCODES"
+                );
+                answer(mailbox, &mut stream, Phase::Ehlo, None, &hello).await?;
+            }
+            "STARTTLS" if plain && mailbox.0.tls.is_some() => return Ok(End::Upgrade(stream.into_inner())),
+            "MAIL" => {
+                path(text).clone_into(&mut from);
+                to.clear();
+                answer(mailbox, &mut stream, Phase::Mail, None, "250 2.1.0 ok").await?;
+            }
+            "RCPT" => {
+                path(text).clone_into(&mut to);
+                answer(mailbox, &mut stream, Phase::Rcpt, Some(&to), "250 2.1.5 ok").await?;
+            }
+            "DATA" if to.is_empty() => say(&mut stream, "503 5.5.1 MAIL and RCPT first").await?,
+            "DATA" => {
+                if answer(mailbox, &mut stream, Phase::Data, Some(&to), "354 go ahead").await? {
+                    message(mailbox, &mut stream, &from, &to).await?;
+                }
+                to.clear();
+            }
+            "RSET" => {
+                to.clear();
+                say(&mut stream, "250 2.0.0 ok").await?;
+            }
+            "NOOP" => say(&mut stream, "250 2.0.0 ok").await?,
+            "QUIT" => {
+                say(&mut stream, "221 2.0.0 bye").await?;
+                return Ok(End::Quit);
+            }
+            _ => say(&mut stream, "500 5.5.2 unknown command").await?,
+        }
+    }
+}
+
+/// Reads the message and answers for it.
+async fn message<S: AsyncRead + AsyncWrite + Unpin>(
+    mailbox: &Mailbox,
+    stream: &mut BufReader<S>,
+    from: &str,
+    to: &str,
+) -> io::Result<()> {
+    let body_fault = mailbox.fault(Phase::Body, Some(to));
+    let mut bytes = Vec::with_capacity(4 << 10);
+    loop {
+        let begin = bytes.len();
+        if stream.read_until(b'\n', &mut bytes).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if body_fault.is_some() {
+            return Err(dropped());
+        }
+        if bytes.len() > MESSAGE_BYTES_MAX {
+            say(stream, "552 5.3.4 too large").await?;
+            return Err(dropped());
+        }
+        if bytes[begin..] == *b".\r\n" {
+            bytes.truncate(begin);
+            break;
+        }
+        if bytes[begin] == b'.' {
+            bytes.remove(begin);
+        }
+    }
+    match mailbox.fault(Phase::Dot, Some(to)) {
+        None => {
+            mailbox.keep(from, to, bytes).await;
+            say(stream, "250 2.0.0 kept").await
+        }
+        Some(Act::Reply(line)) => say(stream, &line).await,
+        Some(act) => {
+            mailbox.keep(from, to, bytes).await;
+            perform(act).await
+        }
+    }
+}
+
+/// Answers as usual (true) or as injected (false).
+async fn answer<S: AsyncWrite + Unpin>(
+    mailbox: &Mailbox,
+    stream: &mut S,
+    phase: Phase,
+    to: Option<&str>,
+    usual: &str,
+) -> io::Result<bool> {
+    match mailbox.fault(phase, to) {
+        None => say(stream, usual).await.map(|()| true),
+        Some(Act::Reply(line)) => say(stream, &line).await.map(|()| false),
+        Some(act) => perform(act).await.map(|()| false),
+    }
+}
+
+async fn perform(act: Act) -> io::Result<()> {
+    if act == Act::Hang {
+        std::future::pending::<()>().await;
+    }
+    Err(dropped())
+}
+
+async fn say<S: AsyncWrite + Unpin>(stream: &mut S, line: &str) -> io::Result<()> {
+    stream.write_all(format!("{line}\r\n").as_bytes()).await?;
+    stream.flush().await
+}
+
+/// The address between the angle brackets.
+fn path(line: &str) -> &str {
+    line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |(address, _)| address)
+}

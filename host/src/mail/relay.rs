@@ -1,0 +1,213 @@
+//! A relay: its connections, and whether it is worth trying.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lettre::transport::smtp::client::{Certificate, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::session::{Broken, Deadlines, Protection, Session};
+use super::{Message, MailerError, Outcome, RelaySettings, Settings, Tls};
+use crate::clock::Clock;
+use crate::lease::{Lease, NotRecorded};
+use crate::notification::{Class, bounded};
+
+/// A relay that cannot be reached is left alone for this long, doubling with each probe in vain.
+const PAUSE_MS_MIN: i64 = 1_000;
+/// The longest that it is left alone.
+const PAUSE_MS_MAX: i64 = 60_000;
+
+pub(super) struct Relay {
+    settings: RelaySettings,
+    protection: Protection,
+    hello: ClientId,
+    deadlines: Deadlines,
+    clock: Clock,
+    permits: Semaphore,
+    idle: Mutex<Vec<Session>>,
+    failures: AtomicU32,
+    closed_until_ms: AtomicI64,
+}
+
+impl Relay {
+    pub(super) fn new(settings: RelaySettings, mail: &Settings, clock: Clock) -> Result<Self, MailerError> {
+        let loopback = settings.host == "localhost"
+            || settings.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        if settings.tls == Tls::None && !loopback {
+            return Err(MailerError::Unprotected(settings.name));
+        }
+        let protection =
+            protection(&settings).map_err(|why| MailerError::Tls { name: settings.name.clone(), why })?;
+        Ok(Self {
+            protection,
+            hello: ClientId::Domain(mail.hello_name.as_str().to_owned()),
+            deadlines: mail.deadlines,
+            clock,
+            permits: Semaphore::new(settings.connections_max as usize),
+            idle: Mutex::new(Vec::new()),
+            failures: AtomicU32::new(0),
+            closed_until_ms: AtomicI64::new(0),
+            settings,
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// In how many milliseconds it may be tried again; 0: now.
+    pub(super) fn retry_in_ms(&self) -> i64 {
+        (self.closed_until_ms.load(Ordering::Relaxed) - self.clock.monotonic_ms()).max(0)
+    }
+
+    pub(super) async fn send(
+        &self,
+        message: &Message,
+        lease: &Lease,
+        hand_over: impl Future<Output = Result<(), NotRecorded>>,
+    ) -> Outcome {
+        let permit = tokio::select! {
+            permit = self.permits.acquire() => permit.ok(),
+            () = lease.ended() => None,
+        };
+        if permit.is_none() {
+            return self.outcome(Class::NotHandedOver, &Broken::late());
+        }
+        let mut hand_over = std::pin::pin!(hand_over);
+        loop {
+            let mut session = match self.take().await {
+                Ok(session) => session,
+                Err(broken) => {
+                    self.pause();
+                    return self.outcome(Class::NotHandedOver, &broken);
+                }
+            };
+            let done = session.transact(message, &self.deadlines, lease, hand_over.as_mut()).await;
+            match done.result {
+                Ok(response) => {
+                    self.reached();
+                    let reply = bounded(&response.message().collect::<Vec<_>>().join(" "));
+                    let code = Some(u16::from(response.code()));
+                    self.give_back(session).await;
+                    return Outcome {
+                        result: Ok(()),
+                        phase: "body",
+                        code,
+                        enhanced: None,
+                        reply,
+                        relay: self.settings.name.clone(),
+                    };
+                }
+                // The relay hung up while the connection waited; the mail never began.
+                Err(_) if done.stale => {}
+                Err((class, broken)) => {
+                    if broken.code == Some(421) {
+                        self.pause();
+                    }
+                    if !broken.unusable && session.reset(&self.deadlines).await {
+                        self.reached();
+                        self.give_back(session).await;
+                    }
+                    return self.outcome(class, &broken);
+                }
+            }
+        }
+    }
+
+    async fn take(&self) -> Result<Session, Broken> {
+        let now = self.clock.monotonic_ms();
+        let waiting = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.retain(|s| now - s.idle_since_ms <= self.settings.idle_ms_max);
+            idle.pop()
+        };
+        match waiting {
+            Some(session) => Ok(session),
+            None => Session::connect(&self.settings, &self.protection, &self.hello, &self.deadlines).await,
+        }
+    }
+
+    async fn give_back(&self, mut session: Session) {
+        if session.mails >= self.settings.mails_per_connection_max {
+            session.quit().await;
+            return;
+        }
+        session.idle_since_ms = self.clock.monotonic_ms();
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    }
+
+    fn pause(&self) {
+        let doubled = PAUSE_MS_MIN << self.failures.fetch_add(1, Ordering::Relaxed).min(10);
+        let until = self.clock.monotonic_ms() + doubled.min(PAUSE_MS_MAX);
+        self.closed_until_ms.store(until, Ordering::Relaxed);
+    }
+
+    fn reached(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+        self.closed_until_ms.store(0, Ordering::Relaxed);
+    }
+
+    fn outcome(&self, class: Class, broken: &Broken) -> Outcome {
+        Outcome {
+            result: Err(class),
+            phase: broken.phase,
+            code: broken.code,
+            enhanced: broken.enhanced.clone(),
+            reply: broken.reply.clone(),
+            relay: self.settings.name.clone(),
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        let sessions = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        for session in sessions {
+            session.quit().await;
+        }
+    }
+}
+
+impl Broken {
+    fn late() -> Self {
+        Self {
+            phase: "connect",
+            code: None,
+            enhanced: None,
+            reply: "the lease on the event ended before a connection was free".to_owned(),
+            unusable: true,
+        }
+    }
+}
+
+fn protection(settings: &RelaySettings) -> Result<Protection, String> {
+    let authorities = if settings.ca_path.as_os_str().is_empty() {
+        None
+    } else {
+        Some(std::fs::read(&settings.ca_path).map_err(|e| format!("{}: {e}", settings.ca_path.display()))?)
+    };
+    match settings.tls {
+        Tls::None => Ok(Protection::None),
+        Tls::Starttls => {
+            let mut builder = TlsParameters::builder(settings.host.clone());
+            if let Some(pem) = &authorities {
+                builder = builder.add_root_certificate(Certificate::from_pem(pem).map_err(|e| e.to_string())?);
+            }
+            Ok(Protection::Starttls(Box::new(builder.build().map_err(|e| e.to_string())?)))
+        }
+        Tls::Implicit => {
+            let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+            for certificate in authorities.iter().flat_map(|pem| CertificateDer::pem_slice_iter(pem)) {
+                let certificate = certificate.map_err(|e| e.to_string())?;
+                roots.add(certificate).map_err(|e| e.to_string())?;
+            }
+            let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+            let name = ServerName::try_from(settings.host.clone()).map_err(|e| e.to_string())?;
+            Ok(Protection::Implicit(TlsConnector::from(Arc::new(config)), name))
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! One SMTP connection, driven phase by phase over lettre's protocol code.
+//!
+//! lettre's own transport is not used: a send that is cancelled half-way goes back to its pool and shifts every later
+//! reply by one, so that a rejected mail is reported as sent (lettre 0.11.23; `tests/it/smtp.rs` holds the case); it
+//! hides how far a send got; and its sockets wait for delayed acknowledgements.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::response::Response;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::{Message, RelaySettings};
+use crate::lease::{Lease, NotRecorded};
+use crate::notification::{Class, bounded};
+
+/// How long each step of a session may take, in milliseconds; the defaults are those of RFC 5321 4.5.3.2.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deadlines {
+    /// TCP and TLS.
+    pub connect_ms_max: u64,
+    /// The greeting, EHLO, AUTH, MAIL, RCPT and RSET, each.
+    pub command_ms_max: u64,
+    /// DATA, until 354.
+    pub data_ms_max: u64,
+    /// The message, until its reply. Shorter than 10 minutes makes duplicates (RFC 5321 4.5.3.2.6).
+    pub body_ms_max: u64,
+}
+
+/// How a connection is protected, ready to use.
+pub(super) enum Protection {
+    None,
+    Starttls(Box<TlsParameters>),
+    Implicit(TlsConnector, ServerName<'static>),
+}
+
+/// A step went wrong.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) phase: &'static str,
+    pub(super) code: Option<u16>,
+    pub(super) enhanced: Option<String>,
+    pub(super) reply: String,
+    /// The connection's state is unknown; it must not be used again.
+    pub(super) unusable: bool,
+}
+
+/// What came of one transaction.
+pub(super) struct Transacted {
+    pub(super) result: Result<Response, (Class, Broken)>,
+    /// Nothing was answered on a connection that had waited: the relay had hung up, another one may do.
+    pub(super) stale: bool,
+}
+
+/// A connection that has greeted.
+pub(super) struct Session {
+    smtp: AsyncSmtpConnection,
+    written: Arc<AtomicU64>,
+    pub(super) mails: u32,
+    pub(super) idle_since_ms: i64,
+}
+
+impl Session {
+    pub(super) async fn connect(
+        relay: &RelaySettings,
+        protection: &Protection,
+        hello: &ClientId,
+        deadlines: &Deadlines,
+    ) -> Result<Self, Broken> {
+        let written = Arc::new(AtomicU64::new(0));
+        let opening = async {
+            let socket = TcpStream::connect((relay.host.as_str(), relay.port)).await?;
+            // lettre writes the body and the final dot apart: without this each mail waits for a delayed ACK.
+            socket.set_nodelay(true)?;
+            let socket = match protection {
+                Protection::Implicit(connector, name) => {
+                    Socket::Tls(Box::new(connector.connect(name.clone(), socket).await?))
+                }
+                Protection::None | Protection::Starttls(_) => Socket::Plain(socket),
+            };
+            Ok(Counted { socket, written: written.clone() })
+        };
+        let stream = within(deadlines.connect_ms_max, opening).await;
+        let stream = stream.map_err(|why: Late<io::Error>| Broken::silent("connect", &why.to_string()))?;
+        let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello);
+        let mut smtp = within(deadlines.command_ms_max, greeting).await.map_err(|e| {
+            Broken::of(if written.load(Ordering::Relaxed) == 0 { "greeting" } else { "ehlo" }, e)
+        })?;
+        if let Protection::Starttls(parameters) = protection {
+            let upgrading = smtp.starttls(TlsParameters::clone(parameters), hello);
+            within(deadlines.command_ms_max, upgrading).await.map_err(|e| Broken::of("starttls", e))?;
+        }
+        if !relay.username.is_empty() {
+            let credentials =
+                Credentials::new(relay.username.clone(), relay.password.expose_secret().to_owned());
+            let mechanisms = [Mechanism::Plain, Mechanism::Login];
+            let login = smtp.auth(&mechanisms, &credentials);
+            within(deadlines.command_ms_max, login).await.map_err(|e| Broken::of("auth", e))?;
+        }
+        Ok(Self { smtp, written, mails: 0, idle_since_ms: 0 })
+    }
+
+    /// One mail. Ended by the lease whatever the deadlines say.
+    pub(super) async fn transact(
+        &mut self,
+        message: &Message,
+        deadlines: &Deadlines,
+        lease: &Lease,
+        hand_over: impl Future<Output = Result<(), NotRecorded>>,
+    ) -> Transacted {
+        let reused = self.mails > 0;
+        self.mails += 1;
+        if let Err(broken) = self.envelope(message, deadlines, lease).await {
+            let stale = reused && broken.phase == "mail" && broken.code.is_none() && lease.left_ms() > 0;
+            return Transacted { result: Err((broken.class(), broken)), stale };
+        }
+        let recorded = held(lease, deadlines.command_ms_max, async { hand_over.await.map_err(|e| e.to_string()) });
+        if let Err(why) = recorded.await {
+            let broken = Broken::silent("data", &format!("the intent was not recorded: {why}"));
+            return Transacted { result: Err((Class::NotHandedOver, broken)), stale: false };
+        }
+        let before = self.written.load(Ordering::Relaxed);
+        let sent = held(lease, deadlines.body_ms_max, self.smtp.message(&message.bytes)).await;
+        let result = sent.map_err(|e| {
+            let broken = Broken::of("body", e);
+            let out = self.written.load(Ordering::Relaxed) - before;
+            (if broken.code.is_some() { broken.class() } else { after_body(out, &message.bytes) }, broken)
+        });
+        Transacted { result, stale: false }
+    }
+
+    async fn envelope(&mut self, message: &Message, deadlines: &Deadlines, lease: &Lease) -> Result<(), Broken> {
+        let mut parameters = Vec::new();
+        let server = self.smtp.server_info();
+        let is_ascii = |a: &lettre::Address| a.user().is_ascii() && a.domain().is_ascii();
+        if !is_ascii(&message.to) || !is_ascii(&message.from) {
+            if !server.supports_feature(Extension::SmtpUtfEight) {
+                return Err(Broken {
+                    phase: "mail",
+                    code: Some(550),
+                    enhanced: Some("5.6.7".to_owned()),
+                    reply: "the relay does not take addresses outside ASCII (no SMTPUTF8)".to_owned(),
+                    unusable: false,
+                });
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if !message.bytes.is_ascii() {
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        let mail = self.smtp.command(Mail::new(Some(message.from.clone()), parameters));
+        held(lease, deadlines.command_ms_max, mail).await.map_err(|e| Broken::of("mail", e))?;
+        let rcpt = self.smtp.command(Rcpt::new(message.to.clone(), Vec::new()));
+        held(lease, deadlines.command_ms_max, rcpt).await.map_err(|e| Broken::of("rcpt", e))?;
+        let data = self.smtp.command(Data);
+        let reply = held(lease, deadlines.data_ms_max, data).await.map_err(|e| Broken::of("data", e))?;
+        if !reply.has_code(354) {
+            return Err(Broken::silent("data", "the relay did not answer DATA with 354"));
+        }
+        Ok(())
+    }
+
+    /// Forgets a refused transaction, so that the connection can serve again.
+    pub(super) async fn reset(&mut self, deadlines: &Deadlines) -> bool {
+        within(deadlines.command_ms_max, self.smtp.command(Rset)).await.is_ok()
+    }
+
+    /// Says good-bye; nobody waits long for the answer.
+    pub(super) async fn quit(mut self) {
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.smtp.quit()).await;
+    }
+}
+
+/// Whether a message whose reply was lost may have been taken: once a byte of what ends it was written. Under
+/// STARTTLS the count is of ciphertext and errs on the side of doubt.
+fn after_body(written: u64, message: &[u8]) -> Class {
+    let at_line_start = |i: &usize| *i == 0 || message[..*i].ends_with(b"\r\n");
+    let stuffed = message.iter().enumerate().filter(|(i, b)| **b == b'.' && at_line_start(i)).count();
+    if written > (message.len() + stuffed) as u64 { Class::InDoubt } else { Class::NotHandedOver }
+}
+
+/// Why a step did not come to its end.
+#[derive(Debug)]
+pub(super) enum Late<E> {
+    Failed(E),
+    Deadline(u64),
+    Lease,
+}
+
+impl<E: std::fmt::Display> std::fmt::Display for Late<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Failed(e) => e.fmt(f),
+            Self::Deadline(ms) => write!(f, "no answer within {ms} ms"),
+            Self::Lease => f.write_str("the lease on the event ended"),
+        }
+    }
+}
+
+async fn within<T, E>(ms: u64, step: impl Future<Output = Result<T, E>>) -> Result<T, Late<E>> {
+    match tokio::time::timeout(Duration::from_millis(ms), step).await {
+        Ok(done) => done.map_err(Late::Failed),
+        Err(_) => Err(Late::Deadline(ms)),
+    }
+}
+
+async fn held<T, E>(lease: &Lease, ms: u64, step: impl Future<Output = Result<T, E>>) -> Result<T, Late<E>> {
+    if lease.left_ms() == 0 {
+        return Err(Late::Lease);
+    }
+    tokio::select! {
+        biased;
+        done = within(ms, step) => done,
+        () = lease.ended() => Err(Late::Lease),
+    }
+}
+
+impl Broken {
+    fn silent(phase: &'static str, why: &str) -> Self {
+        Self { phase, code: None, enhanced: None, reply: bounded(why), unusable: true }
+    }
+
+    fn of(phase: &'static str, late: Late<lettre::transport::smtp::Error>) -> Self {
+        let Late::Failed(error) = late else { return Self::silent(phase, &late.to_string()) };
+        let said = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        let Some(code) = error.status().map(u16::from) else { return Self::silent(phase, &said) };
+        let unusable = code == 421 || !matches!(phase, "mail" | "rcpt" | "data" | "body");
+        Self { phase, code: Some(code), enhanced: enhanced(code, &said), reply: bounded(&said), unusable }
+    }
+
+    /// The class of a failure before the message went out.
+    pub(super) fn class(&self) -> Class {
+        match (self.phase, self.code) {
+            // Whatever it says before a mail is offered is about us, not about the mail.
+            ("connect" | "greeting" | "ehlo" | "starttls" | "auth", _) | (_, None) => Class::NotHandedOver,
+            (_, Some(500..)) => Class::Rejected,
+            (_, Some(_)) => Class::Deferred,
+        }
+    }
+}
+
+/// The enhanced status code at the start of a reply (RFC 3463 2), if its class fits the code's.
+fn enhanced(code: u16, text: &str) -> Option<String> {
+    let word = text.split_whitespace().next()?;
+    let parts: Vec<&str> = word.split('.').collect();
+    let fits = |p: &&str| (1..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit());
+    let class = (code / 100).to_string();
+    (parts.len() == 3 && parts.iter().all(fits) && parts[0] == class).then(|| word.to_owned())
+}
+
+/// A socket that counts what it has taken.
+#[derive(Debug)]
+struct Counted {
+    socket: Socket,
+    written: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncTokioStream for Counted {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        match &self.socket {
+            Socket::Plain(s) => s.peer_addr(),
+            Socket::Tls(s) => s.get_ref().0.peer_addr(),
+        }
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Plain(s) => Pin::new(s).poll_read(cx, buf),
+            Socket::Tls(s) => Pin::new(s).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = match &mut self.socket {
+            Socket::Plain(s) => Pin::new(s).poll_write(cx, buf),
+            Socket::Tls(s) => Pin::new(s).poll_write(cx, buf),
+        };
+        if let Poll::Ready(Ok(n)) = &written {
+            self.written.fetch_add(*n as u64, Ordering::Relaxed);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Plain(s) => Pin::new(s).poll_flush(cx),
+            Socket::Tls(s) => Pin::new(s).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Plain(s) => Pin::new(s).poll_shutdown(cx),
+            Socket::Tls(s) => Pin::new(s).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Class, after_body, enhanced};
+
+    #[test]
+    fn doubt_begins_with_the_first_byte_of_the_end() {
+        let message = b".a\r\n..b\r\nc.d\r\n";
+        // Two lines begin with a dot, so 15 + 2 bytes are on the wire before what ends the message.
+        let length = message.len() as u64 + 2;
+        assert_eq!(after_body(0, message), Class::NotHandedOver);
+        assert_eq!(after_body(length, message), Class::NotHandedOver);
+        assert_eq!(after_body(length + 1, message), Class::InDoubt);
+    }
+
+    #[test]
+    fn enhanced_codes_must_fit() {
+        assert_eq!(enhanced(550, "5.1.1 no such user").as_deref(), Some("5.1.1"));
+        assert_eq!(enhanced(450, "4.7.1").as_deref(), Some("4.7.1"));
+        for text in ["4.1.1 x", "5.1 x", "5.1.1111 x", "no", "", "5.a.1"] {
+            assert_eq!(enhanced(550, text), None, "{text}");
+        }
+    }
+}

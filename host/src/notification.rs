@@ -1,0 +1,347 @@
+//! A notification: what it tells, where it stands, and how it moves.
+
+use serde::{Deserialize, Serialize};
+
+use crate::shop::order::{Order, Status};
+use crate::shop::text::{Email, Line, Locale, TimeZone};
+use crate::shop::{Attributes, Shop};
+
+/// All that a plugin sees of an order change. Written in the order's transaction, kept beyond delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    /// "order.pending", "order.shipped", …
+    pub kind: String,
+    /// Unix milliseconds.
+    pub occurred_at: i64,
+    /// Of the customer's time zone at `occurred_at`.
+    pub utc_offset_minutes: i32,
+    /// Who sells.
+    pub shop: Shop,
+    /// Who gets the mail.
+    pub customer: Customer,
+    /// The order right after the change.
+    pub order: Order,
+    /// Its status before; none when it was just placed.
+    pub previous: Option<Status>,
+    /// Reserved for growth.
+    #[serde(default)]
+    pub attributes: Attributes,
+}
+
+/// Who gets the mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Customer {
+    /// The user.
+    pub id: i64,
+    /// As mails address them.
+    pub name: Line,
+    /// The mail's recipient.
+    pub email: Email,
+    /// Which language the mail is in.
+    pub locale: Locale,
+    /// Which zone its times are in.
+    pub time_zone: TimeZone,
+    /// Values that templates and policies may use.
+    pub attributes: Attributes,
+}
+
+impl Payload {
+    /// The notification of a change that has just been made.
+    pub fn of_change(order: &Order, previous: Option<Status>, customer: Customer, shop: &Shop) -> Self {
+        Self {
+            kind: format!("order.{}", order.status),
+            occurred_at: order.updated_at,
+            utc_offset_minutes: customer.time_zone.utc_offset_minutes(order.updated_at),
+            shop: shop.clone(),
+            customer,
+            order: order.clone(),
+            previous,
+            attributes: Attributes::default(),
+        }
+    }
+}
+
+/// A notification with its identity, as a plugin is asked about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// The row in `notification_states`.
+    pub id: i64,
+    /// Of the mail, without angle brackets; the same in every attempt.
+    pub message_id: String,
+    /// What it tells.
+    pub payload: Payload,
+}
+
+/// Where a notification stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// In the queue.
+    #[serde(rename = "not sent")]
+    NotSent,
+    /// A relay accepted the mail.
+    #[serde(rename = "sent")]
+    Sent,
+    /// Given up.
+    #[serde(rename = "failed")]
+    Failed,
+    /// The policy decided against sending.
+    #[serde(rename = "skipped")]
+    Skipped,
+    /// Waits for an operator.
+    #[serde(rename = "held")]
+    Held,
+}
+
+impl State {
+    /// The name that the store and the APIs use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSent => "not sent",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Held => "held",
+        }
+    }
+}
+
+impl TryFrom<String> for State {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        [Self::NotSent, Self::Sent, Self::Failed, Self::Skipped, Self::Held]
+            .into_iter()
+            .find(|s| s.as_str() == name)
+            .ok_or_else(|| format!("\"{name}\" is not a state"))
+    }
+}
+
+/// Why an attempt did not deliver; the `class` of the plugin contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// A temporary reply (4yz).
+    Deferred,
+    /// A permanent reply (5yz).
+    Rejected,
+    /// The message did not go out whole.
+    NotHandedOver,
+    /// The message went out whole, the answer was lost.
+    InDoubt,
+    /// No revision could render it.
+    RenderFailed,
+}
+
+impl Class {
+    /// The name that the store and the APIs use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deferred => "deferred",
+            Self::Rejected => "rejected",
+            Self::NotHandedOver => "not-handed-over",
+            Self::InDoubt => "in-doubt",
+            Self::RenderFailed => "render-failed",
+        }
+    }
+}
+
+impl TryFrom<String> for Class {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        [Self::Deferred, Self::Rejected, Self::NotHandedOver, Self::InDoubt, Self::RenderFailed]
+            .into_iter()
+            .find(|c| c.as_str() == name)
+            .ok_or_else(|| format!("\"{name}\" is not a class"))
+    }
+}
+
+/// One failed attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Unix milliseconds.
+    pub at: i64,
+    /// What came of it.
+    pub class: Class,
+    /// How far it got: "connect", "greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "body", "render".
+    pub phase: String,
+    /// The SMTP reply code (RFC 5321 4.2).
+    pub code: Option<u16>,
+    /// The enhanced status code (RFC 3463).
+    pub enhanced: Option<String>,
+    /// The reply's text, cut to [`REPLY_BYTES_MAX`].
+    pub reply: String,
+    /// Which relay.
+    pub relay: String,
+}
+
+/// How much of a reply is kept.
+pub const REPLY_BYTES_MAX: usize = 1_000;
+/// How many failures a policy sees.
+pub const HISTORY_MAX: usize = 10;
+
+/// What a policy decides upon; see `wit/v1/policy.wit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Situation {
+    /// Unix milliseconds.
+    pub now: i64,
+    /// Of the customer's zone, now.
+    pub utc_offset_minutes: i32,
+    /// The only source of chance.
+    pub seed: u64,
+    /// Charged so far.
+    pub attempts: u32,
+    /// The host's cap.
+    pub attempts_max: u32,
+    /// Unix milliseconds.
+    pub queued_at: i64,
+    /// The host's cap.
+    pub age_max_ms: i64,
+    /// The last [`HISTORY_MAX`] failures, oldest first.
+    pub history: Vec<Failure>,
+    /// By preference.
+    pub relays: Vec<Relay>,
+    /// Where the order stands now.
+    pub newest_status: Status,
+}
+
+/// A relay, as a policy sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    /// Its name in the config.
+    pub name: String,
+    /// Whether the host would use it now.
+    pub available: bool,
+}
+
+/// A policy's answer before a send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Now, by the named relay or the first available one.
+    Send(Option<String>),
+    /// Ask again after so many milliseconds.
+    Wait(u64),
+    /// Never, and why.
+    Skip(String),
+    /// Left to an operator, and why.
+    Hold(String),
+}
+
+/// A policy's answer to a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// After so many milliseconds, by the named relay or any.
+    Retry(u64, Option<String>),
+    /// Never again, and why.
+    GiveUp(String),
+    /// Left to an operator, and why.
+    Hold(String),
+}
+
+/// What no policy can exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Caps {
+    /// Charged attempts.
+    pub attempts_max: u32,
+    /// Age in the queue.
+    pub age_max_ms: i64,
+    /// The shortest pause after a failure.
+    pub retry_min_ms: u64,
+    /// The longest.
+    pub retry_max_ms: u64,
+    /// The shortest wait before a send.
+    pub wait_min_ms: u64,
+    /// The longest.
+    pub wait_max_ms: u64,
+    /// The pause after a failure varies by so many per cent, either way.
+    pub jitter_percent: u32,
+}
+
+/// What becomes of a claimed event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// Leaves the queue.
+    End {
+        /// The final state, [`State::NotSent`] excepted.
+        state: State,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Comes back after so many milliseconds, its lane with it.
+    Later {
+        /// From the database's now.
+        delay_ms: i64,
+        /// Which relay the policy asked for.
+        relay: Option<String>,
+    },
+    /// Comes back at once, as if never claimed.
+    GiveBack,
+}
+
+/// From an answer to `admit` to what becomes of the event; None: send it, by the named relay.
+/// `Wait` is honoured until the event is older than the age cap and the longest wait together.
+pub fn admit(admission: &Admission, caps: &Caps, age_ms: i64) -> Option<Transition> {
+    match admission {
+        Admission::Send(_) => None,
+        Admission::Wait(_) if age_ms >= caps.age_max_ms.saturating_add(signed(caps.wait_max_ms)) => {
+            Some(Transition::End {
+                state: State::Failed,
+                reason: format!("queued for {} h, the host's cap", age_ms / 3_600_000),
+            })
+        }
+        Admission::Wait(ms) => Some(Transition::Later {
+            delay_ms: signed((*ms).clamp(caps.wait_min_ms, caps.wait_max_ms)),
+            relay: None,
+        }),
+        Admission::Skip(why) => Some(Transition::End { state: State::Skipped, reason: bounded(why) }),
+        Admission::Hold(why) => Some(Transition::End { state: State::Held, reason: bounded(why) }),
+    }
+}
+
+/// From a failure and its verdict to what becomes of the event. `attempts` and `age_ms` include the failure;
+/// `dice` is any number, for the jitter.
+pub fn settle(verdict: &Verdict, caps: &Caps, attempts: u32, age_ms: i64, dice: u64) -> Transition {
+    match verdict {
+        Verdict::GiveUp(why) => Transition::End { state: State::Failed, reason: bounded(why) },
+        Verdict::Hold(why) => Transition::End { state: State::Held, reason: bounded(why) },
+        Verdict::Retry(..) if attempts >= caps.attempts_max => Transition::End {
+            state: State::Failed,
+            reason: format!("{attempts} attempts failed, the host's cap"),
+        },
+        Verdict::Retry(..) if age_ms >= caps.age_max_ms => Transition::End {
+            state: State::Failed,
+            reason: format!("queued for {} h, the host's cap", age_ms / 3_600_000),
+        },
+        Verdict::Retry(ms, relay) => {
+            let asked = (*ms).clamp(caps.retry_min_ms, caps.retry_max_ms);
+            let width = u128::from(asked) * u128::from(caps.jitter_percent) / 100;
+            let shift = u128::from(dice) % (2 * width + 1);
+            let jittered = u64::try_from(u128::from(asked) + shift - width).unwrap_or(asked);
+            Transition::Later {
+                delay_ms: signed(jittered.clamp(caps.retry_min_ms, caps.retry_max_ms)),
+                relay: relay.clone(),
+            }
+        }
+    }
+}
+
+/// The built-in rule, for when the policy cannot answer: three attempts, 30 s and 2 min apart.
+pub fn native_verdict(failure: &Failure, attempts: u32) -> Verdict {
+    match failure.class {
+        Class::Rejected => Verdict::GiveUp(failure.reply.clone()),
+        Class::RenderFailed => Verdict::Hold(failure.reply.clone()),
+        _ if attempts >= 3 => Verdict::GiveUp(failure.reply.clone()),
+        _ => Verdict::Retry(30_000 * 4_u64.pow(attempts.saturating_sub(1)), None),
+    }
+}
+
+/// Cuts a text to [`REPLY_BYTES_MAX`], at a character's border, NUL taken out: `PostgreSQL` takes none.
+pub fn bounded(text: &str) -> String {
+    let end = text.floor_char_boundary(REPLY_BYTES_MAX);
+    text[..end].replace('\0', "\u{fffd}")
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}

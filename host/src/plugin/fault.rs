@@ -1,0 +1,112 @@
+//! What goes wrong with plugins: while loading one, and while calling one.
+
+use std::path::PathBuf;
+
+/// A call did not give a usable answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It used up its instructions.
+    #[error("used up its fuel of {0}")]
+    Fuel(u64),
+    /// It took too long.
+    #[error("did not answer within {0} ms")]
+    Deadline(u64),
+    /// It asked for too much memory.
+    #[error("asked for more than {0} bytes of memory")]
+    Memory(usize),
+    /// It answered too much.
+    #[error("answered more than {0} bytes")]
+    Output(usize),
+    /// It recursed too deep.
+    #[error("used up its stack")]
+    Stack,
+    /// It crashed; what it wrote to stderr, if anything.
+    #[error("crashed: {0}")]
+    Trap(String),
+    /// It answered with an error.
+    #[error("answered an error: {0}")]
+    Refused(String),
+    /// Its answer is not one that the host can use.
+    #[error("answered what cannot be used: {0}")]
+    BadOutput(String),
+}
+
+impl Fault {
+    /// The stable name of the kind of fault, for journals and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Fuel(_) => "budget_fuel",
+            Self::Deadline(_) => "deadline",
+            Self::Memory(_) => "memory",
+            Self::Output(_) => "output_too_large",
+            Self::Stack => "stack",
+            Self::Trap(_) => "trap",
+            Self::Refused(_) => "refused",
+            Self::BadOutput(_) => "bad_output",
+        }
+    }
+}
+
+/// A component was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The component is larger than the setting allows.
+    #[error("the component has {bytes} bytes; plugins.component_bytes_max allows {max}")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// What is allowed.
+        max: usize,
+    },
+    /// The bytes are something else.
+    #[error("not a WebAssembly component: {0}")]
+    NotAComponent(String),
+    /// Its imports or exports do not fit.
+    #[error("does not fit the contract: {0}")]
+    Contract(String),
+    /// The compiler refused it.
+    #[error("does not compile: {0}")]
+    Compile(String),
+    /// Its `configure` refused the config.
+    #[error("refused its config: {0}")]
+    Config(String),
+    /// Its `configure` failed.
+    #[error("failed in configure ({}): {}", .0.code(), .0)]
+    Configure(Fault),
+    /// It failed on a fixture.
+    #[error("failed on the fixture \"{fixture}\" ({}): {fault}", fault.code())]
+    Fixture {
+        /// Which.
+        fixture: String,
+        /// How.
+        fault: Fault,
+    },
+    /// The host could not do its part.
+    #[error("the plugin host failed: {0}")]
+    Host(String),
+}
+
+impl LoadError {
+    /// The stable name of the kind of error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "unreadable",
+            Self::TooLarge { .. } => "too_large",
+            Self::NotAComponent(_) => "not_a_component",
+            Self::Contract(_) => "contract",
+            Self::Compile(_) => "compile",
+            Self::Config(_) => "config",
+            Self::Configure(_) => "configure",
+            Self::Fixture { .. } => "fixture",
+            Self::Host(_) => "host",
+        }
+    }
+}

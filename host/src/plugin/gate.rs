@@ -1,0 +1,253 @@
+//! What a component must pass before it serves: size, kind, contract, compile, configure, snapshot, fixtures.
+//!
+//! One component at a time, compiled off the runtime. Nothing reaches traffic before it passes.
+
+mod contract;
+
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use wasmtime::component::Component;
+use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
+
+use super::cache::{Artifact, Cache};
+use super::engine::Engine;
+use super::fault::LoadError;
+use super::sandbox::{Budget, Chance, Sandbox, Usage};
+use super::{Revision, Settings, Slot, check, digest, fixture, v1};
+use crate::clock::Clock;
+use crate::notification::Situation;
+
+/// What the gate found out about a component.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The component's size.
+    pub bytes: usize,
+    /// What it imports.
+    pub imports: Vec<String>,
+    /// Whether events start from its configured memory.
+    pub snapshotted: bool,
+    /// When not, why: `configure` then runs for every event.
+    pub snapshot_note: Option<String>,
+    /// Whether the compiled code came from the cache.
+    pub cached: bool,
+    /// From bytes to tried, in milliseconds.
+    pub prepared_ms: i64,
+    /// One for each call on a fixture.
+    pub trials: Vec<Trial>,
+}
+
+/// What one call on a fixture used.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trial {
+    /// Which.
+    pub fixture: String,
+    /// Instructions and memory.
+    #[serde(flatten)]
+    pub usage: Usage,
+    /// Microseconds, with a fresh instance.
+    pub time_us: u64,
+}
+
+/// The gate.
+pub(crate) struct Gate {
+    engine: Engine,
+    sandbox: Sandbox,
+    cache: Cache,
+    one: Semaphore,
+    bytes_max: usize,
+    configure: Budget,
+    call: Budget,
+    clock: Clock,
+}
+
+/// A compiled component that is ready, and how it got there.
+struct Prepared {
+    artifact: Artifact,
+    component: Component,
+    cached: bool,
+}
+
+impl Gate {
+    pub(crate) fn new(engine: Engine, sandbox: Sandbox, settings: &Settings, cache_key: &[u8], clock: Clock) -> Self {
+        let cache = Cache::new(&settings.cache_path, cache_key, engine.wasmtime());
+        Self {
+            engine,
+            sandbox,
+            cache,
+            one: Semaphore::new(1),
+            bytes_max: settings.component_bytes_max,
+            configure: settings.configure,
+            call: settings.call,
+            clock,
+        }
+    }
+
+    /// The bytes of a component file.
+    pub(crate) async fn read(&self, path: &Path) -> Result<Arc<[u8]>, LoadError> {
+        let unreadable = |source| LoadError::Read { path: path.to_owned(), source };
+        let bytes = tokio::fs::metadata(path).await.map_err(unreadable)?.len();
+        self.check_size(bytes)?;
+        Ok(tokio::fs::read(path).await.map_err(unreadable)?.into())
+    }
+
+    fn check_size(&self, bytes: u64) -> Result<(), LoadError> {
+        if bytes > self.bytes_max as u64 {
+            return Err(LoadError::TooLarge { bytes, max: self.bytes_max });
+        }
+        Ok(())
+    }
+
+    /// Prepares a component for a slot, or says why not.
+    pub(crate) async fn admit(
+        &self,
+        slot: Slot,
+        number: i64,
+        wasm: Arc<[u8]>,
+        config: String,
+        origin: &str,
+    ) -> Result<Revision, LoadError> {
+        let _one = self.one.acquire().await.map_err(|e| LoadError::Host(e.to_string()))?;
+        let begun = self.clock.monotonic_ms();
+        self.check_size(wasm.len() as u64)?;
+        contract::check_kind(&wasm)?;
+        let digest = digest(&wasm);
+        let prepared = match self.cache.load(&digest, slot, &config).await {
+            Some((artifact, component)) => Prepared { artifact, component, cached: true },
+            None => self.prepare(slot, wasm.clone(), &config).await?,
+        };
+        let imports = contract::check(slot, &prepared.component)?;
+        let guest = self.link(slot, &prepared.component)?;
+        let Artifact { snapshotted, note, .. } = &prepared.artifact;
+        let report = Report {
+            bytes: wasm.len(),
+            imports,
+            snapshotted: *snapshotted,
+            snapshot_note: note.clone(),
+            cached: prepared.cached,
+            prepared_ms: 0,
+            trials: Vec::new(),
+        };
+        let configure_each = (!snapshotted).then_some(config.clone());
+        let mut revision =
+            Revision { slot, number, digest, origin: origin.to_owned(), report, guest, configure_each };
+        revision.report.trials = self.try_out(&revision).await?;
+        revision.report.prepared_ms = self.clock.monotonic_ms() - begun;
+        if !prepared.cached {
+            self.cache.store(&revision.digest, slot, &config, &prepared.artifact).await;
+        }
+        Ok(revision)
+    }
+
+    /// Compiles, configures and snapshots; a component that cannot be snapshotted is compiled as it is.
+    async fn prepare(&self, slot: Slot, wasm: Arc<[u8]>, config: &str) -> Result<Prepared, LoadError> {
+        let wizer = Wizer::new();
+        let instrumented = std::panic::catch_unwind(AssertUnwindSafe(|| wizer.instrument_component(&wasm)))
+            .unwrap_or_else(|_| Err(wasmtime::format_err!("it cannot be instrumented")));
+        let (snapshot, note) = match instrumented {
+            Err(e) => {
+                let plain = self.compile(wasm.clone()).await?;
+                contract::check(slot, &plain)?;
+                self.configured(slot, &plain, config).await?;
+                (None, e.root_cause().to_string())
+            }
+            Ok((context, instrumented)) => {
+                let component = self.compile(instrumented.into()).await?;
+                contract::check(slot, &component)?;
+                let (mut cell, raw) = self.configured(slot, &component, config).await?;
+                if cell.store.data().holds_no_handles() {
+                    cell.lift_limits();
+                    let mut state = WasmtimeWizerComponent { store: &mut cell.store, instance: raw };
+                    let taking = AssertUnwindSafe(wizer.snapshot_component(&context, &mut state));
+                    match taking.catch_unwind().await {
+                        Ok(Ok(snapshot)) => (Some(snapshot), String::new()),
+                        Ok(Err(e)) => (None, e.root_cause().to_string()),
+                        Err(_) => (None, "its memory cannot be taken".to_owned()),
+                    }
+                } else {
+                    (None, "configure left a handle open, such as stderr's".to_owned())
+                }
+            }
+        };
+        let note = snapshot.is_none().then_some(note);
+        let snapshotted = snapshot.is_some();
+        let component = self.compile(snapshot.map_or(wasm, Arc::from)).await?;
+        let code = component.serialize().map_err(|e| LoadError::Host(e.to_string()))?;
+        Ok(Prepared { artifact: Artifact { code, snapshotted, note }, component, cached: false })
+    }
+
+    async fn compile(&self, wasm: Arc<[u8]>) -> Result<Component, LoadError> {
+        let engine = self.engine.wasmtime().clone();
+        let compiling = tokio::task::spawn_blocking(move || Component::new(&engine, &wasm));
+        compiling
+            .await
+            .map_err(|e| LoadError::Compile(e.to_string()))?
+            .map_err(|e| LoadError::Compile(e.root_cause().to_string()))
+    }
+
+    fn link(&self, slot: Slot, component: &Component) -> Result<v1::Guest, LoadError> {
+        let pre = self.sandbox.linker().instantiate_pre(component).map_err(|e| contract::explain(&e))?;
+        v1::Guest::new(slot, pre).map_err(|e| contract::explain(&e))
+    }
+
+    /// A configured instance.
+    async fn configured(
+        &self,
+        slot: Slot,
+        component: &Component,
+        config: &str,
+    ) -> Result<(super::sandbox::Cell, wasmtime::component::Instance), LoadError> {
+        let guest = self.link(slot, component)?;
+        let mut cell = self.sandbox.cell(&self.configure, Chance { now_ms: 0, seed: 0 }, None);
+        let linked = cell.timed(async |store| Ok(guest.instantiate_raw(store).await)).await;
+        let (raw, instance) =
+            linked.map_err(LoadError::Configure)?.map_err(|e| contract::explain_or(&e, &cell))?;
+        let answer = cell.timed(async |store| instance.configure(store, config).await).await;
+        answer.map_err(LoadError::Configure)?.map_err(LoadError::Config)?;
+        Ok((cell, raw))
+    }
+
+    /// Calls every export on the fixtures, as traffic would.
+    async fn try_out(&self, revision: &Revision) -> Result<Vec<Trial>, LoadError> {
+        let mut trials = Vec::new();
+        for fixture in fixture::all() {
+            let n = &fixture.notification;
+            let budget = self.call.for_lines(n.payload.order.lines.len());
+            let chance = Chance { now_ms: n.payload.occurred_at, seed: 42 };
+            let failed = |fault| LoadError::Fixture { fixture: fixture.name.clone(), fault };
+            let mut note = |call: &str, begun: u64, usage| {
+                let time_us = self.clock.monotonic_us() - begun;
+                trials.push(Trial { fixture: format!("{call}: {}", fixture.name), usage, time_us });
+            };
+            match revision.slot {
+                Slot::Renderer => {
+                    let begun = self.clock.monotonic_us();
+                    let (email, usage) = self.sandbox.render(revision, &budget, chance, n).await.map_err(failed)?;
+                    note("render", begun, usage);
+                    check::email(email, &budget).map_err(failed)?;
+                }
+                Slot::Policy => {
+                    let s = fixture::situation();
+                    let begun = self.clock.monotonic_us();
+                    let (admission, usage) =
+                        self.sandbox.admit(revision, &budget, chance, n, &s).await.map_err(failed)?;
+                    note("admit", begun, usage);
+                    check::admission(admission, &s.relays).map_err(failed)?;
+                    for f in fixture::failures() {
+                        let s = Situation { attempts: 1, history: vec![f.clone()], ..fixture::situation() };
+                        let begun = self.clock.monotonic_us();
+                        let (verdict, usage) =
+                            self.sandbox.on_failure(revision, &budget, chance, n, &f, &s).await.map_err(failed)?;
+                        note(&format!("on-failure {}", f.class.as_str()), begun, usage);
+                        check::verdict(verdict, &s.relays).map_err(failed)?;
+                    }
+                }
+            }
+        }
+        Ok(trials)
+    }
+}

@@ -1,0 +1,71 @@
+//! Whether a component fits the contract, said so that its author can act on it.
+
+use wasmtime::component::Component;
+
+use crate::plugin::fault::LoadError;
+use crate::plugin::v1::CONTRACT;
+use crate::plugin::{Slot, sandbox};
+
+/// The component layer's version in the preamble of a component (`Binary.md` of the component model).
+const COMPONENT_PREAMBLE: [u8; 8] = [0x00, 0x61, 0x73, 0x6d, 0x0d, 0x00, 0x01, 0x00];
+const MODULE_PREAMBLE: [u8; 8] = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
+
+/// Refuses what is not a component in its binary form: text, core modules, and above all compiled code.
+pub(super) fn check_kind(wasm: &[u8]) -> Result<(), LoadError> {
+    let refuse = |why: &str| Err(LoadError::NotAComponent(why.to_owned()));
+    if wasm.starts_with(&COMPONENT_PREAMBLE) {
+        return Ok(());
+    }
+    if wasm.starts_with(&MODULE_PREAMBLE) {
+        return refuse("it is a core module; build it for wasm32-wasip2 or wrap it with `wasm-tools component new`");
+    }
+    if wasmtime::Engine::detect_precompiled(wasm).is_some() {
+        return refuse("it is compiled code, which is never taken from outside; give the .wasm that it was made from");
+    }
+    refuse("it does not begin like one")
+}
+
+/// Looks at imports and exports by name before linking; the imports come back for the report.
+pub(super) fn check(slot: Slot, component: &Component) -> Result<Vec<String>, LoadError> {
+    let engine = component.engine();
+    let ty = component.component_type();
+    let imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
+    let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+    for name in imports.iter().chain(&exports) {
+        let Some((_, version)) = name.split_once('@').filter(|_| name.starts_with("ecomm:notification/")) else {
+            continue;
+        };
+        if version.split('.').next() != Some("1") {
+            return Err(LoadError::Contract(format!("needs {name}, this host offers {CONTRACT}")));
+        }
+    }
+    let own = |name: &&String| name.starts_with("ecomm:notification/") || name.starts_with("wasi:");
+    if let Some(foreign) = imports.iter().find(|name| !own(name)) {
+        return Err(LoadError::Contract(format!("imports \"{foreign}\", which this host does not offer")));
+    }
+    let wanted = format!("ecomm:notification/{slot}@1.");
+    if !exports.iter().any(|e| e.starts_with(&wanted)) {
+        return Err(LoadError::Contract(format!(
+            "a {slot} must export ecomm:notification/{slot}@1.0.0; it exports {}",
+            if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
+        )));
+    }
+    Ok(imports)
+}
+
+/// The linker's own words, for what names do not show: types that differ, functions that lack.
+pub(super) fn explain(error: &wasmtime::Error) -> LoadError {
+    LoadError::Contract(format!("{}; this host offers {CONTRACT}", chain(error)))
+}
+
+/// An instantiation fails for its types or for its budget.
+pub(super) fn explain_or(error: &wasmtime::Error, cell: &sandbox::Cell) -> LoadError {
+    if error.is::<wasmtime::Trap>() || error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return LoadError::Configure(cell.fault(error));
+    }
+    explain(error)
+}
+
+fn chain(error: &wasmtime::Error) -> String {
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

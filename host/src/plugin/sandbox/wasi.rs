@@ -1,0 +1,201 @@
+//! What a guest sees beyond its contract: a WASI that has no files, no network, no environment, a clock that stands
+//! still and chance that repeats. Toolchains drag WASI in; nothing behind it is real.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use wasmtime::component::ResourceTable;
+use wasmtime::{ResourceLimiter, format_err};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::random::Deterministic;
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+
+use super::{Budget, Chance};
+use crate::plugin::engine::TICK_MS;
+
+/// How much of what a guest writes to stderr is kept.
+const STDERR_BYTES_MAX: usize = 2_000;
+/// How many lines a call may log.
+const LOG_LINES_MAX: u32 = 32;
+/// How long a logged line may be.
+const LOG_BYTES_MAX: usize = 1_024;
+
+/// What a store carries for one call.
+pub(crate) struct State {
+    /// Made when a guest first asks for it; few do.
+    wasi: Option<WasiCtx>,
+    table: ResourceTable,
+    chance: Chance,
+    stderr: Tail,
+    log_lines: u32,
+    ticks_left: u64,
+    memory_bytes: usize,
+    memory_bytes_max: usize,
+    over_memory: bool,
+}
+
+impl State {
+    pub(super) fn new(budget: &Budget, chance: Chance) -> Self {
+        Self {
+            wasi: None,
+            table: ResourceTable::new(),
+            chance,
+            stderr: Tail::default(),
+            log_lines: 0,
+            ticks_left: budget.time_ms_max.div_ceil(TICK_MS),
+            memory_bytes: 0,
+            memory_bytes_max: budget.memory_bytes_max,
+            over_memory: false,
+        }
+    }
+
+    /// Counts a tick of the epoch; false when the time is up.
+    pub(super) fn tick(&mut self) -> bool {
+        self.ticks_left = self.ticks_left.saturating_sub(1);
+        self.ticks_left > 0
+    }
+
+    pub(super) fn lift_deadline(&mut self) {
+        self.ticks_left = u64::MAX;
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    pub(super) fn is_over_memory(&self) -> bool {
+        self.over_memory
+    }
+
+    pub(super) fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Whether a snapshot of the guest would lose nothing: handles live in the host and are not part of it.
+    pub(crate) fn holds_no_handles(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// A line from the guest, cut; none when the call has had its share.
+    pub(crate) fn log_line<'a>(&mut self, message: &'a str) -> Option<&'a str> {
+        self.log_lines += 1;
+        (self.log_lines <= LOG_LINES_MAX).then(|| &message[..message.floor_char_boundary(LOG_BYTES_MAX)])
+    }
+}
+
+impl ResourceLimiter for State {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let grown = self.memory_bytes + desired.saturating_sub(current);
+        if grown > self.memory_bytes_max {
+            self.over_memory = true;
+            return Err(format_err!("over its memory"));
+        }
+        self.memory_bytes = grown;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= 100_000)
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let (chance, stderr) = (self.chance, &self.stderr);
+        let ctx = self.wasi.get_or_insert_with(|| {
+            let still = Still(Duration::from_millis(u64::try_from(chance.now_ms).unwrap_or_default()));
+            let seed = chance.seed.to_le_bytes().to_vec();
+            WasiCtx::builder()
+                .stdout(stderr.clone())
+                .stderr(stderr.clone())
+                .wall_clock(still)
+                .monotonic_clock(still)
+                .secure_random(Deterministic::new(seed.clone()))
+                .insecure_random(Deterministic::new(seed))
+                .insecure_random_seed(chance.seed.into())
+                .allow_tcp(false)
+                .allow_udp(false)
+                .build()
+        });
+        WasiCtxView { ctx, table: &mut self.table }
+    }
+}
+
+/// A clock that stands still.
+#[derive(Clone, Copy)]
+struct Still(Duration);
+
+impl HostWallClock for Still {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0
+    }
+}
+
+impl HostMonotonicClock for Still {
+    fn resolution(&self) -> u64 {
+        1_000_000
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
+}
+
+/// Keeps the beginning of what is written and swallows the rest.
+#[derive(Clone, Default)]
+struct Tail(Arc<Mutex<Vec<u8>>>);
+
+impl Tail {
+    fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).trim().to_owned()
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        let mut kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let room = STDERR_BYTES_MAX.saturating_sub(kept.len()).min(bytes.len());
+        kept.extend_from_slice(&bytes[..room]);
+    }
+}
+
+impl IsTerminal for Tail {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Tail {
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Tail {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Tail {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.keep(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(64 << 10)
+    }
+}

@@ -1,0 +1,258 @@
+//! Between the host's nouns and the contract's. Destructured without `..`: a new field does not compile until it is
+//! mapped or left out on purpose.
+
+use super::bindings::policy::exports::ecomm::notification::policy as wit_policy;
+use super::bindings::renderer::ecomm::notification::types as wit;
+use crate::money::Money;
+use crate::notification::{Admission, Class, Customer, Failure, Notification, Payload, Situation, Verdict};
+use crate::plugin::{Attachment, Email};
+use crate::shop::order::{Address, Order, OrderLine, Status, Tracking};
+use crate::shop::text::Line;
+use crate::shop::{Attributes, Shop};
+
+impl From<&Notification> for wit::Notification {
+    fn from(n: &Notification) -> Self {
+        let Notification { id, message_id, payload } = n;
+        let Payload { kind, occurred_at, utc_offset_minutes, shop, customer, order, previous, attributes } = payload;
+        Self {
+            id: unsigned(*id),
+            kind: kind.clone(),
+            message_id: message_id.clone(),
+            occurred_at: unsigned(*occurred_at),
+            utc_offset_minutes: *utc_offset_minutes,
+            shop: shop.into(),
+            customer: customer.into(),
+            order: self::order(order, *previous),
+            attributes: pairs(attributes),
+        }
+    }
+}
+
+impl From<&Shop> for wit::Shop {
+    fn from(shop: &Shop) -> Self {
+        let Shop { name, url, support_email, attributes } = shop;
+        Self {
+            name: name.clone(),
+            url: url.clone(),
+            support_email: support_email.clone(),
+            attributes: pairs(attributes),
+        }
+    }
+}
+
+impl From<&Customer> for wit::Customer {
+    fn from(customer: &Customer) -> Self {
+        let Customer { id, name, email, locale, time_zone, attributes } = customer;
+        Self {
+            id: unsigned(*id),
+            name: name.as_str().to_owned(),
+            email: email.as_str().to_owned(),
+            locale: locale.as_str().to_owned(),
+            time_zone: time_zone.as_str().to_owned(),
+            attributes: pairs(attributes),
+        }
+    }
+}
+
+fn order(order: &Order, previous: Option<Status>) -> wit::Order {
+    let Order {
+        id,
+        user_id: _,
+        version,
+        status,
+        lines,
+        subtotal,
+        discount,
+        tax,
+        shipping,
+        total,
+        payment_method,
+        ship_to,
+        bill_to,
+        tracking,
+        attributes,
+        placed_at,
+        updated_at: _,
+    } = order;
+    wit::Order {
+        id: unsigned(*id),
+        number: id.to_string(),
+        version: u32::try_from(*version).unwrap_or(u32::MAX),
+        status: (*status).into(),
+        previous: previous.map(Into::into),
+        placed_at: unsigned(*placed_at),
+        lines: lines.iter().map(Into::into).collect(),
+        subtotal: subtotal.into(),
+        discount: discount.into(),
+        tax: tax.into(),
+        shipping: shipping.into(),
+        total: total.into(),
+        payment_method: payment_method.as_str().to_owned(),
+        ship_to: ship_to.as_ref().map(Into::into),
+        bill_to: bill_to.as_ref().map(Into::into),
+        tracking: tracking.iter().map(Into::into).collect(),
+        attributes: pairs(attributes),
+    }
+}
+
+impl From<&OrderLine> for wit::Line {
+    fn from(line: &OrderLine) -> Self {
+        let OrderLine { product_id, sku, name, quantity, unit_price, total, url, image, attributes } = line;
+        Self {
+            product_id: unsigned(*product_id),
+            sku: sku.as_str().to_owned(),
+            name: name.as_str().to_owned(),
+            quantity: *quantity,
+            unit_price: unit_price.into(),
+            total: total.into(),
+            url: url.as_ref().map(|u| u.as_str().to_owned()),
+            image: image.as_ref().map(|i| i.as_str().to_owned()),
+            attributes: pairs(attributes),
+        }
+    }
+}
+
+impl From<&Money> for wit::Money {
+    fn from(money: &Money) -> Self {
+        let Money { amount, currency } = money;
+        Self { amount: *amount, currency: currency.code().to_owned(), exponent: currency.exponent() }
+    }
+}
+
+impl From<&Address> for wit::Address {
+    fn from(address: &Address) -> Self {
+        let Address { name, lines, city, region, postal_code, country } = address;
+        Self {
+            name: name.as_str().to_owned(),
+            lines: Vec::from(lines.clone()).into_iter().map(Line::into).collect(),
+            city: city.as_str().to_owned(),
+            region: region.as_str().to_owned(),
+            postal_code: postal_code.as_str().to_owned(),
+            country: country.as_str().to_owned(),
+        }
+    }
+}
+
+impl From<&Tracking> for wit::Tracking {
+    fn from(tracking: &Tracking) -> Self {
+        let Tracking { carrier, number, url } = tracking;
+        Self {
+            carrier: carrier.as_str().to_owned(),
+            number: number.as_str().to_owned(),
+            url: url.as_ref().map(|u| u.as_str().to_owned()),
+        }
+    }
+}
+
+impl From<Status> for wit::OrderStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Pending => Self::Pending,
+            Status::Shipped => Self::Shipped,
+            Status::Delivered => Self::Delivered,
+            Status::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<&Failure> for wit_policy::Failure {
+    fn from(failure: &Failure) -> Self {
+        let Failure { at, class, phase, code, enhanced, reply, relay } = failure;
+        Self {
+            at: unsigned(*at),
+            class: match class {
+                Class::Deferred => wit_policy::Class::Deferred,
+                Class::Rejected => wit_policy::Class::Rejected,
+                Class::NotHandedOver => wit_policy::Class::NotHandedOver,
+                Class::InDoubt => wit_policy::Class::InDoubt,
+                Class::RenderFailed => wit_policy::Class::RenderFailed,
+            },
+            phase: phase.clone(),
+            code: *code,
+            enhanced: enhanced.clone(),
+            reply: reply.clone(),
+            relay: relay.clone(),
+        }
+    }
+}
+
+impl From<&Situation> for wit_policy::Situation {
+    fn from(situation: &Situation) -> Self {
+        let Situation {
+            now,
+            utc_offset_minutes,
+            seed,
+            attempts,
+            attempts_max,
+            queued_at,
+            age_max_ms,
+            history,
+            relays,
+            newest_status,
+        } = situation;
+        Self {
+            now: unsigned(*now),
+            utc_offset_minutes: *utc_offset_minutes,
+            seed: *seed,
+            attempts: *attempts,
+            attempts_max: *attempts_max,
+            queued_at: unsigned(*queued_at),
+            age_max_ms: unsigned(*age_max_ms),
+            history: history.iter().map(Into::into).collect(),
+            relays: relays
+                .iter()
+                .map(|r| wit_policy::Relay { name: r.name.clone(), available: r.available })
+                .collect(),
+            newest_status: (*newest_status).into(),
+        }
+    }
+}
+
+impl From<wit::Email> for Email {
+    fn from(email: wit::Email) -> Self {
+        let wit::Email { subject, text, html, from_name, reply_to, headers, attachments } = email;
+        let attachment = |a| {
+            let wit::Attachment { name, content_type, content_id, data } = a;
+            Attachment { name, content_type, content_id, data }
+        };
+        Self {
+            subject,
+            text,
+            html,
+            from_name,
+            reply_to,
+            headers,
+            attachments: attachments.into_iter().map(attachment).collect(),
+        }
+    }
+}
+
+impl From<wit_policy::Admission> for Admission {
+    fn from(admission: wit_policy::Admission) -> Self {
+        match admission {
+            wit_policy::Admission::Send(relay) => Self::Send(relay),
+            wit_policy::Admission::Wait(ms) => Self::Wait(ms),
+            wit_policy::Admission::Skip(why) => Self::Skip(why),
+            wit_policy::Admission::Hold(why) => Self::Hold(why),
+        }
+    }
+}
+
+impl From<wit_policy::Verdict> for Verdict {
+    fn from(verdict: wit_policy::Verdict) -> Self {
+        match verdict {
+            wit_policy::Verdict::Retry(ms) => Self::Retry(ms, None),
+            wit_policy::Verdict::RetryVia((ms, relay)) => Self::Retry(ms, Some(relay)),
+            wit_policy::Verdict::GiveUp(why) => Self::GiveUp(why),
+            wit_policy::Verdict::Hold(why) => Self::Hold(why),
+        }
+    }
+}
+
+fn pairs(attributes: &Attributes) -> wit::Attributes {
+    attributes.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or_default()
+}

@@ -1,0 +1,256 @@
+//! The worker's loop: wake or poll, claim, deliver so many at one time, record. Knows no plugin and no mail.
+//!
+//! An event is claimed for a lease, which is renewed while its delivery is under way. Intents and ends are recorded
+//! in groups: whatever waits when the previous commit returns goes into the next, and nobody waits for a timer.
+
+mod group;
+mod leases;
+mod record;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::deliver::{Deliver, Event, Report};
+use crate::lease::{Lease, NotRecorded};
+use crate::notification::{State, Transition};
+use crate::store::Store;
+use crate::store::queue::{Claimed, Finish, Intent};
+use group::Group;
+use leases::Leases;
+
+/// How the worker works.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Events under way at one time.
+    pub in_flight_max: usize,
+    /// Events claimed at one time.
+    pub claim_max: usize,
+    /// How long a claim holds unless renewed, in milliseconds.
+    pub lease_ms: i64,
+    /// How often to look without being woken, in milliseconds.
+    pub poll_ms: u64,
+    /// How often lanes are looked over, in milliseconds.
+    pub sweep_ms: i64,
+    /// How long events under way may take to end once the host stops, in milliseconds.
+    pub drain_ms_max: u64,
+    /// Claims in a row without a recorded end before an event is held as one that crashes the host.
+    pub claims_max: i64,
+}
+
+/// The worker. Cheap to clone.
+#[derive(Clone)]
+pub struct Queue {
+    store: Store,
+    deliver: Deliver,
+    settings: Settings,
+    clock: Clock,
+    wake: Arc<Notify>,
+    leases: Leases,
+    intents: Group<Intent>,
+    ends: Group<Finish>,
+}
+
+impl Queue {
+    /// A worker; `wake` tells it that something was enqueued.
+    pub fn new(store: Store, deliver: Deliver, settings: Settings, clock: Clock, wake: Arc<Notify>) -> Self {
+        let intents = Group::new();
+        let ends = Group::new();
+        Self { store, deliver, settings, clock, wake, leases: Leases::default(), intents, ends }
+    }
+
+    /// Works until stopped; then lets what is under way end, and gives back what does not in time.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut helpers = self.helpers();
+        let mut under_way = JoinSet::new();
+        let mut swept_ms = self.clock.monotonic_ms();
+        let mut more = true;
+        while !stop.is_cancelled() {
+            let free = self.settings.in_flight_max.saturating_sub(under_way.len());
+            if more && free > 0 && free >= self.settings.in_flight_max / 4 {
+                let limit = free.min(self.settings.claim_max);
+                more = self.claim(limit, &mut under_way).await == limit;
+                continue;
+            }
+            if self.clock.monotonic_ms() - swept_ms >= self.settings.sweep_ms {
+                swept_ms = self.clock.monotonic_ms();
+                if let Err(e) = self.store.sweep().await {
+                    tracing::warn!(error = %e, "the queue's lanes could not be looked over");
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.wake.notified() => more = true,
+                () = tokio::time::sleep(Duration::from_millis(self.settings.poll_ms)) => more = true,
+                Some(ended) = under_way.join_next() => report_panic(ended),
+            }
+            while let Some(ended) = under_way.try_join_next() {
+                report_panic(ended);
+            }
+        }
+        self.drain(&mut under_way).await;
+        helpers.shutdown().await;
+    }
+
+    /// Works until nothing is due; for tests, which move the clock.
+    pub async fn run_until_idle(&self) {
+        let mut helpers = self.helpers();
+        let mut under_way = JoinSet::new();
+        loop {
+            let free = self.settings.in_flight_max.saturating_sub(under_way.len());
+            let claimed = if free > 0 { self.claim(free.min(self.settings.claim_max), &mut under_way).await } else { 0 };
+            if claimed == 0 && under_way.join_next().await.map(report_panic).is_none() {
+                break;
+            }
+        }
+        helpers.shutdown().await;
+    }
+
+    /// The tasks that record in groups and renew leases.
+    fn helpers(&self) -> JoinSet<()> {
+        let mut helpers = JoinSet::new();
+        let store = self.store.clone();
+        helpers.spawn(self.intents.clone().run(move |batch: Arc<[Intent]>| {
+            let store = store.clone();
+            async move { store.hand_over(&batch).await }
+        }));
+        let store = self.store.clone();
+        helpers.spawn(self.ends.clone().run(move |batch: Arc<[Finish]>| {
+            let store = store.clone();
+            async move { store.finish(&batch).await }
+        }));
+        helpers.spawn(self.leases.clone().keep(self.store.clone(), self.clock.clone(), self.settings.lease_ms));
+        helpers
+    }
+
+    /// Claims and starts; says how many.
+    async fn claim(&self, limit: usize, under_way: &mut JoinSet<()>) -> usize {
+        // Measured before the claim: the database's lease begins later and so ends later.
+        let until_ms = self.clock.monotonic_ms() + self.settings.lease_ms;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let claimed = match self.store.claim(limit, self.settings.lease_ms).await {
+            Ok(claimed) => claimed,
+            Err(e) => {
+                if !e.is_transient() {
+                    tracing::error!(error = %e, "the queue cannot be claimed from; trying again");
+                    tokio::time::sleep(Duration::from_millis(self.settings.poll_ms)).await;
+                }
+                return 0;
+            }
+        };
+        let count = claimed.len();
+        for event in claimed {
+            let lease = Lease::until(&self.clock, until_ms);
+            under_way.spawn(self.clone().one(event, lease));
+        }
+        count
+    }
+
+    /// One claimed event, to its recorded end.
+    async fn one(self, claimed: Claimed, lease: Lease) {
+        self.leases.insert(claimed.claim, &lease);
+        let finish = match self.examine(claimed) {
+            Err(finish) => *finish,
+            Ok((claimed, event)) => self.deliver_one(&claimed, &event, &lease).await,
+        };
+        let (claim, state_id) = (finish.claim, finish.state_id);
+        loop {
+            match self.ends.record(finish.clone()).await {
+                Ok(true) => break,
+                Ok(false) => {
+                    tracing::warn!(notification.id = state_id, "the claim had ended before its outcome was recorded");
+                    break;
+                }
+                Err(e) if lease.left_ms() == 0 => {
+                    tracing::error!(notification.id = state_id, error = e, "an outcome could not be recorded");
+                    break;
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+        self.leases.remove(claim);
+    }
+
+    /// Events that cannot be worked on end here.
+    fn examine(&self, claimed: Claimed) -> Result<(Claimed, Event), Box<Finish>> {
+        let held = |reason: String| {
+            let transition = Transition::End { state: State::Held, reason };
+            Box::new(record::finish(&claimed, transition, claimed.attempts, Vec::new(), claimed.in_doubt))
+        };
+        if claimed.claims > self.settings.claims_max {
+            return Err(held(format!("claimed {} times without an end: it crashes the host", claimed.claims - 1)));
+        }
+        let notification = match &claimed.notification {
+            Ok(notification) => notification.clone(),
+            Err(why) => return Err(held(why.clone())),
+        };
+        let event = Event {
+            notification,
+            in_doubt: claimed.in_doubt,
+            attempts: u32::try_from(claimed.attempts).unwrap_or(u32::MAX),
+            relay: claimed.relay.clone(),
+            queued_at: claimed.queued_at,
+            claimed_at: claimed.claimed_at,
+            newest_status: claimed.newest_status,
+            history: claimed.history.clone(),
+        };
+        Ok((claimed, event))
+    }
+
+    async fn deliver_one(&self, claimed: &Claimed, event: &Event, lease: &Lease) -> Finish {
+        let began_at = self.clock.now_ms();
+        let handed_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let hand_over = |intent, seed| {
+            let intent = record::intent(claimed, intent, seed);
+            let (flag, leases, claim) = (handed_over.clone(), self.leases.clone(), claimed.claim);
+            async move {
+                match self.intents.record(intent).await {
+                    Ok(true) => {
+                        flag.store(true, std::sync::atomic::Ordering::Release);
+                        leases.handed_over(claim);
+                        Ok(())
+                    }
+                    Ok(false) => Err(NotRecorded("the claim is no longer ours".to_owned())),
+                    Err(e) => Err(NotRecorded(e)),
+                }
+            }
+        };
+        let Report { transition, attempts, notes, seed } = self.deliver.event(event, lease, hand_over).await;
+        let intent = claimed.in_doubt || handed_over.load(std::sync::atomic::Ordering::Acquire);
+        let notes = record::notes(notes, seed, began_at);
+        record::finish(claimed, transition, i64::from(attempts), notes, intent)
+    }
+
+    /// Lets what is under way end; gives back, uncharged, what was not handed over in time.
+    async fn drain(&self, under_way: &mut JoinSet<()>) {
+        let all = async {
+            while let Some(ended) = under_way.join_next().await {
+                report_panic(ended);
+            }
+        };
+        if tokio::time::timeout(Duration::from_millis(self.settings.drain_ms_max), all).await.is_ok() {
+            return;
+        }
+        under_way.shutdown().await;
+        let back = self.leases.not_handed_over().into_iter().map(record::give_back).collect::<Vec<_>>();
+        if !back.is_empty()
+            && let Err(e) = self.store.finish(&back).await
+        {
+            tracing::error!(error = %e, "leases could not be given back; they run out by themselves");
+        }
+    }
+}
+
+fn report_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(e) = ended
+        && e.is_panic()
+    {
+        tracing::error!(error = %e, "a delivery panicked; its event is claimed again when its lease ends");
+    }
+}

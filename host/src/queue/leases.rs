@@ -1,0 +1,70 @@
+//! The claims that this worker holds, kept alive.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::lease::Lease;
+use crate::store::Store;
+use crate::store::queue::Token;
+
+#[derive(Clone, Default)]
+pub(super) struct Leases(Arc<Mutex<HashMap<Token, Held>>>);
+
+struct Held {
+    lease: Lease,
+    handed_over: bool,
+}
+
+impl Leases {
+    pub(super) fn insert(&self, claim: Token, lease: &Lease) {
+        self.lock().insert(claim, Held { lease: lease.clone(), handed_over: false });
+    }
+
+    pub(super) fn remove(&self, claim: Token) {
+        self.lock().remove(&claim);
+    }
+
+    pub(super) fn handed_over(&self, claim: Token) {
+        if let Some(held) = self.lock().get_mut(&claim) {
+            held.handed_over = true;
+        }
+    }
+
+    pub(super) fn not_handed_over(&self) -> Vec<Token> {
+        self.lock().iter().filter(|(_, held)| !held.handed_over).map(|(claim, _)| *claim).collect()
+    }
+
+    /// Renews every lease that is past its half, together; one that does not hold any more ends at once, and with
+    /// it the connection that works for it.
+    pub(super) async fn keep(self, store: Store, clock: Clock, lease_ms: i64) {
+        let tick = Duration::from_millis(u64::try_from(lease_ms / 8).unwrap_or_default().max(1));
+        loop {
+            tokio::time::sleep(tick).await;
+            let old: Vec<(Token, Lease)> = self
+                .lock()
+                .iter()
+                .filter(|(_, held)| held.lease.left_ms() < lease_ms / 2)
+                .map(|(claim, held)| (*claim, held.lease.clone()))
+                .collect();
+            if old.is_empty() {
+                continue;
+            }
+            let until_ms = clock.monotonic_ms() + lease_ms;
+            let claims: Vec<Token> = old.iter().map(|(claim, _)| *claim).collect();
+            match store.renew(&claims, lease_ms).await {
+                Ok(held) => {
+                    for ((_, lease), held) in old.iter().zip(held) {
+                        if held { lease.extend(until_ms) } else { lease.lose() }
+                    }
+                }
+                Err(e) => tracing::warn!(error = %e, "leases could not be renewed; trying again"),
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Token, Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,112 @@
+//! From what a delivery reports to what the store writes down.
+
+use crate::deliver;
+use crate::notification::Transition;
+use crate::store::queue::{Claimed, Finish, Intent, Note, Provenance, Token};
+
+pub(super) fn intent(claimed: &Claimed, intent: deliver::Intent, seed: u64) -> Intent {
+    let deliver::Intent { relay, renderer, policy, situation, message_hash } = intent;
+    let (policy_digest, policy_revision) = policy.unzip();
+    Intent {
+        claim: claimed.claim,
+        state_id: claimed.state_id,
+        relay,
+        provenance: Provenance {
+            renderer_digest: Some(renderer.0),
+            renderer_revision: Some(renderer.1),
+            policy_digest,
+            policy_revision,
+            seed: Some(seed.cast_signed()),
+        },
+        situation: serde_json::to_string(&situation).unwrap_or_default(),
+        message_hash,
+    }
+}
+
+pub(super) fn finish(
+    claimed: &Claimed,
+    transition: Transition,
+    attempts: i64,
+    notes: Vec<Note>,
+    intent: bool,
+) -> Finish {
+    Finish {
+        claim: claimed.claim,
+        state_id: claimed.state_id,
+        order_id: claimed.order_id,
+        order_version: claimed.order_version,
+        attempts,
+        transition,
+        notes,
+        intent,
+    }
+}
+
+pub(super) fn give_back(claim: Token) -> Finish {
+    Finish {
+        claim,
+        state_id: 0,
+        order_id: 0,
+        order_version: 0,
+        attempts: 0,
+        transition: Transition::GiveBack,
+        notes: Vec::new(),
+        intent: false,
+    }
+}
+
+pub(super) fn notes(notes: Vec<deliver::Note>, seed: u64, started_at: i64) -> Vec<Note> {
+    notes.into_iter().map(|note| self::note(note, seed, started_at)).collect()
+}
+
+fn note(note: deliver::Note, seed: u64, started_at: i64) -> Note {
+    let seed = Some(seed.cast_signed());
+    let decided = |by: Option<(String, i64)>| {
+        let (policy_digest, policy_revision) = by.unzip();
+        Provenance { policy_digest, policy_revision, seed, ..Provenance::default() }
+    };
+    match note {
+        deliver::Note::Fault { call, by: (digest, revision), fault } => {
+            let renders = call == "render";
+            let (digest, revision) = (Some(digest), Some(revision));
+            Note {
+                kind: "fault",
+                phase: Some(call.to_owned()),
+                class: Some(fault.code().to_owned()),
+                reply: Some(crate::notification::bounded(&fault.to_string())),
+                provenance: if renders {
+                    Provenance { renderer_digest: digest, renderer_revision: revision, seed, ..Provenance::default() }
+                } else {
+                    Provenance { policy_digest: digest, policy_revision: revision, seed, ..Provenance::default() }
+                },
+                started_at,
+                ..Note::default()
+            }
+        }
+        deliver::Note::Decision { verdict, reason, delay_ms, by, situation } => Note {
+            kind: "decision",
+            verdict: Some(verdict.to_owned()),
+            reason: Some(reason),
+            delay_ms,
+            provenance: decided(by),
+            situation: situation.map(|s| serde_json::to_string(&s).unwrap_or_default()),
+            started_at,
+            ..Note::default()
+        },
+        deliver::Note::Attempt { class, phase, code, enhanced, reply, relay, verdict, reason, delay_ms, by } => Note {
+            kind: "send",
+            phase: Some(phase),
+            class: Some(class.map_or("delivered", |c| c.as_str()).to_owned()),
+            code: code.map(i64::from),
+            enhanced,
+            reply: Some(reply),
+            relay: Some(relay),
+            verdict: verdict.map(str::to_owned),
+            reason: Some(reason),
+            delay_ms,
+            provenance: decided(by),
+            situation: None,
+            started_at,
+        },
+    }
+}

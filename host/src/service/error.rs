@@ -1,0 +1,52 @@
+use crate::plugin::LoadError;
+use crate::store;
+
+/// Why a use case did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The input breaks a rule.
+    #[error("{pointer}: {detail}")]
+    Invalid {
+        /// Where in the input, as a JSON pointer (RFC 6901).
+        pointer: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// There is no such thing, or it is not the caller's.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// It does not go together with what is.
+    #[error("{0}")]
+    Conflict(String),
+    /// The name is somebody else's.
+    #[error("{0}")]
+    Taken(String),
+    /// The caller did not say who they are, or not credibly.
+    #[error("a valid access token is needed")]
+    Unauthenticated,
+    /// Log-in refused: the same for an unknown address and for a wrong password.
+    #[error("the e-mail address or the password is wrong")]
+    WrongCredentials,
+    /// The caller may not do this.
+    #[error("only admins may do this")]
+    Forbidden,
+    /// A component was not taken.
+    #[error("the component was not taken: {0}")]
+    Refused(#[from] LoadError),
+    /// Something of the host failed.
+    #[error("something went wrong on our side")]
+    Internal(#[source] store::Error),
+}
+
+impl Error {
+    /// The input breaks a rule at `pointer`.
+    pub fn invalid(pointer: &str, detail: &str) -> Self {
+        Self::Invalid { pointer: pointer.to_owned(), detail: detail.to_owned() }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Internal(error)
+    }
+}

@@ -1,0 +1,60 @@
+//! What is sold, to whom, and what became of it: pure nouns and rules.
+
+pub mod order;
+pub mod product;
+pub mod text;
+pub mod user;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Free key-value pairs beside the typed fields: at most 50, keys of 64 and values of 500 characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<String, String>")]
+pub struct Attributes(BTreeMap<String, String>);
+
+/// The most pairs that one thing may carry.
+pub const ATTRIBUTES_MAX: usize = 50;
+
+impl TryFrom<BTreeMap<String, String>> for Attributes {
+    type Error = String;
+
+    fn try_from(map: BTreeMap<String, String>) -> Result<Self, String> {
+        if map.len() > ATTRIBUTES_MAX {
+            return Err(format!("must hold at most {ATTRIBUTES_MAX} pairs"));
+        }
+        let fits = |s: &str, max: usize| s.chars().count() <= max && !s.contains('\0');
+        match map.iter().find(|(k, v)| k.is_empty() || !fits(k, 64) || !fits(v, 500)) {
+            Some((key, _)) => Err(format!("\"{key}\": keys have 1 to 64 characters, values at most 500")),
+            None => Ok(Self(map)),
+        }
+    }
+}
+
+impl Attributes {
+    /// The pairs, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.0.iter()
+    }
+
+    /// The pairs, given away.
+    pub fn into_inner(self) -> BTreeMap<String, String> {
+        self.0
+    }
+}
+
+/// The seller, as its mails name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shop {
+    /// The shop's name.
+    pub name: String,
+    /// Its web address.
+    pub url: String,
+    /// Where customers write to.
+    pub support_email: String,
+    /// Values that templates may use.
+    #[serde(default)]
+    pub attributes: Attributes,
+}

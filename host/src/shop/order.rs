@@ -1,0 +1,370 @@
+//! Orders: what they cost and how they move.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Attributes;
+use super::text::{Country, Line, OptionalLine, Sku, WebAddress};
+use crate::money::{self, AMOUNT_MAX, Money};
+
+/// The most lines an order may have.
+pub const LINES_MAX: usize = 100;
+/// The most pieces of one product in an order.
+pub const QUANTITY_MAX: u32 = 10_000;
+
+/// Where an order stands. `pending → shipped → delivered`, `pending → cancelled`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Placed, not sent yet.
+    Pending,
+    /// On its way.
+    Shipped,
+    /// Arrived.
+    Delivered,
+    /// Will not be sent; its pieces are in stock again.
+    Cancelled,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Shipped, Self::Delivered, Self::Cancelled];
+
+    /// The name that the store and the APIs use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Shipped => "shipped",
+            Self::Delivered => "delivered",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether an order may go from here to `next`.
+    pub fn allows(self, next: Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Pending, Self::Shipped | Self::Cancelled) | (Self::Shipped, Self::Delivered)
+        )
+    }
+}
+
+impl TryFrom<String> for Status {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|s| s.as_str() == name).ok_or_else(|| format!("\"{name}\" is not a status"))
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An order, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Made by the database; also the number that customers see.
+    pub id: i64,
+    /// Whose it is.
+    pub user_id: i64,
+    /// 1 when placed; raised by every change.
+    pub version: i64,
+    /// Where it stands.
+    pub status: Status,
+    /// What was bought.
+    pub lines: Vec<OrderLine>,
+    /// The lines' sum.
+    pub subtotal: Money,
+    /// Subtracted from the subtotal.
+    pub discount: Money,
+    /// On the discounted subtotal and the shipping.
+    pub tax: Money,
+    /// What sending costs.
+    pub shipping: Money,
+    /// What the customer pays.
+    pub total: Money,
+    /// How they pay.
+    pub payment_method: OptionalLine,
+    /// Where it goes.
+    pub ship_to: Option<Address>,
+    /// Where the bill goes.
+    pub bill_to: Option<Address>,
+    /// The parcels.
+    pub tracking: Vec<Tracking>,
+    /// Values that templates and policies may use.
+    pub attributes: Attributes,
+    /// When, in unix milliseconds.
+    #[serde(with = "crate::clock::rfc3339")]
+    pub placed_at: i64,
+    /// When, in unix milliseconds.
+    #[serde(with = "crate::clock::rfc3339")]
+    pub updated_at: i64,
+}
+
+/// A product in an order, as it was when the order was placed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    /// The product.
+    pub product_id: i64,
+    /// Its unit.
+    pub sku: Sku,
+    /// Its name.
+    pub name: Line,
+    /// Pieces.
+    pub quantity: u32,
+    /// What one piece cost.
+    pub unit_price: Money,
+    /// The price times the pieces.
+    pub total: Money,
+    /// The product's page.
+    pub url: Option<WebAddress>,
+    /// Its picture.
+    pub image: Option<WebAddress>,
+    /// The product's attributes.
+    pub attributes: Attributes,
+}
+
+/// A postal address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Address {
+    /// Who gets it.
+    pub name: Line,
+    /// Street, house, floor; 1 to 5 lines.
+    pub lines: AddressLines,
+    /// City or town.
+    pub city: Line,
+    /// State, province or county, where one is used.
+    #[serde(default = "super::product::no_line")]
+    pub region: OptionalLine,
+    /// Postal code, where one is used.
+    #[serde(default = "super::product::no_line")]
+    pub postal_code: OptionalLine,
+    /// The country.
+    pub country: Country,
+}
+
+/// One to five lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Line>", into = "Vec<Line>")]
+pub struct AddressLines(Vec<Line>);
+
+impl TryFrom<Vec<Line>> for AddressLines {
+    type Error = String;
+
+    fn try_from(lines: Vec<Line>) -> Result<Self, String> {
+        if !(1..=5).contains(&lines.len()) {
+            return Err("must be 1 to 5 lines".to_owned());
+        }
+        Ok(Self(lines))
+    }
+}
+
+impl From<AddressLines> for Vec<Line> {
+    fn from(lines: AddressLines) -> Self {
+        lines.0
+    }
+}
+
+/// One parcel of a shipment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tracking {
+    /// Who carries it.
+    pub carrier: Line,
+    /// The carrier's number.
+    pub number: Line,
+    /// The carrier's page.
+    #[serde(default)]
+    pub url: Option<WebAddress>,
+}
+
+/// An order to be placed. Prices, tax and shipping are the server's to say.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewOrder {
+    /// What is bought.
+    pub items: Items,
+    /// How it is paid; free text.
+    #[serde(default = "super::product::no_line")]
+    pub payment_method: OptionalLine,
+    /// Where it goes.
+    #[serde(default)]
+    pub ship_to: Option<Address>,
+    /// Where the bill goes.
+    #[serde(default)]
+    pub bill_to: Option<Address>,
+    /// Values that templates and policies may use.
+    #[serde(default)]
+    pub attributes: Attributes,
+}
+
+/// 1 to [`LINES_MAX`] products, none twice.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Vec<Item>")]
+pub struct Items(Vec<Item>);
+
+/// So many pieces of a product.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    /// Which product.
+    pub product_id: i64,
+    /// How many pieces; 1 to [`QUANTITY_MAX`].
+    pub quantity: u32,
+}
+
+impl TryFrom<Vec<Item>> for Items {
+    type Error = String;
+
+    fn try_from(mut items: Vec<Item>) -> Result<Self, String> {
+        if !(1..=LINES_MAX).contains(&items.len()) {
+            return Err(format!("must hold 1 to {LINES_MAX} items"));
+        }
+        if let Some(item) = items.iter().find(|i| !(1..=QUANTITY_MAX).contains(&i.quantity)) {
+            return Err(format!("product {}: quantity must be within 1 to {QUANTITY_MAX}", item.product_id));
+        }
+        // By product, so that orders take their rows in one order and never wait for each other in a circle.
+        items.sort_by_key(|i| i.product_id);
+        match items.windows(2).find(|w| w[0].product_id == w[1].product_id) {
+            Some(twice) => Err(format!("product {} stands there twice", twice[0].product_id)),
+            None => Ok(Self(items)),
+        }
+    }
+}
+
+impl Items {
+    /// The items, by product.
+    pub fn as_slice(&self) -> &[Item] {
+        &self.0
+    }
+}
+
+/// A change of an order's status.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusChange {
+    /// Where it stands now.
+    pub status: Status,
+    /// The parcels; only with `shipped`.
+    #[serde(default)]
+    pub tracking: Parcels,
+}
+
+/// At most 20 parcels.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "Vec<Tracking>")]
+pub struct Parcels(Vec<Tracking>);
+
+impl TryFrom<Vec<Tracking>> for Parcels {
+    type Error = String;
+
+    fn try_from(parcels: Vec<Tracking>) -> Result<Self, String> {
+        if parcels.len() > 20 {
+            return Err("must be at most 20 parcels".to_owned());
+        }
+        Ok(Self(parcels))
+    }
+}
+
+impl Parcels {
+    /// The parcels.
+    pub fn into_inner(self) -> Vec<Tracking> {
+        self.0
+    }
+}
+
+/// What the shop adds to the lines' sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pricing {
+    /// Tax on the discounted subtotal and the shipping, in hundredths of a per cent: 2000 is 20 %.
+    pub tax_basis_points: u32,
+    /// Shipping of every order, in minor units of its currency.
+    pub shipping_flat: i64,
+    /// From this subtotal on, in minor units, shipping is free; 0: never.
+    pub shipping_free_from: i64,
+}
+
+/// An order's sums, all in one currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// The lines' sum.
+    pub subtotal: Money,
+    /// Subtracted from it.
+    pub discount: Money,
+    /// Added.
+    pub tax: Money,
+    /// Added.
+    pub shipping: Money,
+    /// What the customer pays.
+    pub total: Money,
+}
+
+/// Why an order has no sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PricingError {
+    /// Two products are priced in different currencies.
+    #[error("all products of an order must be priced in one currency")]
+    Currencies,
+    /// The total is more than an order may cost.
+    #[error("an order may cost at most {AMOUNT_MAX} minor units")]
+    TooMuch,
+    /// There is nothing to add up.
+    #[error("an order needs a line")]
+    Empty,
+}
+
+impl Pricing {
+    /// Adds up the lines.
+    pub fn totals(&self, lines: &[OrderLine]) -> Result<Totals, PricingError> {
+        let first = lines.first().ok_or(PricingError::Empty)?.total;
+        let mut subtotal = 0_i64;
+        for line in lines {
+            if line.total.currency != first.currency {
+                return Err(PricingError::Currencies);
+            }
+            subtotal = subtotal.checked_add(line.total.amount).ok_or(PricingError::TooMuch)?;
+        }
+        let free = self.shipping_free_from > 0 && subtotal >= self.shipping_free_from;
+        let shipping = if free { 0 } else { self.shipping_flat };
+        let taxed = subtotal.checked_add(shipping).ok_or(PricingError::TooMuch)?;
+        let tax = money::share(taxed, self.tax_basis_points).ok_or(PricingError::TooMuch)?;
+        let total = taxed.checked_add(tax).filter(|t| *t <= AMOUNT_MAX).ok_or(PricingError::TooMuch)?;
+        Ok(Totals {
+            subtotal: first.with(subtotal),
+            discount: first.with(0),
+            tax: first.with(tax),
+            shipping: first.with(shipping),
+            total: first.with(total),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Item, Items, Status};
+
+    #[test]
+    fn only_three_moves_are_allowed() {
+        let allowed: Vec<String> = Status::ALL
+            .iter()
+            .flat_map(|a| Status::ALL.iter().filter(|b| a.allows(**b)).map(move |b| format!("{a} {b}")))
+            .collect();
+        assert_eq!(allowed, ["pending shipped", "pending cancelled", "shipped delivered"]);
+    }
+
+    #[test]
+    fn items_are_checked_and_sorted() {
+        let item = |product_id, quantity| Item { product_id, quantity };
+        assert!(Items::try_from(vec![]).is_err());
+        assert!(Items::try_from(vec![item(1, 0)]).is_err());
+        assert!(Items::try_from(vec![item(1, 1), item(1, 2)]).is_err());
+        let items = Items::try_from(vec![item(2, 1), item(1, 2)]).expect("valid");
+        assert_eq!(items.as_slice()[0].product_id, 1);
+    }
+}

@@ -1,0 +1,177 @@
+//! Validated pieces of text: a value of these types is within its limits and safe in a mail.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                let check: fn(String) -> Result<String, String> = $check;
+                check(text).map(Self)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+text!(
+    /// One line of 1 to 200 characters without control characters.
+    Line, |s| line(s, 200)
+);
+text!(
+    /// One line of at most 200 characters, possibly empty.
+    OptionalLine, |s| if s.is_empty() { Ok(s) } else { line(s, 200) }
+);
+text!(
+    /// Up to 10,000 characters of text, possibly empty, line breaks allowed.
+    Prose, |s| {
+        let odd = s.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+        if s.chars().count() > 10_000 || odd {
+            return Err("must be at most 10,000 characters without control characters".to_owned());
+        }
+        Ok(s)
+    }
+);
+text!(
+    /// A stock-keeping unit: 1 to 64 letters, digits, dots, dashes and underscores.
+    Sku, |s| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        if s.is_empty() || s.len() > 64 || !s.chars().all(fits) {
+            return Err("must be 1 to 64 letters, digits, dots, dashes or underscores".to_owned());
+        }
+        Ok(s)
+    }
+);
+text!(
+    /// A web address, http or https, of at most 1,000 characters.
+    WebAddress, |s| {
+        let ok = (s.starts_with("https://") || s.starts_with("http://")) && s.len() <= 1_000;
+        if !ok || s.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err("must be an http or https address of at most 1,000 characters".to_owned());
+        }
+        Ok(s)
+    }
+);
+text!(
+    /// A language tag (BCP 47) of at most 35 characters.
+    Locale, |s| {
+        let subtag = |t: &str| (1..=8).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric());
+        let first = s.split('-').next().unwrap_or_default();
+        if s.len() > 35 || first.len() < 2 || !first.bytes().all(|b| b.is_ascii_alphabetic()) || !s.split('-').all(subtag) {
+            return Err("must be a BCP 47 language tag, such as \"de-AT\"".to_owned());
+        }
+        Ok(s)
+    }
+);
+text!(
+    /// A time zone of the IANA database.
+    TimeZone, |s| match jiff::tz::TimeZone::get(&s) {
+        Ok(zone) => Ok(zone.iana_name().unwrap_or(&s).to_owned()),
+        Err(_) => Err("must be an IANA time zone, such as \"Europe/Vienna\"".to_owned()),
+    }
+);
+text!(
+    /// A country (ISO 3166-1 alpha-2).
+    Country, |s| {
+        if s.len() != 2 || !s.bytes().all(|b| b.is_ascii_uppercase()) {
+            return Err("must be an ISO 3166-1 alpha-2 code in capitals, such as \"AT\"".to_owned());
+        }
+        Ok(s)
+    }
+);
+text!(
+    /// An e-mail address that mail can be sent to, in lower case, at most 254 octets (RFC 5321 4.5.3.1.3).
+    Email, |s| {
+        let s = s.trim().to_lowercase();
+        let refused = || "must be an e-mail address".to_owned();
+        let (local, domain) = s.rsplit_once('@').ok_or_else(refused)?;
+        // An unquoted dot-atom only (RFC 5321 4.1.2): quoted local parts are legal and unused.
+        let atom = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
+        let label = |l: &str| !l.is_empty() && l.len() <= 63 && !l.starts_with('-') && !l.ends_with('-')
+            && l.chars().all(|c| c.is_alphanumeric() || c == '-');
+        let dots = local.starts_with('.') || local.ends_with('.') || local.contains("..");
+        if s.len() > 254 || local.is_empty() || local.len() > 64 || dots || !local.chars().all(atom) {
+            return Err(refused());
+        }
+        if !domain.contains('.') || !domain.split('.').all(label) {
+            return Err(refused());
+        }
+        Ok(s)
+    }
+);
+
+fn line(s: String, chars_max: usize) -> Result<String, String> {
+    let count = s.chars().count();
+    if s.trim().is_empty() || count > chars_max || s.chars().any(char::is_control) {
+        return Err(format!("must be one line of 1 to {chars_max} characters"));
+    }
+    Ok(s)
+}
+
+impl TimeZone {
+    /// The zone's offset from UTC at a point in time, in minutes.
+    pub fn utc_offset_minutes(&self, unix_ms: i64) -> i32 {
+        let zone = jiff::tz::TimeZone::get(&self.0).unwrap_or(jiff::tz::TimeZone::UTC);
+        let at = jiff::Timestamp::from_millisecond(unix_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        zone.to_offset(at).seconds() / 60
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Email, Line, Locale, Sku, TimeZone, WebAddress};
+
+    fn ok<T: TryFrom<String>>(text: &str) -> bool {
+        T::try_from(text.to_owned()).is_ok()
+    }
+
+    #[test]
+    fn good_and_bad() {
+        for good in ["a@b.co", "Ada.Lovelace+x@example.com", "jürgen@exämple.de"] {
+            assert!(ok::<Email>(good), "{good}");
+        }
+        let long = format!("{}@example.com", "a".repeat(65));
+        for bad in ["", "a", "a@b", "a@@b.co", "a b@c.de", "a\r\n@b.co", ".a@b.co", "a@-b.co", "<a@b.co>", &long] {
+            assert!(!ok::<Email>(bad), "{bad}");
+        }
+        assert!(ok::<Line>("Ada") && !ok::<Line>(" ") && !ok::<Line>("a\nb") && !ok::<Line>(&"x".repeat(201)));
+        assert!(ok::<Sku>("A-1.b_2") && !ok::<Sku>("a b") && !ok::<Sku>(""));
+        assert!(ok::<Locale>("de-AT") && ok::<Locale>("zh-Hant-TW") && !ok::<Locale>("d") && !ok::<Locale>("de_AT"));
+        assert!(ok::<TimeZone>("Europe/Vienna") && !ok::<TimeZone>("Europe/Atlantis") && !ok::<TimeZone>("../etc"));
+        assert!(ok::<WebAddress>("https://example.com/a?b") && !ok::<WebAddress>("javascript:alert(1)"));
+    }
+
+    #[test]
+    fn offsets_follow_daylight_saving() {
+        let vienna = TimeZone::try_from("Europe/Vienna".to_owned()).expect("a zone");
+        assert_eq!(vienna.utc_offset_minutes(1_768_000_000_000), 60);
+        assert_eq!(vienna.utc_offset_minutes(1_783_000_000_000), 120);
+    }
+}

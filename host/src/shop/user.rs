@@ -1,0 +1,99 @@
+//! Customers and admins.
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::Attributes;
+use super::text::{Email, Line, Locale, TimeZone};
+
+/// Somebody who can log in. The password hash stays in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct User {
+    /// Made by the database.
+    pub id: i64,
+    /// Unique; mail goes here.
+    pub email: Email,
+    /// As mails address them.
+    pub name: Line,
+    /// Which language mails are in.
+    pub locale: Locale,
+    /// Which zone the times in mails are in.
+    pub time_zone: TimeZone,
+    /// May change the shop.
+    pub is_admin: bool,
+    /// Values that templates and policies may use.
+    pub attributes: Attributes,
+    /// When, in unix milliseconds.
+    #[serde(with = "crate::clock::rfc3339")]
+    pub created_at: i64,
+}
+
+/// A sign-up. Rights are not asked for here: `ecomm admin create` makes admins.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// Must not be taken.
+    pub email: Email,
+    /// As mails address them.
+    pub name: Line,
+    /// The password.
+    pub password: Password,
+    /// "en" when left out.
+    #[serde(default = "english")]
+    pub locale: Locale,
+    /// "UTC" when left out.
+    #[serde(default = "utc")]
+    pub time_zone: TimeZone,
+    /// Values that templates and policies may use.
+    #[serde(default)]
+    pub attributes: Attributes,
+}
+
+/// A log-in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
+    /// Who.
+    pub email: Email,
+    /// The password.
+    pub password: Password,
+}
+
+/// A password of 10 to 200 characters (NIST SP 800-63B: length is what counts).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Password(SecretString);
+
+impl TryFrom<String> for Password {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if !(10..=200).contains(&text.chars().count()) {
+            return Err("must be 10 to 200 characters".to_owned());
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl Password {
+    /// The password, to be hashed or compared.
+    pub fn secret(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+/// "en".
+///
+/// # Panics
+/// Never: the tag is valid.
+pub fn english() -> Locale {
+    Locale::try_from("en".to_owned()).expect("a valid tag")
+}
+
+/// "UTC".
+///
+/// # Panics
+/// Never: the zone exists.
+pub fn utc() -> TimeZone {
+    TimeZone::try_from("UTC".to_owned()).expect("a valid zone")
+}

@@ -1,0 +1,214 @@
+//! The database, whichever it is. All SQL of the host is in this module.
+//!
+//! Rules that keep one text for three databases: every integer is BIGINT, time is unix milliseconds, status is text
+//! with a check, JSON is text, columns are always listed, a parameter stands once and in order (`$1` becomes `?` for
+//! `MySQL`), a batch travels as one JSON parameter that [`Dialect::rows`] turns into a table.
+
+mod dialect;
+pub(crate) mod orders;
+mod products;
+mod tx;
+mod users;
+mod wake;
+mod writer;
+
+pub mod notifications;
+pub mod queue;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Executor, MySqlPool, PgPool, SqlitePool};
+
+pub(crate) use dialect::Dialect;
+pub(crate) use tx::{Tx, with_tx};
+
+use crate::clock::Clock;
+
+/// Runs `$body` with `$pool` bound to the pool that is open; for reads outside a transaction.
+macro_rules! with_pool {
+    ($store:expr, |$pool:ident| $body:expr) => {
+        match &$store.db {
+            $crate::store::Db::Sqlite { readers: $pool, .. } => $body,
+            $crate::store::Db::MySql($pool) => $body,
+            $crate::store::Db::Postgres($pool) => $body,
+        }
+    };
+}
+pub(crate) use with_pool;
+
+/// An open database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    db: Db,
+    clock: Clock,
+}
+
+#[derive(Clone)]
+enum Db {
+    /// One writer, whose commits are shared; many readers.
+    Sqlite {
+        readers: SqlitePool,
+        writer: writer::Writer,
+    },
+    MySql(MySqlPool),
+    Postgres(PgPool),
+}
+
+/// What can go wrong in the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL names no database we know.
+    #[error("the database URL must begin with sqlite:, mysql:, mariadb: or postgres:")]
+    Url,
+    /// The database did not do it.
+    #[error("database: {0}")]
+    Driver(#[from] sqlx::Error),
+    /// The schema is not what this host expects.
+    #[error("migrations: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A commit that others shared failed, or its writer is gone.
+    #[error("commit: {0}")]
+    Commit(String),
+    /// A row holds what this host cannot read.
+    #[error("{what} {id} holds what cannot be read: {why}")]
+    Corrupt {
+        /// Which table's.
+        what: &'static str,
+        /// Which row.
+        id: i64,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Error {
+    /// Whether a unique key refused the row.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Driver(sqlx::Error::Database(e)) if e.is_unique_violation())
+    }
+
+    /// Whether the same transaction, tried again, may succeed: a deadlock's victim or a lost serialisation.
+    pub fn is_transient(&self) -> bool {
+        let Self::Driver(sqlx::Error::Database(e)) = self else { return false };
+        match e.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+            Some(e) => matches!(e.number(), 1205 | 1213),
+            None => matches!(e.code().as_deref(), Some("40001" | "40P01")),
+        }
+    }
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// How a database is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `sqlite:path`, `mysql://…`, `mariadb://…` or `postgres://…`.
+    pub url: secrecy::SecretString,
+    /// The most connections (readers, for `SQLite`).
+    pub connections_max: u32,
+    /// How long to wait for a connection, in milliseconds.
+    pub connect_timeout_ms: u64,
+}
+
+impl Store {
+    /// Connects.
+    pub async fn open(options: &Options, clock: Clock) -> Result<Self> {
+        use secrecy::ExposeSecret;
+        let url = options.url.expose_secret();
+        let timeout = Duration::from_millis(options.connect_timeout_ms);
+        let db = if url.starts_with("sqlite:") {
+            Self::open_sqlite(url, options.connections_max, timeout).await?
+        } else if url.starts_with("mysql:") || url.starts_with("mariadb:") {
+            let pool = MySqlPoolOptions::new()
+                .max_connections(options.connections_max)
+                .acquire_timeout(timeout)
+                .after_connect(|connection, _| {
+                    Box::pin(async move {
+                        // Gap locks of REPEATABLE READ would stop enqueues below a claim's range.
+                        connection.execute("set session transaction isolation level read committed").await?;
+                        Ok(())
+                    })
+                });
+            Db::MySql(pool.connect_with(MySqlConnectOptions::from_str(url)?).await?)
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let pool = PgPoolOptions::new().max_connections(options.connections_max).acquire_timeout(timeout);
+            Db::Postgres(pool.connect_with(PgConnectOptions::from_str(url)?).await?)
+        } else {
+            return Err(Error::Url);
+        };
+        Ok(Self { db, clock })
+    }
+
+    async fn open_sqlite(url: &str, readers_max: u32, timeout: Duration) -> Result<Db> {
+        let options = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .busy_timeout(timeout)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("cache_size", "-16384")
+            .optimize_on_close(true, None);
+        let writer = writer::Writer::open(&options).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(readers_max)
+            .acquire_timeout(timeout)
+            .connect_with(options.read_only(true))
+            .await?;
+        Ok(Db::Sqlite { readers, writer })
+    }
+
+    /// Brings the schema up to date. Safe to call from many hosts at once.
+    pub async fn migrate(&self) -> Result<()> {
+        match &self.db {
+            Db::Sqlite { writer, .. } => writer.migrate(&sqlx::migrate!("../migrations/sqlite")).await?,
+            Db::MySql(pool) => sqlx::migrate!("../migrations/mysql").run(pool).await?,
+            Db::Postgres(pool) => sqlx::migrate!("../migrations/postgres").run(pool).await?,
+        }
+        Ok(())
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        with_pool!(self, |pool| sqlx::query("select 1").execute(pool).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Starts a transaction. Dropped without [`Tx::commit`], it never was.
+    pub(crate) async fn begin(&self) -> Result<Tx> {
+        Ok(match &self.db {
+            Db::Sqlite { writer, .. } => Tx::Sqlite(writer.begin().await?),
+            Db::MySql(pool) => Tx::MySql(pool.begin().await?),
+            Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// The one that is open.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.db {
+            Db::Sqlite { .. } => Dialect::Sqlite,
+            Db::MySql(_) => Dialect::MySql,
+            Db::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Ends all connections.
+    pub async fn close(&self) {
+        match &self.db {
+            Db::Sqlite { readers, writer } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Db::MySql(pool) => pool.close().await,
+            Db::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    /// How far the clock is moved, for [`Dialect::now_ms`].
+    pub(crate) fn offset_ms(&self) -> i64 {
+        self.clock.offset_ms()
+    }
+}

@@ -1,0 +1,150 @@
+//! The few words in which the three databases differ.
+
+use sqlx::AssertSqlSafe;
+
+/// Which SQL is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    MySql,
+    Postgres,
+}
+
+impl Dialect {
+    /// Turns a text with `$1` … into what this database takes. Parameters stand once and in order.
+    pub(crate) fn sql(self, text: &str) -> AssertSqlSafe<String> {
+        if self != Self::MySql {
+            return AssertSqlSafe(text.to_owned());
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            out.push_str(&rest[..at]);
+            rest = &rest[at + 1..];
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            out.push(if digits > 0 { '?' } else { '$' });
+            rest = &rest[digits..];
+        }
+        out.push_str(rest);
+        AssertSqlSafe(out)
+    }
+
+    /// An expression for the database's time in unix milliseconds, moved by `offset_ms`.
+    pub(crate) fn now_ms(self, offset_ms: i64) -> String {
+        let now = match self {
+            Self::Sqlite => "cast(unixepoch('subsec') * 1000 as integer)",
+            Self::MySql => "cast(unix_timestamp(now(3)) * 1000 as signed)",
+            Self::Postgres => "cast(extract(epoch from now()) * 1000 as bigint)",
+        };
+        format!("({now} + {offset_ms})")
+    }
+
+    /// A table `x` out of a JSON array of objects in parameter `param`; `columns` are (name, is a number).
+    pub(crate) fn rows(self, param: u8, columns: &[Column]) -> String {
+        let list = |f: &dyn Fn(&Column) -> String| columns.iter().map(f).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Sqlite => {
+                let columns = list(&|c| format!("value ->> '$.{0}' as {0}", c.name()));
+                format!("(select {columns} from json_each(${param})) as x")
+            }
+            Self::MySql => {
+                let columns = list(&|c| format!("{} {} path '$.{}'", c.name(), c.mysql_type(), c.name()));
+                format!("json_table(${param}, '$[*]' columns ({columns})) as x")
+            }
+            Self::Postgres => {
+                let columns = list(&|c| format!("{} {}", c.name(), c.postgres_type()));
+                format!("jsonb_to_recordset(${param}::jsonb) as x({columns})")
+            }
+        }
+    }
+
+    /// `select … from rows x <join> table q where …`: the rows drive, whatever the planner thinks.
+    pub(crate) fn join(self) -> &'static str {
+        match self {
+            Self::MySql => "straight_join",
+            Self::Sqlite | Self::Postgres => "cross join",
+        }
+    }
+
+    /// Keeps the selected rows of `q` until the transaction ends; the one `SQLite` writer needs no such thing.
+    pub(crate) fn lock(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::MySql => "for update",
+            Self::Postgres => "for update of q",
+        }
+    }
+
+    /// The larger of two values.
+    pub(crate) fn greatest(self) -> &'static str {
+        match self {
+            Self::Sqlite => "max",
+            Self::MySql | Self::Postgres => "greatest",
+        }
+    }
+
+    /// Updates the rows of `table` (`q`) that match a row of parameter 1 (`x`). `set` names columns of `q` bare, so
+    /// no column of `x` may have the name of one that is set.
+    pub(crate) fn update(self, table: &str, columns: &[Column], set: &str, matching: &str) -> AssertSqlSafe<String> {
+        let rows = self.rows(1, columns);
+        self.sql(&match self {
+            Self::MySql => format!("update {rows} straight_join {table} as q on {matching} set {set}"),
+            Self::Sqlite | Self::Postgres => format!("update {table} as q set {set} from {rows} where {matching}"),
+        })
+    }
+
+    /// Deletes the rows of `table` (`q`) that match a row of parameter 1 (`x`).
+    pub(crate) fn delete(self, table: &str, columns: &[Column], matching: &str) -> AssertSqlSafe<String> {
+        let rows = self.rows(1, columns);
+        self.sql(&match self {
+            Self::MySql => format!("delete q from {rows} straight_join {table} as q on {matching}"),
+            Self::Postgres => format!("delete from {table} as q using {rows} where {matching}"),
+            Self::Sqlite => {
+                format!("delete from {table} where id in (select q.id from {rows} cross join {table} as q where {matching})")
+            }
+        })
+    }
+}
+
+/// A column of [`Dialect::rows`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Column {
+    /// A BIGINT.
+    Int(&'static str),
+    /// Text.
+    Text(&'static str),
+}
+
+impl Column {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Int(name) | Self::Text(name) => name,
+        }
+    }
+
+    fn mysql_type(&self) -> &'static str {
+        match self {
+            Self::Int(_) => "bigint",
+            Self::Text(_) => "mediumtext",
+        }
+    }
+
+    fn postgres_type(&self) -> &'static str {
+        match self {
+            Self::Int(_) => "bigint",
+            Self::Text(_) => "text",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Dialect;
+
+    #[test]
+    fn only_mysql_needs_question_marks() {
+        let text = "select '$.a' from t where a = $1 and b = $12";
+        assert_eq!(Dialect::Postgres.sql(text).0, text);
+        assert_eq!(Dialect::MySql.sql(text).0, "select '$.a' from t where a = ? and b = ?");
+    }
+}

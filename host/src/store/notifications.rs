@@ -1,0 +1,186 @@
+//! Notifications: written with the change that they tell, kept beyond delivery.
+
+use serde::Serialize;
+
+use super::tx::insert_id;
+use super::users::json;
+use super::{Error, Result, Store, Tx, with_pool};
+use crate::notification::{Payload, State};
+
+/// Where an order's notification stands, and what became of each attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Record {
+    /// The row in `notification_states`.
+    pub id: i64,
+    /// The order.
+    pub order_id: i64,
+    /// The order's version that it tells of.
+    pub order_version: i64,
+    /// "order.shipped", …
+    pub kind: String,
+    /// Of the mail, without angle brackets.
+    pub message_id: String,
+    /// Where it stands.
+    pub state: State,
+    /// Charged attempts.
+    pub attempts: i64,
+    /// Why it ended as it did.
+    pub reason: String,
+    /// Unix milliseconds.
+    #[serde(with = "crate::clock::rfc3339")]
+    pub created_at: i64,
+    /// Unix milliseconds; none while it is queued.
+    #[serde(with = "crate::clock::rfc3339::option")]
+    pub completed_at: Option<i64>,
+    /// Oldest first.
+    pub journal: Vec<Entry>,
+}
+
+/// A row of the journal: an attempt, a decision that kept the mail back, or a plugin's fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Entry {
+    /// The notification.
+    #[serde(skip)]
+    pub state_id: i64,
+    /// The claim that it belongs to.
+    pub epoch: i64,
+    /// "send", "decision" or "fault".
+    pub kind: String,
+    /// How far an attempt got, or which call failed.
+    pub phase: Option<String>,
+    /// "delivered", a class of failure, or a fault's error code. None while an intent is open.
+    pub class: Option<String>,
+    /// The SMTP reply code.
+    pub code: Option<i64>,
+    /// The enhanced status code.
+    pub enhanced: Option<String>,
+    /// The reply's or the fault's text.
+    pub reply: Option<String>,
+    /// Which relay.
+    pub relay: Option<String>,
+    /// What the policy decided.
+    pub verdict: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// How long it asked to wait, in milliseconds.
+    pub delay_ms: Option<i64>,
+    /// SHA-256 of the component that wrote the mail.
+    pub renderer_digest: Option<String>,
+    /// Its revision in the host.
+    pub renderer_revision: Option<i64>,
+    /// SHA-256 of the component that decided.
+    pub policy_digest: Option<String>,
+    /// Its revision in the host.
+    pub policy_revision: Option<i64>,
+    /// What chance was drawn from.
+    pub seed: Option<i64>,
+    /// What the policy saw, as JSON.
+    #[serde(skip)]
+    pub situation: Option<String>,
+    /// SHA-256 of the message's bytes.
+    pub message_hash: Option<String>,
+    /// How many times in a row the same was decided.
+    pub repeats: i64,
+    /// Unix milliseconds.
+    #[serde(with = "crate::clock::rfc3339")]
+    pub started_at: i64,
+    /// Unix milliseconds.
+    #[serde(with = "crate::clock::rfc3339::option")]
+    pub ended_at: Option<i64>,
+}
+
+/// The columns of [`Entry`].
+pub(super) const ENTRY: &str = "q.state_id, q.epoch, q.kind, q.phase, q.class, q.code, q.enhanced, q.reply, q.relay, \
+    q.verdict, q.reason, q.delay_ms, q.renderer_digest, q.renderer_revision, q.policy_digest, q.policy_revision, \
+    q.seed, q.situation, q.message_hash, q.repeats, q.started_at, q.ended_at";
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: i64,
+    order_id: i64,
+    order_version: i64,
+    kind: String,
+    message_id: String,
+    state: String,
+    attempts: i64,
+    reason: String,
+    created_at: i64,
+    completed_at: Option<i64>,
+}
+
+/// Writes the notification and puts it into the queue, in the transaction of the change.
+pub(super) async fn enqueue(tx: &mut Tx, payload: &Payload, message_id: &str, offset_ms: i64) -> Result<i64> {
+    let (order_id, version) = (payload.order.id, payload.order.version);
+    let now = tx.dialect().now_ms(offset_ms);
+    let state_id = insert_id!(
+        tx,
+        &format!(
+            "insert into notification_states (order_id, order_version, message_id, kind, state, attempts, reason, \
+             created_at, payload) values ($1, $2, $3, $4, 'not sent', 0, '', {now}, $5)"
+        ),
+        order_id,
+        version,
+        message_id,
+        payload.kind.as_str(),
+        json(payload),
+    );
+    // A lane whose head backs off or is leased makes its next event wait with it; a new order's lane is empty.
+    let sql = if version == 1 {
+        format!(
+            "insert into notification_events_queue (state_id, order_id, order_version, due_at, epoch, phase, \
+             attempts, claims, created_at) values ($1, $2, $3, {now}, 0, 0, 0, 0, {now})"
+        )
+    } else {
+        format!(
+            "insert into notification_events_queue (state_id, order_id, order_version, due_at, epoch, phase, \
+             attempts, claims, created_at) select $1, $2, $3, coalesce(max(l.due_at), {now}), 0, 0, 0, 0, {now} \
+             from notification_events_queue l where l.order_id = $4 and l.due_at > {now}"
+        )
+    };
+    if version == 1 {
+        insert_id!(tx, &sql, state_id, order_id, version);
+    } else {
+        insert_id!(tx, &sql, state_id, order_id, version, order_id);
+    }
+    Ok(state_id)
+}
+
+impl Store {
+    /// The notifications of an order, by version, with their journals.
+    pub(crate) async fn notifications_of(&self, order_id: i64) -> Result<Vec<Record>> {
+        let sql = self.dialect().sql(
+            "select s.id, s.order_id, s.order_version, s.kind, s.message_id, s.state, \
+             coalesce(q.attempts, s.attempts) as attempts, s.reason, s.created_at, s.completed_at \
+             from notification_states s left join notification_events_queue q on q.state_id = s.id \
+             where s.order_id = $1 order by s.order_version",
+        );
+        let rows: Vec<Row> = with_pool!(self, |pool| sqlx::query_as(sql).bind(order_id).fetch_all(pool).await)?;
+        let sql = self.dialect().sql(&format!(
+            "select {ENTRY} from notification_states s join notification_attempts q on q.state_id = s.id \
+             where s.order_id = $1 order by q.id"
+        ));
+        let mut journal: Vec<Entry> =
+            with_pool!(self, |pool| sqlx::query_as(sql).bind(order_id).fetch_all(pool).await)?;
+        rows.into_iter()
+            .map(|row| {
+                let Row { id, order_id, order_version, kind, message_id, state, attempts, reason, .. } = row;
+                let state = state.try_into().map_err(|why| Error::Corrupt { what: "notification", id, why })?;
+                let journal = journal.extract_if(.., |e| e.state_id == id).collect();
+                let Row { created_at, completed_at, .. } = row;
+                Ok(Record {
+                    id,
+                    order_id,
+                    order_version,
+                    kind,
+                    message_id,
+                    state,
+                    attempts,
+                    reason,
+                    created_at,
+                    completed_at,
+                    journal,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,74 @@
+//! A transaction on whichever database is open.
+
+use sqlx::{MySql, Postgres, Transaction};
+
+use super::writer::Turn;
+use super::{Dialect, Result};
+
+/// Rolled back when dropped.
+pub(crate) enum Tx {
+    Sqlite(Turn),
+    MySql(Transaction<'static, MySql>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// Runs `$body` with `$connection` bound to the transaction's connection.
+macro_rules! with_tx {
+    ($tx:expr, |$connection:ident| $body:expr) => {
+        match $tx {
+            $crate::store::Tx::Sqlite(turn) => {
+                let $connection = turn.connection();
+                $body
+            }
+            $crate::store::Tx::MySql(tx) => {
+                let $connection = &mut **tx;
+                $body
+            }
+            $crate::store::Tx::Postgres(tx) => {
+                let $connection = &mut **tx;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_tx;
+
+impl Tx {
+    pub(crate) async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(turn) => turn.commit().await,
+            Self::MySql(tx) => Ok(tx.commit().await?),
+            Self::Postgres(tx) => Ok(tx.commit().await?),
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::MySql(_) => Dialect::MySql,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+}
+
+/// Inserts one row and evaluates to the id that the database made: `insert_id!(tx, "insert into …", a, b)`.
+macro_rules! insert_id {
+    ($tx:expr, $sql:expr $(, $value:expr)* $(,)?) => {{
+        let dialect = $tx.dialect();
+        match $tx {
+            $crate::store::Tx::MySql(tx) => {
+                let done = sqlx::query(dialect.sql($sql))$(.bind($value))*.execute(&mut **tx).await?;
+                i64::try_from(done.last_insert_id()).unwrap_or(i64::MAX)
+            }
+            $crate::store::Tx::Sqlite(turn) => {
+                let done = sqlx::query(dialect.sql($sql))$(.bind($value))*.execute(turn.connection()).await?;
+                done.last_insert_rowid()
+            }
+            $crate::store::Tx::Postgres(tx) => {
+                let sql = format!("{} returning id", $sql);
+                sqlx::query_scalar(dialect.sql(&sql))$(.bind($value))*.fetch_one(&mut **tx).await?
+            }
+        }
+    }};
+}
+pub(crate) use insert_id;

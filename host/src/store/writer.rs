@@ -1,0 +1,166 @@
+//! The one writer of an `SQLite` database. Whoever waits while a commit is under way shares the next one, each in
+//! a savepoint of its own; none is answered before the commit.
+
+use std::sync::Arc;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Executor};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
+
+use super::{Error, Result};
+
+/// Gives out turns.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    state: Arc<Mutex<State>>,
+    wake: Arc<Notify>,
+    _committer: Arc<Committer>,
+}
+
+/// Ends the committing task with the last handle on its writer.
+struct Committer(tokio::task::JoinHandle<()>);
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct State {
+    connection: Option<SqliteConnection>,
+    /// A transaction is open.
+    open: bool,
+    /// A savepoint is open; found by somebody else than its turn, that turn was dropped half-way.
+    in_turn: bool,
+    /// Who is told of the commit.
+    waiting: Vec<oneshot::Sender<std::result::Result<(), String>>>,
+}
+
+impl Writer {
+    #[expect(clippy::disallowed_methods, reason = "lives as long as the writer and is aborted with it")]
+    pub(crate) async fn open(options: &SqliteConnectOptions) -> Result<Self> {
+        let connection = Some(options.connect().await?);
+        let state = Arc::new(Mutex::new(State { connection, open: false, in_turn: false, waiting: Vec::new() }));
+        let wake = Arc::new(Notify::new());
+        let committer = tokio::spawn(commit_whenever_woken(state.clone(), wake.clone()));
+        Ok(Self { state, wake, _committer: Arc::new(Committer(committer)) })
+    }
+
+    /// Waits for the turn. The lock is fair: turns are had in the order in which they were asked for.
+    pub(crate) async fn begin(&self) -> Result<Turn> {
+        let state = self.state.clone().lock_owned().await;
+        let mut turn = Turn { state, wake: self.wake.clone() };
+        let state = &mut *turn.state;
+        state.clean().await;
+        if !state.open {
+            state.open = true;
+            if let Err(e) = state.execute("begin immediate").await {
+                state.open = false;
+                return Err(e);
+            }
+        }
+        state.in_turn = true;
+        state.execute("savepoint turn").await?;
+        Ok(turn)
+    }
+
+    pub(crate) async fn migrate(&self, migrator: &Migrator) -> Result<()> {
+        let mut state = self.state.lock().await;
+        state.clean().await;
+        state.commit().await;
+        let connection = state.connection.as_mut().ok_or_else(closed)?;
+        Ok(migrator.run(connection).await?)
+    }
+
+    pub(crate) async fn close(&self) {
+        let mut state = self.state.lock().await;
+        state.clean().await;
+        state.commit().await;
+        if let Some(connection) = state.connection.take() {
+            let _ = connection.close().await;
+        }
+    }
+}
+
+/// A place in the writer's transaction. Dropped without [`commit`](Self::commit), its changes are undone.
+pub(crate) struct Turn {
+    state: OwnedMutexGuard<State>,
+    wake: Arc<Notify>,
+}
+
+impl Turn {
+    /// # Panics
+    /// Never: a turn is only given while the connection is open.
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        self.state.connection.as_mut().expect("open while a turn is out")
+    }
+
+    /// Ends the turn and waits for the shared commit.
+    pub(crate) async fn commit(mut self) -> Result<()> {
+        self.state.execute("release turn").await?;
+        self.state.in_turn = false;
+        let (told, tell) = oneshot::channel();
+        self.state.waiting.push(told);
+        drop(self);
+        tell.await.unwrap_or_else(|_| Err("the writer is gone".to_owned())).map_err(Error::Commit)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.wake.notify_one();
+    }
+}
+
+impl State {
+    async fn execute(&mut self, sql: &'static str) -> Result<()> {
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        connection.execute(sql).await?;
+        Ok(())
+    }
+
+    /// Undoes what a dropped turn left behind. When even its savepoint is gone, the database has rolled back the
+    /// whole transaction (disk full, I/O error), and everybody who shares it must hear so.
+    async fn clean(&mut self) {
+        if !self.in_turn {
+            return;
+        }
+        self.in_turn = false;
+        if let Err(e) = self.execute("rollback to turn; release turn").await {
+            let _ = self.execute("rollback").await;
+            self.answer(&Err(e.to_string()));
+        }
+    }
+
+    async fn commit(&mut self) {
+        if self.open {
+            let outcome = self.execute("commit").await.map_err(|e| e.to_string());
+            if outcome.is_err() {
+                let _ = self.execute("rollback").await;
+            }
+            self.answer(&outcome);
+        }
+    }
+
+    fn answer(&mut self, outcome: &std::result::Result<(), String>) {
+        self.open = false;
+        for told in self.waiting.drain(..) {
+            let _ = told.send(outcome.clone());
+        }
+    }
+}
+
+/// Queues for the lock like everybody else, so whoever asked before it shares the commit.
+async fn commit_whenever_woken(state: Arc<Mutex<State>>, wake: Arc<Notify>) {
+    loop {
+        wake.notified().await;
+        let mut state = state.lock().await;
+        state.clean().await;
+        state.commit().await;
+    }
+}
+
+fn closed() -> Error {
+    Error::Commit("the database is closed".to_owned())
+}

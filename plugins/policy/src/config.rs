@@ -1,0 +1,102 @@
+use serde::Deserialize;
+
+/// The operator's config, JSON. Every key may be left out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How many charged attempts before giving up; 1 to 25, by default 3.
+    pub attempts_max: u32,
+    /// The pause after the first failure, in milliseconds; 1,000 to 86,400,000, by default 30,000.
+    pub backoff_first_ms: u64,
+    /// What the pause is multiplied with after each further failure; 1 to 10, by default 4.
+    pub backoff_factor: u32,
+    /// The longest pause, in milliseconds; by default 3,600,000.
+    pub backoff_max_ms: u64,
+    /// What to do when a mail may or may not have been delivered.
+    pub in_doubt: InDoubt,
+    /// What to do when no revision could render the mail.
+    pub render_failed: RenderFailed,
+    /// Permanent replies that are retried all the same, as enhanced status codes or their beginnings:
+    /// "5.2.2" (mailbox full), "5.7" (policy).
+    pub retry_permanent: Vec<String>,
+    /// Whether to skip the mail of a change that the order has since moved past.
+    pub skip_superseded: bool,
+    /// When not to disturb the customer.
+    pub quiet_hours: Option<QuietHours>,
+}
+
+/// What to do when a mail may or may not have been delivered.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum InDoubt {
+    /// Send it again: at worst it arrives twice, with the same Message-ID.
+    Resend,
+    /// Leave it to an operator.
+    Hold,
+}
+
+/// What to do when no revision could render the mail.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum RenderFailed {
+    /// Leave it to an operator.
+    Hold,
+    /// Try again like after a temporary reply.
+    Retry,
+}
+
+/// Hours of the customer's local day; may cross midnight.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuietHours {
+    /// The first quiet hour, 0 to 23.
+    pub from: u32,
+    /// The first hour that is not quiet, 0 to 23.
+    pub until: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            attempts_max: 3,
+            backoff_first_ms: 30_000,
+            backoff_factor: 4,
+            backoff_max_ms: 3_600_000,
+            in_doubt: InDoubt::Resend,
+            render_failed: RenderFailed::Hold,
+            retry_permanent: Vec::new(),
+            skip_superseded: false,
+            quiet_hours: None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the JSON text and checks every value; the error names the key.
+    pub fn parse(json: &str) -> Result<Self, String> {
+        let config: Self = serde_json::from_str(json).map_err(|e| format!("config: {e}"))?;
+        let day_ms = 86_400_000;
+        let ranges = [
+            ("attempts_max", u64::from(config.attempts_max), 1, 25),
+            ("backoff_first_ms", config.backoff_first_ms, 1_000, day_ms),
+            ("backoff_factor", u64::from(config.backoff_factor), 1, 10),
+            ("backoff_max_ms", config.backoff_max_ms, config.backoff_first_ms, day_ms),
+        ];
+        for (key, value, least, most) in ranges {
+            if value < least || value > most {
+                return Err(format!("{key}: {value} is not within {least} to {most}"));
+            }
+        }
+        for code in &config.retry_permanent {
+            if !code.starts_with("5.") || !code.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+                return Err(format!("retry_permanent: \"{code}\" is not the beginning of a code such as \"5.2.2\""));
+            }
+        }
+        if let Some(QuietHours { from, until }) = config.quiet_hours
+            && (from > 23 || until > 23 || from == until)
+        {
+            return Err("quiet_hours: from and until must be two different hours, 0 to 23".to_owned());
+        }
+        Ok(config)
+    }
+}
