@@ -63,7 +63,8 @@ fn guests(root: &Path, out: &Path) {
 }
 
 fn add_target(root: &Path) {
-    let sysroot = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).args(["--print", "sysroot"]).output();
+    let sysroot =
+        Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).args(["--print", "sysroot"]).output();
     let sysroot = sysroot.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()).unwrap_or_default();
     let installed = || Path::new(&sysroot).join("lib/rustlib").join(TARGET).join("lib").is_dir();
     if installed() {

@@ -150,10 +150,8 @@ impl Config {
             }
         }
         let settings = Value::Table(settings);
-        let config: Self = serde_path_to_error::deserialize(settings).map_err(|e| ConfigError::Setting {
-            key: e.path().to_string(),
-            why: e.inner().message().to_owned(),
-        })?;
+        let config: Self = serde_path_to_error::deserialize(settings)
+            .map_err(|e| ConfigError::Setting { key: e.path().to_string(), why: e.inner().message().to_owned() })?;
         config.check()?;
         Ok(config)
     }

@@ -133,7 +133,12 @@ struct Delivery<'a> {
 
 impl Deliver {
     /// Delivers one event. `hand_over` records the intent; it is called at most once.
-    pub async fn event<F>(&self, event: &Event, lease: &Lease, hand_over: impl FnOnce(Intent, u64) -> F + Send) -> Report
+    pub async fn event<F>(
+        &self,
+        event: &Event,
+        lease: &Lease,
+        hand_over: impl FnOnce(Intent, u64) -> F + Send,
+    ) -> Report
     where
         F: Future<Output = Result<(), NotRecorded>> + Send,
     {
@@ -185,8 +190,7 @@ impl Delivery<'_> {
     /// Asks the policy; what keeps the mail back comes as the error.
     async fn admit(&mut self) -> Result<(Situation, Option<String>, Option<(String, i64)>), Transition> {
         let situation = self.situation(None);
-        let Answer { value, by, faults } =
-            self.with.plugins.admit(&self.event.notification, &situation).await;
+        let Answer { value, by, faults } = self.with.plugins.admit(&self.event.notification, &situation).await;
         self.faults("admit", faults);
         let by = by.as_deref().map(identity);
         let age_ms = self.event.claimed_at - self.event.queued_at;
@@ -236,13 +240,7 @@ impl Delivery<'_> {
         F: Future<Output = Result<(), NotRecorded>> + Send,
     {
         let relay = self.with.mailer.choose(relay.as_deref()).to_owned();
-        let intent = Intent {
-            relay: relay.clone(),
-            renderer,
-            policy,
-            situation,
-            message_hash: message.hash.clone(),
-        };
+        let intent = Intent { relay: relay.clone(), renderer, policy, situation, message_hash: message.hash.clone() };
         let seed = self.seed;
         let recording = async move { hand_over(intent, seed).await };
         self.with.mailer.send(&relay, message, lease, recording).await

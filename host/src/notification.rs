@@ -290,10 +290,9 @@ pub fn admit(admission: &Admission, caps: &Caps, age_ms: i64) -> Option<Transiti
                 reason: format!("queued for {} h, the host's cap", age_ms / 3_600_000),
             })
         }
-        Admission::Wait(ms) => Some(Transition::Later {
-            delay_ms: signed((*ms).clamp(caps.wait_min_ms, caps.wait_max_ms)),
-            relay: None,
-        }),
+        Admission::Wait(ms) => {
+            Some(Transition::Later { delay_ms: signed((*ms).clamp(caps.wait_min_ms, caps.wait_max_ms)), relay: None })
+        }
         Admission::Skip(why) => Some(Transition::End { state: State::Skipped, reason: bounded(why) }),
         Admission::Hold(why) => Some(Transition::End { state: State::Held, reason: bounded(why) }),
     }
@@ -305,10 +304,9 @@ pub fn settle(verdict: &Verdict, caps: &Caps, attempts: u32, age_ms: i64, dice: 
     match verdict {
         Verdict::GiveUp(why) => Transition::End { state: State::Failed, reason: bounded(why) },
         Verdict::Hold(why) => Transition::End { state: State::Held, reason: bounded(why) },
-        Verdict::Retry(..) if attempts >= caps.attempts_max => Transition::End {
-            state: State::Failed,
-            reason: format!("{attempts} attempts failed, the host's cap"),
-        },
+        Verdict::Retry(..) if attempts >= caps.attempts_max => {
+            Transition::End { state: State::Failed, reason: format!("{attempts} attempts failed, the host's cap") }
+        }
         Verdict::Retry(..) if age_ms >= caps.age_max_ms => Transition::End {
             state: State::Failed,
             reason: format!("queued for {} h, the host's cap", age_ms / 3_600_000),

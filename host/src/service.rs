@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, Semaphore};
 
-pub use crate::plugin::{Revision, Slot};
+pub use crate::plugin::{Report, Revision, Slot, Trial};
 pub use crate::store::notifications::{Entry, Record};
 pub use error::Error;
 pub use sessions::{Principal, SECRET_BYTES_MIN, Session, Tokens};

@@ -9,8 +9,7 @@ use tonic::Status;
 use super::pb;
 use crate::money::{Currency, Money};
 use crate::notification::State;
-use crate::plugin::{Report, Trial};
-use crate::service::{Entry, Record, Revision, Session, Slot};
+use crate::service::{Entry, Record, Report, Revision, Session, Slot, Trial};
 use crate::shop::Attributes;
 use crate::shop::order::{self, Address, Item, NewOrder, Order, OrderLine, Parcels, Tracking};
 use crate::shop::product::{NewProduct, Product};
@@ -104,17 +103,8 @@ impl TryFrom<pb::CreateProductRequest> for NewProduct {
     type Error = Status;
 
     fn try_from(request: pb::CreateProductRequest) -> Result<Self, Status> {
-        let pb::CreateProductRequest {
-            sku,
-            name,
-            description,
-            category,
-            price,
-            stock,
-            url,
-            image,
-            attributes,
-        } = request;
+        let pb::CreateProductRequest { sku, name, description, category, price, stock, url, image, attributes } =
+            request;
         Ok(Self {
             sku: take("sku", sku)?,
             name: take("name", name)?,

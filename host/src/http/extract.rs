@@ -51,10 +51,15 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
     let malformed = |e: &serde_json::Error| {
         Problem::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is not JSON: {e}"))
     };
+    if bytes.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
+        // serde would read an array as an object's fields in their order.
+        serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(|e| malformed(&e))?;
+        return Err(Problem::invalid(String::new(), "must be an object".to_owned()));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|e| {
         if !e.inner().is_data() {
             return malformed(e.inner());

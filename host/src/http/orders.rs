@@ -19,11 +19,7 @@ pub(super) async fn place(
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(order)))
 }
 
-pub(super) async fn one(
-    State(app): State<App>,
-    Caller(who): Caller,
-    Id(id): Id<i64>,
-) -> Result<Json<Order>, Problem> {
+pub(super) async fn one(State(app): State<App>, Caller(who): Caller, Id(id): Id<i64>) -> Result<Json<Order>, Problem> {
     Ok(Json(app.order(who, id).await?))
 }
 

@@ -56,9 +56,7 @@ impl From<Error> for Problem {
             Error::Unauthenticated => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail),
             Error::WrongCredentials => Self::new(StatusCode::UNAUTHORIZED, "wrong-credentials", detail),
             Error::Forbidden => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
-            Error::Refused(e) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, &format!("plugin:{}", e.code()), detail)
-            }
+            Error::Refused(e) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, &format!("plugin:{}", e.code()), detail),
             Error::Internal(e) => {
                 tracing::error!(error = %e, "a request failed");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)

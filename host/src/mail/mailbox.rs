@@ -106,6 +106,7 @@ struct Inner {
     messages: Mutex<VecDeque<Received>>,
     faults: Mutex<Vec<Fault>>,
     count: watch::Sender<u64>,
+    connections: std::sync::atomic::AtomicU64,
     tls: Option<TlsAcceptor>,
 }
 
@@ -114,7 +115,8 @@ impl Mailbox {
     pub fn new(path: PathBuf, messages_max: usize, tls: Option<TlsAcceptor>, clock: Clock) -> Self {
         let count = watch::Sender::new(0);
         let (messages, faults) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { path, messages_max, clock, messages, faults, count, tls }))
+        let connections = std::sync::atomic::AtomicU64::new(0);
+        Self(Arc::new(Inner { path, messages_max, clock, messages, faults, count, connections, tls }))
     }
 
     /// Serves SMTP until cancelled.
@@ -135,6 +137,11 @@ impl Mailbox {
     /// How many mails have arrived; changes with each.
     pub fn count(&self) -> watch::Receiver<u64> {
         self.0.count.subscribe()
+    }
+
+    /// How many connections were made.
+    pub fn connections(&self) -> u64 {
+        self.0.connections.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Will be met once somebody comes to its phase.

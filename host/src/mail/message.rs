@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use lettre::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
-use lettre::Address;
 
 use super::Settings;
 use crate::notification::Notification;
@@ -69,7 +69,8 @@ fn body(email: &Email, seed: u64) -> Result<MultiPart, String> {
         root = MultiPart::related().boundary(boundary(1)).multipart(root);
         for a in inline {
             let id = a.content_id.clone().unwrap_or_default();
-            root = root.singlepart(Attachment::new_inline_with_name(id, a.name.clone()).body(a.data.clone(), media(a)?));
+            root =
+                root.singlepart(Attachment::new_inline_with_name(id, a.name.clone()).body(a.data.clone(), media(a)?));
         }
     }
     if !files.is_empty() {

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::session::{Broken, Deadlines, Protection, Session};
-use super::{Message, MailerError, Outcome, RelaySettings, Settings, Tls};
+use super::{MailerError, Message, Outcome, RelaySettings, Settings, Tls};
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{Class, bounded};
@@ -42,8 +42,7 @@ impl Relay {
         if settings.tls == Tls::None && !loopback {
             return Err(MailerError::Unprotected(settings.name));
         }
-        let protection =
-            protection(&settings).map_err(|why| MailerError::Tls { name: settings.name.clone(), why })?;
+        let protection = protection(&settings).map_err(|why| MailerError::Tls { name: settings.name.clone(), why })?;
         Ok(Self {
             protection,
             hello: ClientId::Domain(mail.hello_name.as_str().to_owned()),

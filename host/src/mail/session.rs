@@ -100,16 +100,15 @@ impl Session {
         let stream = within(deadlines.connect_ms_max, opening).await;
         let stream = stream.map_err(|why: Late<io::Error>| Broken::silent("connect", &why.to_string()))?;
         let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello);
-        let mut smtp = within(deadlines.command_ms_max, greeting).await.map_err(|e| {
-            Broken::of(if written.load(Ordering::Relaxed) == 0 { "greeting" } else { "ehlo" }, e)
-        })?;
+        let mut smtp = within(deadlines.command_ms_max, greeting)
+            .await
+            .map_err(|e| Broken::of(if written.load(Ordering::Relaxed) == 0 { "greeting" } else { "ehlo" }, e))?;
         if let Protection::Starttls(parameters) = protection {
             let upgrading = smtp.starttls(TlsParameters::clone(parameters), hello);
             within(deadlines.command_ms_max, upgrading).await.map_err(|e| Broken::of("starttls", e))?;
         }
         if !relay.username.is_empty() {
-            let credentials =
-                Credentials::new(relay.username.clone(), relay.password.expose_secret().to_owned());
+            let credentials = Credentials::new(relay.username.clone(), relay.password.expose_secret().to_owned());
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
             let login = smtp.auth(&mechanisms, &credentials);
             within(deadlines.command_ms_max, login).await.map_err(|e| Broken::of("auth", e))?;

@@ -50,7 +50,10 @@ impl Cache {
         expected.update(&key);
         expected.update(body);
         if expected.verify_slice(mac).is_err() {
-            tracing::warn!(plugin.digest = digest, "a file in the cache of compiled components is not ours; compiling anew");
+            tracing::warn!(
+                plugin.digest = digest,
+                "a file in the cache of compiled components is not ours; compiling anew"
+            );
             return None;
         }
         let (head, code) = body.split_at_checked(body.iter().position(|b| *b == b'\n')?)?;

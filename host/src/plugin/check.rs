@@ -181,13 +181,8 @@ mod tests {
     use crate::plugin::Budget;
 
     fn refused(change: impl FnOnce(&mut Email)) -> String {
-        let budget = Budget {
-            fuel_max: 1,
-            fuel_per_line: 0,
-            time_ms_max: 1,
-            memory_bytes_max: 1,
-            output_bytes_max: 1_000,
-        };
+        let budget =
+            Budget { fuel_max: 1, fuel_per_line: 0, time_ms_max: 1, memory_bytes_max: 1, output_bytes_max: 1_000 };
         let mut mail = Email { subject: "s".to_owned(), text: "t".to_owned(), ..Email::default() };
         assert!(email(mail.clone(), &budget).is_ok());
         change(&mut mail);

@@ -46,7 +46,8 @@ pub(crate) fn notification(status: Status, name: &str, locale: &str, lines: usiz
     };
     let amount = 3_998 * i64::try_from(lines).unwrap_or_default();
     let shipped = matches!(status, Status::Shipped | Status::Delivered);
-    let tracking = serde_json::json!([{ "carrier": "Post", "number": "RR123456785AT", "url": "https://post.example/t" }]);
+    let tracking =
+        serde_json::json!([{ "carrier": "Post", "number": "RR123456785AT", "url": "https://post.example/t" }]);
     let order = serde_json::json!({
         "id": ORDER_ID, "user_id": 1, "version": 2, "status": status,
         "lines": (1..=lines).map(line).collect::<Vec<_>>(),

@@ -133,8 +133,7 @@ impl Gate {
             trials: Vec::new(),
         };
         let configure_each = (!snapshotted).then_some(config.clone());
-        let mut revision =
-            Revision { slot, number, digest, origin: origin.to_owned(), report, guest, configure_each };
+        let mut revision = Revision { slot, number, digest, origin: origin.to_owned(), report, guest, configure_each };
         revision.report.trials = self.try_out(&revision).await?;
         revision.report.prepared_ms = self.clock.monotonic_ms() - begun;
         if !prepared.cached {
@@ -204,8 +203,7 @@ impl Gate {
         let guest = self.link(slot, component)?;
         let mut cell = self.sandbox.cell(&self.configure, Chance { now_ms: 0, seed: 0 }, None);
         let linked = cell.timed(async |store| Ok(guest.instantiate_raw(store).await)).await;
-        let (raw, instance) =
-            linked.map_err(LoadError::Configure)?.map_err(|e| contract::explain_or(&e, &cell))?;
+        let (raw, instance) = linked.map_err(LoadError::Configure)?.map_err(|e| contract::explain_or(&e, &cell))?;
         let answer = cell.timed(async |store| instance.configure(store, config).await).await;
         answer.map_err(LoadError::Configure)?.map_err(LoadError::Config)?;
         Ok((cell, raw))

@@ -52,7 +52,8 @@ const TYPE: &str = "at+jwt";
 pub const SECRET_BYTES_MIN: usize = 32;
 
 /// A hash that no password has, so that an unknown address costs as much as a wrong password.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 #[derive(Serialize, Deserialize)]
 struct Claims {

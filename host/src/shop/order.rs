@@ -43,10 +43,7 @@ impl Status {
 
     /// Whether an order may go from here to `next`.
     pub fn allows(self, next: Self) -> bool {
-        matches!(
-            (self, next),
-            (Self::Pending, Self::Shipped | Self::Cancelled) | (Self::Shipped, Self::Delivered)
-        )
+        matches!((self, next), (Self::Pending, Self::Shipped | Self::Cancelled) | (Self::Shipped, Self::Delivered))
     }
 }
 

@@ -100,7 +100,9 @@ impl Dialect {
             Self::MySql => format!("delete q from {rows} straight_join {table} as q on {matching}"),
             Self::Postgres => format!("delete from {table} as q using {rows} where {matching}"),
             Self::Sqlite => {
-                format!("delete from {table} where id in (select q.id from {rows} cross join {table} as q where {matching})")
+                format!(
+                    "delete from {table} where id in (select q.id from {rows} cross join {table} as q where {matching})"
+                )
             }
         })
     }
@@ -125,7 +127,8 @@ impl Column {
     fn mysql_type(&self) -> &'static str {
         match self {
             Self::Int(_) => "bigint",
-            Self::Text(_) => "mediumtext",
+            // Without it, the database's own character set, which may hold less.
+            Self::Text(_) => "mediumtext character set utf8mb4",
         }
     }
 

@@ -105,12 +105,8 @@ impl Store {
     pub(crate) async fn orders_of(&self, user_id: i64, before: i64, limit: i64) -> Result<Vec<Order>> {
         let text = format!("select {COLUMNS} from orders where user_id = $1 and id < $2 order by id desc limit $3");
         let sql = self.dialect().sql(&text);
-        let rows: Vec<Row> = with_pool!(self, |pool| sqlx::query_as(sql)
-            .bind(user_id)
-            .bind(before)
-            .bind(limit)
-            .fetch_all(pool)
-            .await)?;
+        let rows: Vec<Row> =
+            with_pool!(self, |pool| sqlx::query_as(sql).bind(user_id).bind(before).bind(limit).fetch_all(pool).await)?;
         self.with_lines(rows).await
     }
 
@@ -254,7 +250,8 @@ pub(crate) async fn advance(
     order.tracking.extend(tracking);
     order.version += 1;
     order.updated_at = now;
-    let sql = tx.dialect().sql("update orders set status = $1, tracking = $2, version = $3, updated_at = $4 where id = $5");
+    let sql =
+        tx.dialect().sql("update orders set status = $1, tracking = $2, version = $3, updated_at = $4 where id = $5");
     with_tx!(tx, |connection| sqlx::query(sql)
         .bind(status.as_str())
         .bind(json(&order.tracking))

@@ -101,8 +101,7 @@ impl Store {
     /// One product.
     pub(crate) async fn product(&self, id: i64) -> Result<Option<Product>> {
         let sql = self.dialect().sql(&format!("select {COLUMNS} from products q where q.id = $1"));
-        let row: Option<Row> =
-            with_pool!(self, |pool| sqlx::query_as(sql).bind(id).fetch_optional(pool).await)?;
+        let row: Option<Row> = with_pool!(self, |pool| sqlx::query_as(sql).bind(id).fetch_optional(pool).await)?;
         row.map(Product::try_from).transpose()
     }
 

@@ -121,7 +121,7 @@ impl Store {
         let (dialect, now) = (tx.dialect(), tx.dialect().now_ms(self.offset_ms()));
         let claims: Vec<Token> = intents.iter().map(|i| i.claim).collect();
         let held = fence(&mut tx, &claims, Some(&now)).await?;
-        let rows: Vec<&Intent> = intents.iter().filter(|i| held.contains(&i.claim.event)).collect();
+        let rows: Vec<&Intent> = intents.iter().filter(|i| held.contains(&i.claim)).collect();
         if !rows.is_empty() {
             let rows = json(&rows);
             let sql = dialect.update(QUEUE, &[Int("event")], "phase = 1", "q.id = x.event");
@@ -148,7 +148,7 @@ impl Store {
             with_tx!(&mut tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
         }
         tx.commit().await?;
-        Ok(intents.iter().map(|i| held.contains(&i.claim.event)).collect())
+        Ok(intents.iter().map(|i| held.contains(&i.claim)).collect())
     }
 
     /// Moves the leases on; true for each claim that still held.
@@ -156,12 +156,12 @@ impl Store {
         let mut tx = self.begin().await?;
         let now = tx.dialect().now_ms(self.offset_ms());
         let held = fence(&mut tx, claims, Some(&now)).await?;
-        let rows: Vec<&Token> = claims.iter().filter(|c| held.contains(&c.event)).collect();
+        let rows: Vec<&Token> = claims.iter().filter(|c| held.contains(c)).collect();
         let set = format!("due_at = {now} + {lease_ms}");
         let sql = tx.dialect().update(QUEUE, &[Int("event")], &set, "q.id = x.event");
         with_tx!(&mut tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
         tx.commit().await?;
-        Ok(claims.iter().map(|c| held.contains(&c.event)).collect())
+        Ok(claims.iter().map(|c| held.contains(c)).collect())
     }
 
     /// Ends claims; true for each that still held. What did not hold is somebody else's by now and stays as it is.
@@ -170,13 +170,13 @@ impl Store {
         let now = tx.dialect().now_ms(self.offset_ms());
         let claims: Vec<Token> = finishes.iter().map(|f| f.claim).collect();
         let held = fence(&mut tx, &claims, None).await?;
-        let alive: Vec<&Finish> = finishes.iter().filter(|f| held.contains(&f.claim.event)).collect();
+        let alive: Vec<&Finish> = finishes.iter().filter(|f| held.contains(&f.claim)).collect();
         journal(&mut tx, &alive, &now).await?;
         end(&mut tx, &alive, &now).await?;
         postpone(&mut tx, &alive, &now).await?;
         give_back(&mut tx, &alive, &now).await?;
         tx.commit().await?;
-        Ok(claims.iter().map(|c| held.contains(&c.event)).collect())
+        Ok(claims.iter().map(|c| held.contains(c)).collect())
     }
 
     /// Makes every lane's oldest event due that was never claimed and only inherited its time: repairs the race of
@@ -203,17 +203,17 @@ impl Store {
 }
 
 /// The events whose claim still holds, locked until the transaction ends; with `now`, whose lease has not run out.
-async fn fence(tx: &mut Tx, claims: &[Token], now: Option<&str>) -> Result<HashSet<i64>> {
+async fn fence(tx: &mut Tx, claims: &[Token], now: Option<&str>) -> Result<HashSet<Token>> {
     let dialect = tx.dialect();
     let unexpired = now.map_or_else(String::new, |now| format!("and q.due_at > {now}"));
     let sql = dialect.sql(&format!(
-        "select q.id from {} {} {QUEUE} q where q.id = x.event and q.epoch = x.token {unexpired} order by q.id {}",
+        "select q.id, q.epoch from {} {} {QUEUE} q where q.id = x.event and q.epoch = x.token {unexpired} order by q.id {}",
         dialect.rows(1, &[Int("event"), Int("token")]),
         dialect.join(),
         dialect.lock(),
     ));
-    let ids: Vec<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(json(&claims)).fetch_all(c).await)?;
-    Ok(ids.into_iter().collect())
+    let held: Vec<(i64, i64)> = with_tx!(tx, |c| sqlx::query_as(sql).bind(json(&claims)).fetch_all(c).await)?;
+    Ok(held.into_iter().map(|(event, token)| Token { event, token }).collect())
 }
 
 #[derive(Serialize)]
@@ -315,7 +315,8 @@ async fn repeat(tx: &mut Tx, finish: &Finish, now: &str) -> Result<bool> {
     let last: Option<(i64, Option<String>)> =
         with_tx!(tx, |c| sqlx::query_as(sql).bind(finish.state_id).fetch_optional(c).await)?;
     let Some((id, _)) = last.filter(|(_, verdict)| verdict.as_deref() == Some("wait")) else { return Ok(false) };
-    let text = format!("update notification_attempts set repeats = repeats + 1, epoch = $1, ended_at = {now} where id = $2");
+    let text =
+        format!("update notification_attempts set repeats = repeats + 1, epoch = $1, ended_at = {now} where id = $2");
     let sql = tx.dialect().sql(&text);
     with_tx!(tx, |c| sqlx::query(sql).bind(finish.claim.token).bind(id).execute(c).await.map(drop))?;
     Ok(true)
@@ -339,9 +340,7 @@ async fn end(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
     let sql = dialect.delete(QUEUE, &[Int("event")], "q.id = x.event");
     with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
     let columns = [Int("state_id"), Text("new_state"), Int("new_attempts"), Text("new_reason")];
-    let set = format!(
-        "state = x.new_state, attempts = x.new_attempts, reason = x.new_reason, completed_at = {now}"
-    );
+    let set = format!("state = x.new_state, attempts = x.new_attempts, reason = x.new_reason, completed_at = {now}");
     let sql = dialect.update("notification_states", &columns, &set, "q.id = x.state_id");
     with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
     let sql = dialect.sql(&format!(
@@ -380,9 +379,8 @@ async fn postpone(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
         return Ok(());
     }
     let (rows, dialect) = (json(&rows), tx.dialect());
-    let set = format!(
-        "due_at = {now} + x.delay, attempts = x.new_attempts, relay = x.new_relay, phase = 0, claims = 0"
-    );
+    let set =
+        format!("due_at = {now} + x.delay, attempts = x.new_attempts, relay = x.new_relay, phase = 0, claims = 0");
     let columns = [Int("event"), Int("delay"), Int("new_attempts"), Text("new_relay")];
     let sql = dialect.update(QUEUE, &columns, &set, "q.id = x.event");
     with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;

@@ -72,10 +72,8 @@ impl Store {
     /// The user and the password hash.
     pub(crate) async fn user_by_email(&self, email: &str) -> Result<Option<(User, String)>> {
         let sql = format!("select {COLUMNS} from users where email = $1");
-        let row: Option<Row> = with_pool!(self, |pool| sqlx::query_as(self.dialect().sql(&sql))
-            .bind(email)
-            .fetch_optional(pool)
-            .await)?;
+        let row: Option<Row> =
+            with_pool!(self, |pool| sqlx::query_as(self.dialect().sql(&sql)).bind(email).fetch_optional(pool).await)?;
         let Some(row) = row else { return Ok(None) };
         let sql = self.dialect().sql("select password_hash from users where id = $1");
         let hash = with_pool!(self, |pool| sqlx::query_scalar(sql).bind(row.id).fetch_one(pool).await)?;

@@ -1,1 +1,14 @@
-fn main() {}
+//! The integration tests, one binary: the real host on port 0, a clock that is moved, a mailbox as the relay.
+
+mod app;
+mod cluster;
+mod crash;
+mod database;
+mod delivery;
+mod doors;
+mod gate;
+mod misbehaviour;
+mod relay;
+mod settings;
+mod store;
+mod tidy;

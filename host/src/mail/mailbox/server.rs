@@ -34,6 +34,7 @@ pub(super) async fn serve(mailbox: Mailbox, listener: TcpListener, stop: Cancell
 
 async fn talk(mailbox: Mailbox, socket: TcpStream) {
     let _ = socket.set_nodelay(true);
+    mailbox.0.connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     if let Ok(End::Upgrade(mut socket)) = session(&mailbox, socket, true).await
         && let Some(acceptor) = &mailbox.0.tls
     {
@@ -56,11 +57,7 @@ fn dropped() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "as injected")
 }
 
-async fn session<S: AsyncRead + AsyncWrite + Unpin>(
-    mailbox: &Mailbox,
-    stream: S,
-    plain: bool,
-) -> io::Result<End<S>> {
+async fn session<S: AsyncRead + AsyncWrite + Unpin>(mailbox: &Mailbox, stream: S, plain: bool) -> io::Result<End<S>> {
     let mut stream = BufReader::with_capacity(16 << 10, stream);
     if plain {
         answer(mailbox, &mut stream, Phase::Greeting, None, "220 mailbox.localhost ESMTP").await?;

@@ -30,7 +30,9 @@ pub(super) fn check(slot: Slot, component: &Component) -> Result<Vec<String>, Lo
     let engine = component.engine();
     let ty = component.component_type();
     let imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
-    let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+    // What the snapshot's instrumentation added is not the author's.
+    let own = |name: &String| !name.starts_with("wasmtime:wizer/");
+    let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).filter(own).collect();
     for name in imports.iter().chain(&exports) {
         let Some((_, version)) = name.split_once('@').filter(|_| name.starts_with("ecomm:notification/")) else {
             continue;

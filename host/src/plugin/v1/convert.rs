@@ -199,10 +199,7 @@ impl From<&Situation> for wit_policy::Situation {
             queued_at: unsigned(*queued_at),
             age_max_ms: unsigned(*age_max_ms),
             history: history.iter().map(Into::into).collect(),
-            relays: relays
-                .iter()
-                .map(|r| wit_policy::Relay { name: r.name.clone(), available: r.available })
-                .collect(),
+            relays: relays.iter().map(|r| wit_policy::Relay { name: r.name.clone(), available: r.available }).collect(),
             newest_status: (*newest_status).into(),
         }
     }

@@ -147,8 +147,7 @@ impl Row {
     fn claimed(self, history: &mut Vec<Entry>) -> Result<Claimed> {
         let id = self.state_id;
         let corrupt = |why: String| Error::Corrupt { what: "event", id, why };
-        let mut failures: Vec<Failure> =
-            history.extract_if(.., |e| e.state_id == id).filter_map(failure).collect();
+        let mut failures: Vec<Failure> = history.extract_if(.., |e| e.state_id == id).filter_map(failure).collect();
         failures.drain(..failures.len().saturating_sub(HISTORY_MAX));
         let notification = serde_json::from_str::<Payload>(&self.payload)
             .map(|payload| Notification { id, message_id: self.message_id, payload })

@@ -1,0 +1,109 @@
+//! Two hosts on one database.
+
+use std::collections::{HashMap, HashSet};
+
+use ecomm::clock::Clock;
+use ecomm::config::Config;
+use ecomm::host::{Host, Roles};
+use ecomm::shop::order::{NewOrder, Status, StatusChange};
+use ecomm::store::Store;
+use serde_json::json;
+
+use crate::app::{App, environment, eventually};
+use crate::database::{Database, Kind, on_each_database};
+
+on_each_database! { two_hosts_deliver_a_thousand_events }
+
+/// Three mails of each order.
+const ORDERS: usize = 334;
+
+async fn two_hosts_deliver_a_thousand_events(database: Database) {
+    if database.kind == Kind::Sqlite {
+        // One writer, one host: what two connections would do to a file is not what anybody runs.
+        return one_host(database).await;
+    }
+    let app = App::with(database, &[("MAILBOX__MESSAGES_MAX", "2000")]).await;
+    fill(&app).await;
+    let relay = app.host.service.mailbox.as_ref().unwrap();
+    let mut hosts = Vec::new();
+    for _ in 0..2 {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut config = Config::load(None, environment(&app.database, &[("MAILBOX__ENABLED", "false")])).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        config.mail.relays.push(ecomm::mail::RelaySettings {
+            tls: ecomm::mail::Tls::None,
+            ..ecomm::mail::RelaySettings::new("sink", "127.0.0.1", port)
+        });
+        let (serving, stop) = (relay.clone(), tokio_util::sync::CancellationToken::new());
+        #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+        tokio::spawn(async move { serving.serve(listener, stop).await });
+        let roles = Roles { api: false, grpc: false, worker: true };
+        hosts.push(Host::start(config, roles, Clock::system()).await.unwrap());
+    }
+    eventually("every mail", async || app.queued().await == 0).await;
+    for host in hosts {
+        host.stop().await;
+    }
+    check(&app).await;
+    // Both worked, and each attempt was of one of them.
+    let claims = "select count(*) from notification_attempts where kind = 'send'";
+    assert_eq!(app.database.number(claims).await, 3 * i64::try_from(ORDERS).unwrap());
+    app.end().await;
+}
+
+async fn one_host(database: Database) {
+    let app = App::with(database, &[("MAILBOX__MESSAGES_MAX", "2000")]).await;
+    fill(&app).await;
+    app.drain().await;
+    check(&app).await;
+    app.end().await;
+}
+
+/// Orders with all their changes, enqueued before anybody delivers.
+async fn fill(app: &App) {
+    let who = |token: &str| app.host.service.authenticate(Some(token)).unwrap();
+    let (admin, customer) = (who(&app.admin), who(&app.customer));
+    let service = &app.host.service;
+    let new = json!({ "sku": "MANY", "name": "Many", "price": { "amount": 5, "currency": "USD" }, "stock": 100_000 });
+    let product = app.client.ok("POST", "/v1/products", &app.admin, Some(new)).await["id"].clone();
+    for _ in 0..ORDERS {
+        let items = json!({ "items": [{ "product_id": product, "quantity": 1 }] });
+        let new: NewOrder = serde_json::from_value(items).unwrap();
+        let order = service.place_order(customer, new).await.unwrap().id;
+        for status in [Status::Shipped, Status::Delivered] {
+            let change = StatusChange { status, tracking: Default::default() };
+            service.change_status(admin, order, change).await.unwrap();
+        }
+    }
+}
+
+/// None lost, none twice, none overtaken.
+async fn check(app: &App) {
+    let mails = app.mailbox.messages();
+    assert_eq!(mails.len(), 3 * ORDERS);
+    let ids: HashSet<&str> = mails.iter().map(|m| m.message_id.as_str()).collect();
+    assert_eq!(ids.len(), mails.len());
+    let mut seen: HashMap<String, Vec<&str>> = HashMap::new();
+    for mail in &mails {
+        let order: String = mail.subject.chars().filter(char::is_ascii_digit).collect();
+        seen.entry(order).or_default().push(mail.subject.split_whitespace().next_back().unwrap());
+    }
+    assert_eq!(seen.len(), ORDERS);
+    for (order, ends) in seen {
+        assert_eq!(ends, ["Shop", "way", "arrived"], "order {order}");
+    }
+    assert!(app.states().await.iter().all(|s| s == "sent"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_worker_cannot_finish_a_newer_claim() {
+    let app = App::start(crate::app::sqlite().await).await;
+    app.order().await;
+    let store: &Store = &app.host.service.store;
+    let old = store.claim(1, 1_000).await.unwrap().remove(0);
+    app.clock.advance(1_001);
+    let new = store.claim(1, 60_000).await.unwrap().remove(0);
+    assert_eq!(new.claim.token, old.claim.token + 1);
+    assert_eq!(store.renew(&[old.claim, new.claim], 60_000).await.unwrap(), [false, true]);
+    app.end().await;
+}

@@ -1,0 +1,192 @@
+//! The host is killed, as `kill -9` does, and started again.
+
+use std::process::{Child, Command, Stdio};
+
+use ecomm::clock::Clock;
+use ecomm::mail::mailbox::{Act, Fault, Mailbox, Phase};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::app::{Client, PASSWORD, environment, eventually, journal};
+use crate::database::{Database, on_each_database};
+
+on_each_database! {
+    killed_before_hand_over_the_mail_arrives_once
+    killed_after_the_dot_the_mail_arrives_at_most_twice
+    terminated_the_host_drains_and_burns_no_attempt
+}
+
+/// The host as a process of its own, and a mailbox that outlives it.
+struct Rig {
+    database: Database,
+    mailbox: Mailbox,
+    settings: Vec<(String, String)>,
+    child: Child,
+    client: Client,
+    admin: String,
+    _stop: DropGuard,
+}
+
+impl Rig {
+    async fn start(database: Database) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let relay = listener.local_addr().unwrap();
+        let mailbox = Mailbox::new(std::path::PathBuf::new(), 100, None, Clock::system());
+        let (stop, serving) = (CancellationToken::new(), mailbox.clone());
+        let stopped = stop.clone();
+        #[expect(clippy::disallowed_methods, reason = "ends with the rig")]
+        tokio::spawn(async move { serving.serve(listener, stopped).await });
+        let http = free_address();
+        let grpc = free_address();
+        let config = database.folder.path().join("ecomm.toml");
+        let relays = format!(
+            "[[mail.relays]]\nname = \"sink\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n",
+            relay.port()
+        );
+        std::fs::write(&config, relays).unwrap();
+        let config = config.display().to_string();
+        let more = [
+            ("HTTP__LISTEN", http.as_str()),
+            ("GRPC__LISTEN", grpc.as_str()),
+            ("MAILBOX__ENABLED", "false"),
+            ("QUEUE__LEASE_MS", "2000"),
+            ("QUEUE__POLL_MS", "100"),
+            ("CAPS__JITTER_PERCENT", "0"),
+            ("LOG__FILTER", "error"),
+        ];
+        let mut settings = environment(&database, &more);
+        settings.push(("ECOMM_CONFIG".to_owned(), config));
+        let mut admin = command(&["admin", "create", "--email", "admin@shop.example"], &settings);
+        let mut admin = admin.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        std::io::Write::write_all(&mut admin.stdin.take().unwrap(), PASSWORD.as_bytes()).unwrap();
+        assert!(admin.wait().unwrap().success());
+        let child = command(&["serve"], &settings).spawn().unwrap();
+        let client = Client::new(&http);
+        ready(&client).await;
+        let admin = client.log_in("admin@shop.example").await;
+        let user = json!({ "email": "ada@example.com", "name": "Ada", "password": PASSWORD });
+        client.ok("POST", "/v1/users", "", Some(user)).await;
+        Self { database, mailbox, settings, child, client, admin, _stop: stop.drop_guard() }
+    }
+
+    async fn order(&self) -> i64 {
+        let price = json!({ "amount": 100, "currency": "EUR" });
+        let new = json!({ "sku": "CUP", "name": "Cup", "price": price, "stock": 5 });
+        let product = self.client.ok("POST", "/v1/products", &self.admin, Some(new)).await;
+        let token = self.client.log_in("ada@example.com").await;
+        let new = json!({ "items": [{ "product_id": product["id"], "quantity": 1 }] });
+        self.client.ok("POST", "/v1/orders", &token, Some(new)).await["id"].as_i64().unwrap()
+    }
+
+    fn hang_once(&self, phase: Phase) {
+        self.mailbox.inject(Fault { phase, act: Act::Hang, times: 1, to: None });
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    async fn restart(&mut self) {
+        self.child = command(&["serve"], &self.settings).spawn().unwrap();
+        ready(&self.client).await;
+    }
+
+    async fn state(&self, order: i64) -> serde_json::Value {
+        let path = format!("/v1/orders/{order}/notifications");
+        self.client.ok("GET", &path, &self.admin, None).await[0].clone()
+    }
+
+    async fn sent(&self, order: i64) {
+        eventually("the mail", async || self.state(order).await["state"] == "sent").await;
+        assert_eq!(self.database.number("select count(*) from notification_events_queue").await, 0);
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(args: &[&str], settings: &[(String, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ecomm"));
+    command.args(args).envs(settings.iter().cloned());
+    command
+}
+
+fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+async fn ready(client: &Client) {
+    eventually("ready", async || {
+        client.http.get(format!("{}/readyz", client.base)).send().await.is_ok_and(|r| r.status().is_success())
+    })
+    .await;
+}
+
+async fn killed_before_hand_over_the_mail_arrives_once(database: Database) {
+    let mut rig = Rig::start(database).await;
+    rig.hang_once(Phase::Data);
+    let order = rig.order().await;
+    eventually("the claim", async || {
+        rig.database.number("select epoch from notification_events_queue").await == 1 && rig.mailbox.connections() == 1
+    })
+    .await;
+    rig.kill();
+    assert_eq!(rig.database.number("select phase from notification_events_queue").await, 0);
+    rig.restart().await;
+    rig.sent(order).await;
+    assert_eq!(rig.mailbox.messages().len(), 1);
+    let state = rig.state(order).await;
+    assert_eq!((journal(&state), &state["attempts"]), (vec!["send body delivered 250 -".to_owned()], &json!(1)));
+}
+
+async fn killed_after_the_dot_the_mail_arrives_at_most_twice(database: Database) {
+    let mut rig = Rig::start(database).await;
+    // The policy's first pause after a mail in doubt is 30 s; a second is enough here.
+    rig.kill();
+    let policy = rig.database.folder.path().join("policy.json");
+    std::fs::write(&policy, r#"{"backoff_first_ms": 1000}"#).unwrap();
+    rig.settings.push(("ECOMM__PLUGINS__POLICY__CONFIG_PATH".to_owned(), policy.display().to_string()));
+    rig.restart().await;
+    rig.hang_once(Phase::Dot);
+    let order = rig.order().await;
+    eventually("the mail, unanswered", async || rig.mailbox.messages().len() == 1).await;
+    rig.kill();
+    assert_eq!(rig.database.number("select phase from notification_events_queue").await, 1);
+    assert_eq!(rig.database.texts("select state from notification_states").await, ["not sent"]);
+    rig.restart().await;
+    rig.sent(order).await;
+    let ids: Vec<String> = rig.mailbox.messages().into_iter().map(|m| m.message_id).collect();
+    assert_eq!(ids.len(), 2);
+    assert_eq!(ids[0], ids[1]);
+    let state = rig.state(order).await;
+    assert_eq!(journal(&state), ["send body in-doubt - retry", "send body delivered 250 -"]);
+    assert_eq!(state["attempts"], 2);
+}
+
+async fn terminated_the_host_drains_and_burns_no_attempt(database: Database) {
+    let mut rig = Rig::start(database).await;
+    rig.settings.push(("ECOMM__QUEUE__DRAIN_MS_MAX".to_owned(), "300".to_owned()));
+    rig.kill();
+    rig.restart().await;
+    rig.hang_once(Phase::Rcpt);
+    let order = rig.order().await;
+    eventually("the claim", async || rig.database.number("select epoch from notification_events_queue").await == 1)
+        .await;
+    let terminated = Command::new("kill").args(["-TERM", &rig.child.id().to_string()]).status().unwrap();
+    assert!(terminated.success());
+    assert!(rig.child.wait().unwrap().success());
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let due = rig.database.number("select due_at from notification_events_queue").await;
+    assert!(i128::from(due) <= i128::try_from(now).unwrap(), "the lease was given back");
+    assert_eq!(rig.database.number("select attempts + claims from notification_events_queue").await, 0);
+    rig.restart().await;
+    rig.sent(order).await;
+    assert_eq!(rig.state(order).await["attempts"], 1);
+    assert_eq!(rig.mailbox.messages().len(), 1);
+}

@@ -1,0 +1,185 @@
+//! What the gate refuses, and that the old component serves on.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::app::{App, sqlite};
+
+/// A host whose renderer comes from files that a test writes.
+async fn host(more: &[(&str, &str)]) -> App {
+    let database = sqlite().await;
+    let wasm = database.folder.path().join("renderer.wasm").display().to_string();
+    let config = database.folder.path().join("renderer.json").display().to_string();
+    std::fs::copy(env!("MISBEHAVING_WASM"), &wasm).unwrap();
+    std::fs::write(&config, "{}").unwrap();
+    let mut settings =
+        vec![("PLUGINS__RENDERER__PATH", wasm.as_str()), ("PLUGINS__RENDERER__CONFIG_PATH", config.as_str())];
+    settings.extend_from_slice(more);
+    App::with(database, &settings).await
+}
+
+fn write(app: &App, name: &str, bytes: impl AsRef<[u8]>) {
+    std::fs::write(app.database.folder.path().join(name), bytes).unwrap();
+}
+
+async fn reload(app: &App) -> (u16, Value) {
+    let (status, answer) = app.client.call("POST", "/v1/plugins/renderer/reload", &app.admin, None).await;
+    (status.as_u16(), answer)
+}
+
+/// Refused with this code and these words; the revision that served serves on and renders.
+async fn refuses(app: &App, code: &str, words: &[&str]) {
+    let before = app.client.ok("GET", "/v1/plugins", &app.admin, None).await[0]["revision"].clone();
+    let (status, problem) = reload(app).await;
+    assert_eq!((status, problem["type"].as_str()), (422, Some(format!("urn:ecomm:problem:plugin:{code}").as_str())));
+    for word in words {
+        assert!(problem["detail"].as_str().unwrap().contains(word), "{word} is missing in {problem}");
+    }
+    let plugins = app.client.ok("GET", "/v1/plugins", &app.admin, None).await;
+    assert_eq!(plugins[0]["revision"], before);
+    let order = app.order().await;
+    app.drain().await;
+    assert_eq!(app.subjects().last().unwrap(), &format!("Order {order}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_a_fitting_component_is_refused() {
+    let app = host(&[("PLUGINS__COMPONENT_BYTES_MAX", "3000000")]).await;
+    for (bytes, words) in [
+        (&b"(component)"[..], &["does not begin like one"][..]),
+        (b"", &["does not begin like one"]),
+        (b"\0asm\x01\0\0\0", &["core module", "wasm-tools component new"]),
+    ] {
+        write(&app, "renderer.wasm", bytes);
+        refuses(&app, "not_a_component", words).await;
+    }
+    let engine = wasmtime::Engine::default();
+    let compiled = engine.precompile_component(b"\0asm\x0d\0\x01\0").unwrap();
+    write(&app, "renderer.wasm", compiled);
+    refuses(&app, "not_a_component", &["compiled code", "never taken"]).await;
+
+    write(&app, "renderer.wasm", vec![0; 3_000_001]);
+    refuses(&app, "too_large", &["3000001", "3000000"]).await;
+
+    write(&app, "renderer.wasm", b"\0asm\x0d\0\x01\0\xff\xff");
+    refuses(&app, "compile", &[]).await;
+
+    write(&app, "renderer.wasm", b"\0asm\x0d\0\x01\0");
+    refuses(&app, "contract", &["must export ecomm:notification/renderer@1.0.0", "exports nothing"]).await;
+
+    // Another major, as an author would have built it: the same bytes with another version in every name.
+    let wasm = std::fs::read(env!("MISBEHAVING_WASM")).unwrap();
+    write(&app, "renderer.wasm", replaced(&wasm, b"@1.0.0", b"@2.0.0"));
+    refuses(&app, "contract", &["@2.0.0", "this host offers ecomm:notification@1.0.0"]).await;
+
+    std::fs::remove_file(app.database.folder.path().join("renderer.wasm")).unwrap();
+    refuses(&app, "unreadable", &["renderer.wasm"]).await;
+    app.end().await;
+}
+
+/// Every occurrence replaced by something of the same length, but where it names other packages.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for i in 0..bytes.len() - from.len() {
+        let ours = bytes[..i].windows(6).rev().take(20).any(|w| w == b"ecomm:");
+        if bytes[i..].starts_with(from) && ours {
+            bytes[i..i + to.len()].copy_from_slice(to);
+        }
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_that_fails_in_configure_is_refused() {
+    let more = [("PLUGINS__CONFIGURE__TIME_MS_MAX", "500"), ("PLUGINS__CONFIGURE__FUEL_MAX", "100000000000")];
+    let app = host(&more).await;
+    for (config, code, words) in [
+        ("not JSON", "config", &["refused its config"][..]),
+        (r#"{"colour": 1}"#, "config", &["colour"]),
+        (r#"{"configure": "error"}"#, "config", &["delay_ms: refused as asked"]),
+        (r#"{"configure": "loop"}"#, "configure", &["deadline", "500 ms"]),
+        (r#"{"configure": "trap"}"#, "configure", &["trap"]),
+        (r#"{"configure": "panic"}"#, "configure", &["the panic that was asked for"]),
+        (r#"{"configure": "hog_memory"}"#, "configure", &["memory"]),
+        (r#"{"render": "trap"}"#, "fixture", &["the fixture \"pending\"", "trap"]),
+        (r#"{"render": "inject_header"}"#, "fixture", &["bad_output", "line break"]),
+    ] {
+        write(&app, "renderer.json", config);
+        refuses(&app, code, words).await;
+    }
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_serves_at_once_and_is_for_admins() {
+    let app = host(&[]).await;
+    write(&app, "renderer.json", r#"{"render": "behave"}"#);
+    let (status, revision) = reload(&app).await;
+    assert_eq!(status, 200);
+    assert_eq!(revision["report"]["snapshotted"], true);
+    assert_eq!(revision["report"]["trials"].as_array().unwrap().len(), 6);
+    let order = app.order().await;
+    app.drain().await;
+    assert_eq!(app.notifications(order).await[0]["journal"][0]["renderer_revision"], revision["revision"]);
+    let (status, _) = app.client.call("POST", "/v1/plugins/renderer/reload", &app.customer, None).await;
+    assert_eq!(status.as_u16(), 403);
+    let (status, _) = app.client.call("POST", "/v1/plugins/nothing/reload", &app.admin, None).await;
+    assert_eq!(status.as_u16(), 404);
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_component_does_not_keep_the_host_from_starting() {
+    let app = App::with(sqlite().await, &[("PLUGINS__RENDERER__PATH", "/nowhere/renderer.wasm")]).await;
+    assert_eq!(app.host.refused.len(), 1);
+    let order = app.order().await;
+    app.drain().await;
+    assert_eq!(app.subjects(), [format!("Your order {order} at My Shop")]);
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swaps_under_traffic_lose_nothing() {
+    let app = host(&[]).await;
+    for _ in 0..40 {
+        app.order().await;
+    }
+    let swapping = async {
+        for i in 0..6 {
+            write(&app, "renderer.json", json!({ "delay_ms": i % 2 }).to_string());
+            assert_eq!(reload(&app).await.0, 200);
+        }
+    };
+    tokio::join!(app.drain(), swapping);
+    assert_eq!(app.mailbox.messages().len(), 40);
+    assert!(app.states().await.iter().all(|s| s == "sent"));
+    assert_eq!(app.database.number("select count(*) from notification_attempts where kind = 'fault'").await, 0);
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_file_in_the_cache_is_not_loaded() {
+    let database = sqlite().await;
+    let cache = database.folder.path().join("cache");
+    let cache_path = cache.display().to_string();
+    let app = App::with(database, &[("PLUGINS__CACHE_PATH", &cache_path)]).await;
+    let files = |folder: &Path| std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect::<Vec<_>>();
+    assert_eq!(files(&cache).len(), 2);
+    for file in files(&cache) {
+        let mut bytes = std::fs::read(&file).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+    }
+    let again = App::with(sqlite().await, &[("PLUGINS__CACHE_PATH", &cache_path)]).await;
+    let plugins = again.client.ok("GET", "/v1/plugins", &again.admin, None).await;
+    assert_eq!(plugins[0]["report"]["cached"], false);
+    again.end().await;
+    // Compiled anew, they are ours again.
+    let third = App::with(sqlite().await, &[("PLUGINS__CACHE_PATH", &cache_path)]).await;
+    let plugins = third.client.ok("GET", "/v1/plugins", &third.admin, None).await;
+    assert_eq!(plugins[0]["report"]["cached"], true);
+    third.end().await;
+    app.end().await;
+}

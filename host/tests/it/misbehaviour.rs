@@ -1,0 +1,232 @@
+//! Every way in which a component can be bad at run time: the event goes on, nothing is charged, the error says why.
+
+use ecomm::mail::mailbox::Phase;
+use serde_json::{Value, json};
+
+use crate::app::{App, journal, reply, sqlite};
+
+/// A host whose slots are both served by the guest that does what `config` says, except on the gate's fixtures.
+async fn with(config: Value, more: &[(&str, &str)]) -> App {
+    let database = sqlite().await;
+    let mut config = config;
+    config["spare_order"] = json!("4242424242");
+    let path = database.folder.path().join("misbehaving.json");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let path = path.display().to_string();
+    let mut settings = vec![
+        ("PLUGINS__RENDERER__PATH", env!("MISBEHAVING_WASM")),
+        ("PLUGINS__RENDERER__CONFIG_PATH", path.as_str()),
+        ("PLUGINS__POLICY__PATH", env!("MISBEHAVING_WASM")),
+        ("PLUGINS__POLICY__CONFIG_PATH", path.as_str()),
+        ("PLUGINS__CALL__TIME_MS_MAX", "300"),
+    ];
+    settings.extend_from_slice(more);
+    let app = App::with(database, &settings).await;
+    assert!(app.host.refused.is_empty(), "{:?}", app.host.refused);
+    app
+}
+
+/// The renderer misbehaves: the built-in renders, the fault is in the journal, one attempt delivers.
+async fn renders_all_the_same(act: &str, code: &str, more: &[(&str, &str)]) -> Value {
+    let app = with(json!({ "render": act }), more).await;
+    let order = app.order().await;
+    app.drain().await;
+    assert_eq!(app.subjects(), [format!("Your order {order} at My Shop")], "{act}");
+    let notification = app.notifications(order).await[0].clone();
+    assert_eq!(notification["state"], "sent");
+    assert_eq!(notification["attempts"], 1);
+    let mut lines = journal(&notification);
+    lines.sort();
+    assert_eq!(lines, [format!("fault render {code} - -"), "send body delivered 250 -".to_owned()], "{act}");
+    app.end().await;
+    notification
+}
+
+fn fault(notification: &Value) -> &str {
+    let entries = notification["journal"].as_array().unwrap();
+    entries.iter().find(|e| e["kind"] == "fault").unwrap()["reply"].as_str().unwrap()
+}
+
+const MUCH_FUEL: (&str, &str) = ("PLUGINS__CALL__FUEL_MAX", "100000000000");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renderer_that_loops_runs_out_of_fuel() {
+    renders_all_the_same("loop", "budget_fuel", &[("PLUGINS__CALL__TIME_MS_MAX", "20000")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renderer_that_loops_on_much_fuel_runs_out_of_time() {
+    renders_all_the_same("loop", "deadline", &[MUCH_FUEL]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renderer_that_hoards_memory_is_stopped() {
+    renders_all_the_same("hog_memory", "memory", &[MUCH_FUEL, ("PLUGINS__CALL__TIME_MS_MAX", "20000")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renderer_that_recurses_is_stopped() {
+    renders_all_the_same("recurse", "stack", &[MUCH_FUEL, ("PLUGINS__CALL__TIME_MS_MAX", "20000")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renderer_that_traps_is_replaced() {
+    renders_all_the_same("trap", "trap", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_is_recorded_with_its_message() {
+    let notification = renders_all_the_same("panic", "trap", &[]).await;
+    assert!(fault(&notification).contains("the panic that was asked for"), "{}", fault(&notification));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_that_is_too_large_is_refused() {
+    let more = [MUCH_FUEL, ("PLUGINS__CALL__MEMORY_BYTES_MAX", "268435456"), ("PLUGINS__CALL__TIME_MS_MAX", "20000")];
+    renders_all_the_same("huge_output", "output_too_large", &more).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_in_the_subject_is_refused() {
+    renders_all_the_same("inject_header", "bad_output", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_of_the_host_is_refused() {
+    renders_all_the_same("owned_header", "bad_output", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_subject_is_refused() {
+    renders_all_the_same("empty_subject", "bad_output", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_is_recorded() {
+    let notification = renders_all_the_same("error", "refused", &[]).await;
+    assert!(fault(&notification).contains("refused as asked"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stderr_in_configure_then_a_panic_in_render() {
+    let app = with(json!({ "configure": "stderr", "render": "panic" }), &[]).await;
+    let plugins = app.client.ok("GET", "/v1/plugins", &app.admin, None).await;
+    assert_eq!(plugins[0]["report"]["snapshotted"], false);
+    assert!(plugins[0]["report"]["snapshot_note"].as_str().unwrap().contains("handle"));
+    let order = app.order().await;
+    app.drain().await;
+    let notification = &app.notifications(order).await[0];
+    assert_eq!(notification["state"], "sent");
+    assert!(fault(notification).contains("the panic that was asked for"), "{}", fault(notification));
+    app.end().await;
+}
+
+/// The policy misbehaves in `admit`: the mail goes out by the host's own rule.
+async fn admits_all_the_same(act: &str, code: &str, more: &[(&str, &str)]) {
+    let app = with(json!({ "admit": act }), more).await;
+    let order = app.order().await;
+    app.drain().await;
+    let notification = &app.notifications(order).await[0];
+    assert_eq!(notification["state"], "sent", "{act}");
+    assert_eq!(notification["attempts"], 1);
+    let mut lines = journal(notification);
+    lines.sort();
+    assert_eq!(lines, [format!("fault admit {code} - -"), "send body delivered 250 -".to_owned()]);
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_fails_to_admit_is_replaced() {
+    admits_all_the_same("trap", "trap", &[]).await;
+    admits_all_the_same("loop", "deadline", &[MUCH_FUEL]).await;
+    admits_all_the_same("unknown_relay", "bad_output", &[]).await;
+    let more = [MUCH_FUEL, ("PLUGINS__CALL__MEMORY_BYTES_MAX", "268435456"), ("PLUGINS__CALL__TIME_MS_MAX", "20000")];
+    admits_all_the_same("huge_output", "output_too_large", &more).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_fails_on_a_failure_is_replaced() {
+    for (act, code) in [("trap", "trap"), ("panic", "trap"), ("unknown_relay", "bad_output")] {
+        let app = with(json!({ "on_failure": act }), &[]).await;
+        app.fail(Phase::Rcpt, reply("450 4.2.1 later"), 1);
+        let order = app.order().await;
+        app.drain().await;
+        let notification = &app.notifications(order).await[0];
+        assert_eq!(
+            journal(notification),
+            [format!("fault on-failure {code} - -"), "send rcpt deferred 450 retry".to_owned()],
+        );
+        // The host's own rule: 30 s, give or take the jitter.
+        app.clock.advance(36_001);
+        app.drain().await;
+        assert_eq!(app.notifications(order).await[0]["state"], "sent");
+        app.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invalid_delays_are_clamped() {
+    let app = with(json!({ "admit": "delay", "delay_ms": 0 }), &[]).await;
+    let order = app.order().await;
+    app.drain().await;
+    app.clock.advance(1_001);
+    app.drain().await;
+    let notification = app.notifications(order).await[0].clone();
+    // Waits in a row are one counted line and charge nothing.
+    assert_eq!(journal(&notification), ["decision - - - wait"]);
+    assert_eq!((&notification["journal"][0]["repeats"], &notification["attempts"]), (&json!(2), &json!(0)));
+    assert_eq!(notification["journal"][0]["delay_ms"], 1_000);
+    app.end().await;
+
+    let app = with(json!({ "on_failure": "delay", "delay_ms": u64::MAX }), &[]).await;
+    app.fail(Phase::Rcpt, reply("450 4.2.1 later"), 1);
+    let order = app.order().await;
+    app.drain().await;
+    assert_eq!(app.notifications(order).await[0]["journal"][0]["delay_ms"], 86_400_000);
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn skipped_and_held_mails_leave_the_queue() {
+    for (act, state) in [("skip", "skipped"), ("hold", "held")] {
+        let app = with(json!({ "admit": act }), &[]).await;
+        let order = app.order().await;
+        app.change(order, "shipped").await;
+        app.drain().await;
+        assert_eq!(app.states().await, [state, state]);
+        assert_eq!(app.queued().await, 0);
+        assert!(app.mailbox.messages().is_empty());
+        app.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chatter_is_cut_and_harms_nobody() {
+    let app = with(json!({ "render": "chatter" }), &[]).await;
+    let order = app.order().await;
+    app.drain().await;
+    assert_eq!(app.subjects(), [format!("Order {order}")]);
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_looping_renderer_does_not_stop_the_api() {
+    let app = with(json!({ "render": "loop" }), &[MUCH_FUEL, ("PLUGINS__CALL__TIME_MS_MAX", "2000")]).await;
+    for _ in 0..8 {
+        app.order().await;
+    }
+    // As many looping guests as there are calls, on two runtime threads: requests are served between their ticks.
+    let delivering = app.drain();
+    let asking = async {
+        let mut answers = 0;
+        for _ in 0..20 {
+            app.client.ok("GET", &format!("/v1/products/{}", app.product), "", None).await;
+            answers += 1;
+        }
+        (answers, app.mailbox.messages().len())
+    };
+    let ((), (answers, mails)) = tokio::join!(delivering, asking);
+    assert_eq!((answers, mails), (20, 0), "the API answered before the first loop was cut off");
+    assert_eq!(app.mailbox.messages().len(), 8);
+    app.end().await;
+}
