@@ -5,7 +5,7 @@ mod demo;
 mod serve;
 mod story;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -48,7 +48,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         match args.command {
             Command::Serve(args) => serve::run(args).await,
-            Command::Migrate { config } => migrate(config).await,
+            Command::Migrate { config } => migrate(config.as_deref()).await,
             Command::Admin { command } => admin::run(command).await,
             Command::Demo(args) => demo::run(args).await,
         }
@@ -56,13 +56,13 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
 }
 
 /// The settings of the file and of the environment.
-fn load(file: Option<PathBuf>) -> anyhow::Result<Config> {
-    let config = Config::load(file.as_deref(), std::env::vars()).context("the settings")?;
+fn load(file: Option<&Path>) -> anyhow::Result<Config> {
+    let config = Config::load(file, std::env::vars()).context("the settings")?;
     telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
     Ok(config)
 }
 
-async fn migrate(file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+async fn migrate(file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let mut config = load(file)?;
     config.database.migrate_on_start = true;
     host::open(&config, Clock::system()).await?.close().await;

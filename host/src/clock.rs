@@ -98,7 +98,6 @@ pub mod rfc3339 {
         use serde::Serializer;
 
         /// Writes the text or null.
-        #[expect(clippy::ref_option, reason = "serde's signature")]
         pub fn serialize<S: Serializer>(unix_ms: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
             match unix_ms {
                 Some(at) => serializer.collect_str(&super::text(*at)),

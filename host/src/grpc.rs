@@ -15,9 +15,8 @@ use crate::service::{Error, Principal, Service};
 /// The generated code of `proto/ecomm/v1`.
 #[expect(
     missing_docs,
-    clippy::all,
+    clippy::allow_attributes,
     clippy::pedantic,
-    clippy::str_to_string,
     reason = "generated; proto/ecomm/v1 documents every item"
 )]
 pub mod pb {

@@ -132,6 +132,11 @@ impl Host {
         Ok(Self { service, queue, http, grpc, refused, mailer, stop, tasks })
     }
 
+    /// The mailer, for measuring it alone.
+    pub fn mailer(&self) -> Mailer {
+        self.mailer.clone()
+    }
+
     /// Ends: no new requests and claims, then what is under way, then the connections.
     pub async fn stop(mut self) {
         self.stop.cancel();

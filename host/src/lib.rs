@@ -22,6 +22,7 @@
 
 // The nouns: known by all, know nobody.
 pub mod clock;
+pub mod hex;
 pub mod lease;
 pub mod money;
 pub mod notification;

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use check::{Attachment, Email};
+pub use engine::config as engine_config;
 pub use fault::{Fault, LoadError};
 pub use gate::{Report, Trial};
 pub use sandbox::{Budget, Usage};
@@ -304,13 +305,5 @@ impl Plugins {
 
 /// SHA-256, in hex.
 pub(crate) fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut s, b| {
-        let _ = write!(s, "{b:02x}");
-        s
-    })
+    crate::hex::encode(&Sha256::digest(bytes))
 }

@@ -28,7 +28,7 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let Command::Create { email, name, config } = command;
-    let mut config = super::load(config)?;
+    let mut config = super::load(config.as_deref())?;
     // Nothing is sent or compiled for this; the settings of a running host may lie beside ours.
     config.mailbox.enabled = false;
     let mut password = String::new();

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use ecomm::clock::Clock;
 use ecomm::config::{Config, PREFIX};
+use ecomm::hex;
 use ecomm::host::{Host, Roles};
 use ecomm::shop::user::NewUser;
 
@@ -48,7 +49,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     writeln!(out, "  data    {}", folder.display())?;
     writeln!(out, "  mails   {}", mails.display())?;
 
-    let tag = hex(clock.random::<3>());
+    let tag = hex::encode(&clock.random::<3>());
     let admin = (format!("admin-{tag}@shop.example"), password(&clock));
     let customer = (format!("ada-{tag}@example.com"), password(&clock));
     host.service.create_admin(new_user(&admin.0, "The Admin", &admin.1)?).await?;
@@ -100,7 +101,7 @@ fn secret(folder: &Path, clock: &Clock) -> anyhow::Result<String> {
     if let Ok(secret) = std::fs::read_to_string(&path) {
         return Ok(secret);
     }
-    let secret = hex(clock.random::<32>());
+    let secret = hex::encode(&clock.random::<32>());
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     file.write_all(secret.as_bytes())?;
     Ok(secret)
@@ -118,11 +119,7 @@ fn moved(address: SocketAddr, usual: u16) -> String {
 }
 
 fn password(clock: &Clock) -> String {
-    hex(clock.random::<8>())
-}
-
-fn hex<const N: usize>(bytes: [u8; N]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    hex::encode(&clock.random::<8>())
 }
 
 fn new_user(email: &str, name: &str, password: &str) -> anyhow::Result<NewUser> {

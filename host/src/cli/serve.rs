@@ -27,7 +27,7 @@ enum Role {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = super::load(args.config)?;
+    let config = super::load(args.config.as_deref())?;
     let has = |role| args.roles.contains(&role);
     let roles = Roles { api: has(Role::Api), grpc: has(Role::Grpc), worker: has(Role::Worker) };
     let mut hangup = signal(SignalKind::hangup())?;

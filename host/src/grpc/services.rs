@@ -3,7 +3,14 @@
 use tonic::{Request, Response, Status};
 
 use super::convert::{self, changed, field, parcels};
-use super::pb::{self, *};
+use super::pb::{
+    self, ChangeOrderStatusRequest, ChangeOrderStatusResponse, CreateOrderRequest, CreateOrderResponse,
+    CreateProductRequest, CreateProductResponse, CreateSessionRequest, CreateSessionResponse, CreateUserRequest,
+    CreateUserResponse, GetOrderRequest, GetOrderResponse, GetProductRequest, GetProductResponse,
+    ListNotificationsRequest, ListNotificationsResponse, ListOrdersRequest, ListOrdersResponse, ListPluginsRequest,
+    ListPluginsResponse, ListProductsRequest, ListProductsResponse, PluginSlot, ReloadPluginRequest,
+    ReloadPluginResponse,
+};
 use super::{Api, status};
 use crate::service::{PageRequest, Slot};
 use crate::shop::order::StatusChange;

@@ -8,7 +8,8 @@ use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 
 use super::Settings;
 use crate::notification::Notification;
-use crate::plugin::{Email, hex};
+use crate::hex;
+use crate::plugin::Email;
 use crate::shop::text;
 
 /// A message, ready for a relay.
@@ -56,7 +57,7 @@ fn body(email: &Email, seed: u64) -> Result<MultiPart, String> {
         let mut hash = Sha256::new();
         hash.update(seed.to_le_bytes());
         hash.update([part]);
-        hex(&hash.finalize()[..20])
+        hex::encode(&hash.finalize()[..20])
     };
     let mut alternative =
         MultiPart::alternative().boundary(boundary(0)).singlepart(SinglePart::plain(email.text.clone()));

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::{Slot, hex};
+use super::Slot;
 
 const MAC_BYTES: usize = 32;
 
@@ -99,7 +99,7 @@ impl Cache {
             feed.0.update(part);
         }
         let key = feed.0.finalize().to_vec();
-        Some((self.folder.as_ref()?.join(format!("{}.compiled", hex(&key))), key))
+        Some((self.folder.as_ref()?.join(format!("{}.compiled", crate::hex::encode(&key))), key))
     }
 }
 

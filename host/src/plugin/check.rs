@@ -41,11 +41,11 @@ pub struct Attachment {
 }
 
 /// The longest subject, name or header value, in bytes: a header line ends at 998 octets (RFC 5322 2.1.1).
-pub const HEADER_BYTES_MAX: usize = 900;
+pub(super) const HEADER_BYTES_MAX: usize = 900;
 /// The most headers that a renderer may add.
-pub const HEADERS_MAX: usize = 20;
+pub(super) const HEADERS_MAX: usize = 20;
 /// The most files in a mail.
-pub const ATTACHMENTS_MAX: usize = 20;
+pub(super) const ATTACHMENTS_MAX: usize = 20;
 
 const OWNED: [&str; 13] = [
     "from",

@@ -20,39 +20,8 @@ pub(crate) struct Engine(wasmtime::Engine);
 impl Engine {
     /// An engine for `calls_max` calls at one time, and one more for the gate.
     pub(crate) fn new(calls_max: u32, call: &Budget) -> Result<Self, LoadError> {
-        let host = |e: wasmtime::Error| LoadError::Host(e.to_string());
-        let slots = calls_max.saturating_add(1);
-        let mut pool = PoolingAllocationConfig::new();
-        // A component made by a toolchain with adapters is several core instances with a few tables.
-        pool.total_component_instances(slots)
-            .total_core_instances(slots.saturating_mul(8))
-            .total_memories(slots.saturating_mul(2))
-            .total_tables(slots.saturating_mul(4))
-            .total_stacks(slots)
-            .max_memory_size(call.memory_bytes_max)
-            .table_elements(100_000)
-            .max_unused_warm_slots(slots)
-            .linear_memory_keep_resident(RESIDENT_BYTES)
-            .table_keep_resident(64 << 10)
-            // Without it (before Linux 6.7) a fresh call costs about twice as much.
-            .pagemap_scan(Enabled::Auto);
-        let mut config = Config::new();
-        config
-            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-            .memory_init_cow(true)
-            .concurrency_support(false)
-            .epoch_interruption(true)
-            .consume_fuel(true)
-            .cranelift_nan_canonicalization(true)
-            .relaxed_simd_deterministic(true)
-            .wasm_threads(false)
-            .wasm_gc(false)
-            .wasm_exceptions(false)
-            .wasm_function_references(false)
-            .gc_support(false)
-            // A swap must not take all cores from deliveries.
-            .parallel_compilation(false);
-        let engine = wasmtime::Engine::new(&config).map_err(host)?;
+        let config = config(calls_max, call.memory_bytes_max);
+        let engine = wasmtime::Engine::new(&config).map_err(|e| LoadError::Host(e.to_string()))?;
         tick(&engine)?;
         Ok(Self(engine))
     }
@@ -60,6 +29,42 @@ impl Engine {
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.0
     }
+}
+
+/// The engine's settings, for `calls_max` calls at one time and one more.
+pub fn config(calls_max: u32, memory_bytes_max: usize) -> Config {
+    let slots = calls_max.saturating_add(1);
+    let mut pool = PoolingAllocationConfig::new();
+    // A component made by a toolchain with adapters is several core instances with a few tables.
+    pool.total_component_instances(slots)
+        .total_core_instances(slots.saturating_mul(8))
+        .total_memories(slots.saturating_mul(2))
+        .total_tables(slots.saturating_mul(4))
+        .total_stacks(slots)
+        .max_memory_size(memory_bytes_max)
+        .table_elements(100_000)
+        .max_unused_warm_slots(slots)
+        .linear_memory_keep_resident(RESIDENT_BYTES)
+        .table_keep_resident(64 << 10)
+        // Without it (before Linux 6.7) a fresh call costs about twice as much.
+        .pagemap_scan(Enabled::Auto);
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .memory_init_cow(true)
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .consume_fuel(true)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .wasm_threads(false)
+        .wasm_gc(false)
+        .wasm_exceptions(false)
+        .wasm_function_references(false)
+        .gc_support(false)
+        // A swap must not take all cores from deliveries.
+        .parallel_compilation(false);
+    config
 }
 
 /// A thread, not a task: guests may keep every runtime thread busy. It ends with the engine.

@@ -9,7 +9,6 @@ use super::sandbox::State;
 use super::{Email, Slot};
 use crate::notification::{Admission, Failure, Notification, Situation, Verdict};
 
-#[expect(missing_docs, clippy::pedantic, clippy::all, reason = "generated; wit/v1 documents every item")]
 pub(crate) mod bindings {
     pub(crate) mod renderer {
         wasmtime::component::bindgen!({

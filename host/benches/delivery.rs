@@ -1,0 +1,86 @@
+//! From the queue to the relay's 250, beside a bare loop of the same SMTP session.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ecomm::clock::Clock;
+use ecomm::lease::Lease;
+use ecomm::mail::Mailer;
+use ecomm::shop::order::NewOrder;
+
+use crate::rig;
+
+const BARE: usize = 40_000;
+const EVENTS: usize = 20_000;
+const IDLE: usize = 300;
+
+pub(crate) async fn measure() {
+    for database in rig::databases() {
+        let url = database.fresh().await;
+        let host = rig::host(&url, false).await;
+        let (who, product) = rig::shop(&host.service).await;
+        rig::fill(&host.service, who, product, EVENTS).await;
+        let bare = bare(host.service.mailbox.as_ref().expect("a mailbox"), &host.mailer()).await;
+        let begun = Instant::now();
+        host.queue.run_until_idle().await;
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        let rate = EVENTS as f64 / begun.elapsed().as_secs_f64();
+        println!("\ndelivery, {}: claim, policy, render, SMTP, fenced completion; sink and database included", database.name);
+        println!("  end to end        {rate:>8.0} mails/s   {:.2} of the bare loop", rate / bare);
+        println!("  bare SMTP loop    {bare:>8.0} mails/s   16 connections");
+        host.stop().await;
+
+        let host = rig::host(&database.fresh().await, true).await;
+        let (who, product) = rig::shop(&host.service).await;
+        let mut arrived = host.service.mailbox.as_ref().expect("a mailbox").count();
+        let mut times = Vec::new();
+        for _ in 0..IDLE {
+            let new = serde_json::json!({ "items": [{ "product_id": product, "quantity": 1 }] });
+            let new: NewOrder = serde_json::from_value(new).expect("an order");
+            arrived.mark_unchanged();
+            host.service.place_order(who, new).await.expect("placed");
+            let begun = Instant::now();
+            arrived.changed().await.expect("the mailbox lives");
+            times.push(begun.elapsed().as_secs_f64() * 1_000.0);
+            // Idle again: the end is recorded.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        println!(
+            "  idle host, commit to mailbox   p50 {:.2} ms   p99 {:.2} ms",
+            rig::percentile(&mut times, 50),
+            rig::percentile(&mut times, 99)
+        );
+        host.stop().await;
+    }
+}
+
+/// The same session and pool, one prepared message, nothing else.
+async fn bare(mailbox: &ecomm::mail::mailbox::Mailbox, mailer: &Mailer) -> f64 {
+    let email = ecomm::plugin::Email {
+        subject: "Hello".to_owned(),
+        text: "x".repeat(1_000),
+        html: Some("y".repeat(3_000)),
+        ..Default::default()
+    };
+    let message = Arc::new(mailer.build(&rig::notification(), &email, 1).expect("a message"));
+    let before = *mailbox.count().borrow();
+    let clock = Clock::system();
+    let begun = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (mailer, message) = (mailer.clone(), message.clone());
+        let lease = Lease::until(&clock, 600_000);
+        tasks.spawn(async move {
+            for _ in 0..BARE / 16 {
+                let relay = mailer.choose(None).to_owned();
+                let outcome = mailer.send(&relay, &message, &lease, async { Ok(()) }).await;
+                assert_eq!(outcome.result, Ok(()));
+            }
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(*mailbox.count().borrow() - before, BARE as u64);
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let rate = BARE as f64 / begun.elapsed().as_secs_f64();
+    rate
+}

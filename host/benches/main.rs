@@ -1,0 +1,31 @@
+//! `cargo bench`: what the host costs, beside what it is compared with, in one run. `cargo bench -- render` runs one
+//! part; the parts are render, policy, queue and delivery. `PostgreSQL` and `MariaDB` are measured where
+//! `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL` name a server.
+
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "it prints what it timed")]
+
+mod delivery;
+mod plugin;
+mod queue;
+mod rig;
+
+fn main() {
+    // libtest's flag, which cargo passes on.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let asked = |part: &str| wanted.is_empty() || wanted.iter().any(|w| w == part);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        if asked("render") {
+            plugin::render().await;
+        }
+        if asked("policy") {
+            plugin::policy().await;
+        }
+        if asked("queue") {
+            queue::measure().await;
+        }
+        if asked("delivery") {
+            delivery::measure().await;
+        }
+    });
+}

@@ -1,0 +1,267 @@
+//! What the sandbox costs: a render of five lines and a policy's decision, against native code.
+
+use std::time::Instant;
+
+use ecomm::clock::Clock;
+use ecomm::config::{Config, PREFIX};
+use ecomm::notification::{Relay, Situation};
+use ecomm::plugin::{Plugins, engine_config};
+use ecomm::shop::order::Status;
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
+
+use crate::rig;
+
+const ROUNDS: usize = 40;
+const CALLS: usize = 500;
+
+/// The same component on a bare engine, for what the host does not do: keep instances, go without fuel or snapshot.
+mod bare {
+    wasmtime::component::bindgen!({ path: "../wit/v1", world: "renderer-plugin" });
+}
+use bare::{RendererPlugin, RendererPluginPre};
+
+struct State(Option<WasiCtx>, ResourceTable);
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: self.0.get_or_insert_with(|| WasiCtx::builder().build()), table: &mut self.1 }
+    }
+}
+
+impl bare::ecomm::notification::log::Host for State {
+    fn write(&mut self, _: bare::ecomm::notification::log::Level, _: String) {}
+}
+
+fn store(engine: &Engine) -> Store<State> {
+    let mut store = Store::new(engine, State(None, ResourceTable::new()));
+    store.set_epoch_deadline(1_000_000);
+    store
+}
+
+fn linked(engine: &Engine, wasm: &[u8]) -> RendererPluginPre<State> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_sync(&mut linker).expect("wasi");
+    bare::ecomm::notification::log::add_to_linker::<_, HasSelf<State>>(&mut linker, |s| s).expect("log");
+    let component = Component::new(engine, wasm).expect("compiles");
+    let pre: InstancePre<State> = linker.instantiate_pre(&component).expect("links");
+    RendererPluginPre::new(pre).expect("a renderer")
+}
+
+async fn snapshot(engine: &Engine, wasm: &[u8]) -> Vec<u8> {
+    let wizer = Wizer::new();
+    let (context, instrumented) = wizer.instrument_component(wasm).expect("instrumented");
+    let pre = linked(engine, &instrumented);
+    let mut store = store(engine);
+    let raw = pre.instance_pre().instantiate(&mut store).expect("instantiated");
+    let plugin = RendererPlugin::new(&mut store, &raw).expect("a renderer");
+    plugin.ecomm_notification_renderer().call_configure(&mut store, "{}").expect("ran").expect("taken");
+    let mut state = WasmtimeWizerComponent { store: &mut store, instance: raw };
+    wizer.snapshot_component(&context, &mut state).await.expect("a snapshot")
+}
+
+async fn plugins() -> Plugins {
+    let secret = (format!("{PREFIX}AUTH__SECRET"), "a secret for measurements, long enough".to_owned());
+    let config = Config::load(None, [secret]).expect("settings");
+    Plugins::start(config.plugins, b"key", &Clock::system()).await.expect("plugins").0
+}
+
+fn native() -> (renderer::Renderer, renderer::contract::Notification) {
+    let config = renderer::Config::parse("{}").expect("a config");
+    let n = serde_json::from_value::<ecomm::notification::Payload>(
+        serde_json::to_value(rig::notification().payload).expect("JSON"),
+    )
+    .expect("a payload");
+    (renderer::Renderer::new(&config).expect("templates"), wit::notification(&n))
+}
+
+fn bare_notification() -> bare::ecomm::notification::types::Notification {
+    wit::bare(&rig::notification().payload)
+}
+
+/// The contract's records, for the two generated copies of them that this bench holds.
+mod wit {
+    use ecomm::money::Money;
+    use ecomm::notification::Payload;
+
+    macro_rules! convert {
+        ($name:ident, $($types:tt)+) => {
+            pub(super) fn $name(p: &Payload) -> $($types)+::Notification {
+                use $($types)+ as t;
+                let u = |n: i64| u64::try_from(n).unwrap_or_default();
+                let money = |m: &Money| t::Money {
+                    amount: m.amount,
+                    currency: m.currency.code().to_owned(),
+                    exponent: m.currency.exponent(),
+                };
+                let o = &p.order;
+                let line = |l: &ecomm::shop::order::OrderLine| t::Line {
+                    product_id: u(l.product_id),
+                    sku: l.sku.as_str().to_owned(),
+                    name: l.name.as_str().to_owned(),
+                    quantity: l.quantity,
+                    unit_price: money(&l.unit_price),
+                    total: money(&l.total),
+                    url: l.url.as_ref().map(|u| u.as_str().to_owned()),
+                    image: None,
+                    attributes: Vec::new(),
+                };
+                let ship_to = o.ship_to.as_ref().map(|a| t::Address {
+                    name: a.name.as_str().to_owned(),
+                    lines: vec!["12 St James's Square".to_owned()],
+                    city: a.city.as_str().to_owned(),
+                    region: String::new(),
+                    postal_code: a.postal_code.as_str().to_owned(),
+                    country: a.country.as_str().to_owned(),
+                });
+                t::Notification {
+                    id: 1,
+                    kind: p.kind.clone(),
+                    message_id: "1@shop.example".to_owned(),
+                    occurred_at: u(p.occurred_at),
+                    utc_offset_minutes: p.utc_offset_minutes,
+                    shop: t::Shop {
+                        name: p.shop.name.clone(),
+                        url: p.shop.url.clone(),
+                        support_email: p.shop.support_email.clone(),
+                        attributes: Vec::new(),
+                    },
+                    customer: t::Customer {
+                        id: 1,
+                        name: p.customer.name.as_str().to_owned(),
+                        email: p.customer.email.as_str().to_owned(),
+                        locale: "en".to_owned(),
+                        time_zone: "Europe/London".to_owned(),
+                        attributes: Vec::new(),
+                    },
+                    order: t::Order {
+                        id: u(o.id),
+                        number: o.id.to_string(),
+                        version: 1,
+                        status: t::OrderStatus::Pending,
+                        previous: None,
+                        placed_at: u(o.placed_at),
+                        lines: o.lines.iter().map(line).collect(),
+                        subtotal: money(&o.subtotal),
+                        discount: money(&o.discount),
+                        tax: money(&o.tax),
+                        shipping: money(&o.shipping),
+                        total: money(&o.total),
+                        payment_method: "card".to_owned(),
+                        ship_to,
+                        bill_to: None,
+                        tracking: Vec::new(),
+                        attributes: Vec::new(),
+                    },
+                    attributes: Vec::new(),
+                }
+            }
+        };
+    }
+    convert!(notification, renderer::contract);
+    convert!(bare, super::bare::ecomm::notification::types);
+}
+
+/// The time of one call in microseconds, the median of `CALLS`.
+fn one(mut call: impl FnMut()) -> f64 {
+    let times = (0..CALLS).map(|_| {
+        let begun = Instant::now();
+        call();
+        begun.elapsed().as_secs_f64() * 1e6
+    });
+    rig::median(times.collect())
+}
+
+async fn one_async(mut call: impl AsyncFnMut()) -> f64 {
+    let mut times = Vec::with_capacity(CALLS);
+    for _ in 0..CALLS {
+        let begun = Instant::now();
+        call().await;
+        times.push(begun.elapsed().as_secs_f64() * 1e6);
+    }
+    rig::median(times)
+}
+
+pub(crate) async fn render() {
+    let wasm = include_bytes!(concat!(env!("OUT_DIR"), "/renderer.wasm"));
+    let mut settings = engine_config(8, 64 << 20);
+    settings.consume_fuel(false);
+    let engine = Engine::new(&settings).expect("an engine");
+    let (plain, shot) = (linked(&engine, wasm), linked(&engine, &snapshot(&engine, wasm).await));
+    let (native, own) = native();
+    let n = bare_notification();
+    let host = plugins().await;
+    let revision = host.routing().renderer.active.clone();
+    let event = rig::notification();
+
+    let mut warm_store = store(&engine);
+    let warm = shot.instantiate(&mut warm_store).expect("instantiated");
+    let fresh = |pre: &RendererPluginPre<State>, configure: bool| {
+        let mut store = store(&engine);
+        let plugin = pre.instantiate(&mut store).expect("instantiated");
+        let renderer = plugin.ecomm_notification_renderer();
+        if configure {
+            renderer.call_configure(&mut store, "{}").expect("ran").expect("taken");
+        }
+        renderer.call_render(&mut store, &n).expect("ran").expect("rendered");
+    };
+    let mut rounds: [Vec<f64>; 5] = Default::default();
+    for _ in 0..ROUNDS {
+        rounds[0].push(one(|| {
+            std::hint::black_box(native.render(&own).expect("rendered"));
+        }));
+        rounds[1].push(one(|| {
+            let renderer = warm.ecomm_notification_renderer();
+            renderer.call_render(&mut warm_store, &n).expect("ran").expect("rendered");
+        }));
+        rounds[2].push(one(|| fresh(&shot, false)));
+        rounds[3].push(one(|| fresh(&plain, true)));
+        rounds[4].push(
+            one_async(async || {
+                host.render_by(&revision, &event, 7).await.expect("rendered");
+            })
+            .await,
+        );
+    }
+    println!("\nrender, five lines, HTML and text; medians of {ROUNDS} rounds of {CALLS} calls, interleaved");
+    let names = [
+        "native minijinja",
+        "warm instance, epoch",
+        "fresh from snapshot, epoch",
+        "fresh without snapshot, epoch",
+        "the host: fresh from snapshot, fuel, epoch, limiter, async, checks",
+    ];
+    let base = rounds[0].clone();
+    for (name, round) in names.iter().zip(rounds) {
+        let ratio = rig::median(round.iter().zip(&base).map(|(a, b)| a / b).collect());
+        println!("  {name:<68} {:>7.1} µs   {ratio:.2} x native", rig::median(round));
+    }
+}
+
+pub(crate) async fn policy() {
+    let host = plugins().await;
+    let event = rig::notification();
+    let situation = Situation {
+        now: 1_768_000_400_000,
+        utc_offset_minutes: 0,
+        seed: 42,
+        attempts: 0,
+        attempts_max: 25,
+        queued_at: 1_768_000_360_000,
+        age_max_ms: 259_200_000,
+        history: Vec::new(),
+        relays: vec![Relay { name: "default".to_owned(), available: true }],
+        newest_status: Status::Pending,
+    };
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS * CALLS {
+        let begun = Instant::now();
+        let answer = host.admit(&event, &situation).await;
+        times.push(begun.elapsed().as_secs_f64() * 1e6);
+        assert!(answer.by.is_some(), "the component answered");
+    }
+    println!("\npolicy call, fresh from snapshot, every budget on, a five-line order lowered");
+    println!("  p50 {:.2} µs   p99 {:.2} µs", rig::percentile(&mut times, 50), rig::percentile(&mut times, 99));
+}

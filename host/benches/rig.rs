@@ -1,0 +1,116 @@
+//! Hosts to measure, and medians.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ecomm::clock::Clock;
+use ecomm::config::{Config, PREFIX};
+use ecomm::host::{Host, Roles};
+use ecomm::notification::{Notification, Payload};
+use ecomm::service::{Principal, Service};
+use ecomm::shop::order::NewOrder;
+use sqlx::{Connection, MySqlConnection, PgConnection};
+
+pub(crate) struct Database {
+    pub(crate) name: &'static str,
+    server: Option<String>,
+    folder: tempfile::TempDir,
+}
+
+/// What can be measured here; says what cannot.
+pub(crate) fn databases() -> Vec<Database> {
+    let folder = || tempfile::tempdir().expect("a folder");
+    let mut found = vec![Database { name: "SQLite", server: None, folder: folder() }];
+    for (name, variable) in [("PostgreSQL", "ECOMM_TEST_POSTGRES_URL"), ("MariaDB", "ECOMM_TEST_MARIADB_URL")] {
+        match std::env::var(variable) {
+            Ok(server) => found.push(Database { name, server: Some(server), folder: folder() }),
+            Err(_) => println!("left out: {name} ({variable} is not set)"),
+        }
+    }
+    found
+}
+
+impl Database {
+    /// A new, empty database.
+    pub(crate) async fn fresh(&self) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("ecomm_bench_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let Some(server) = &self.server else {
+            return format!("sqlite:{}", self.folder.path().join(name).display());
+        };
+        let create = sqlx::AssertSqlSafe(format!("create database {name}"));
+        if server.starts_with("postgres") {
+            let mut server = PgConnection::connect(server).await.expect("the server answers");
+            sqlx::query(create).execute(&mut server).await.expect("a database");
+        } else {
+            let mut server = MySqlConnection::connect(server).await.expect("the server answers");
+            sqlx::query(create).execute(&mut server).await.expect("a database");
+        }
+        format!("{}/{name}", server.rsplit_once('/').expect("a path").0)
+    }
+}
+
+/// A host on a new database, without a worker unless asked for, its mail going to the mailbox in this process.
+pub(crate) async fn host(url: &str, worker: bool) -> Host {
+    let cache = std::env::temp_dir().join("ecomm-bench-compiled").display().to_string();
+    let settings = [
+        ("DATABASE__URL", url),
+        ("AUTH__SECRET", "a secret for measurements, long enough"),
+        ("HTTP__LISTEN", "127.0.0.1:0"),
+        ("GRPC__LISTEN", "127.0.0.1:0"),
+        ("MAILBOX__ENABLED", "true"),
+        ("MAILBOX__LISTEN", "127.0.0.1:0"),
+        ("MAILBOX__MESSAGES_MAX", "10"),
+        ("PLUGINS__CACHE_PATH", &cache),
+    ];
+    let settings = settings.map(|(key, value)| (format!("{PREFIX}{key}"), value.to_owned()));
+    let config = Config::load(None, settings).expect("settings");
+    Host::start(config, Roles { worker, ..Roles::ALL }, Clock::system()).await.expect("a host")
+}
+
+/// A customer, and a product of which there is enough.
+pub(crate) async fn shop(service: &Service) -> (Principal, i64) {
+    let user = serde_json::json!({ "email": "ada@example.com", "name": "Ada Lovelace", "password": "long enough" });
+    let user = service.sign_up(serde_json::from_value(user).expect("a user")).await.expect("signed up");
+    let price = serde_json::json!({ "amount": 1_999, "currency": "USD" });
+    let product = serde_json::json!({ "sku": "CUP", "name": "A cup", "price": price, "stock": 1_000_000_000 });
+    let admin = Principal { user_id: user.id, is_admin: true };
+    let product = serde_json::from_value(product).expect("a product");
+    let product = service.create_product(admin, product).await.expect("created");
+    (Principal { user_id: user.id, is_admin: false }, product.id)
+}
+
+/// Places so many orders.
+pub(crate) async fn fill(service: &Arc<Service>, who: Principal, product: i64, orders: usize) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for share in 0..32 {
+        let service = service.clone();
+        let mine = orders / 32 + usize::from(share < orders % 32);
+        tasks.spawn(async move {
+            for _ in 0..mine {
+                let new = serde_json::json!({ "items": [{ "product_id": product, "quantity": 2 }] });
+                let new: NewOrder = serde_json::from_value(new).expect("an order");
+                service.place_order(who, new).await.expect("placed");
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+/// An order of five lines.
+pub(crate) fn notification() -> Notification {
+    let payload: Payload = serde_json::from_str(include_str!("../tests/it/payload.json")).expect("a payload");
+    Notification { id: 1, message_id: "1@shop.example".to_owned(), payload }
+}
+
+/// The middle one.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The value below which so many hundredths lie.
+pub(crate) fn percentile(values: &mut [f64], hundredths: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[(values.len() * hundredths / 100).min(values.len() - 1)]
+}
