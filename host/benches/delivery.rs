@@ -25,7 +25,10 @@ pub(crate) async fn measure() {
         host.queue.run_until_idle().await;
         #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
         let rate = EVENTS as f64 / begun.elapsed().as_secs_f64();
-        println!("\ndelivery, {}: claim, policy, render, SMTP, fenced completion; sink and database included", database.name);
+        println!(
+            "\ndelivery, {}: claim, policy, render, SMTP, fenced completion; sink and database included",
+            database.name
+        );
         println!("  end to end        {rate:>8.0} mails/s   {:.2} of the bare loop", rate / bare);
         println!("  bare SMTP loop    {bare:>8.0} mails/s   16 connections");
         host.stop().await;

@@ -42,10 +42,7 @@ pub(crate) async fn measure() {
             }
             row.push(rig::median(rates));
         }
-        println!(
-            "{:<12} {:>10.0} {:>10.0} {:>10.0} {:>10.0}",
-            database.name, row[0], row[1], row[2], row[3]
-        );
+        println!("{:<12} {:>10.0} {:>10.0} {:>10.0} {:>10.0}", database.name, row[0], row[1], row[2], row[3]);
         host.stop().await;
     }
 }

@@ -182,6 +182,8 @@ async fn mailbox(
     if config.mail.relays.is_empty() {
         config.mail.relays.push(RelaySettings {
             tls: Tls::None,
+            // It is ours, and each hand-over holds its connection while the intent is committed: many share a commit.
+            connections_max: 96,
             ..RelaySettings::new("mailbox", &address.ip().to_string(), address.port())
         });
     }

@@ -136,7 +136,6 @@ pub struct Outcome {
 pub struct Mailer {
     relays: std::sync::Arc<[Relay]>,
     settings: std::sync::Arc<Settings>,
-    clock: Clock,
 }
 
 /// The mailer's settings do not work.
@@ -174,7 +173,7 @@ impl Mailer {
             }
             relays.push(Relay::new(relay.clone(), &settings, clock.clone())?);
         }
-        Ok(Self { relays: relays.into(), settings: settings.into(), clock })
+        Ok(Self { relays: relays.into(), settings: settings.into() })
     }
 
     /// The relays as a policy sees them.
@@ -223,10 +222,5 @@ impl Mailer {
         for relay in self.relays.iter() {
             relay.close().await;
         }
-    }
-
-    /// The clock that connections are aged by.
-    pub fn clock(&self) -> &Clock {
-        &self.clock
     }
 }

@@ -1,6 +1,10 @@
 //! A notification: what it tells, where it stands, and how it moves.
 
+mod transition;
+
 use serde::{Deserialize, Serialize};
+
+pub use transition::{admit, native_verdict, settle};
 
 use crate::shop::order::{Order, Status};
 use crate::shop::text::{Email, Line, Locale, TimeZone};
@@ -279,67 +283,8 @@ pub enum Transition {
     GiveBack,
 }
 
-/// From an answer to `admit` to what becomes of the event; None: send it, by the named relay.
-/// `Wait` is honoured until the event is older than the age cap and the longest wait together.
-pub fn admit(admission: &Admission, caps: &Caps, age_ms: i64) -> Option<Transition> {
-    match admission {
-        Admission::Send(_) => None,
-        Admission::Wait(_) if age_ms >= caps.age_max_ms.saturating_add(signed(caps.wait_max_ms)) => {
-            Some(Transition::End {
-                state: State::Failed,
-                reason: format!("queued for {} h, the host's cap", age_ms / 3_600_000),
-            })
-        }
-        Admission::Wait(ms) => {
-            Some(Transition::Later { delay_ms: signed((*ms).clamp(caps.wait_min_ms, caps.wait_max_ms)), relay: None })
-        }
-        Admission::Skip(why) => Some(Transition::End { state: State::Skipped, reason: bounded(why) }),
-        Admission::Hold(why) => Some(Transition::End { state: State::Held, reason: bounded(why) }),
-    }
-}
-
-/// From a failure and its verdict to what becomes of the event. `attempts` and `age_ms` include the failure;
-/// `dice` is any number, for the jitter.
-pub fn settle(verdict: &Verdict, caps: &Caps, attempts: u32, age_ms: i64, dice: u64) -> Transition {
-    match verdict {
-        Verdict::GiveUp(why) => Transition::End { state: State::Failed, reason: bounded(why) },
-        Verdict::Hold(why) => Transition::End { state: State::Held, reason: bounded(why) },
-        Verdict::Retry(..) if attempts >= caps.attempts_max => {
-            Transition::End { state: State::Failed, reason: format!("{attempts} attempts failed, the host's cap") }
-        }
-        Verdict::Retry(..) if age_ms >= caps.age_max_ms => Transition::End {
-            state: State::Failed,
-            reason: format!("queued for {} h, the host's cap", age_ms / 3_600_000),
-        },
-        Verdict::Retry(ms, relay) => {
-            let asked = (*ms).clamp(caps.retry_min_ms, caps.retry_max_ms);
-            let width = u128::from(asked) * u128::from(caps.jitter_percent) / 100;
-            let shift = u128::from(dice) % (2 * width + 1);
-            let jittered = u64::try_from(u128::from(asked) + shift - width).unwrap_or(asked);
-            Transition::Later {
-                delay_ms: signed(jittered.clamp(caps.retry_min_ms, caps.retry_max_ms)),
-                relay: relay.clone(),
-            }
-        }
-    }
-}
-
-/// The built-in rule, for when the policy cannot answer: three attempts, 30 s and 2 min apart.
-pub fn native_verdict(failure: &Failure, attempts: u32) -> Verdict {
-    match failure.class {
-        Class::Rejected => Verdict::GiveUp(failure.reply.clone()),
-        Class::RenderFailed => Verdict::Hold(failure.reply.clone()),
-        _ if attempts >= 3 => Verdict::GiveUp(failure.reply.clone()),
-        _ => Verdict::Retry(30_000 * 4_u64.pow(attempts.saturating_sub(1)), None),
-    }
-}
-
 /// Cuts a text to [`REPLY_BYTES_MAX`], at a character's border, NUL taken out: `PostgreSQL` takes none.
 pub fn bounded(text: &str) -> String {
     let end = text.floor_char_boundary(REPLY_BYTES_MAX);
     text[..end].replace('\0', "\u{fffd}")
-}
-
-fn signed(ms: u64) -> i64 {
-    i64::try_from(ms).unwrap_or(i64::MAX)
 }

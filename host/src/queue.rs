@@ -104,8 +104,8 @@ impl Queue {
         let mut under_way = JoinSet::new();
         loop {
             let free = self.settings.in_flight_max.saturating_sub(under_way.len());
-            let claimed =
-                if free > 0 { self.claim(free.min(self.settings.claim_max), &mut under_way).await } else { 0 };
+            let claims = free > 0 && free >= self.settings.in_flight_max / 4;
+            let claimed = if claims { self.claim(free.min(self.settings.claim_max), &mut under_way).await } else { 0 };
             if claimed == 0 && under_way.join_next().await.map(report_panic).is_none() {
                 break;
             }

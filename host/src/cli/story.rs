@@ -155,7 +155,9 @@ async fn show(
         }
     };
     let (record, mail) = tokio::time::timeout(PATIENCE, found).await.context("the mail did not arrive")??;
-    let at = |v: &Value| v.as_str().and_then(|t| t.parse::<jiff::Timestamp>().ok()).map_or(0, jiff::Timestamp::as_millisecond);
+    let at = |v: &Value| {
+        v.as_str().and_then(|t| t.parse::<jiff::Timestamp>().ok()).map_or(0, jiff::Timestamp::as_millisecond)
+    };
     let entry = &record["journal"][0];
     let short = |v: &Value| v.as_str().map_or_else(|| "the host".to_owned(), |d| d[..12].to_owned());
     let mut out = std::io::stdout();

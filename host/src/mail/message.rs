@@ -7,8 +7,8 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 
 use super::Settings;
-use crate::notification::Notification;
 use crate::hex;
+use crate::notification::Notification;
 use crate::plugin::Email;
 use crate::shop::text;
 

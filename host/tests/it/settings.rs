@@ -17,23 +17,23 @@ fn fails(args: &[&str], settings: &[(&str, &str)]) -> String {
     said
 }
 
-const MEMORY: (&str, &str) = ("DATABASE__URL", "sqlite::memory:");
+const FILE: (&str, &str) = ("DATABASE__URL", concat!("sqlite:", env!("CARGO_TARGET_TMPDIR"), "/settings.db"));
 const SIGNED: (&str, &str) = ("AUTH__SECRET", SECRET);
 const BOX: (&str, &str) = ("MAILBOX__ENABLED", "true");
 
 #[test]
 fn wrong_settings_are_named() {
-    let said = fails(&["serve"], &[MEMORY, BOX]);
+    let said = fails(&["serve"], &[FILE, BOX]);
     assert!(said.contains("auth.secret") && said.contains("openssl rand -hex 32"), "{said}");
-    let said = fails(&["serve"], &[MEMORY, SIGNED, BOX, ("QUEUE__LEASE", "1")]);
+    let said = fails(&["serve"], &[FILE, SIGNED, BOX, ("QUEUE__LEASE", "1")]);
     assert!(said.contains("queue") && said.contains("lease"), "{said}");
-    let said = fails(&["serve"], &[MEMORY, SIGNED, BOX, ("QUEUE__LEASE_MS", "soon")]);
+    let said = fails(&["serve"], &[FILE, SIGNED, BOX, ("QUEUE__LEASE_MS", "soon")]);
     assert!(said.contains("queue.lease_ms") && said.contains("soon"), "{said}");
-    let said = fails(&["serve"], &[MEMORY, SIGNED, BOX, ("MAIL__FROM", "nobody")]);
+    let said = fails(&["serve"], &[FILE, SIGNED, BOX, ("MAIL__FROM", "nobody")]);
     assert!(said.contains("mail.from") && said.contains("e-mail address"), "{said}");
-    let said = fails(&["serve"], &[MEMORY, SIGNED]);
+    let said = fails(&["serve"], &[FILE, SIGNED]);
     assert!(said.contains("mail.relays"), "{said}");
-    let said = fails(&["serve", "--config", "/nowhere.toml"], &[MEMORY, SIGNED]);
+    let said = fails(&["serve", "--config", "/nowhere.toml"], &[FILE, SIGNED]);
     assert!(said.contains("/nowhere.toml"), "{said}");
 }
 
@@ -44,6 +44,7 @@ fn a_database_that_cannot_be_used_is_named() {
         ("postgres://nobody@127.0.0.1:1/x", "database"),
         ("mysql://nobody@127.0.0.1:1/x", "database"),
         ("sqlite:/nowhere/at/all.db", "database"),
+        ("sqlite::memory:", "give a file"),
     ] {
         let settings = [SIGNED, BOX, ("DATABASE__URL", url), ("DATABASE__CONNECT_TIMEOUT_MS", "500")];
         let said = fails(&["serve"], &settings);
@@ -55,7 +56,7 @@ fn a_database_that_cannot_be_used_is_named() {
 fn a_taken_port_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let said = fails(&["serve"], &[MEMORY, SIGNED, BOX, ("MAILBOX__LISTEN", &address)]);
+    let said = fails(&["serve"], &[FILE, SIGNED, BOX, ("MAILBOX__LISTEN", &address)]);
     assert!(said.contains("mailbox.listen") && said.contains(&address), "{said}");
 }
 

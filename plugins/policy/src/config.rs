@@ -6,6 +6,9 @@ use serde::Deserialize;
 pub struct Config {
     /// How many charged attempts before giving up; 1 to 25, by default 3.
     pub attempts_max: u32,
+    /// The same for attempts that handed nothing over: a relay that is away for hours is no reason to give up a mail.
+    /// 1 to 25, by default 25.
+    pub unreachable_attempts_max: u32,
     /// The pause after the first failure, in milliseconds; 1,000 to 86,400,000, by default 30,000.
     pub backoff_first_ms: u64,
     /// What the pause is multiplied with after each further failure; 1 to 10, by default 4.
@@ -59,6 +62,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             attempts_max: 3,
+            unreachable_attempts_max: 25,
             backoff_first_ms: 30_000,
             backoff_factor: 4,
             backoff_max_ms: 3_600_000,
@@ -78,6 +82,7 @@ impl Config {
         let day_ms = 86_400_000;
         let ranges = [
             ("attempts_max", u64::from(config.attempts_max), 1, 25),
+            ("unreachable_attempts_max", u64::from(config.unreachable_attempts_max), 1, 25),
             ("backoff_first_ms", config.backoff_first_ms, 1_000, day_ms),
             ("backoff_factor", u64::from(config.backoff_factor), 1, 10),
             ("backoff_max_ms", config.backoff_max_ms, config.backoff_first_ms, day_ms),

@@ -29,8 +29,12 @@ pub fn on_failure(config: &Config, f: &Failure, s: &Situation) -> Verdict {
         }
         _ => {}
     }
-    if s.attempts >= config.attempts_max {
-        return Verdict::GiveUp(format!("attempt {} of {} failed: {}", s.attempts, config.attempts_max, f.reply));
+    let attempts_max = match f.class {
+        Class::NotHandedOver => config.unreachable_attempts_max.max(config.attempts_max),
+        _ => config.attempts_max,
+    };
+    if s.attempts >= attempts_max {
+        return Verdict::GiveUp(format!("attempt {} of {attempts_max} failed: {}", s.attempts, f.reply));
     }
     Verdict::Retry(backoff_ms(config, s.attempts))
 }
@@ -116,6 +120,8 @@ mod tests {
         let c = Config::default();
         assert!(matches!(on_failure(&c, &failure(Class::Deferred, None), &situation(1)), Verdict::Retry(30_000)));
         assert!(matches!(on_failure(&c, &failure(Class::Deferred, None), &situation(3)), Verdict::GiveUp(_)));
+        assert!(matches!(on_failure(&c, &failure(Class::NotHandedOver, None), &situation(24)), Verdict::Retry(_)));
+        assert!(matches!(on_failure(&c, &failure(Class::NotHandedOver, None), &situation(25)), Verdict::GiveUp(_)));
         assert!(matches!(on_failure(&c, &failure(Class::Rejected, Some("5.1.1")), &situation(1)), Verdict::GiveUp(_)));
         assert!(matches!(on_failure(&c, &failure(Class::InDoubt, None), &situation(1)), Verdict::Retry(_)));
         assert!(matches!(on_failure(&c, &failure(Class::RenderFailed, None), &situation(0)), Verdict::Hold(_)));

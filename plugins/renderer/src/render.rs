@@ -8,12 +8,13 @@ use minijinja::value::{Serde, Value};
 use crate::config::{Config, Parts};
 use crate::contract::{Email, Notification, OrderStatus};
 use crate::templates::{BASE_HTML, BASE_TEXT, DEFAULTS, Default, KINDS};
-use crate::view::{Format, View};
+use crate::view::{Fixed, Format, View};
 
 /// Templates parsed, config taken in.
 pub struct Renderer {
     environment: Environment<'static>,
     config: Config,
+    fixed: Fixed,
     /// The languages that have templates, each with the names of its templates by kind.
     languages: BTreeMap<String, BTreeMap<&'static str, Names>>,
     default_language: String,
@@ -31,6 +32,7 @@ impl Renderer {
         let mut this = Self {
             environment: environment(),
             config: config.clone(),
+            fixed: Fixed::new(config),
             languages: BTreeMap::new(),
             default_language: config.default_locale.as_deref().unwrap_or("en").to_ascii_lowercase(),
         };
@@ -58,7 +60,7 @@ impl Renderer {
             OrderStatus::Other(_) => "updated",
         };
         let names = names.get(kind).ok_or_else(|| format!("no template \"{language}/{kind}\""))?;
-        let context = Value::from(Serde(View::new(n, &self.config, format)));
+        let context = Value::from(Serde(View::new(n, &self.config, &self.fixed, format)));
         let part = |name: &str| {
             let template = self.environment.get_template(name).map_err(|e| explain(name, &e))?;
             template.render(&context).map_err(|e| explain(name, &e))

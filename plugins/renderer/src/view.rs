@@ -1,11 +1,11 @@
 //! What the templates see: every value already in the customer's language and zone.
 
+use minijinja::value::{Serde, Value};
 use serde::Serialize;
 
 use crate::Config;
-use crate::config::Colors;
 use crate::contract::{Address, Line, Money, Notification, OrderStatus, Tracking};
-use crate::templates::{ENGLISH, GERMAN, Labels};
+use crate::templates::{ENGLISH, GERMAN};
 
 /// A language that has its own number and date formats.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,13 +14,27 @@ pub(crate) enum Format {
     German,
 }
 
+/// What is the same in every mail, made once.
+pub(crate) struct Fixed {
+    /// English, German.
+    labels: [Value; 2],
+    colors: Value,
+}
+
+impl Fixed {
+    pub(crate) fn new(config: &Config) -> Self {
+        let labels = [ENGLISH, GERMAN].map(|labels| Value::from(Serde(labels)));
+        Self { labels, colors: Value::from(Serde(&config.colors)) }
+    }
+}
+
 #[derive(Serialize)]
 pub(crate) struct View<'a> {
     shop: Shop<'a>,
     customer: &'a str,
-    t: Labels,
+    t: Value,
     order: Order<'a>,
-    colors: &'a Colors,
+    colors: Value,
     logo_url: Option<&'a str>,
     footer: Option<&'a str>,
 }
@@ -67,7 +81,7 @@ struct Parcel<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(crate) fn new(n: &'a Notification, config: &'a Config, format: Format) -> Self {
+    pub(crate) fn new(n: &'a Notification, config: &'a Config, fixed: &Fixed, format: Format) -> Self {
         let order = &n.order;
         let unless_zero = |m: &Money| (m.amount != 0).then(|| money(m, format));
         Self {
@@ -77,10 +91,7 @@ impl<'a> View<'a> {
                 support_email: &n.shop.support_email,
             },
             customer: &n.customer.name,
-            t: match format {
-                Format::English => ENGLISH,
-                Format::German => GERMAN,
-            },
+            t: fixed.labels[usize::from(format == Format::German)].clone(),
             order: Order {
                 number: &order.number,
                 status: status(&order.status),
@@ -95,7 +106,7 @@ impl<'a> View<'a> {
                 ship_to: order.ship_to.as_ref().map(address),
                 tracking: order.tracking.iter().map(parcel).collect(),
             },
-            colors: &config.colors,
+            colors: fixed.colors.clone(),
             logo_url: config.logo_url.as_deref(),
             footer: config.footer.as_deref(),
         }
