@@ -196,8 +196,8 @@ pub(crate) async fn render() {
     let revision = host.routing().renderer.active.clone();
     let event = rig::notification();
 
-    let mut warm_store = store(&engine);
-    let warm = shot.instantiate(&mut warm_store).expect("instantiated");
+    let mut kept = store(&engine);
+    let reused = shot.instantiate(&mut kept).expect("instantiated");
     let fresh = |pre: &RendererPluginPre<State>, configure: bool| {
         let mut store = store(&engine);
         let plugin = pre.instantiate(&mut store).expect("instantiated");
@@ -213,8 +213,8 @@ pub(crate) async fn render() {
             std::hint::black_box(native.render(&own).expect("rendered"));
         }));
         rounds[1].push(one(|| {
-            let renderer = warm.ecomm_notification_renderer();
-            renderer.call_render(&mut warm_store, &n).expect("ran").expect("rendered");
+            let renderer = reused.ecomm_notification_renderer();
+            renderer.call_render(&mut kept, &n).expect("ran").expect("rendered");
         }));
         rounds[2].push(one(|| fresh(&shot, false)));
         rounds[3].push(one(|| fresh(&plain, true)));

@@ -176,8 +176,8 @@ impl Config {
         if worker.in_flight_max == 0 || worker.claim_max == 0 || worker.lease_ms < 1_000 || worker.poll_ms == 0 {
             return wrong("queue", "in_flight_max, claim_max and poll_ms must be 1 or more, lease_ms 1000 or more");
         }
-        if self.plugins.calls_max == 0 || self.plugins.configure.memory_bytes_max > self.plugins.call.memory_bytes_max {
-            return wrong("plugins", "calls_max must be 1 or more, configure.memory_bytes_max at most that of call");
+        if self.plugins.configure.memory_bytes_max > self.plugins.call.memory_bytes_max {
+            return wrong("plugins.configure.memory_bytes_max", "must be at most plugins.call.memory_bytes_max");
         }
         Ok(())
     }

@@ -84,7 +84,7 @@ impl Host {
         let mut tasks = JoinSet::new();
         let store = open(&config, clock.clone()).await?;
         let mailbox = mailbox(&mut config, &clock, &stop, &mut tasks).await?;
-        let mailer = Mailer::new(config.mail.clone(), clock.clone())?;
+        let mailer = Mailer::new(config.mail.clone(), &clock)?;
         let secret = config.auth.secret.expose_secret().as_bytes();
         let (plugins, refused) = Plugins::start(config.plugins.clone(), secret, &clock).await?;
         for (slot, e) in &refused {

@@ -162,7 +162,7 @@ pub enum MailerError {
 
 impl Mailer {
     /// Checks the settings; connects to nothing yet.
-    pub fn new(settings: Settings, clock: Clock) -> Result<Self, MailerError> {
+    pub fn new(settings: Settings, clock: &Clock) -> Result<Self, MailerError> {
         if settings.relays.is_empty() {
             return Err(MailerError::NoRelay);
         }

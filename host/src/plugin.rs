@@ -1,6 +1,6 @@
 //! The plugin host: sandboxed components that render mails and decide deliveries, swapped while it runs.
 //!
-//! A component goes through the [`gate`] once per revision: checked, compiled, configured, snapshotted, tried on
+//! A component goes through the gate once per revision: checked, compiled, configured, snapshotted, tried on
 //! fixtures. Every event then gets a fresh instance of that snapshot, so nothing of one customer can reach another's
 //! mail. What serves which slot is one immutable value; a call keeps what it started with.
 
@@ -81,7 +81,7 @@ pub struct Settings {
     pub policy: Source,
     /// The largest component that is taken, in bytes.
     pub component_bytes_max: usize,
-    /// Calls at one time; more wait.
+    /// Calls at one time; more wait. 0: two for each core.
     pub calls_max: u32,
     /// What one call may use.
     pub call: Budget,
@@ -186,8 +186,13 @@ impl Plugins {
         cache_key: &[u8],
         clock: &Clock,
     ) -> Result<(Self, Vec<(Slot, LoadError)>), LoadError> {
-        let engine = engine::Engine::new(settings.calls_max, &settings.call)?;
-        let sandbox = Sandbox::new(&engine, settings.calls_max)?;
+        let calls_max = match settings.calls_max {
+            // Calls compute. More of them at one time than cores only keep the tasks that record waiting in line.
+            0 => std::thread::available_parallelism().map_or(4, |cores| u32::try_from(cores.get() * 2).unwrap_or(4)),
+            set => set,
+        };
+        let engine = engine::Engine::new(calls_max, &settings.call)?;
+        let sandbox = Sandbox::new(&engine, calls_max)?;
         let gate = Gate::new(engine, sandbox.clone(), &settings, cache_key, clock.clone());
         let load = |slot, number, wasm: &'static [u8]| gate.admit(slot, number, wasm.into(), "{}".into(), "built-in");
         let (renderer, policy) = (load(Slot::Renderer, 1, RENDERER).await?, load(Slot::Policy, 2, POLICY).await?);

@@ -2,7 +2,7 @@
 //!
 //! Rules that keep one text for three databases: every integer is BIGINT, time is unix milliseconds, status is text
 //! with a check, JSON is text, columns are always listed, a parameter stands once and in order (`$1` becomes `?` for
-//! `MySQL`), a batch travels as one JSON parameter that [`Dialect::rows`] turns into a table.
+//! `MySQL`), a batch travels as one JSON parameter that `Dialect::rows` turns into a table.
 
 mod dialect;
 pub(crate) mod orders;

@@ -53,15 +53,19 @@ impl Writer {
         let mut turn = Turn { state, wake: self.wake.clone() };
         let state = &mut *turn.state;
         state.clean().await;
-        if !state.open {
-            state.open = true;
-            if let Err(e) = state.execute("begin immediate").await {
-                state.open = false;
-                return Err(e);
-            }
+        if state.open {
+            state.in_turn = true;
+            state.execute("savepoint turn").await?;
+            return Ok(turn);
+        }
+        state.open = true;
+        // One message to the connection's thread, not two.
+        if let Err(e) = state.execute("begin immediate; savepoint turn").await {
+            let _ = state.execute("rollback").await;
+            state.open = false;
+            return Err(e);
         }
         state.in_turn = true;
-        state.execute("savepoint turn").await?;
         Ok(turn)
     }
 

@@ -16,7 +16,7 @@ use crate::database::{Database, Kind};
 pub const SECRET: &str = "a secret for tests, and long enough";
 pub const PASSWORD: &str = "correct horse battery";
 /// How long a thing that another process or host must do may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A host that works only when told to.
 pub struct App {

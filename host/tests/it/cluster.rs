@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use ecomm::clock::Clock;
 use ecomm::config::Config;
 use ecomm::host::{Host, Roles};
-use ecomm::shop::order::{NewOrder, Status, StatusChange};
+use ecomm::shop::order::{NewOrder, Parcels, Status, StatusChange};
 use ecomm::store::Store;
 use serde_json::json;
 
@@ -71,7 +71,7 @@ async fn fill(app: &App) {
         let new: NewOrder = serde_json::from_value(items).unwrap();
         let order = service.place_order(customer, new).await.unwrap().id;
         for status in [Status::Shipped, Status::Delivered] {
-            let change = StatusChange { status, tracking: Default::default() };
+            let change = StatusChange { status, tracking: Parcels::default() };
             service.change_status(admin, order, change).await.unwrap();
         }
     }

@@ -54,15 +54,12 @@ impl Database {
         };
         let name = format!("ecomm_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let create = format!("create database {name}");
-        match kind {
-            Kind::Postgres => {
-                let mut server = PgConnection::connect(&server).await.unwrap();
-                sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut server).await.unwrap();
-            }
-            _ => {
-                let mut server = MySqlConnection::connect(&server).await.unwrap();
-                sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut server).await.unwrap();
-            }
+        if kind == Kind::Postgres {
+            let mut server = PgConnection::connect(&server).await.unwrap();
+            sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut server).await.unwrap();
+        } else {
+            let mut server = MySqlConnection::connect(&server).await.unwrap();
+            sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut server).await.unwrap();
         }
         let url = format!("{}/{name}", server.rsplit_once('/').unwrap().0);
         Some(Self { kind, url, folder })

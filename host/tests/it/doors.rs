@@ -141,6 +141,7 @@ async fn refused(app: &App, method: &str, path: &str, token: &str, kind: &str, b
     format!("{status} {code} {pointer}").trim_end().to_owned()
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rest_refuses_with_a_problem() {
     let app = App::start(sqlite().await).await;

@@ -1,5 +1,7 @@
 //! The integration tests, one binary: the real host on port 0, a clock that is moved, a mailbox as the relay.
 
+#![expect(clippy::unwrap_used, unreachable_pub, reason = "a panic is how a test fails, and nobody imports tests")]
+
 mod app;
 mod cluster;
 mod crash;

@@ -51,7 +51,7 @@ async fn rig(change: impl FnOnce(&mut Settings), tls: Option<tokio_rustls::TlsAc
     let stopped = stop.clone();
     #[expect(clippy::disallowed_methods, reason = "ends with the rig")]
     tokio::spawn(async move { serving.serve(listener, stopped).await });
-    Rig { mailer: Mailer::new(settings, clock.clone()).unwrap(), mailbox, clock, _stop: stop.drop_guard() }
+    Rig { mailer: Mailer::new(settings, &clock).unwrap(), mailbox, clock, _stop: stop.drop_guard() }
 }
 
 fn notification() -> Notification {
@@ -165,7 +165,7 @@ async fn a_cancelled_send_does_not_shift_the_next_replies() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let clock = Clock::system();
-    let mailer = Mailer::new(settings(port, 200), clock.clone()).unwrap();
+    let mailer = Mailer::new(settings(port, 200), &clock).unwrap();
     let connections = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     let counted = connections.clone();
     #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
@@ -284,13 +284,13 @@ async fn starttls_is_verified() {
 async fn unprotected_mail_stays_on_this_machine() {
     let mut settings = settings(25, 300);
     settings.relays[0].host = "mail.example.com".to_owned();
-    let refused = Mailer::new(settings, Clock::system()).err().unwrap().to_string();
+    let refused = Mailer::new(settings, &Clock::system()).err().unwrap().to_string();
     assert!(refused.contains("not on loopback"), "{refused}");
 }
 
 #[tokio::test]
 async fn a_mail_is_the_same_bytes_again() {
-    let mailer = Mailer::new(settings(25, 300), Clock::system()).unwrap();
+    let mailer = Mailer::new(settings(25, 300), &Clock::system()).unwrap();
     let (first, second) = (message(&mailer, "Hello."), message(&mailer, "Hello."));
     assert_eq!(first.bytes, second.bytes);
     assert_eq!(first.hash, second.hash);
