@@ -64,7 +64,8 @@ async fn snapshot(engine: &Engine, wasm: &[u8]) -> Vec<u8> {
 
 async fn plugins() -> Plugins {
     let secret = (format!("{PREFIX}AUTH__SECRET"), "a secret for measurements, long enough".to_owned());
-    let config = Config::load(None, [secret]).expect("settings");
+    let cache = (format!("{PREFIX}PLUGINS__CACHE_PATH"), String::new());
+    let config = Config::load(None, [secret, cache]).expect("settings");
     Plugins::start(config.plugins, b"key", &Clock::system()).await.expect("plugins").0
 }
 

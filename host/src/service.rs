@@ -16,6 +16,7 @@ pub use crate::plugin::{Report, Revision, Slot, Trial};
 pub use crate::store::notifications::{Entry, Record};
 pub use error::Error;
 pub use sessions::{Principal, SECRET_BYTES_MIN, Session, Tokens};
+pub use users::create_admin;
 
 use crate::clock::Clock;
 use crate::mail::mailbox::Mailbox;

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Subcommand;
 use ecomm::clock::Clock;
-use ecomm::host::{Host, Roles};
 use ecomm::shop::user::NewUser;
 
 #[derive(Subcommand)]
@@ -28,9 +27,7 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let Command::Create { email, name, config } = command;
-    let mut config = super::load(config.as_deref())?;
-    // Nothing is sent or compiled for this; the settings of a running host may lie beside ours.
-    config.mailbox.enabled = false;
+    let config = super::load(config.as_deref())?;
     let mut password = String::new();
     std::io::stdin().lock().read_line(&mut password).context("the password from standard input")?;
     let text = |what: &str, e: String| anyhow::anyhow!("{what}: {e}");
@@ -42,10 +39,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         time_zone: ecomm::shop::user::utc(),
         attributes: ecomm::shop::Attributes::default(),
     };
-    let roles = Roles { api: false, grpc: false, worker: false };
-    let host = Host::start(config, roles, Clock::system()).await?;
-    let created = host.service.create_admin(new).await;
-    host.stop().await;
+    let clock = Clock::system();
+    let store = ecomm::host::open(&config, clock.clone()).await?;
+    let created = ecomm::service::create_admin(&store, &clock, new).await;
+    store.close().await;
     writeln!(std::io::stdout(), "admin {} created", created?.id)?;
     Ok(ExitCode::SUCCESS)
 }

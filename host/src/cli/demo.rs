@@ -52,7 +52,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let tag = hex::encode(&clock.random::<3>());
     let admin = (format!("admin-{tag}@shop.example"), password(&clock));
     let customer = (format!("ada-{tag}@example.com"), password(&clock));
-    host.service.create_admin(new_user(&admin.0, "The Admin", &admin.1)?).await?;
+    let new = new_user(&admin.0, "The Admin", &admin.1)?;
+    ecomm::service::create_admin(&host.service.store, &clock, new).await?;
     writeln!(out, "  admin   {}   password {}", admin.0, admin.1)?;
     writeln!(out, "  customer {}   password {}\n", customer.0, customer.1)?;
 

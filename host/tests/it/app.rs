@@ -108,7 +108,7 @@ impl App {
         let host = Host::start(config, roles, clock.clone()).await.unwrap();
         let client = Client::new(host.http.unwrap());
         let admin = user("admin@shop.example", "Admin");
-        host.service.create_admin(admin).await.unwrap();
+        ecomm::service::create_admin(&host.service.store, &clock, admin).await.unwrap();
         host.service.sign_up(user("ada@example.com", "Ada Lovelace")).await.unwrap();
         let admin = client.log_in("admin@shop.example").await;
         let customer = client.log_in("ada@example.com").await;

@@ -96,3 +96,21 @@ fn a_secret_may_come_from_a_file() {
     let setting = ("ECOMM__AUTH__SECRET_FILE".to_owned(), path.display().to_string());
     assert!(Config::load(None, [setting]).is_ok());
 }
+
+#[test]
+fn making_an_admin_needs_a_database_and_a_secret_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("x.db").display());
+    let create = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ecomm"));
+        command.args(["admin", "create", "--email", "admin@shop.example"]).env_clear().current_dir(folder.path());
+        command.env("ECOMM__DATABASE__URL", &url).env("ECOMM__AUTH__SECRET", SECRET);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"a long password\n").unwrap();
+        child.wait_with_output().unwrap()
+    };
+    assert_eq!(String::from_utf8(create().stdout).unwrap(), "admin 1 created\n");
+    let again = create();
+    assert!(!again.status.success());
+    assert!(String::from_utf8(again.stderr).unwrap().contains("the e-mail address is taken"));
+}
