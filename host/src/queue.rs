@@ -24,6 +24,10 @@ use crate::store::queue::{Claimed, Finish, Intent};
 use group::Group;
 use leases::Leases;
 
+/// How often an outcome is tried to be recorded while the database is away: ten minutes.
+const RECORD_TRIES_MAX: u32 = 1_200;
+const RECORD_PAUSE: Duration = Duration::from_millis(500);
+
 /// How the worker works.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -156,23 +160,25 @@ impl Queue {
     /// One claimed event, to its recorded end.
     async fn one(self, claimed: Claimed, lease: Lease) {
         self.leases.insert(claimed.claim, &lease);
+        let _guard = self.leases.forget_on_panic(claimed.claim);
         let finish = match self.examine(claimed) {
             Err(finish) => *finish,
             Ok((claimed, event)) => self.deliver_one(&claimed, &event, &lease).await,
         };
         let (claim, state_id) = (finish.claim, finish.state_id);
-        loop {
+        // Late is better than never: unrecorded, a delivered mail would be in doubt and go out again.
+        for tries in 1..=RECORD_TRIES_MAX {
             match self.ends.record(finish.clone()).await {
                 Ok(true) => break,
                 Ok(false) => {
                     tracing::warn!(notification.id = state_id, "the claim had ended before its outcome was recorded");
                     break;
                 }
-                Err(e) if lease.left_ms() == 0 => {
+                Err(e) if tries == RECORD_TRIES_MAX => {
                     tracing::error!(notification.id = state_id, error = e, "an outcome could not be recorded");
                     break;
                 }
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Err(_) => tokio::time::sleep(RECORD_PAUSE).await,
             }
         }
         self.leases.remove(claim);

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use lettre::Address;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
 
 use super::Settings;
 use crate::hex;
@@ -70,17 +70,22 @@ fn body(email: &Email, seed: u64) -> Result<MultiPart, String> {
         root = MultiPart::related().boundary(boundary(1)).multipart(root);
         for a in inline {
             let id = a.content_id.clone().unwrap_or_default();
-            root =
-                root.singlepart(Attachment::new_inline_with_name(id, a.name.clone()).body(a.data.clone(), media(a)?));
+            root = root.singlepart(Attachment::new_inline_with_name(id, a.name.clone()).body(bytes(a)?, media(a)?));
         }
     }
     if !files.is_empty() {
         root = MultiPart::mixed().boundary(boundary(2)).multipart(root);
         for a in files {
-            root = root.singlepart(Attachment::new(a.name.clone()).body(a.data.clone(), media(a)?));
+            root = root.singlepart(Attachment::new(a.name.clone()).body(bytes(a)?, media(a)?));
         }
     }
     Ok(root)
+}
+
+/// Always base64: a file's own line ends and dots must not look like the protocol's (SMTP smuggling).
+fn bytes(a: &crate::plugin::Attachment) -> Result<Body, String> {
+    let encoded = Body::new_with_encoding(a.data.clone(), ContentTransferEncoding::Base64);
+    encoded.map_err(|_| format!("the attachment \"{}\" cannot be encoded", a.name))
 }
 
 fn media(a: &crate::plugin::Attachment) -> Result<ContentType, String> {

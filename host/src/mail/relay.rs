@@ -142,6 +142,10 @@ impl Relay {
     }
 
     fn pause(&self) {
+        // Connections that fail side by side are one failure.
+        if self.retry_in_ms() > 0 {
+            return;
+        }
         let doubled = PAUSE_MS_MIN << self.failures.fetch_add(1, Ordering::Relaxed).min(10);
         let until = self.clock.monotonic_ms() + doubled.min(PAUSE_MS_MAX);
         self.closed_until_ms.store(until, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -85,6 +85,7 @@ impl Session {
         deadlines: &Deadlines,
     ) -> Result<Self, Broken> {
         let written = Arc::new(AtomicU64::new(0));
+        let narrow = Arc::new(AtomicBool::new(matches!(protection, Protection::Starttls(_))));
         let opening = async {
             let socket = TcpStream::connect((relay.host.as_str(), relay.port)).await?;
             // lettre writes the body and the final dot apart: without this each mail waits for a delayed ACK.
@@ -95,7 +96,7 @@ impl Session {
                 }
                 Protection::None | Protection::Starttls(_) => Socket::Plain(socket),
             };
-            Ok(Counted { socket, written: written.clone() })
+            Ok(Counted { socket, written: written.clone(), narrow: narrow.clone() })
         };
         let stream = within(deadlines.connect_ms_max, opening).await;
         let stream = stream.map_err(|why: Late<io::Error>| Broken::silent("connect", &why.to_string()))?;
@@ -106,6 +107,7 @@ impl Session {
         if let Protection::Starttls(parameters) = protection {
             let upgrading = smtp.starttls(TlsParameters::clone(parameters), hello);
             within(deadlines.command_ms_max, upgrading).await.map_err(|e| Broken::of("starttls", e))?;
+            narrow.store(false, Ordering::Relaxed);
         }
         if !relay.username.is_empty() {
             let credentials = Credentials::new(relay.username.clone(), relay.password.expose_secret().to_owned());
@@ -127,7 +129,9 @@ impl Session {
         let reused = self.mails > 0;
         self.mails += 1;
         if let Err(broken) = self.envelope(message, deadlines, lease).await {
-            let stale = reused && broken.phase == "mail" && broken.code.is_none() && lease.left_ms() > 0;
+            // Silence or a good-bye (RFC 5321 3.8) to a connection that had waited says nothing about the mail.
+            let hung_up = broken.phase == "mail" && matches!(broken.code, None | Some(421));
+            let stale = reused && hung_up && lease.left_ms() > 0;
             return Transacted { result: Err((broken.class(), broken)), stale };
         }
         let recorded = held(lease, deadlines.command_ms_max, async { hand_over.await.map_err(|e| e.to_string()) });
@@ -269,6 +273,9 @@ fn enhanced(code: u16, text: &str) -> Option<String> {
 struct Counted {
     socket: Socket,
     written: Arc<AtomicU64>,
+    /// Until TLS is up, bytes are handed out one at a time: lettre would keep what it has read ahead in clear text
+    /// and take it for what the relay says under TLS (the STARTTLS injection of CVE-2011-0411).
+    narrow: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -288,6 +295,16 @@ impl AsyncTokioStream for Counted {
 
 impl AsyncRead for Counted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.narrow.load(Ordering::Relaxed)
+            && buf.remaining() > 1
+            && let Socket::Plain(socket) = &mut self.socket
+        {
+            let mut byte = [0; 1];
+            let mut one = ReadBuf::new(&mut byte);
+            let read = Pin::new(socket).poll_read(cx, &mut one);
+            buf.put_slice(one.filled());
+            return read;
+        }
         match &mut self.socket {
             Socket::Plain(s) => Pin::new(s).poll_read(cx, buf),
             Socket::Tls(s) => Pin::new(s).poll_read(cx, buf),

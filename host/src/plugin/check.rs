@@ -76,6 +76,10 @@ pub(super) fn email(email: Email, budget: &Budget) -> Result<Email, Fault> {
     if email.text.contains('\0') || email.html.as_ref().is_some_and(|h| h.contains('\0')) {
         return bad("the text or the HTML holds a NUL");
     }
+    let bare = |t: &str| t.bytes().zip(t.bytes().skip(1).chain([0])).any(|(a, b)| a == b'\r' && b != b'\n');
+    if bare(&email.text) || email.html.as_deref().is_some_and(bare) {
+        return bad("the text or the HTML holds a carriage return without a line feed");
+    }
     line("the subject", &email.subject)?;
     if let Some(name) = &email.from_name {
         line("from-name", name)?;
@@ -195,6 +199,7 @@ mod tests {
         insta::assert_snapshot!(refused(|m| m.subject.clear()), @"answered what cannot be used: the subject is empty");
         insta::assert_snapshot!(refused(|m| m.text = " \n".to_owned()), @"answered what cannot be used: the text is empty");
         insta::assert_snapshot!(refused(|m| m.html = Some("\0".to_owned())), @"answered what cannot be used: the text or the HTML holds a NUL");
+        insta::assert_snapshot!(refused(|m| m.text = "a\r.\r\n".to_owned()), @"answered what cannot be used: the text or the HTML holds a carriage return without a line feed");
         insta::assert_snapshot!(refused(|m| m.from_name = Some("a\nb".to_owned())), @"answered what cannot be used: from-name holds a line break or another control character");
         insta::assert_snapshot!(refused(|m| m.reply_to = Some("x".to_owned())), @"answered what cannot be used: reply-to is not an address");
         for name in ["Message-ID", "to", "Content-Type", "DKIM-Signature", "ARC-Seal"] {

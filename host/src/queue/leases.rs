@@ -17,9 +17,28 @@ struct Held {
     handed_over: bool,
 }
 
+/// See [`Leases::forget_on_panic`]. A task that is aborted keeps its entry: the drain gives it back.
+pub(super) struct ForgetOnPanic {
+    leases: Leases,
+    claim: Token,
+}
+
+impl Drop for ForgetOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.leases.remove(self.claim);
+        }
+    }
+}
+
 impl Leases {
     pub(super) fn insert(&self, claim: Token, lease: &Lease) {
         self.lock().insert(claim, Held { lease: lease.clone(), handed_over: false });
+    }
+
+    /// A delivery that panics lets go of its claim, or it would be renewed for ever.
+    pub(super) fn forget_on_panic(&self, claim: Token) -> ForgetOnPanic {
+        ForgetOnPanic { leases: self.clone(), claim }
     }
 
     pub(super) fn remove(&self, claim: Token) {

@@ -189,7 +189,7 @@ impl Store {
              where p.order_id = q.order_id and p.order_version < q.order_version)"
         ));
         let late: Vec<i64> = with_tx!(&mut tx, |c| sqlx::query_scalar(sql).fetch_all(c).await)?;
-        make_due(&mut tx, &late, &now).await?;
+        make_due(&mut tx, &late, &now, "q.id = x.event and q.epoch = 0").await?;
         tx.commit().await?;
         Ok(late.len() as u64)
     }
@@ -350,15 +350,15 @@ async fn end(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
         dialect.join(),
     ));
     let next: Vec<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(&rows).fetch_all(c).await)?;
-    make_due(tx, &next, now).await
+    make_due(tx, &next, now, "q.id = x.event").await
 }
 
-async fn make_due(tx: &mut Tx, ids: &[i64], now: &str) -> Result<()> {
+async fn make_due(tx: &mut Tx, ids: &[i64], now: &str, matching: &str) -> Result<()> {
     if ids.is_empty() {
         return Ok(());
     }
     let rows: Vec<_> = ids.iter().map(|id| serde_json::json!({ "event": id })).collect();
-    let sql = tx.dialect().update(QUEUE, &[Int("event")], &format!("due_at = {now}"), "q.id = x.event");
+    let sql = tx.dialect().update(QUEUE, &[Int("event")], &format!("due_at = {now}"), matching);
     with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
     Ok(())
 }
@@ -379,8 +379,10 @@ async fn postpone(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
         return Ok(());
     }
     let (rows, dialect) = (json(&rows), tx.dialect());
-    let set =
-        format!("due_at = {now} + x.delay, attempts = x.new_attempts, relay = x.new_relay, phase = 0, claims = 0");
+    let set = format!(
+        "due_at = {now} + x.delay, attempts = x.new_attempts, relay = x.new_relay, phase = 0, claims = 0, \
+         epoch = q.epoch + 1"
+    );
     let columns = [Int("event"), Int("delay"), Int("new_attempts"), Text("new_relay")];
     let sql = dialect.update(QUEUE, &columns, &set, "q.id = x.event");
     with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
@@ -397,7 +399,12 @@ async fn give_back(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let sql = tx.dialect().update(QUEUE, &[Int("event")], &format!("due_at = {now}, claims = 0"), "q.id = x.event");
+    let sql = tx.dialect().update(
+        QUEUE,
+        &[Int("event")],
+        &format!("due_at = {now}, claims = 0, epoch = q.epoch + 1"),
+        "q.id = x.event",
+    );
     with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
     Ok(())
 }

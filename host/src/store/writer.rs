@@ -102,8 +102,13 @@ impl Turn {
 
     /// Ends the turn and waits for the shared commit.
     pub(crate) async fn commit(mut self) -> Result<()> {
-        self.state.execute("release turn").await?;
+        // First: were this future dropped while the release is under way, the savepoint would be taken for one that
+        // the database rolled back, and everybody who shares the commit would fail.
         self.state.in_turn = false;
+        if let Err(e) = self.state.execute("release turn").await {
+            self.state.in_turn = true;
+            return Err(e);
+        }
         let (told, tell) = oneshot::channel();
         self.state.waiting.push(told);
         drop(self);

@@ -8,7 +8,7 @@ use crate::shop::order::Status;
 use crate::store::dialect::Column::Int;
 use crate::store::notifications::{ENTRY, Entry};
 use crate::store::users::json;
-use crate::store::{Dialect, Error, Result, Store, Tx, with_tx};
+use crate::store::{Dialect, Result, Store, Tx, with_tx};
 
 /// An event, leased to this worker.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ impl Store {
         let tried: Vec<i64> = rows.iter().filter(|r| r.attempts > 0 || r.phase > 0).map(|r| r.state_id).collect();
         let mut history = if tried.is_empty() { Vec::new() } else { read_history(&mut tx, &tried).await? };
         tx.commit().await?;
-        rows.into_iter().map(|row| row.claimed(&mut history)).collect()
+        Ok(rows.into_iter().map(|row| row.claimed(&mut history)).collect())
     }
 }
 
@@ -144,15 +144,18 @@ fn events(ids: &[i64]) -> String {
 }
 
 impl Row {
-    fn claimed(self, history: &mut Vec<Entry>) -> Result<Claimed> {
+    fn claimed(self, history: &mut Vec<Entry>) -> Claimed {
         let id = self.state_id;
-        let corrupt = |why: String| Error::Corrupt { what: "event", id, why };
         let mut failures: Vec<Failure> = history.extract_if(.., |e| e.state_id == id).filter_map(failure).collect();
         failures.drain(..failures.len().saturating_sub(HISTORY_MAX));
+        // One row that cannot be read must not cost the batch its lease.
+        let status = Status::try_from(self.status);
+        let unreadable = status.as_ref().err().cloned();
         let notification = serde_json::from_str::<Payload>(&self.payload)
             .map(|payload| Notification { id, message_id: self.message_id, payload })
-            .map_err(|e| format!("the stored payload cannot be read: {e}"));
-        Ok(Claimed {
+            .map_err(|e| format!("the stored payload cannot be read: {e}"))
+            .and_then(|n| unreadable.map_or(Ok(n), Err));
+        Claimed {
             claim: super::Token { event: self.id, token: self.epoch },
             state_id: self.state_id,
             order_id: self.order_id,
@@ -163,10 +166,10 @@ impl Row {
             relay: self.relay,
             queued_at: self.created_at,
             claimed_at: self.claimed_at,
-            newest_status: self.status.try_into().map_err(corrupt)?,
+            newest_status: status.unwrap_or(Status::Pending),
             history: failures,
             notification,
-        })
+        }
     }
 }
 
