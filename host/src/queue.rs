@@ -76,9 +76,7 @@ impl Queue {
         let mut swept_ms = self.clock.monotonic_ms();
         let mut more = true;
         while !stop.is_cancelled() {
-            let free = self.settings.in_flight_max.saturating_sub(under_way.len());
-            if more && free > 0 && free >= self.settings.in_flight_max / 4 {
-                let limit = free.min(self.settings.claim_max);
+            if let Some(limit) = self.room(under_way.len()).filter(|_| more) {
                 more = self.claim(limit, &mut under_way).await == limit;
                 continue;
             }
@@ -107,9 +105,10 @@ impl Queue {
         let mut helpers = self.helpers();
         let mut under_way = JoinSet::new();
         loop {
-            let free = self.settings.in_flight_max.saturating_sub(under_way.len());
-            let claims = free > 0 && free >= self.settings.in_flight_max / 4;
-            let claimed = if claims { self.claim(free.min(self.settings.claim_max), &mut under_way).await } else { 0 };
+            let claimed = match self.room(under_way.len()) {
+                Some(limit) => self.claim(limit, &mut under_way).await,
+                None => 0,
+            };
             if claimed == 0 && under_way.join_next().await.map(report_panic).is_none() {
                 break;
             }
@@ -132,6 +131,12 @@ impl Queue {
         }));
         helpers.spawn(self.leases.clone().keep(self.store.clone(), self.clock.clone(), self.settings.lease_ms));
         helpers
+    }
+
+    /// How many to claim now. None while too few are free: claims of a handful cost a commit each.
+    fn room(&self, under_way: usize) -> Option<usize> {
+        let free = self.settings.in_flight_max.saturating_sub(under_way);
+        (free > 0 && free >= self.settings.in_flight_max / 4).then(|| free.min(self.settings.claim_max))
     }
 
     /// Claims and starts; says how many.
