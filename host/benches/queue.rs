@@ -50,12 +50,11 @@ pub(crate) async fn measure() {
 fn end(claimed: &Claimed) -> Finish {
     Finish {
         claim: claimed.claim,
-        state_id: claimed.state_id,
         order_id: claimed.order_id,
         order_version: claimed.order_version,
         attempts: 1,
         transition: Transition::End { state: State::Sent, reason: String::new() },
         notes: Vec::new(),
-        intent: false,
+        intent: true,
     }
 }

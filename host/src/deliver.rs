@@ -4,7 +4,7 @@ use std::future::Future;
 
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
-use crate::mail::{Mailer, Message, Outcome};
+use crate::mail::{Mailer, Message, Outcome, Untried};
 use crate::notification::{
     self, Admission, Caps, Class, Failure, HISTORY_MAX, Notification, Situation, State, Transition, Verdict, bounded,
 };
@@ -39,6 +39,8 @@ pub struct Event {
     pub queued_at: i64,
     /// Unix milliseconds, by the clock that queued it.
     pub claimed_at: i64,
+    /// Unix milliseconds; none before the first failure.
+    pub first_failed_at: Option<i64>,
     /// Where the order stands now.
     pub newest_status: Status,
     /// The last failures, oldest first.
@@ -158,15 +160,15 @@ impl Delivery<'_> {
             let failure = self.failure(Class::InDoubt, "body", "an earlier attempt ended without an answer", "");
             return self.settle(failure).await;
         }
-        let (situation, relay, policy) = match self.admit().await {
+        let (situation, named, policy) = match self.admit().await {
             Ok(admitted) => admitted,
             Err(transition) => return (transition, self.event.attempts),
         };
-        // Waiting for a relay that is known to be away is nobody's failed attempt.
-        let away_ms = self.with.mailer.retry_in_ms();
-        let is_old = self.event.claimed_at - self.event.queued_at >= self.with.caps.age_max_ms;
-        if away_ms > 0 && !is_old {
-            return (Transition::Later { delay_ms: away_ms, relay }, self.event.attempts);
+        let relay = self.with.mailer.choose(named.as_deref()).to_owned();
+        let away_ms = self.with.mailer.retry_in_ms(&relay);
+        if away_ms > 0 {
+            let why = format!("the relay \"{relay}\" is away");
+            return self.untried(Untried { delay_ms: away_ms, why }, named, &relay).await;
         }
         let (email, renderer) = match self.render().await {
             Ok(rendered) => rendered,
@@ -183,8 +185,21 @@ impl Delivery<'_> {
                 return self.settle(failure).await;
             }
         };
-        let outcome = self.send(&message, relay, renderer, policy, situation, lease, hand_over).await;
-        self.outcome(outcome).await
+        match self.send(&message, &relay, renderer, policy, situation, lease, hand_over).await {
+            Ok(outcome) => self.outcome(outcome).await,
+            Err(untried) => self.untried(untried, named, &relay).await,
+        }
+    }
+
+    /// What kept a mail from being offered to its relay is nobody's failed attempt, until the event is too old.
+    async fn untried(&mut self, untried: Untried, named: Option<String>, relay: &str) -> (Transition, u32) {
+        let Untried { delay_ms, why } = untried;
+        let event = self.event;
+        if !notification::is_overdue(&self.with.caps, event.queued_at, event.first_failed_at, event.claimed_at) {
+            return (Transition::Later { delay_ms, relay: named }, event.attempts);
+        }
+        let failure = self.failure(Class::NotHandedOver, "connect", &why, relay);
+        self.settle(failure).await
     }
 
     /// Asks the policy; what keeps the mail back comes as the error.
@@ -229,21 +244,21 @@ impl Delivery<'_> {
     async fn send<F>(
         &self,
         message: &Message,
-        relay: Option<String>,
+        relay: &str,
         renderer: (String, i64),
         policy: Option<(String, i64)>,
         situation: Situation,
         lease: &Lease,
         hand_over: impl FnOnce(Intent, u64) -> F + Send,
-    ) -> Outcome
+    ) -> Result<Outcome, Untried>
     where
         F: Future<Output = Result<(), NotRecorded>> + Send,
     {
-        let relay = self.with.mailer.choose(relay.as_deref()).to_owned();
-        let intent = Intent { relay: relay.clone(), renderer, policy, situation, message_hash: message.hash.clone() };
+        let message_hash = message.hash.clone();
+        let intent = Intent { relay: relay.to_owned(), renderer, policy, situation, message_hash };
         let seed = self.seed;
         let recording = async move { hand_over(intent, seed).await };
-        self.with.mailer.send(&relay, message, lease, recording).await
+        self.with.mailer.send(relay, message, lease, recording).await
     }
 
     async fn outcome(&mut self, outcome: Outcome) -> (Transition, u32) {
@@ -276,7 +291,7 @@ impl Delivery<'_> {
         let n = &self.event.notification;
         let Answer { value, by, faults } = self.with.plugins.on_failure(n, &failure, &situation).await;
         self.faults("on-failure", faults);
-        let age_ms = self.event.claimed_at - self.event.queued_at;
+        let age_ms = self.event.first_failed_at.map_or(0, |first| self.event.claimed_at - first);
         let transition = notification::settle(&value, &self.with.caps, attempts, age_ms, self.seed);
         let delay_ms = match &transition {
             Transition::Later { delay_ms, .. } => Some(*delay_ms),

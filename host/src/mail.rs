@@ -131,6 +131,15 @@ pub struct Outcome {
     pub relay: String,
 }
 
+/// Nothing was offered to the relay: nothing is charged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untried {
+    /// When to come back, in milliseconds.
+    pub delay_ms: i64,
+    /// What was in the way.
+    pub why: String,
+}
+
 /// Sends mails. Cheap to clone.
 #[derive(Clone)]
 pub struct Mailer {
@@ -182,9 +191,9 @@ impl Mailer {
         self.relays.iter().map(see).collect()
     }
 
-    /// In how many milliseconds some relay may be tried again; 0: now.
-    pub fn retry_in_ms(&self) -> i64 {
-        self.relays.iter().map(Relay::retry_in_ms).min().unwrap_or_default()
+    /// In how many milliseconds the relay may be tried again; 0: now.
+    pub fn retry_in_ms(&self, relay: &str) -> i64 {
+        self.relay(relay).retry_in_ms()
     }
 
     /// Builds the message; the same input gives the same bytes.
@@ -197,24 +206,27 @@ impl Mailer {
         message::build(&self.settings, n, email, seed)
     }
 
-    /// The relay that takes the next mail: the named one, else the first that is available, else the first.
+    /// The relay that takes the next mail: the named one, else the first that is available, else the first to be.
     pub fn choose(&self, named: Option<&str>) -> &str {
         let named = named.and_then(|name| self.relays.iter().find(|r| r.name() == name));
-        let available = || self.relays.iter().find(|r| r.retry_in_ms() == 0);
-        named.or_else(available).unwrap_or(&self.relays[0]).name()
+        let soonest = || self.relays.iter().min_by_key(|r| r.retry_in_ms());
+        named.or_else(soonest).unwrap_or(&self.relays[0]).name()
     }
 
     /// Hands a message to a relay. `hand_over` is awaited after the relay's 354 and before the first byte of the
-    /// message; when it fails, nothing is sent.
+    /// message; when it fails, nothing is sent. The error says that the relay was offered nothing.
     pub async fn send(
         &self,
         relay: &str,
         message: &Message,
         lease: &Lease,
         hand_over: impl Future<Output = Result<(), NotRecorded>>,
-    ) -> Outcome {
-        let relay = self.relays.iter().find(|r| r.name() == relay).unwrap_or(&self.relays[0]);
-        relay.send(message, lease, hand_over).await
+    ) -> Result<Outcome, Untried> {
+        self.relay(relay).send(message, lease, hand_over).await
+    }
+
+    fn relay(&self, name: &str) -> &Relay {
+        self.relays.iter().find(|r| r.name() == name).unwrap_or(&self.relays[0])
     }
 
     /// Ends idle connections.

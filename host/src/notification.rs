@@ -4,7 +4,7 @@ mod transition;
 
 use serde::{Deserialize, Serialize};
 
-pub use transition::{admit, native_verdict, settle};
+pub use transition::{admit, is_overdue, native_verdict, settle};
 
 use crate::shop::order::{Order, Status};
 use crate::shop::text::{Email, Line, Locale, TimeZone};
@@ -248,7 +248,7 @@ pub enum Verdict {
 pub struct Caps {
     /// Charged attempts.
     pub attempts_max: u32,
-    /// Age in the queue.
+    /// From the first failure on. What a policy made the mail wait before does not count.
     pub age_max_ms: i64,
     /// The shortest pause after a failure.
     pub retry_min_ms: u64,

@@ -164,26 +164,34 @@ impl Queue {
 
     /// One claimed event, to its recorded end.
     async fn one(self, claimed: Claimed, lease: Lease) {
-        self.leases.insert(claimed.claim, &lease);
+        self.leases.insert(&claimed, &lease);
         let _guard = self.leases.forget_on_panic(claimed.claim);
         let finish = match self.examine(claimed) {
             Err(finish) => *finish,
             Ok((claimed, event)) => self.deliver_one(&claimed, &event, &lease).await,
         };
-        let (claim, state_id) = (finish.claim, finish.state_id);
+        let claim = finish.claim;
         // Late is better than never: unrecorded, a delivered mail would be in doubt and go out again.
         for tries in 1..=RECORD_TRIES_MAX {
             match self.ends.record(finish.clone()).await {
                 Ok(true) => break,
                 Ok(false) => {
-                    tracing::warn!(notification.id = state_id, "the claim had ended before its outcome was recorded");
+                    tracing::warn!(
+                        notification.id = claim.event,
+                        "the claim had ended before its outcome was recorded"
+                    );
                     break;
                 }
                 Err(e) if tries == RECORD_TRIES_MAX => {
-                    tracing::error!(notification.id = state_id, error = e, "an outcome could not be recorded");
+                    tracing::error!(notification.id = claim.event, error = e, "an outcome could not be recorded");
                     break;
                 }
-                Err(_) => tokio::time::sleep(RECORD_PAUSE).await,
+                Err(e) => {
+                    if tries == 1 {
+                        tracing::warn!(notification.id = claim.event, error = e, "an outcome is not recorded yet");
+                    }
+                    tokio::time::sleep(RECORD_PAUSE).await;
+                }
             }
         }
         self.leases.remove(claim);
@@ -198,10 +206,7 @@ impl Queue {
         if claimed.claims > self.settings.claims_max {
             return Err(held(format!("claimed {} times without an end: it crashes the host", claimed.claims - 1)));
         }
-        let notification = match &claimed.notification {
-            Ok(notification) => notification.clone(),
-            Err(why) => return Err(held(why.clone())),
-        };
+        let notification = claimed.notification().map_err(held)?;
         let event = Event {
             notification,
             in_doubt: claimed.in_doubt,
@@ -209,6 +214,7 @@ impl Queue {
             relay: claimed.relay.clone(),
             queued_at: claimed.queued_at,
             claimed_at: claimed.claimed_at,
+            first_failed_at: claimed.first_failed_at,
             newest_status: claimed.newest_status,
             history: claimed.history.clone(),
         };
@@ -250,7 +256,7 @@ impl Queue {
             return;
         }
         under_way.shutdown().await;
-        let back = self.leases.not_handed_over().into_iter().map(record::give_back).collect::<Vec<_>>();
+        let back = self.leases.not_handed_over();
         if !back.is_empty()
             && let Err(e) = self.store.finish(&back).await
         {

@@ -97,8 +97,7 @@ create table notification_states (
 -- due_at is schedule, backoff and lease expiry in one; epoch is the fencing token; phase 1 means that a mail was
 -- about to be handed over. The oldest row of an order is the only one that may be claimed.
 create table notification_events_queue (
-    id bigint generated always as identity primary key,
-    state_id bigint not null unique,
+    state_id bigint primary key,
     order_id bigint not null,
     order_version bigint not null,
     due_at bigint not null,
@@ -110,7 +109,7 @@ create table notification_events_queue (
     created_at bigint not null,
     unique (order_id, order_version)
 );
-create index q_due on notification_events_queue (due_at, id);
+create index q_due on notification_events_queue (due_at, state_id);
 
 -- Append-only, but for the outcome of an open intent and the count of repeated waits.
 create table notification_attempts (

@@ -149,6 +149,11 @@ impl Mailbox {
         self.0.faults.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
     }
 
+    /// How many of them nobody has met yet.
+    pub fn faults(&self) -> usize {
+        self.0.faults.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn fault(&self, phase: Phase, to: Option<&str>) -> Option<Act> {
         let mut faults = self.0.faults.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |f: &Fault| f.phase == phase && f.to.as_deref().is_none_or(|only| Some(only) == to);

@@ -12,8 +12,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::session::{Broken, Deadlines, Protection, Session};
-use super::{MailerError, Message, Outcome, RelaySettings, Settings, Tls};
+use super::session::{Broken, Deadlines, Protection, Session, Transacted};
+use super::{MailerError, Message, Outcome, RelaySettings, Settings, Tls, Untried};
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{Class, bounded};
@@ -22,6 +22,8 @@ use crate::notification::{Class, bounded};
 const PAUSE_MS_MIN: i64 = 1_000;
 /// The longest that it is left alone.
 const PAUSE_MS_MAX: i64 = 60_000;
+/// When to come back after something of our own was in the way: no free connection, no database.
+const UNTRIED_MS: i64 = 1_000;
 
 pub(super) struct Relay {
     settings: RelaySettings,
@@ -70,13 +72,20 @@ impl Relay {
         message: &Message,
         lease: &Lease,
         hand_over: impl Future<Output = Result<(), NotRecorded>>,
-    ) -> Outcome {
+    ) -> Result<Outcome, Untried> {
         let permit = tokio::select! {
-            permit = self.permits.acquire() => permit.ok(),
+            biased;
             () = lease.ended() => None,
+            permit = self.permits.acquire() => permit.ok(),
         };
         if permit.is_none() {
-            return self.outcome(Class::NotHandedOver, &Broken::late());
+            let why = "the lease on the event ended before a connection was free".to_owned();
+            return Err(Untried { delay_ms: UNTRIED_MS, why });
+        }
+        // It may have gone away while others were served.
+        let away_ms = self.retry_in_ms();
+        if away_ms > 0 {
+            return Err(Untried { delay_ms: away_ms, why: format!("the relay \"{}\" is away", self.settings.name) });
         }
         let mut hand_over = std::pin::pin!(hand_over);
         loop {
@@ -84,28 +93,31 @@ impl Relay {
                 Ok(session) => session,
                 Err(broken) => {
                     self.pause();
-                    return self.outcome(Class::NotHandedOver, &broken);
+                    return Ok(self.outcome(Class::NotHandedOver, &broken));
                 }
             };
-            let done = session.transact(message, &self.deadlines, lease, hand_over.as_mut()).await;
-            match done.result {
-                Ok(response) => {
+            match session.transact(message, &self.deadlines, lease, hand_over.as_mut()).await {
+                Transacted::Done(response) => {
                     self.reached();
                     let reply = bounded(&response.message().collect::<Vec<_>>().join(" "));
                     let code = Some(u16::from(response.code()));
                     self.give_back(session).await;
-                    return Outcome {
+                    return Ok(Outcome {
                         result: Ok(()),
                         phase: "body",
                         code,
                         enhanced: None,
                         reply,
                         relay: self.settings.name.clone(),
-                    };
+                    });
                 }
                 // The relay hung up while the connection waited; the mail never began.
-                Err(_) if done.stale => {}
-                Err((class, broken)) => {
+                Transacted::Stale => {}
+                Transacted::NotRecorded(why) => {
+                    let why = format!("the intent was not recorded: {why}");
+                    return Err(Untried { delay_ms: UNTRIED_MS, why });
+                }
+                Transacted::Failed(class, broken) => {
                     if broken.code == Some(421) {
                         self.pause();
                     }
@@ -113,7 +125,7 @@ impl Relay {
                         self.reached();
                         self.give_back(session).await;
                     }
-                    return self.outcome(class, &broken);
+                    return Ok(self.outcome(class, &broken));
                 }
             }
         }
@@ -171,18 +183,6 @@ impl Relay {
         let sessions = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
         for session in sessions {
             session.quit().await;
-        }
-    }
-}
-
-impl Broken {
-    fn late() -> Self {
-        Self {
-            phase: "connect",
-            code: None,
-            enhanced: None,
-            reply: "the lease on the event ended before a connection was free".to_owned(),
-            unusable: true,
         }
     }
 }

@@ -63,10 +63,15 @@ pub(super) struct Broken {
 }
 
 /// What came of one transaction.
-pub(super) struct Transacted {
-    pub(super) result: Result<Response, (Class, Broken)>,
+pub(super) enum Transacted {
+    /// The relay took the message.
+    Done(Response),
     /// Nothing was answered on a connection that had waited: the relay had hung up, another one may do.
-    pub(super) stale: bool,
+    Stale,
+    /// The intent could not be recorded; the connection waits for a body that will not come.
+    NotRecorded(String),
+    /// The relay refused, or the connection broke.
+    Failed(Class, Broken),
 }
 
 /// A connection that has greeted.
@@ -132,21 +137,23 @@ impl Session {
             // Silence or a good-bye (RFC 5321 3.8) to a connection that had waited says nothing about the mail.
             let hung_up = broken.phase == "mail" && matches!(broken.code, None | Some(421));
             let stale = reused && hung_up && lease.left_ms() > 0;
-            return Transacted { result: Err((broken.class(), broken)), stale };
+            return if stale { Transacted::Stale } else { Transacted::Failed(broken.class(), broken) };
         }
         let recorded = held(lease, deadlines.command_ms_max, async { hand_over.await.map_err(|e| e.to_string()) });
         if let Err(why) = recorded.await {
-            let broken = Broken::silent("data", &format!("the intent was not recorded: {why}"));
-            return Transacted { result: Err((Class::NotHandedOver, broken)), stale: false };
+            return Transacted::NotRecorded(why.to_string());
         }
         let before = self.written.load(Ordering::Relaxed);
         let sent = held(lease, deadlines.body_ms_max, self.smtp.message(&message.bytes)).await;
-        let result = sent.map_err(|e| {
-            let broken = Broken::of("body", e);
-            let out = self.written.load(Ordering::Relaxed) - before;
-            (if broken.code.is_some() { broken.class() } else { after_body(out, &message.bytes) }, broken)
-        });
-        Transacted { result, stale: false }
+        match sent {
+            Ok(response) => Transacted::Done(response),
+            Err(e) => {
+                let broken = Broken::of("body", e);
+                let out = self.written.load(Ordering::Relaxed) - before;
+                let class = if broken.code.is_some() { broken.class() } else { after_body(out, &message.bytes) };
+                Transacted::Failed(class, broken)
+            }
+        }
     }
 
     async fn envelope(&mut self, message: &Message, deadlines: &Deadlines, lease: &Lease) -> Result<(), Broken> {

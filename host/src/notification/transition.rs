@@ -21,8 +21,16 @@ pub fn admit(admission: &Admission, caps: &Caps, age_ms: i64) -> Option<Transiti
     }
 }
 
-/// From a failure and its verdict to what becomes of the event. `attempts` and `age_ms` include the failure;
-/// `dice` is any number, for the jitter.
+/// Whether an event is past every cap: it is tried whatever is in the way, and charged, so that it comes to an end.
+pub fn is_overdue(caps: &Caps, queued_at: i64, first_failed_at: Option<i64>, now: i64) -> bool {
+    match first_failed_at {
+        Some(first) => now - first >= caps.age_max_ms,
+        None => now - queued_at >= caps.age_max_ms.saturating_add(signed(caps.wait_max_ms)),
+    }
+}
+
+/// From a failure and its verdict to what becomes of the event. `attempts` includes the failure, `age_ms` counts from
+/// the first one; `dice` is any number, for the jitter.
 pub fn settle(verdict: &Verdict, caps: &Caps, attempts: u32, age_ms: i64, dice: u64) -> Transition {
     match verdict {
         Verdict::GiveUp(why) => Transition::End { state: State::Failed, reason: bounded(why) },
@@ -32,7 +40,7 @@ pub fn settle(verdict: &Verdict, caps: &Caps, attempts: u32, age_ms: i64, dice: 
         }
         Verdict::Retry(..) if age_ms >= caps.age_max_ms => Transition::End {
             state: State::Failed,
-            reason: format!("queued for {} h, the host's cap", age_ms / 3_600_000),
+            reason: format!("failing for {} h, the host's cap", age_ms / 3_600_000),
         },
         Verdict::Retry(ms, relay) => {
             let asked = (*ms).clamp(caps.retry_min_ms, caps.retry_max_ms);
@@ -63,7 +71,8 @@ fn signed(ms: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Admission, Caps, Class, Failure, State, Transition, Verdict, admit, native_verdict, settle};
+    use super::{Admission, Caps, Class, Failure, State, Transition, Verdict};
+    use super::{admit, is_overdue, native_verdict, settle};
 
     const HOUR_MS: i64 = 3_600_000;
 
@@ -140,6 +149,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn age_counts_from_the_first_failure() {
+        let caps = caps();
+        let (wait, age) = (240 * HOUR_MS, 72 * HOUR_MS);
+        assert!(!is_overdue(&caps, 0, None, wait - 1));
+        assert!(is_overdue(&caps, 0, None, wait));
+        // Six days of allowed waiting leave the whole of the cap for retries.
+        let first = 144 * HOUR_MS;
+        assert!(!is_overdue(&caps, 0, Some(first), first + age - 1));
+        assert!(is_overdue(&caps, 0, Some(first), first + age));
     }
 
     #[test]

@@ -7,14 +7,17 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::lease::Lease;
 use crate::store::Store;
-use crate::store::queue::Token;
+use crate::store::queue::{Claimed, Finish, Token};
+
+use super::record;
 
 #[derive(Clone, Default)]
 pub(super) struct Leases(Arc<Mutex<HashMap<Token, Held>>>);
 
 struct Held {
     lease: Lease,
-    handed_over: bool,
+    /// None once the mail is handed over: its outcome is unknown.
+    give_back: Option<Finish>,
 }
 
 /// See [`Leases::forget_on_panic`]. A task that is aborted keeps its entry: the drain gives it back.
@@ -32,8 +35,9 @@ impl Drop for ForgetOnPanic {
 }
 
 impl Leases {
-    pub(super) fn insert(&self, claim: Token, lease: &Lease) {
-        self.lock().insert(claim, Held { lease: lease.clone(), handed_over: false });
+    pub(super) fn insert(&self, claimed: &Claimed, lease: &Lease) {
+        let give_back = Some(record::give_back(claimed));
+        self.lock().insert(claimed.claim, Held { lease: lease.clone(), give_back });
     }
 
     /// A delivery that panics lets go of its claim, or it would be renewed for ever.
@@ -47,12 +51,12 @@ impl Leases {
 
     pub(super) fn handed_over(&self, claim: Token) {
         if let Some(held) = self.lock().get_mut(&claim) {
-            held.handed_over = true;
+            held.give_back = None;
         }
     }
 
-    pub(super) fn not_handed_over(&self) -> Vec<Token> {
-        self.lock().iter().filter(|(_, held)| !held.handed_over).map(|(claim, _)| *claim).collect()
+    pub(super) fn not_handed_over(&self) -> Vec<Finish> {
+        self.lock().values().filter_map(|held| held.give_back.clone()).collect()
     }
 
     /// Renews every lease that is past its half, together; one that does not hold any more ends at once, and with
@@ -85,5 +89,31 @@ impl Leases {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Token, Held>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::{Held, Leases};
+    use crate::clock::Clock;
+    use crate::lease::Lease;
+    use crate::store::queue::Token;
+
+    #[test]
+    fn a_panic_lets_go_and_an_abort_does_not() {
+        let leases = Leases::default();
+        let claim = Token { event: 1, token: 1 };
+        let lease = Lease::until(&Clock::system(), i64::MAX);
+        leases.lock().insert(claim, Held { lease, give_back: None });
+        drop(leases.forget_on_panic(claim));
+        assert!(leases.lock().contains_key(&claim));
+        let panicking = AssertUnwindSafe(|| {
+            let _guard = leases.forget_on_panic(claim);
+            panic!("on purpose");
+        });
+        assert!(catch_unwind(panicking).is_err());
+        assert!(leases.lock().is_empty());
     }
 }

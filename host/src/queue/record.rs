@@ -2,14 +2,13 @@
 
 use crate::deliver;
 use crate::notification::Transition;
-use crate::store::queue::{Claimed, Finish, Intent, Note, Provenance, Token};
+use crate::store::queue::{Claimed, Finish, Intent, Note, Provenance};
 
 pub(super) fn intent(claimed: &Claimed, intent: deliver::Intent, seed: u64) -> Intent {
     let deliver::Intent { relay, renderer, policy, situation, message_hash } = intent;
     let (policy_digest, policy_revision) = policy.unzip();
     Intent {
         claim: claimed.claim,
-        state_id: claimed.state_id,
         relay,
         provenance: Provenance {
             renderer_digest: Some(renderer.0),
@@ -32,7 +31,6 @@ pub(super) fn finish(
 ) -> Finish {
     Finish {
         claim: claimed.claim,
-        state_id: claimed.state_id,
         order_id: claimed.order_id,
         order_version: claimed.order_version,
         attempts,
@@ -42,17 +40,9 @@ pub(super) fn finish(
     }
 }
 
-pub(super) fn give_back(claim: Token) -> Finish {
-    Finish {
-        claim,
-        state_id: 0,
-        order_id: 0,
-        order_version: 0,
-        attempts: 0,
-        transition: Transition::GiveBack,
-        notes: Vec::new(),
-        intent: false,
-    }
+/// Undoes a claim. An intent that this claim may have recorded goes too: its mail did not go out.
+pub(super) fn give_back(claimed: &Claimed) -> Finish {
+    finish(claimed, Transition::GiveBack, claimed.attempts, Vec::new(), claimed.in_doubt)
 }
 
 pub(super) fn notes(notes: Vec<deliver::Note>, seed: u64, started_at: i64) -> Vec<Note> {

@@ -93,17 +93,24 @@ impl Dialect {
         })
     }
 
-    /// Deletes the rows of `table` (`q`) that match a row of parameter 1 (`x`).
-    pub(crate) fn delete(self, table: &str, columns: &[Column], matching: &str) -> AssertSqlSafe<String> {
+    /// Deletes the rows of `table` (`q`, with the primary key `key`) that match a row of parameter 1 (`x`); `then` is
+    /// a `returning` clause, which `MySQL` does not have.
+    pub(crate) fn delete(
+        self,
+        table: &str,
+        key: &str,
+        columns: &[Column],
+        matching: &str,
+        then: &str,
+    ) -> AssertSqlSafe<String> {
         let rows = self.rows(1, columns);
         self.sql(&match self {
             Self::MySql => format!("delete q from {rows} straight_join {table} as q on {matching}"),
-            Self::Postgres => format!("delete from {table} as q using {rows} where {matching}"),
-            Self::Sqlite => {
-                format!(
-                    "delete from {table} where id in (select q.id from {rows} cross join {table} as q where {matching})"
-                )
-            }
+            Self::Postgres => format!("delete from {table} as q using {rows} where {matching} {then}"),
+            Self::Sqlite => format!(
+                "delete from {table} where {key} in (select q.{key} from {rows} cross join {table} as q \
+                 where {matching}) {then}"
+            ),
         })
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::tx::insert_id;
 use super::users::json;
-use super::{Error, Result, Store, Tx, with_pool};
+use super::{Error, Result, Store, Tx, with_pool, with_tx};
 use crate::notification::{Payload, State};
 
 /// Where an order's notification stands, and what became of each attempt.
@@ -124,24 +124,27 @@ pub(super) async fn enqueue(tx: &mut Tx, payload: &Payload, message_id: &str, of
         payload.kind.as_str(),
         json(payload),
     );
-    // A lane whose head backs off or is leased makes its next event wait with it; a new order's lane is empty.
-    let sql = if version == 1 {
-        format!(
-            "insert into notification_events_queue (state_id, order_id, order_version, due_at, epoch, phase, \
-             attempts, claims, created_at) values ($1, $2, $3, {now}, 0, 0, 0, 0, {now})"
-        )
-    } else {
-        format!(
-            "insert into notification_events_queue (state_id, order_id, order_version, due_at, epoch, phase, \
-             attempts, claims, created_at) select $1, $2, $3, coalesce(max(l.due_at), {now}), 0, 0, 0, 0, {now} \
-             from notification_events_queue l where l.order_id = $4 and l.due_at > {now}"
-        )
-    };
+    let columns = "state_id, order_id, order_version, due_at, epoch, phase, attempts, claims, created_at";
     if version == 1 {
-        insert_id!(tx, &sql, state_id, order_id, version);
-    } else {
-        insert_id!(tx, &sql, state_id, order_id, version, order_id);
+        let sql = tx.dialect().sql(&format!(
+            "insert into notification_events_queue ({columns}) values ($1, $2, $3, {now}, 0, 0, 0, 0, {now})"
+        ));
+        with_tx!(tx, |c| sqlx::query(sql).bind(state_id).bind(order_id).bind(version).execute(c).await.map(drop))?;
+        return Ok(state_id);
     }
+    // A lane whose head backs off or is leased makes its next event wait with it.
+    let sql = tx.dialect().sql(&format!(
+        "insert into notification_events_queue ({columns}) select $1, $2, $3, coalesce(max(l.due_at), {now}), 0, 0, \
+         0, 0, {now} from notification_events_queue l where l.order_id = $4 and l.due_at > {now}"
+    ));
+    with_tx!(tx, |c| sqlx::query(sql)
+        .bind(state_id)
+        .bind(order_id)
+        .bind(version)
+        .bind(order_id)
+        .execute(c)
+        .await
+        .map(drop))?;
     Ok(state_id)
 }
 

@@ -218,3 +218,36 @@ async fn an_event_that_never_ends_is_held() {
     assert!(app.mailbox.messages().is_empty());
     app.end().await;
 }
+
+/// What was kept waiting, or could not be worked on, has its full age for retries.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn age_counts_from_the_first_failure() {
+    let app = App::start(sqlite().await).await;
+    app.order().await;
+    app.clock.advance(96 * 3_600_000);
+    app.fail(Phase::Rcpt, reply("450 4.2.1 later"), 1);
+    app.drain().await;
+    assert_eq!(app.states().await, ["not sent"]);
+    app.clock.advance(60_000);
+    app.drain().await;
+    assert_eq!(app.states().await, ["sent"]);
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_intent_that_cannot_be_recorded_charges_nothing() {
+    let app = App::start(sqlite().await).await;
+    let order = app.order().await;
+    let refuse = "create trigger full before insert on notification_attempts begin select raise(abort, 'full'); end";
+    app.database.execute(refuse).await;
+    app.drain().await;
+    assert!(app.mailbox.messages().is_empty());
+    let notification = &app.notifications(order).await[0];
+    assert_eq!((&notification["state"], &notification["attempts"]), (&json!("not sent"), &json!(0)));
+    app.database.execute("drop trigger full").await;
+    app.clock.advance(2_000);
+    app.drain().await;
+    assert_eq!(app.notifications(order).await[0]["attempts"], 1);
+    assert_eq!(app.states().await, ["sent"]);
+    app.end().await;
+}

@@ -14,3 +14,4 @@ mod relay;
 mod settings;
 mod store;
 mod tidy;
+mod tls;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ecomm::clock::Clock;
 use ecomm::lease::{Lease, NotRecorded};
 use ecomm::mail::mailbox::{Act, Fault, Mailbox, Phase};
-use ecomm::mail::{Deadlines, Mailer, Message, Outcome, RelaySettings, Settings, Tls};
+use ecomm::mail::{Deadlines, Mailer, Message, Outcome, RelaySettings, Settings, Tls, Untried};
 use ecomm::notification::{Class, Notification, Payload};
 use ecomm::plugin::Email;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -14,14 +14,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::reply;
 
-struct Rig {
-    mailer: Mailer,
-    mailbox: Mailbox,
-    clock: Clock,
+pub struct Rig {
+    pub mailer: Mailer,
+    pub mailbox: Mailbox,
+    pub clock: Clock,
+    pub port: u16,
     _stop: tokio_util::sync::DropGuard,
 }
 
-fn settings(port: u16, deadline_ms: u64) -> Settings {
+pub fn settings(port: u16, deadline_ms: u64) -> Settings {
     let deadlines = Deadlines {
         connect_ms_max: 2_000,
         command_ms_max: deadline_ms,
@@ -40,10 +41,11 @@ fn settings(port: u16, deadline_ms: u64) -> Settings {
     }
 }
 
-async fn rig(change: impl FnOnce(&mut Settings), tls: Option<tokio_rustls::TlsAcceptor>) -> Rig {
+pub async fn rig(change: impl FnOnce(&mut Settings), tls: Option<tokio_rustls::TlsAcceptor>) -> Rig {
     let clock = Clock::system();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut settings = settings(listener.local_addr().unwrap().port(), 300);
+    let port = listener.local_addr().unwrap().port();
+    let mut settings = settings(port, 300);
     change(&mut settings);
     let mailbox = Mailbox::new(std::path::PathBuf::new(), 100, tls, clock.clone());
     let stop = CancellationToken::new();
@@ -51,7 +53,7 @@ async fn rig(change: impl FnOnce(&mut Settings), tls: Option<tokio_rustls::TlsAc
     let stopped = stop.clone();
     #[expect(clippy::disallowed_methods, reason = "ends with the rig")]
     tokio::spawn(async move { serving.serve(listener, stopped).await });
-    Rig { mailer: Mailer::new(settings, &clock).unwrap(), mailbox, clock, _stop: stop.drop_guard() }
+    Rig { mailer: Mailer::new(settings, &clock).unwrap(), mailbox, clock, port, _stop: stop.drop_guard() }
 }
 
 fn notification() -> Notification {
@@ -60,13 +62,17 @@ fn notification() -> Notification {
     Notification { id: 1, message_id: "1@shop.example".to_owned(), payload }
 }
 
-fn message(mailer: &Mailer, text: &str) -> Message {
+pub fn message(mailer: &Mailer, text: &str) -> Message {
     let email = Email { subject: "Hello".to_owned(), text: text.to_owned(), ..Email::default() };
     mailer.build(&notification(), &email, 7).unwrap()
 }
 
 impl Rig {
-    async fn send(&self) -> Outcome {
+    pub async fn send(&self) -> Outcome {
+        self.offer().await.unwrap()
+    }
+
+    async fn offer(&self) -> Result<Outcome, Untried> {
         let message = message(&self.mailer, "Hello.\r\n.\r\n..two dots\r\n");
         let lease = Lease::until(&self.clock, self.clock.monotonic_ms() + 60_000);
         self.mailer.send("default", &message, &lease, async { Ok(()) }).await
@@ -113,6 +119,7 @@ async fn each_phase_has_its_outcome() {
     for (phase, act, class, reached, code) in table {
         // Faults before the mail are only met on a new connection.
         rig.mailer.close().await;
+        rig.clock.advance(60_000);
         let found = rig.fails(phase, act.clone()).await;
         assert_eq!(found, (Some(class), reached, code), "{phase:?} {act:?}");
     }
@@ -135,8 +142,8 @@ async fn nothing_goes_out_unrecorded() {
     let rig = rig(|_| {}, None).await;
     let message = message(&rig.mailer, "Hello.");
     let lease = Lease::until(&rig.clock, rig.clock.monotonic_ms() + 60_000);
-    let outcome = rig.mailer.send("default", &message, &lease, async { Err(NotRecorded("gone".to_owned())) }).await;
-    assert_eq!((outcome.result, outcome.phase), (Err(Class::NotHandedOver), "data"));
+    let untried = rig.mailer.send("default", &message, &lease, async { Err(NotRecorded("gone".to_owned())) }).await;
+    assert_eq!(untried.unwrap_err().why, "the intent was not recorded: gone");
     assert!(rig.mailbox.messages().is_empty());
 }
 
@@ -152,9 +159,10 @@ async fn nothing_goes_out_after_the_lease() {
     };
     let sending = rig.mailer.send("default", &message, &lease, async { Ok(()) });
     let (outcome, ()) = tokio::join!(sending, losing);
+    let outcome = outcome.unwrap();
     assert_eq!((outcome.result, outcome.phase), (Err(Class::NotHandedOver), "rcpt"));
-    let outcome = rig.mailer.send("default", &message, &lease, async { Ok(()) }).await;
-    assert_eq!(outcome.result, Err(Class::NotHandedOver));
+    let untried = rig.mailer.send("default", &message, &lease, async { Ok(()) }).await;
+    assert!(untried.unwrap_err().why.contains("lease"));
     assert!(rig.mailbox.messages().is_empty());
 }
 
@@ -203,12 +211,12 @@ async fn a_cancelled_send_does_not_shift_the_next_replies() {
     });
     let message = message(&mailer, "Hello.");
     let lease = Lease::until(&clock, clock.monotonic_ms() + 60_000);
-    let first = mailer.send("default", &message, &lease, async { Ok(()) }).await;
+    let first = mailer.send("default", &message, &lease, async { Ok(()) }).await.unwrap();
     assert_eq!(first.result, Err(Class::InDoubt));
     // The same with the whole send dropped, as a task that is aborted does.
     let sending = mailer.send("default", &message, &lease, std::future::pending());
     assert!(tokio::time::timeout(Duration::from_millis(100), sending).await.is_err());
-    let second = mailer.send("default", &message, &lease, async { Ok(()) }).await;
+    let second = mailer.send("default", &message, &lease, async { Ok(()) }).await.unwrap();
     assert_eq!(
         (second.result, second.code, second.enhanced.as_deref()),
         (Err(Class::Rejected), Some(550), Some("5.7.1"))
@@ -235,57 +243,48 @@ async fn connections_are_few_and_used_again() {
 async fn a_connection_that_the_relay_closed_is_replaced() {
     let rig = rig(|_| {}, None).await;
     assert_eq!(rig.send().await.result, Ok(()));
-    rig.mailbox.inject(Fault { phase: Phase::Mail, act: Act::Drop, times: 1, to: None });
-    assert_eq!(rig.send().await.result, Ok(()));
-}
-
-fn certificate() -> (String, tokio_rustls::TlsAcceptor) {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let key = tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let config = tokio_rustls::rustls::ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key.into())
-        .unwrap();
-    (made.cert.pem(), std::sync::Arc::new(config).into())
+    // Without a word, or with a good-bye.
+    for act in [Act::Drop, reply("421 4.4.2 idle for too long")] {
+        rig.mailbox.inject(Fault { phase: Phase::Mail, act, times: 1, to: None });
+        assert_eq!(rig.send().await.result, Ok(()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn starttls_is_verified() {
-    let (pem, acceptor) = certificate();
-    let folder = tempfile::tempdir().unwrap();
-    let authority = folder.path().join("ca.pem");
-    std::fs::write(&authority, pem).unwrap();
-    let trusted = |s: &mut Settings| {
-        let relay = &mut s.relays[0];
-        (relay.tls, relay.host, relay.ca_path) = (Tls::Starttls, "localhost".to_owned(), authority.clone());
-        s.deadlines.command_ms_max = 5_000;
-    };
-    let rig_trusting = rig(trusted, Some(acceptor.clone())).await;
-    assert_eq!(rig_trusting.send().await.result, Ok(()));
-    // Nobody vouches for it.
-    let unknown = |s: &mut Settings| {
-        trusted(s);
-        s.relays[0].ca_path = std::path::PathBuf::new();
-    };
-    let rig_unknown = rig(unknown, Some(acceptor.clone())).await;
-    let outcome = rig_unknown.send().await;
-    assert_eq!((outcome.result, outcome.phase), (Err(Class::NotHandedOver), "starttls"));
-    // Another name.
-    let other = |s: &mut Settings| {
-        trusted(s);
-        s.relays[0].host = "127.0.0.1".to_owned();
-    };
-    assert_eq!(rig(other, Some(acceptor)).await.send().await.phase, "starttls");
-    // Stripped from the relay's offers.
-    assert_eq!(rig(trusted, None).await.send().await.phase, "starttls");
+async fn a_relay_that_died_meanwhile_is_offered_nothing() {
+    let rig = rig(|s| s.relays[0].connections_max = 1, None).await;
+    rig.mailbox.inject(Fault { phase: Phase::Greeting, act: Act::Drop, times: 2, to: None });
+    let (first, second) = tokio::join!(rig.offer(), rig.offer());
+    assert_eq!(first.unwrap().result, Err(Class::NotHandedOver));
+    let untried = second.unwrap_err();
+    assert!(untried.why.contains("away") && untried.delay_ms > 0, "{untried:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_fail_side_by_side_are_one_failure() {
+    let rig = rig(|s| s.relays[0].connections_max = 8, None).await;
+    rig.mailbox.inject(Fault { phase: Phase::Greeting, act: Act::Hang, times: 8, to: None });
+    for outcome in futures_util::future::join_all((0..8).map(|_| rig.send())).await {
+        assert_eq!(outcome.result, Err(Class::NotHandedOver));
+    }
+    let away_ms = rig.mailer.retry_in_ms("default");
+    assert!((1..=1_000).contains(&away_ms), "{away_ms}: the first pause, not the eighth");
 }
 
 #[tokio::test]
-async fn unprotected_mail_stays_on_this_machine() {
-    let mut settings = settings(25, 300);
-    settings.relays[0].host = "mail.example.com".to_owned();
-    let refused = Mailer::new(settings, &Clock::system()).err().unwrap().to_string();
-    assert!(refused.contains("not on loopback"), "{refused}");
+async fn attachments_cannot_end_the_message() {
+    let mailer = Mailer::new(settings(25, 300), &Clock::system()).unwrap();
+    let attachment = ecomm::plugin::Attachment {
+        name: "a.txt".to_owned(),
+        content_type: "text/plain".to_owned(),
+        content_id: None,
+        data: b"a\n.\nMAIL FROM:<evil@example.com>\r\n.\r\n".to_vec(),
+    };
+    let email = Email { attachments: vec![attachment], subject: "Hello".to_owned(), ..Email::default() };
+    let bytes = mailer.build(&notification(), &email, 7).unwrap().bytes;
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{text}");
+    assert!(!text.contains("evil@example.com") && text.contains("base64"), "{text}");
 }
 
 #[tokio::test]

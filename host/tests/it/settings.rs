@@ -9,7 +9,8 @@ use crate::app::SECRET;
 /// Runs the host and gives back what it said on stderr; it must have failed.
 fn fails(args: &[&str], settings: &[(&str, &str)]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ecomm"));
-    command.args(args).env_clear().stdin(Stdio::null());
+    let folder = tempfile::tempdir().unwrap();
+    command.args(args).env_clear().stdin(Stdio::null()).current_dir(folder.path());
     let output = command.envs(settings.iter().map(|(k, v)| (format!("ECOMM__{k}"), v))).output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
@@ -17,7 +18,7 @@ fn fails(args: &[&str], settings: &[(&str, &str)]) -> String {
     said
 }
 
-const FILE: (&str, &str) = ("DATABASE__URL", concat!("sqlite:", env!("CARGO_TARGET_TMPDIR"), "/settings.db"));
+const FILE: (&str, &str) = ("DATABASE__URL", "sqlite:settings.db");
 const SIGNED: (&str, &str) = ("AUTH__SECRET", SECRET);
 const BOX: (&str, &str) = ("MAILBOX__ENABLED", "true");
 

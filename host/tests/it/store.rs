@@ -11,6 +11,9 @@ on_each_database! {
     an_end_makes_the_next_of_its_lane_due
     a_retry_pushes_what_waits_behind_it
     every_verb_is_fenced
+    an_ended_claim_does_not_pass_the_fence
+    an_intent_that_led_to_nothing_is_taken_back
+    a_row_that_cannot_be_read_costs_only_itself
     intents_and_ends_are_journalled
     the_sweep_frees_what_only_inherited_its_time
     eight_workers_claim_each_event_once
@@ -21,13 +24,22 @@ on_each_database! {
 fn finish(claimed: &Claimed, transition: Transition) -> Finish {
     Finish {
         claim: claimed.claim,
-        state_id: claimed.state_id,
         order_id: claimed.order_id,
         order_version: claimed.order_version,
         attempts: claimed.attempts + 1,
         transition,
         notes: Vec::new(),
         intent: false,
+    }
+}
+
+fn intent(claimed: &Claimed) -> Intent {
+    Intent {
+        claim: claimed.claim,
+        relay: "default".to_owned(),
+        provenance: Provenance::default(),
+        situation: "{}".to_owned(),
+        message_hash: "x".to_owned(),
     }
 }
 
@@ -64,7 +76,7 @@ async fn an_end_makes_the_next_of_its_lane_due(database: Database) {
     assert_eq!(store.finish(&[finish(&head, sent())]).await.unwrap(), [true]);
     let next = claim(&app, 10).await;
     assert_eq!(next.iter().map(|c| c.order_version).collect::<Vec<_>>(), [2]);
-    assert_eq!(next[0].notification.as_ref().unwrap().payload.kind, "order.shipped");
+    assert_eq!(next[0].notification().unwrap().payload.kind, "order.shipped");
     app.end().await;
 }
 
@@ -97,14 +109,6 @@ async fn every_verb_is_fenced(database: Database) {
     let new = claim(&app, 1).await.remove(0);
     let stale = old.iter().find(|o| o.claim.event == new.claim.event).unwrap();
     let expired = old.iter().find(|o| o.claim.event != new.claim.event).unwrap();
-    let intent = |c: &Claimed| Intent {
-        claim: c.claim,
-        state_id: c.state_id,
-        relay: "default".to_owned(),
-        provenance: Provenance::default(),
-        situation: "{}".to_owned(),
-        message_hash: "x".to_owned(),
-    };
     let intents = [intent(stale), intent(expired), intent(&new)];
     assert_eq!(store.hand_over(&intents).await.unwrap(), [false, false, true]);
     assert_eq!(store.renew(&[stale.claim, expired.claim, new.claim], 1).await.unwrap(), [false, false, true]);
@@ -116,20 +120,53 @@ async fn every_verb_is_fenced(database: Database) {
     app.end().await;
 }
 
+async fn an_ended_claim_does_not_pass_the_fence(database: Database) {
+    let app = App::start(database).await;
+    let order = app.order().await;
+    let store = &app.host.service.store;
+    for transition in [Transition::GiveBack, Transition::Later { delay_ms: 0, relay: None }] {
+        let head = claim(&app, 1).await.remove(0);
+        assert_eq!(store.finish(&[finish(&head, transition)]).await.unwrap(), [true]);
+        assert_eq!(store.hand_over(&[intent(&head)]).await.unwrap(), [false]);
+        assert_eq!(store.finish(&[finish(&head, sent())]).await.unwrap(), [false]);
+    }
+    assert_eq!(app.notifications(order).await[0]["state"], "not sent");
+    app.end().await;
+}
+
+async fn an_intent_that_led_to_nothing_is_taken_back(database: Database) {
+    let app = App::start(database).await;
+    let order = app.order().await;
+    let store = &app.host.service.store;
+    for transition in [Transition::GiveBack, Transition::Later { delay_ms: 0, relay: None }] {
+        let head = claim(&app, 1).await.remove(0);
+        assert!(!head.in_doubt);
+        assert_eq!(store.hand_over(&[intent(&head)]).await.unwrap(), [true]);
+        let end = Finish { attempts: head.attempts, ..finish(&head, transition) };
+        assert_eq!(store.finish(&[end]).await.unwrap(), [true]);
+        assert_eq!(app.notifications(order).await[0]["journal"], serde_json::json!([]));
+    }
+    assert!(!claim(&app, 1).await.remove(0).in_doubt);
+    app.end().await;
+}
+
+async fn a_row_that_cannot_be_read_costs_only_itself(database: Database) {
+    let app = App::start(database).await;
+    let (bad, good) = (app.order().await, app.order().await);
+    app.database.execute(&format!("update notification_states set payload = 'x' where order_id = {bad}")).await;
+    app.drain().await;
+    assert_eq!(app.states().await, ["held", "sent"]);
+    assert_eq!(app.subjects(), [format!("Your order {good} at My Shop")]);
+    app.end().await;
+}
+
 async fn intents_and_ends_are_journalled(database: Database) {
     let app = App::start(database).await;
     let order = app.order().await;
     let store = &app.host.service.store;
     let head = claim(&app, 1).await.remove(0);
-    let intent = Intent {
-        claim: head.claim,
-        state_id: head.state_id,
-        relay: "default".to_owned(),
-        provenance: Provenance { seed: Some(-7), ..Provenance::default() },
-        situation: "{}".to_owned(),
-        message_hash: "x".to_owned(),
-    };
-    store.hand_over(&[intent]).await.unwrap();
+    let provenance = Provenance { seed: Some(-7), ..Provenance::default() };
+    store.hand_over(&[Intent { provenance, ..intent(&head) }]).await.unwrap();
     app.clock.advance(60_001);
     let again = claim(&app, 1).await.remove(0);
     assert!(again.in_doubt);
@@ -161,7 +198,7 @@ async fn the_sweep_frees_what_only_inherited_its_time(database: Database) {
     let store = &app.host.service.store;
     assert_eq!(store.sweep().await.unwrap(), 0);
     // As if the enqueue had not seen the head leave: the row goes without making the next one due.
-    app.database.execute(&format!("delete from notification_events_queue where id = {}", head.claim.event)).await;
+    app.database.execute(&format!("delete from notification_events_queue where state_id = {}", head.claim.event)).await;
     assert!(claim(&app, 1).await.is_empty());
     assert_eq!(store.sweep().await.unwrap(), 1);
     assert_eq!(claim(&app, 1).await[0].order_version, 2);

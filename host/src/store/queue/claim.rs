@@ -15,8 +15,6 @@ use crate::store::{Dialect, Result, Store, Tx, with_tx};
 pub struct Claimed {
     /// Shown when it is finished.
     pub claim: super::Token,
-    /// The notification.
-    pub state_id: i64,
     /// The lane.
     pub order_id: i64,
     /// The place in the lane.
@@ -33,17 +31,34 @@ pub struct Claimed {
     pub queued_at: i64,
     /// Unix milliseconds, by the database's clock, when it was claimed.
     pub claimed_at: i64,
+    /// Unix milliseconds; none before the first failure.
+    pub first_failed_at: Option<i64>,
     /// Where the order stands now.
     pub newest_status: Status,
     /// The last failures, oldest first.
     pub history: Vec<Failure>,
-    /// What it tells; an error when the stored text cannot be read.
-    pub notification: std::result::Result<Notification, String>,
+    /// Of the mail.
+    message_id: String,
+    /// What it tells, as stored.
+    payload: String,
+    /// Why the row cannot be read.
+    unreadable: Option<String>,
+}
+
+impl Claimed {
+    /// What the event tells; an error when what is stored cannot be read.
+    pub fn notification(&self) -> std::result::Result<Notification, String> {
+        if let Some(why) = &self.unreadable {
+            return Err(why.clone());
+        }
+        let payload: Payload =
+            serde_json::from_str(&self.payload).map_err(|e| format!("the stored payload cannot be read: {e}"))?;
+        Ok(Notification { id: self.claim.event, message_id: self.message_id.clone(), payload })
+    }
 }
 
 #[derive(sqlx::FromRow)]
 struct Row {
-    id: i64,
     state_id: i64,
     order_id: i64,
     order_version: i64,
@@ -70,7 +85,8 @@ impl Store {
             Dialect::MySql => take_by_steps(&mut tx, &now, limit, lease_ms).await?,
         };
         let rows = if ids.is_empty() { Vec::new() } else { read(&mut tx, &now, &ids).await? };
-        let tried: Vec<i64> = rows.iter().filter(|r| r.attempts > 0 || r.phase > 0).map(|r| r.state_id).collect();
+        // Each claim and each end raises the epoch: at 1 there is no history.
+        let tried: Vec<i64> = rows.iter().filter(|r| r.epoch > 1).map(|r| r.state_id).collect();
         let mut history = if tried.is_empty() { Vec::new() } else { read_history(&mut tx, &tried).await? };
         tx.commit().await?;
         Ok(rows.into_iter().map(|row| row.claimed(&mut history)).collect())
@@ -80,11 +96,11 @@ impl Store {
 /// The `with … materialized` keeps the planner from running the limited select more than once.
 async fn take_in_one(tx: &mut Tx, now: &str, limit: i64, lease_ms: i64, lock: &str) -> Result<Vec<i64>> {
     let sql = tx.dialect().sql(&format!(
-        "with c as materialized (select q.id from {QUEUE} q where q.due_at <= {now} and not exists (select 1 \
+        "with c as materialized (select q.state_id from {QUEUE} q where q.due_at <= {now} and not exists (select 1 \
          from {QUEUE} p where p.order_id = q.order_id and p.order_version < q.order_version) \
-         order by q.due_at, q.id limit $1 {lock}) \
+         order by q.due_at, q.state_id limit $1 {lock}) \
          update {QUEUE} set due_at = {now} + $2, epoch = epoch + 1, claims = claims + 1 \
-         where id in (select c.id from c) returning id"
+         where state_id in (select c.state_id from c) returning state_id"
     ));
     Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(limit).bind(lease_ms).fetch_all(c).await)?)
 }
@@ -94,9 +110,9 @@ async fn take_in_one(tx: &mut Tx, now: &str, limit: i64, lease_ms: i64, lock: &s
 async fn take_by_steps(tx: &mut Tx, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<i64>> {
     let dialect = tx.dialect();
     let sql = dialect.sql(&format!(
-        "select q.id, q.order_id from {QUEUE} q force index (q_due) where q.due_at <= {now} and not exists (select 1 \
+        "select q.state_id, q.order_id from {QUEUE} q force index (q_due) where q.due_at <= {now} and not exists (select 1 \
          from {QUEUE} p where p.order_id = q.order_id and p.order_version < q.order_version) \
-         order by q.due_at, q.id limit $1 for update skip locked"
+         order by q.due_at, q.state_id limit $1 for update skip locked"
     ));
     let found: Vec<(i64, i64)> = with_tx!(tx, |c| sqlx::query_as(sql).bind(limit).fetch_all(c).await)?;
     if found.is_empty() {
@@ -104,13 +120,13 @@ async fn take_by_steps(tx: &mut Tx, now: &str, limit: i64, lease_ms: i64) -> Res
     }
     let lanes: Vec<_> = found.iter().map(|(id, lane)| object!({ "event": id, "lane": lane })).collect();
     let sql = dialect.sql(&format!(
-        "select q.id from {} straight_join {QUEUE} q on q.id = x.event where not exists (select 1 from {QUEUE} p \
+        "select q.state_id from {} straight_join {QUEUE} q on q.state_id = x.event where not exists (select 1 from {QUEUE} p \
          where p.order_id = x.lane and p.order_version < q.order_version)",
         dialect.rows(1, &[Int("event"), Int("lane")])
     ));
     let heads: Vec<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(json(&lanes)).fetch_all(c).await)?;
     let set = format!("due_at = {now} + {lease_ms}, epoch = q.epoch + 1, claims = q.claims + 1");
-    let sql = dialect.update(QUEUE, &[Int("event")], &set, "q.id = x.event");
+    let sql = dialect.update(QUEUE, &[Int("event")], &set, "q.state_id = x.event");
     with_tx!(tx, |c| sqlx::query(sql).bind(events(&heads)).execute(c).await.map(drop))?;
     Ok(heads)
 }
@@ -118,10 +134,10 @@ async fn take_by_steps(tx: &mut Tx, now: &str, limit: i64, lease_ms: i64) -> Res
 async fn read(tx: &mut Tx, now: &str, ids: &[i64]) -> Result<Vec<Row>> {
     let dialect = tx.dialect();
     let sql = dialect.sql(&format!(
-        "select q.id, q.state_id, q.order_id, q.order_version, q.epoch, q.phase, q.attempts, q.claims, q.relay, \
+        "select q.state_id, q.order_id, q.order_version, q.epoch, q.phase, q.attempts, q.claims, q.relay, \
          q.created_at, {now} as claimed_at, s.message_id, s.payload, o.status \
          from {} {join} {QUEUE} q {join} notification_states s {join} orders o \
-         where q.id = x.event and s.id = q.state_id and o.id = q.order_id order by q.id",
+         where q.state_id = x.event and s.id = q.state_id and o.id = q.order_id order by q.state_id",
         dialect.rows(1, &[Int("event")]),
         join = dialect.join(),
     ));
@@ -147,17 +163,15 @@ impl Row {
     fn claimed(self, history: &mut Vec<Entry>) -> Claimed {
         let id = self.state_id;
         let mut failures: Vec<Failure> = history.extract_if(.., |e| e.state_id == id).filter_map(failure).collect();
+        let first_failed_at = failures.first().map(|f| f.at);
         failures.drain(..failures.len().saturating_sub(HISTORY_MAX));
         // One row that cannot be read must not cost the batch its lease.
-        let status = Status::try_from(self.status);
-        let unreadable = status.as_ref().err().cloned();
-        let notification = serde_json::from_str::<Payload>(&self.payload)
-            .map(|payload| Notification { id, message_id: self.message_id, payload })
-            .map_err(|e| format!("the stored payload cannot be read: {e}"))
-            .and_then(|n| unreadable.map_or(Ok(n), Err));
+        let (newest_status, unreadable) = match Status::try_from(self.status) {
+            Ok(status) => (status, None),
+            Err(why) => (Status::Pending, Some(why)),
+        };
         Claimed {
-            claim: super::Token { event: self.id, token: self.epoch },
-            state_id: self.state_id,
+            claim: super::Token { event: id, token: self.epoch },
             order_id: self.order_id,
             order_version: self.order_version,
             in_doubt: self.phase > 0,
@@ -166,9 +180,12 @@ impl Row {
             relay: self.relay,
             queued_at: self.created_at,
             claimed_at: self.claimed_at,
-            newest_status: status.unwrap_or(Status::Pending),
+            first_failed_at,
+            newest_status,
             history: failures,
-            notification,
+            message_id: self.message_id,
+            payload: self.payload,
+            unreadable,
         }
     }
 }

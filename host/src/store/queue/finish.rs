@@ -1,0 +1,294 @@
+//! How a claim ends.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+
+use super::{Held, Provenance, QUEUE, Token, delete_held, make_due, row, update_held};
+use crate::notification::Transition;
+use crate::store::dialect::Column::{self, Int, Text};
+use crate::store::users::json;
+use crate::store::{Dialect, Result, Store, Tx, with_tx};
+
+/// A row for the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// "send", "decision" or "fault".
+    pub kind: &'static str,
+    /// How far it got.
+    pub phase: Option<String>,
+    /// "delivered", a class of failure, or an error code.
+    pub class: Option<String>,
+    /// The SMTP reply code.
+    pub code: Option<i64>,
+    /// The enhanced status code.
+    pub enhanced: Option<String>,
+    /// The reply's or the fault's text.
+    pub reply: Option<String>,
+    /// Which relay.
+    pub relay: Option<String>,
+    /// What the policy decided.
+    pub verdict: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// How long it asked to wait.
+    pub delay_ms: Option<i64>,
+    /// Who had a hand in it.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+    /// What the policy saw, as JSON.
+    pub situation: Option<String>,
+    /// Unix milliseconds.
+    pub started_at: i64,
+}
+
+/// How a claim ends.
+#[derive(Clone, Debug)]
+pub struct Finish {
+    /// Whose.
+    pub claim: Token,
+    /// The lane.
+    pub order_id: i64,
+    /// The place in the lane.
+    pub order_version: i64,
+    /// Charged attempts, this one included.
+    pub attempts: i64,
+    /// What becomes of the event.
+    pub transition: Transition,
+    /// What is written beside it.
+    pub notes: Vec<Note>,
+    /// An intent of this event is open, and the note of kind "send" closes it. False: one that this claim may have
+    /// recorded all the same is taken back, because its mail did not go out.
+    pub intent: bool,
+}
+
+impl Store {
+    /// Ends claims; true for each that still held. What did not hold is somebody else's by now and stays as it is.
+    pub async fn finish(&self, finishes: &[Finish]) -> Result<Vec<bool>> {
+        let mut tx = self.begin().await?;
+        let now = tx.dialect().now_ms(self.offset_ms());
+        let mut held = dequeue(&mut tx, finishes).await?;
+        held.extend(postpone(&mut tx, finishes, &now).await?);
+        held.extend(give_back(&mut tx, finishes, &now).await?);
+        let alive: Vec<&Finish> = finishes.iter().filter(|f| held.contains(&f.claim)).collect();
+        take_back(&mut tx, &alive).await?;
+        journal(&mut tx, &alive, &now).await?;
+        end(&mut tx, &alive, &now).await?;
+        push_followers(&mut tx, &alive, &now).await?;
+        tx.commit().await?;
+        Ok(finishes.iter().map(|f| held.contains(&f.claim)).collect())
+    }
+}
+
+/// Takes what ends out of the queue.
+async fn dequeue(tx: &mut Tx, finishes: &[Finish]) -> Result<HashSet<Token>> {
+    let ends = finishes.iter().filter(|f| matches!(f.transition, Transition::End { .. }));
+    let rows: Vec<_> = ends.map(|f| row(&f.claim)).collect();
+    if rows.is_empty() { Ok(HashSet::new()) } else { delete_held(tx, &rows).await }
+}
+
+/// Sets when an event comes back.
+async fn postpone(tx: &mut Tx, finishes: &[Finish], now: &str) -> Result<HashSet<Token>> {
+    let row = |f: &Finish| match &f.transition {
+        Transition::Later { delay_ms, relay } => Some(serde_json::json!({
+            "event": f.claim.event, "token": f.claim.token, "delay": delay_ms, "new_attempts": f.attempts,
+            "new_relay": relay,
+        })),
+        Transition::End { .. } | Transition::GiveBack => None,
+    };
+    let rows: Vec<_> = finishes.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let set =
+        format!("due_at = {now} + x.delay, attempts = x.new_attempts, relay = x.new_relay, phase = 0, claims = 0");
+    let columns = [Int("delay"), Int("new_attempts"), Text("new_relay")];
+    update_held(tx, &rows, &columns, &set, &Held { ends: true, expiry: None }).await
+}
+
+/// Undoes claims.
+async fn give_back(tx: &mut Tx, finishes: &[Finish], now: &str) -> Result<HashSet<Token>> {
+    let back = finishes.iter().filter(|f| matches!(f.transition, Transition::GiveBack));
+    let row = |f: &Finish| {
+        let phase = i64::from(f.intent);
+        serde_json::json!({ "event": f.claim.event, "token": f.claim.token, "new_phase": phase })
+    };
+    let rows: Vec<_> = back.map(row).collect();
+    if rows.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let set = format!("due_at = {now}, phase = x.new_phase, claims = 0");
+    update_held(tx, &rows, &[Int("new_phase")], &set, &Held { ends: true, expiry: None }).await
+}
+
+/// Pushes what waits behind a postponed event in its lane: a claim must not wade through it.
+async fn push_followers(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
+    let row = |f: &&Finish| match &f.transition {
+        Transition::Later { delay_ms, .. } => {
+            Some(serde_json::json!({ "lane": f.order_id, "place": f.order_version, "delay": delay_ms }))
+        }
+        Transition::End { .. } | Transition::GiveBack => None,
+    };
+    let rows: Vec<_> = alive.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let set = format!("due_at = {}(q.due_at, {now} + x.delay)", tx.dialect().greatest());
+    let columns = [Int("lane"), Int("place"), Int("delay")];
+    let matching = "q.order_id = x.lane and q.order_version > x.place";
+    let sql = tx.dialect().update(QUEUE, &columns, &set, matching);
+    with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct NoteRow<'a> {
+    event: i64,
+    token: i64,
+    #[serde(flatten)]
+    note: &'a Note,
+}
+
+const NOTE_COLUMNS: [Column; 19] = [
+    Int("event"),
+    Int("token"),
+    Text("kind"),
+    Text("phase"),
+    Text("class"),
+    Int("code"),
+    Text("enhanced"),
+    Text("reply"),
+    Text("relay"),
+    Text("verdict"),
+    Text("reason"),
+    Int("delay_ms"),
+    Text("renderer_digest"),
+    Int("renderer_revision"),
+    Text("policy_digest"),
+    Int("policy_revision"),
+    Int("seed"),
+    Text("situation"),
+    Int("started_at"),
+];
+
+async fn journal(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
+    let mut closed = Vec::new();
+    let mut added = Vec::new();
+    for finish in alive {
+        for note in &finish.notes {
+            let row = NoteRow { event: finish.claim.event, token: finish.claim.token, note };
+            if note.kind == "send" && finish.intent {
+                closed.push(row);
+            } else if note.verdict.as_deref() == Some("wait") && repeat(tx, finish, now).await? {
+                // Counted in the row before.
+            } else {
+                added.push(row);
+            }
+        }
+    }
+    let dialect = tx.dialect();
+    if !closed.is_empty() {
+        let columns = [
+            Int("event"),
+            Text("new_phase"),
+            Text("new_class"),
+            Int("new_code"),
+            Text("new_enhanced"),
+            Text("new_reply"),
+            Text("new_verdict"),
+            Text("new_reason"),
+            Int("new_delay_ms"),
+        ];
+        let set = format!(
+            "phase = x.new_phase, class = x.new_class, code = x.new_code, enhanced = x.new_enhanced, \
+             reply = x.new_reply, verdict = x.new_verdict, reason = x.new_reason, delay_ms = x.new_delay_ms, \
+             ended_at = {now}"
+        );
+        let matching = "q.state_id = x.event and q.kind = 'send' and q.ended_at is null";
+        let sql = dialect.update("notification_attempts", &columns, &set, matching);
+        let rows: Vec<_> = closed
+            .iter()
+            .map(|row| {
+                let n = row.note;
+                serde_json::json!({
+                    "event": row.event, "new_phase": n.phase, "new_class": n.class, "new_code": n.code,
+                    "new_enhanced": n.enhanced, "new_reply": n.reply, "new_verdict": n.verdict,
+                    "new_reason": n.reason, "new_delay_ms": n.delay_ms,
+                })
+            })
+            .collect();
+        with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
+    }
+    if !added.is_empty() {
+        let sql = dialect.sql(&format!(
+            "insert into notification_attempts (state_id, epoch, kind, phase, class, code, enhanced, reply, relay, \
+             verdict, reason, delay_ms, renderer_digest, renderer_revision, policy_digest, policy_revision, seed, \
+             situation, repeats, started_at, ended_at) select x.event, x.token, x.kind, x.phase, x.class, x.code, \
+             x.enhanced, x.reply, x.relay, x.verdict, x.reason, x.delay_ms, x.renderer_digest, x.renderer_revision, \
+             x.policy_digest, x.policy_revision, x.seed, x.situation, 1, x.started_at, {now} from {}",
+            dialect.rows(1, &NOTE_COLUMNS)
+        ));
+        with_tx!(tx, |c| sqlx::query(sql).bind(json(&added)).execute(c).await.map(drop))?;
+    }
+    Ok(())
+}
+
+/// Takes intents back that were recorded for mails that then did not go out: the lease ended or the host stopped.
+async fn take_back(tx: &mut Tx, alive: &[&Finish]) -> Result<()> {
+    let rows: Vec<_> = alive.iter().filter(|f| !f.intent).map(|f| row(&f.claim)).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let matching = "q.state_id = x.event and q.epoch = x.token and q.kind = 'send' and q.ended_at is null";
+    let sql = tx.dialect().delete("notification_attempts", "id", &[Int("event"), Int("token")], matching, "");
+    with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// Counts a wait in the journal's last row when that is a wait too.
+async fn repeat(tx: &mut Tx, finish: &Finish, now: &str) -> Result<bool> {
+    let sql = "select id, verdict from notification_attempts where state_id = $1 order by id desc limit 1";
+    let sql = tx.dialect().sql(sql);
+    let last: Option<(i64, Option<String>)> =
+        with_tx!(tx, |c| sqlx::query_as(sql).bind(finish.claim.event).fetch_optional(c).await)?;
+    let Some((id, _)) = last.filter(|(_, verdict)| verdict.as_deref() == Some("wait")) else { return Ok(false) };
+    let text =
+        format!("update notification_attempts set repeats = repeats + 1, epoch = $1, ended_at = {now} where id = $2");
+    let sql = tx.dialect().sql(&text);
+    with_tx!(tx, |c| sqlx::query(sql).bind(finish.claim.token).bind(id).execute(c).await.map(drop))?;
+    Ok(true)
+}
+
+/// Says what became of events that left the queue, and makes the next of their lanes due.
+async fn end(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
+    let row = |f: &&Finish| match &f.transition {
+        Transition::End { state, reason } => Some(serde_json::json!({
+            "event": f.claim.event, "lane": f.order_id, "new_state": state.as_str(), "new_attempts": f.attempts,
+            "new_reason": reason,
+        })),
+        Transition::Later { .. } | Transition::GiveBack => None,
+    };
+    let rows: Vec<_> = alive.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let (rows, dialect) = (json(&rows), tx.dialect());
+    let columns = [Int("event"), Text("new_state"), Int("new_attempts"), Text("new_reason")];
+    let set = format!("state = x.new_state, attempts = x.new_attempts, reason = x.new_reason, completed_at = {now}");
+    let sql = dialect.update("notification_states", &columns, &set, "q.id = x.event");
+    with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
+    let is_next = format!(
+        "q.order_id = x.lane and q.due_at > {now} and not exists (select 1 from {QUEUE} p \
+         where p.order_id = q.order_id and p.order_version < q.order_version)"
+    );
+    if dialect != Dialect::MySql {
+        let sql = dialect.update(QUEUE, &[Int("lane")], &format!("due_at = {now}"), &is_next);
+        with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
+        return Ok(());
+    }
+    // It does not update a table that the condition reads.
+    let from = dialect.rows(1, &[Int("lane")]);
+    let sql = dialect.sql(&format!("select q.state_id from {from} straight_join {QUEUE} q where {is_next}"));
+    let next: Vec<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(&rows).fetch_all(c).await)?;
+    make_due(tx, &next, now, "q.state_id = x.event").await
+}

@@ -1,0 +1,125 @@
+//! Mail under TLS: verified, not stripped, nothing smuggled in before it.
+
+use ecomm::clock::Clock;
+use ecomm::lease::Lease;
+use ecomm::mail::{Mailer, Settings, Tls};
+use ecomm::notification::Class;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+
+use crate::relay::{message, rig, settings};
+
+fn certificate() -> (String, tokio_rustls::TlsAcceptor) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = tokio_rustls::rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    (made.cert.pem(), std::sync::Arc::new(config).into())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn starttls_is_verified() {
+    let (pem, acceptor) = certificate();
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, pem).unwrap();
+    let trusted = |s: &mut Settings| {
+        let relay = &mut s.relays[0];
+        (relay.tls, relay.host, relay.ca_path) = (Tls::Starttls, "localhost".to_owned(), authority.clone());
+        s.deadlines.command_ms_max = 5_000;
+    };
+    let rig_trusting = rig(trusted, Some(acceptor.clone())).await;
+    assert_eq!(rig_trusting.send().await.result, Ok(()));
+    // Nobody vouches for it.
+    let unknown = |s: &mut Settings| {
+        trusted(s);
+        s.relays[0].ca_path = std::path::PathBuf::new();
+    };
+    let rig_unknown = rig(unknown, Some(acceptor.clone())).await;
+    let outcome = rig_unknown.send().await;
+    assert_eq!((outcome.result, outcome.phase), (Err(Class::NotHandedOver), "starttls"));
+    // Another name.
+    let other = |s: &mut Settings| {
+        trusted(s);
+        s.relays[0].host = "127.0.0.1".to_owned();
+    };
+    assert_eq!(rig(other, Some(acceptor)).await.send().await.phase, "starttls");
+    // Stripped from the relay's offers.
+    assert_eq!(rig(trusted, None).await.send().await.phase, "starttls");
+}
+
+/// CVE-2011-0411: what somebody on the way puts behind the answer to STARTTLS must not count as said under TLS.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_said_before_tls_is_not_taken_for_said_under_it() {
+    let (pem, acceptor) = certificate();
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, pem).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = settings(listener.local_addr().unwrap().port(), 5_000);
+    let relay = &mut settings.relays[0];
+    (relay.tls, relay.host, relay.ca_path) = (Tls::Starttls, "localhost".to_owned(), authority);
+    let clock = Clock::system();
+    let mailer = Mailer::new(settings, &clock).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut stream = BufReader::new(socket);
+        stream.write_all(b"220 x\r\n").await.unwrap();
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        stream.write_all(b"250-x\r\n250 STARTTLS\r\n").await.unwrap();
+        stream.read_line(&mut line).await.unwrap();
+        stream.write_all(b"220 go\r\n250-x\r\n250 AUTH PLAIN\r\n").await.unwrap();
+        let _ = acceptor.accept(stream).await;
+    });
+    let message = message(&mailer, "Hello.");
+    let lease = Lease::until(&clock, clock.monotonic_ms() + 60_000);
+    let outcome = mailer.send("default", &message, &lease, async { Ok(()) }).await.unwrap();
+    assert_eq!((outcome.result, outcome.phase), (Err(Class::NotHandedOver), "starttls"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn implicit_tls_is_verified() {
+    let (pem, acceptor) = certificate();
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, pem).unwrap();
+    let plain = rig(|_| {}, None).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let inner = plain.port;
+    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            if let Ok(mut outer) = acceptor.accept(socket).await {
+                let mut inner = tokio::net::TcpStream::connect(("127.0.0.1", inner)).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+            }
+        }
+    });
+    let send = async |host: &str, authority: std::path::PathBuf| {
+        let mut settings = settings(port, 5_000);
+        let relay = &mut settings.relays[0];
+        (relay.tls, relay.host, relay.ca_path) = (Tls::Implicit, host.to_owned(), authority);
+        let mailer = Mailer::new(settings, &plain.clock).unwrap();
+        let lease = Lease::until(&plain.clock, plain.clock.monotonic_ms() + 60_000);
+        let outcome = mailer.send("default", &message(&mailer, "Hello."), &lease, async { Ok(()) }).await.unwrap();
+        mailer.close().await;
+        (outcome.result.err(), outcome.phase)
+    };
+    assert_eq!(send("localhost", authority.clone()).await, (None, "body"));
+    assert_eq!(plain.mailbox.messages().len(), 1);
+    assert_eq!(send("localhost", std::path::PathBuf::new()).await, (Some(Class::NotHandedOver), "connect"));
+    assert_eq!(send("127.0.0.1", authority).await, (Some(Class::NotHandedOver), "connect"));
+}
+
+#[tokio::test]
+async fn unprotected_mail_stays_on_this_machine() {
+    let mut settings = settings(25, 300);
+    settings.relays[0].host = "mail.example.com".to_owned();
+    let refused = Mailer::new(settings, &Clock::system()).err().unwrap().to_string();
+    assert!(refused.contains("not on loopback"), "{refused}");
+}
