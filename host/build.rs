@@ -20,7 +20,12 @@ fn grpc(root: &Path) {
     let files = ["common", "user", "session", "product", "order", "notification", "plugin"]
         .map(|name| format!("ecomm/v1/{name}.proto"));
     let descriptors = protox::compile(files, [&proto]).unwrap_or_else(|e| fail(&format!("the gRPC contract: {e}")));
-    let compiled = tonic_prost_build::configure().compile_fds(descriptors);
+    // For reflection; and maps in one order, so that the same request is the same bytes.
+    let out = std::env::var("OUT_DIR").unwrap_or_else(|e| fail(&format!("OUT_DIR: {e}")));
+    let encoded = prost::Message::encode_to_vec(&descriptors);
+    std::fs::write(std::path::Path::new(&out).join("ecomm.v1.bin"), encoded)
+        .unwrap_or_else(|e| fail(&format!("the gRPC contract: {e}")));
+    let compiled = tonic_prost_build::configure().btree_map(".").compile_fds(descriptors);
     compiled.unwrap_or_else(|e| fail(&format!("the gRPC contract: {e}")));
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn measure() {
             let new = serde_json::json!({ "items": [{ "product_id": product, "quantity": 1 }] });
             let new: NewOrder = serde_json::from_value(new).expect("an order");
             arrived.mark_unchanged();
-            host.service.place_order(who, new).await.expect("placed");
+            host.service.place_order(who, new, None).await.expect("placed");
             let begun = Instant::now();
             arrived.changed().await.expect("the mailbox lives");
             times.push(begun.elapsed().as_secs_f64() * 1_000.0);

@@ -58,6 +58,7 @@ pub(crate) async fn host(url: &str, worker: bool) -> Host {
         ("AUTH__SECRET", "a secret for measurements, long enough"),
         ("HTTP__LISTEN", "127.0.0.1:0"),
         ("GRPC__LISTEN", "127.0.0.1:0"),
+        ("LIMITS__REQUESTS_PER_MINUTE_MAX", "0"),
         ("MAILBOX__ENABLED", "true"),
         ("MAILBOX__LISTEN", "127.0.0.1:0"),
         ("MAILBOX__MESSAGES_MAX", "10"),
@@ -74,10 +75,10 @@ pub(crate) async fn shop(service: &Service) -> (Principal, i64) {
     let user = service.sign_up(serde_json::from_value(user).expect("a user")).await.expect("signed up");
     let price = serde_json::json!({ "amount": 1_999, "currency": "USD" });
     let product = serde_json::json!({ "sku": "CUP", "name": "A cup", "price": price, "stock": 1_000_000_000 });
-    let admin = Principal { user_id: user.id, is_admin: true };
+    let admin = Principal { user_id: user.id, session_id: 0, is_admin: true };
     let product = serde_json::from_value(product).expect("a product");
-    let product = service.create_product(admin, product).await.expect("created");
-    (Principal { user_id: user.id, is_admin: false }, product.id)
+    let product = service.create_product(admin, product, None).await.expect("created");
+    (Principal { user_id: user.id, session_id: 0, is_admin: false }, product.id)
 }
 
 /// Places so many orders.
@@ -90,7 +91,7 @@ pub(crate) async fn fill(service: &Arc<Service>, who: Principal, product: i64, o
             for _ in 0..mine {
                 let new = serde_json::json!({ "items": [{ "product_id": product, "quantity": 2 }] });
                 let new: NewOrder = serde_json::from_value(new).expect("an order");
-                service.place_order(who, new).await.expect("placed");
+                service.place_order(who, new, None).await.expect("placed");
             }
         });
     }

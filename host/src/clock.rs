@@ -93,9 +93,16 @@ pub mod rfc3339 {
         Ok(at.as_millisecond())
     }
 
-    /// The same for a time that may be absent; written only.
+    /// The same for a time that may be absent.
     pub mod option {
-        use serde::Serializer;
+        use serde::{Deserialize, Deserializer, Serializer};
+
+        /// Reads the text or null.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+            #[derive(Deserialize)]
+            struct Time(#[serde(with = "super")] i64);
+            Ok(Option::<Time>::deserialize(deserializer)?.map(|Time(at)| at))
+        }
 
         /// Writes the text or null.
         pub fn serialize<S: Serializer>(unix_ms: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {

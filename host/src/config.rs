@@ -1,6 +1,5 @@
 //! The settings: defaults, then a file, then the environment. `config.default.toml` is both defaults and manual.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -24,12 +23,14 @@ pub const PREFIX: &str = "ECOMM__";
 pub struct Config {
     /// Where everything is kept.
     pub database: Database,
-    /// Access tokens.
+    /// Tokens and passwords.
     pub auth: Auth,
+    /// Who may ask how often.
+    pub limits: crate::service::Limits,
     /// The REST API.
-    pub http: Listen,
+    pub http: crate::http::Settings,
     /// The gRPC API.
-    pub grpc: Listen,
+    pub grpc: crate::grpc::Settings,
     /// Who sells.
     pub shop: Shop,
     /// What the shop adds to the lines' sum.
@@ -62,24 +63,21 @@ pub struct Database {
     pub migrate_on_start: bool,
 }
 
-/// Access tokens.
+/// Tokens and passwords.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// Signs them.
+    /// Signs tokens.
     pub secret: SecretString,
-    /// How long one is valid.
+    /// No longer sign, and are still believed.
+    #[serde(default)]
+    pub retired_secrets: Vec<SecretString>,
+    /// How long an access token is valid.
     pub access_token_ms: i64,
+    /// How long a refresh token is valid.
+    pub refresh_token_ms: i64,
     /// Passwords hashed at one time.
     pub hashing_max: usize,
-}
-
-/// An address to listen on.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Listen {
-    /// Port 0: any that is free.
-    pub listen: SocketAddr,
 }
 
 /// The log.
@@ -168,6 +166,9 @@ impl Config {
                     crate::service::SECRET_BYTES_MIN
                 ),
             );
+        }
+        if self.auth.retired_secrets.iter().any(|s| s.expose_secret().len() < crate::service::SECRET_BYTES_MIN) {
+            return wrong("auth.retired_secrets", "one is shorter than a secret may be");
         }
         if self.mailbox.enabled && !self.mailbox.listen.ip().is_loopback() {
             return wrong("mailbox.listen", "must be a loopback address: the mailbox takes everything from everybody");

@@ -16,7 +16,7 @@ use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
 use crate::plugin::{LoadError, Plugins};
 use crate::queue::Queue;
-use crate::service::{Service, Slot, Tokens};
+use crate::service::{Changes, InFlight, Service, Slot, Throttle, Tokens};
 use crate::store::{self, Store};
 use crate::{grpc, http};
 
@@ -103,25 +103,29 @@ impl Host {
             wake: wake.clone(),
             announce: announce.clone(),
             shop: config.shop.clone(),
-            pricing: config.pricing,
+            pricing: config.pricing.clone(),
             message_id_domain: domain(&config),
-            tokens: Tokens::new(&config.auth.secret, config.auth.access_token_ms),
+            tokens: tokens(&config),
+            throttle: Throttle::new(config.limits),
+            in_flight: InFlight::default(),
+            changes: Changes::default(),
             hashing: Semaphore::new(config.auth.hashing_max.max(1)),
             mailbox,
         });
         tasks.spawn(store.clone().announce(announce, stop.clone()));
+        tasks.spawn(service.clone().forget_old_keys(stop.clone()));
         let mut http = None;
         if roles.api {
             let listener = listen("http.listen", config.http.listen).await?;
             http = listener.local_addr().ok();
-            let serving = http::serve(listener, service.clone(), stop.clone());
+            let serving = http::serve(listener, service.clone(), config.http.clone(), stop.clone());
             tasks.spawn(async move { report("http", serving.await) });
         }
         let mut grpc = None;
         if roles.grpc {
             let listener = listen("grpc.listen", config.grpc.listen).await?;
             grpc = listener.local_addr().ok();
-            let serving = grpc::serve(listener, service.clone(), stop.clone());
+            let serving = grpc::serve(listener, service.clone(), config.grpc, stop.clone());
             tasks.spawn(async move { report("grpc", serving.await) });
         }
         if roles.worker {
@@ -188,6 +192,11 @@ async fn mailbox(
         });
     }
     Ok(Some(mailbox))
+}
+
+fn tokens(config: &Config) -> Tokens {
+    let secrets = std::iter::once(&config.auth.secret).chain(&config.auth.retired_secrets);
+    Tokens::new(secrets, config.auth.access_token_ms, config.auth.refresh_token_ms)
 }
 
 async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -1,24 +1,32 @@
 //! The REST API: a table of routes, thin handlers, problem+json for everything that goes wrong.
 
+mod answer;
+mod docs;
 mod extract;
+mod gateway;
 mod health;
 mod notifications;
 mod orders;
 mod plugins;
 mod problem;
 mod products;
+mod server;
+mod sessions;
 mod users;
 
-use std::io;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, patch, post};
-use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, patch, post};
+use serde::{Deserialize, Serialize};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+pub use docs::openapi;
+pub use server::serve;
 
 use crate::service::Service;
 
@@ -28,34 +36,82 @@ pub(crate) type App = Arc<Service>;
 /// The most bytes of a request's body.
 pub const BODY_BYTES_MAX: usize = 256 << 10;
 
+/// How REST is served.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where; port 0: any that is free.
+    pub listen: std::net::SocketAddr,
+    /// Web pages of these origins may use the API; none when empty.
+    pub cors_origins: Vec<String>,
+    /// How long a client may take for a request's headers, in milliseconds.
+    pub header_ms_max: u64,
+    /// How long a client may take for a request's body, and we for the answer, in milliseconds.
+    pub request_ms_max: u64,
+    /// Connections at one time; more wait.
+    pub connections_max: usize,
+}
+
 /// All routes.
-pub fn router(service: App) -> Router {
-    Router::new()
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/v1/users", post(users::create))
-        .route("/v1/sessions", post(users::log_in))
+pub fn router(service: App, settings: &Settings) -> Router {
+    let api = Router::new()
+        .route("/v1/users", get(users::list).post(users::create))
+        .route("/v1/users/{id}", get(users::one).patch(users::update).delete(users::delete))
+        .route("/v1/sessions", get(sessions::list).post(sessions::log_in))
+        .route("/v1/sessions/renew", post(sessions::renew))
+        .route("/v1/sessions/current", delete(sessions::log_out))
+        .route("/v1/sessions/{id}", delete(sessions::revoke))
         .route("/v1/products", get(products::list).post(products::create))
-        .route("/v1/products/{id}", get(products::one))
+        .route("/v1/products/{id}", get(products::one).patch(products::update).delete(products::archive))
         .route("/v1/orders", get(orders::list).post(orders::place))
-        .route("/v1/orders/{id}", get(orders::one))
+        .route("/v1/orders/{id}", get(orders::one).delete(orders::cancel))
         .route("/v1/orders/{id}/status", patch(orders::change_status))
-        .route("/v1/orders/{id}/notifications", get(notifications::list))
+        .route("/v1/orders/{id}/notifications", get(notifications::of_order))
+        .route("/v1/notifications", get(notifications::list))
+        .route("/v1/notifications/{id}", get(notifications::one))
         .route("/v1/plugins", get(plugins::list))
         .route("/v1/plugins/{slot}/reload", post(plugins::reload))
         .route("/v1/mailbox", get(notifications::mails))
         .route("/v1/mailbox/{id}", get(notifications::mail))
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
+        .layer(from_fn_with_state(service.clone(), gateway::admit));
+    Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(docs::document))
+        .route("/docs", get(docs::index))
+        .route("/docs/{*file}", get(docs::file))
+        .method_not_allowed_fallback(problem::no_method)
+        .merge(api)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(cors(settings))
+        .layer(from_fn_with_state((service.clone(), settings.request_ms_max), gateway::identify))
         .with_state(service)
 }
 
-/// Serves until stopped; requests under way end first.
-pub async fn serve(listener: TcpListener, service: App, stop: CancellationToken) -> io::Result<()> {
-    let listener = listener.tap_io(|socket| {
-        let _ = socket.set_nodelay(true);
-    });
-    axum::serve(listener, router(service)).with_graceful_shutdown(stop.cancelled_owned()).await
+fn cors(settings: &Settings) -> CorsLayer {
+    let origins = settings.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let own = |name: &'static str| HeaderName::from_static(name);
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.collect::<Vec<_>>()))
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            own("idempotency-key"),
+            own("x-request-id"),
+        ])
+        .expose_headers([
+            header::ETAG,
+            header::LINK,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            own("ratelimit"),
+            own("ratelimit-policy"),
+            own("x-request-id"),
+        ])
 }

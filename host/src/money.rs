@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// An amount in the minor units of its currency: 1999 in USD is 19.99 US dollars.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Money {
     /// Minor units.
@@ -73,6 +73,19 @@ impl TryFrom<String> for Currency {
         Ok(Self { code, exponent })
     }
 }
+
+impl utoipa::PartialSchema for Currency {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let codes = CURRENCIES.iter().map(|(code, _)| String::from_utf8_lossy(code).into_owned());
+        utoipa::openapi::schema::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .description(Some("An active currency of ISO 4217."))
+            .enum_values(Some(codes.collect::<Vec<_>>()))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Currency {}
 
 impl From<Currency> for String {
     fn from(currency: Currency) -> Self {

@@ -77,7 +77,8 @@ pub struct Notification {
 }
 
 /// Where a notification stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = NotificationState)]
 pub enum State {
     /// In the queue.
     #[serde(rename = "not sent")]

@@ -2,21 +2,32 @@
 
 mod error;
 mod notifications;
+mod once;
 mod orders;
+pub(crate) mod patch;
 mod plugins;
 mod products;
 mod sessions;
+mod throttle;
+mod tokens;
 mod users;
+mod watch;
 
 use std::sync::Arc;
 
 use tokio::sync::{Notify, Semaphore};
 
+pub use crate::mail::mailbox::Received;
 pub use crate::plugin::{Report, Revision, Slot, Trial};
 pub use crate::store::notifications::{Entry, Record};
 pub use error::Error;
-pub use sessions::{Principal, SECRET_BYTES_MIN, Session, Tokens};
+pub use once::{InFlight, KEPT_MS, Once};
+pub use patch::Patch;
+pub use sessions::{Principal, Session, SessionInfo};
+pub use throttle::{Allowance, Client, Limits, Throttle};
+pub use tokens::{SECRET_BYTES_MIN, Tokens};
 pub use users::create_admin;
+pub use watch::Changes;
 
 use crate::clock::Clock;
 use crate::mail::mailbox::Mailbox;
@@ -43,8 +54,14 @@ pub struct Service {
     pub pricing: Pricing,
     /// After the "@" of Message-IDs.
     pub message_id_domain: String,
-    /// Makes and reads access tokens.
+    /// Makes and reads tokens.
     pub tokens: Tokens,
+    /// Who may ask how often.
+    pub throttle: Throttle,
+    /// Requests with an idempotency key that are under way.
+    pub in_flight: InFlight,
+    /// Whom changes of orders are told.
+    pub changes: Changes,
     /// Passwords are hashed so many at one time: each takes 19 MiB and tens of milliseconds.
     pub hashing: Semaphore,
     /// The mailbox for development.
@@ -81,25 +98,42 @@ impl PageRequest {
         }
     }
 
-    fn after(&self, first: i64) -> Result<i64, Error> {
+    /// Behind which id the page begins.
+    fn after_id(&self) -> Result<Option<i64>, Error> {
+        Ok(self.after_key()?.map(|(_, id)| id))
+    }
+
+    /// The sorted value, where there is one, and the id behind which the page begins.
+    fn after_key(&self) -> Result<Option<(Option<String>, i64)>, Error> {
         use base64::Engine;
-        let Some(cursor) = &self.cursor else { return Ok(first) };
+        let Some(cursor) = &self.cursor else { return Ok(None) };
         let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(cursor).ok();
-        let id = bytes.and_then(|b| <[u8; 8]>::try_from(b).ok()).map(i64::from_be_bytes);
-        id.ok_or_else(|| Error::invalid("/cursor", "must be the next_cursor of the page before"))
+        let key = bytes.and_then(|b| serde_json::from_slice(&b).ok());
+        key.map(Some).ok_or_else(|| Error::invalid("/cursor", "must be the next cursor of the page before"))
     }
 }
 
 impl<T> Page<T> {
-    /// Cuts the one item too many that tells whether there is a next page.
-    fn cut(mut items: Vec<T>, limit: i64, id: impl Fn(&T) -> i64) -> Self {
+    /// Cuts the one item too many that tells whether there is a next page, of a list by id.
+    fn cut(items: Vec<T>, limit: i64, id: impl Fn(&T) -> i64) -> Self {
+        Self::cut_by(items, limit, |item| (None, id(item)))
+    }
+
+    /// The same of a list by some value and the id.
+    fn cut_by(mut items: Vec<T>, limit: i64, key: impl Fn(&T) -> (Option<String>, i64)) -> Self {
         use base64::Engine;
         let limit = usize::try_from(limit).unwrap_or_default();
         let more = items.len() > limit;
         items.truncate(limit);
-        let next = items.last().filter(|_| more).map(id);
-        Self { items, next: next.map(|id| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(id.to_be_bytes())) }
+        let next = items.last().filter(|_| more).map(key);
+        let next = next.map(|key| serde_json::to_vec(&key).unwrap_or_default());
+        Self { items, next: next.map(|key| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key)) }
     }
+}
+
+/// Whether a thing is still as the caller saw it; none: they do not mind.
+fn must_match(expected: Option<i64>, current: i64) -> Result<(), Error> {
+    if expected.is_none_or(|expected| expected == current) { Ok(()) } else { Err(Error::Stale { current }) }
 }
 
 impl Service {

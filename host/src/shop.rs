@@ -32,6 +32,25 @@ impl TryFrom<BTreeMap<String, String>> for Attributes {
     }
 }
 
+impl utoipa::PartialSchema for Attributes {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, Type};
+        let value = ObjectBuilder::new().schema_type(Type::String).max_length(Some(500)).pattern(Some(r"^[^\u0000]*$"));
+        let key = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(64));
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .description(Some(
+                "Free key-value pairs, at most 50: keys of 1 to 64 and values of at most 500 characters.",
+            ))
+            .property_names(Some(key.pattern(Some(r"^[^\u0000]+$")).build()))
+            .additional_properties(Some(value))
+            .max_properties(Some(ATTRIBUTES_MAX))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Attributes {}
+
 impl Attributes {
     /// The pairs, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &String)> {

@@ -4,11 +4,13 @@
 //! with a check, JSON is text, columns are always listed, a parameter stands once and in order (`$1` becomes `?` for
 //! `MySQL`), a batch travels as one JSON parameter that `Dialect::rows` turns into a table.
 
+mod conditions;
 mod dialect;
+pub(crate) mod once;
 pub(crate) mod orders;
-mod products;
+pub(crate) mod products;
 mod tx;
-mod users;
+pub(crate) mod users;
 mod wake;
 mod writer;
 

@@ -1,7 +1,7 @@
 //! Between the generated messages and the host's nouns. Destructured without `..`: a new field does not compile until
 //! it is mapped or left out on purpose.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use prost_types::Timestamp;
 use tonic::Status;
@@ -9,29 +9,29 @@ use tonic::Status;
 use super::pb;
 use crate::money::{Currency, Money};
 use crate::notification::State;
-use crate::service::{Entry, Record, Report, Revision, Session, Slot, Trial};
+use crate::service::{Entry, Record, Report, Revision, Session, SessionInfo, Slot, Trial};
 use crate::shop::Attributes;
 use crate::shop::order::{self, Address, Item, NewOrder, Order, OrderLine, Parcels, Tracking};
 use crate::shop::product::{NewProduct, Product};
 use crate::shop::text::{Line, WebAddress};
-use crate::shop::user::{Credentials, NewUser, User, english, utc};
+use crate::shop::user::{Credentials, NewUser, RefreshToken, User, english, utc};
 
 /// A field breaks a rule.
 pub(super) fn field(name: &str, why: &str) -> Status {
-    Status::invalid_argument(format!("{name}: {why}"))
+    super::status(crate::service::Error::invalid(&format!("/{}", name.replace('.', "/")), why))
 }
 
 /// A field of a validated type.
-fn take<T, U: TryFrom<T, Error = String>>(name: &str, value: T) -> Result<U, Status> {
+pub(super) fn take<T, U: TryFrom<T, Error = String>>(name: &str, value: T) -> Result<U, Status> {
     U::try_from(value).map_err(|why| field(name, &why))
 }
 
-fn attributes(map: HashMap<String, String>) -> Result<Attributes, Status> {
-    take("attributes", map.into_iter().collect::<std::collections::BTreeMap<_, _>>())
+fn attributes(map: BTreeMap<String, String>) -> Result<Attributes, Status> {
+    take("attributes", map)
 }
 
-fn pairs(attributes: Attributes) -> HashMap<String, String> {
-    attributes.into_inner().into_iter().collect()
+fn pairs(attributes: Attributes) -> BTreeMap<String, String> {
+    attributes.into_inner()
 }
 
 fn at(unix_ms: i64) -> Timestamp {
@@ -76,16 +76,45 @@ impl TryFrom<pb::CreateSessionRequest> for Credentials {
     }
 }
 
-impl From<Session> for pb::CreateSessionResponse {
+impl From<Session> for pb::Session {
     fn from(session: Session) -> Self {
-        let Session { access_token, expires_at, user_id } = session;
-        Self { access_token, expires_at: Some(at(expires_at)), user_id }
+        let Session { id, user_id, access_token, expires_at, refresh_token, refresh_expires_at } = session;
+        Self {
+            id,
+            user_id,
+            access_token,
+            expires_at: Some(at(expires_at)),
+            refresh_token,
+            refresh_expires_at: Some(at(refresh_expires_at)),
+        }
+    }
+}
+
+impl From<SessionInfo> for pb::SessionInfo {
+    fn from(session: SessionInfo) -> Self {
+        let SessionInfo { id, created_at, renewed_at, expires_at, is_current } = session;
+        Self {
+            id,
+            created_at: Some(at(created_at)),
+            renewed_at: renewed_at.map(at),
+            expires_at: Some(at(expires_at)),
+            is_current,
+        }
+    }
+}
+
+impl TryFrom<pb::RenewSessionRequest> for RefreshToken {
+    type Error = Status;
+
+    fn try_from(request: pb::RenewSessionRequest) -> Result<Self, Status> {
+        let pb::RenewSessionRequest { refresh_token } = request;
+        take("refresh_token", refresh_token)
     }
 }
 
 impl From<User> for pb::User {
     fn from(user: User) -> Self {
-        let User { id, email, name, locale, time_zone, is_admin, attributes, created_at } = user;
+        let User { id, email, name, locale, time_zone, is_admin, attributes, version, created_at, updated_at } = user;
         Self {
             id,
             email: email.into(),
@@ -95,6 +124,8 @@ impl From<User> for pb::User {
             is_admin,
             attributes: pairs(attributes),
             created_at: Some(at(created_at)),
+            version,
+            updated_at: Some(at(updated_at)),
         }
     }
 }
@@ -103,8 +134,18 @@ impl TryFrom<pb::CreateProductRequest> for NewProduct {
     type Error = Status;
 
     fn try_from(request: pb::CreateProductRequest) -> Result<Self, Status> {
-        let pb::CreateProductRequest { sku, name, description, category, price, stock, url, image, attributes } =
-            request;
+        let pb::CreateProductRequest {
+            sku,
+            name,
+            description,
+            category,
+            price,
+            stock,
+            url,
+            image,
+            attributes,
+            request_id: _,
+        } = request;
         Ok(Self {
             sku: take("sku", sku)?,
             name: take("name", name)?,
@@ -137,6 +178,7 @@ impl From<Product> for pb::Product {
             image,
             attributes,
             version,
+            archived_at,
             created_at,
             updated_at,
         } = product;
@@ -154,6 +196,7 @@ impl From<Product> for pb::Product {
             version,
             created_at: Some(at(created_at)),
             updated_at: Some(at(updated_at)),
+            archived_at: archived_at.map(at),
         }
     }
 }
@@ -162,7 +205,7 @@ impl TryFrom<pb::CreateOrderRequest> for NewOrder {
     type Error = Status;
 
     fn try_from(request: pb::CreateOrderRequest) -> Result<Self, Status> {
-        let pb::CreateOrderRequest { items, payment_method, ship_to, bill_to, attributes } = request;
+        let pb::CreateOrderRequest { items, payment_method, ship_to, bill_to, attributes, request_id: _ } = request;
         let item = |i: pb::OrderItem| {
             let pb::OrderItem { product_id, quantity } = i;
             Item { product_id, quantity }

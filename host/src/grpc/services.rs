@@ -1,26 +1,29 @@
 //! A few lines for each call: who asks, what is asked, the use case, the answer.
 
+use std::pin::Pin;
+
+use futures_util::{Stream, StreamExt};
+use serde_json::Value;
 use tonic::{Request, Response, Status};
 
 use super::convert::{self, changed, field, parcels};
 use super::pb::{
-    self, ChangeOrderStatusRequest, ChangeOrderStatusResponse, CreateOrderRequest, CreateOrderResponse,
-    CreateProductRequest, CreateProductResponse, CreateSessionRequest, CreateSessionResponse, CreateUserRequest,
-    CreateUserResponse, GetOrderRequest, GetOrderResponse, GetProductRequest, GetProductResponse,
-    ListNotificationsRequest, ListNotificationsResponse, ListOrdersRequest, ListOrdersResponse, ListPluginsRequest,
-    ListPluginsResponse, ListProductsRequest, ListProductsResponse, PluginSlot, ReloadPluginRequest,
-    ReloadPluginResponse,
+    self, CancelOrderRequest, CancelOrderResponse, ChangeOrderStatusRequest, ChangeOrderStatusResponse,
+    CreateOrderRequest, CreateOrderResponse, CreateProductRequest, CreateProductResponse, CreateSessionRequest,
+    CreateSessionResponse, CreateUserRequest, CreateUserResponse, DeleteProductRequest, DeleteProductResponse,
+    DeleteSessionRequest, DeleteSessionResponse, DeleteUserRequest, DeleteUserResponse, GetNotificationRequest,
+    GetNotificationResponse, GetOrderRequest, GetOrderResponse, GetProductRequest, GetProductResponse, GetUserRequest,
+    GetUserResponse, ListNotificationsRequest, ListNotificationsResponse, ListOrdersRequest, ListOrdersResponse,
+    ListPluginsRequest, ListPluginsResponse, ListProductsRequest, ListProductsResponse, ListSessionsRequest,
+    ListSessionsResponse, ListUsersRequest, ListUsersResponse, PluginSlot, ReloadPluginRequest, ReloadPluginResponse,
+    RenewSessionRequest, RenewSessionResponse, UpdateProductRequest, UpdateProductResponse, UpdateUserRequest,
+    UpdateUserResponse, WatchOrderRequest, WatchOrderResponse,
 };
-use super::{Api, status};
-use crate::service::{PageRequest, Slot};
+use super::{Api, filters, status};
+use crate::service::Slot;
 use crate::shop::order::StatusChange;
 
 type Answer<T> = Result<Response<T>, Status>;
-
-fn page(size: i32, token: String) -> Result<PageRequest, Status> {
-    let size = u32::try_from(size).map_err(|_| field("page_size", "must not be negative"))?;
-    Ok(PageRequest { limit: (size > 0).then_some(size), cursor: (!token.is_empty()).then_some(token) })
-}
 
 #[tonic::async_trait]
 impl pb::user_service_server::UserService for Api {
@@ -29,14 +32,71 @@ impl pb::user_service_server::UserService for Api {
         let user = self.0.sign_up(new).await.map_err(status)?;
         Ok(Response::new(CreateUserResponse { user: Some(user.into()) }))
     }
+
+    async fn get_user(&self, request: Request<GetUserRequest>) -> Answer<GetUserResponse> {
+        let who = self.caller(&request)?;
+        let user = self.0.user(who, request.into_inner().id).await.map_err(status)?;
+        Ok(Response::new(GetUserResponse { user: Some(user.into()) }))
+    }
+
+    async fn list_users(&self, request: Request<ListUsersRequest>) -> Answer<ListUsersResponse> {
+        let who = self.caller(&request)?;
+        let ListUsersRequest { page_size, page_token } = request.into_inner();
+        let found = self.0.users(who, &filters::page(page_size, page_token)?).await.map_err(status)?;
+        Ok(Response::new(ListUsersResponse {
+            users: found.items.into_iter().map(Into::into).collect(),
+            next_page_token: found.next.unwrap_or_default(),
+        }))
+    }
+
+    async fn update_user(&self, request: Request<UpdateUserRequest>) -> Answer<UpdateUserResponse> {
+        let who = self.caller(&request)?;
+        let request = request.into_inner();
+        let once = filters::once(&request.request_id, &request)?;
+        let UpdateUserRequest { user, update_mask, password, current_password, etag, request_id: _ } = request;
+        let user = user.ok_or_else(|| field("user", "must be given"))?;
+        let (id, is_bare) = (user.id, update_mask.is_none() && password.is_some());
+        let mut patch = if is_bare { serde_json::Map::new() } else { filters::user_patch(user, update_mask)? };
+        let secrets = [("password", password), ("current_password", current_password)];
+        patch.extend(secrets.into_iter().filter_map(|(key, text)| Some((key.to_owned(), Value::String(text?)))));
+        let expected = filters::etag(&etag)?;
+        let user = self.0.update_user(who, id, &patch, expected, once.as_ref()).await.map_err(status)?;
+        Ok(Response::new(UpdateUserResponse { user: Some(user.into()) }))
+    }
+
+    async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Answer<DeleteUserResponse> {
+        let who = self.caller(&request)?;
+        let DeleteUserRequest { id, etag } = request.into_inner();
+        self.0.delete_user(who, id, filters::etag(&etag)?).await.map_err(status)?;
+        Ok(Response::new(DeleteUserResponse {}))
+    }
 }
 
 #[tonic::async_trait]
 impl pb::session_service_server::SessionService for Api {
     async fn create_session(&self, request: Request<CreateSessionRequest>) -> Answer<CreateSessionResponse> {
+        let from = request.remote_addr().map(|peer| peer.ip());
         let credentials = request.into_inner().try_into()?;
-        let session = self.0.log_in(credentials).await.map_err(status)?;
-        Ok(Response::new(session.into()))
+        let session = self.0.log_in(credentials, from).await.map_err(status)?;
+        Ok(Response::new(CreateSessionResponse { session: Some(session.into()) }))
+    }
+
+    async fn renew_session(&self, request: Request<RenewSessionRequest>) -> Answer<RenewSessionResponse> {
+        let token = request.into_inner().try_into()?;
+        let session = self.0.renew_session(&token).await.map_err(status)?;
+        Ok(Response::new(RenewSessionResponse { session: Some(session.into()) }))
+    }
+
+    async fn list_sessions(&self, request: Request<ListSessionsRequest>) -> Answer<ListSessionsResponse> {
+        let who = self.caller(&request)?;
+        let sessions = self.0.sessions(who).await.map_err(status)?;
+        Ok(Response::new(ListSessionsResponse { sessions: sessions.into_iter().map(Into::into).collect() }))
+    }
+
+    async fn delete_session(&self, request: Request<DeleteSessionRequest>) -> Answer<DeleteSessionResponse> {
+        let who = self.caller(&request)?;
+        self.0.end_session(who, request.into_inner().id).await.map_err(status)?;
+        Ok(Response::new(DeleteSessionResponse {}))
     }
 }
 
@@ -44,23 +104,45 @@ impl pb::session_service_server::SessionService for Api {
 impl pb::product_service_server::ProductService for Api {
     async fn create_product(&self, request: Request<CreateProductRequest>) -> Answer<CreateProductResponse> {
         let who = self.caller(&request)?;
-        let new = request.into_inner().try_into()?;
-        let product = self.0.create_product(who, new).await.map_err(status)?;
+        let request = request.into_inner();
+        let once = filters::once(&request.request_id, &request)?;
+        let product = self.0.create_product(who, request.try_into()?, once.as_ref()).await.map_err(status)?;
         Ok(Response::new(CreateProductResponse { product: Some(product.into()) }))
     }
 
     async fn get_product(&self, request: Request<GetProductRequest>) -> Answer<GetProductResponse> {
-        let product = self.0.product(request.into_inner().id).await.map_err(status)?;
+        let who = self.maybe_caller(&request)?;
+        let product = self.0.product(who, request.into_inner().id).await.map_err(status)?;
         Ok(Response::new(GetProductResponse { product: Some(product.into()) }))
     }
 
     async fn list_products(&self, request: Request<ListProductsRequest>) -> Answer<ListProductsResponse> {
-        let ListProductsRequest { page_size, page_token } = request.into_inner();
-        let found = self.0.products(&page(page_size, page_token)?).await.map_err(status)?;
+        let who = self.maybe_caller(&request)?;
+        let (filter, page) = filters::products(request.into_inner())?;
+        let found = self.0.products(who, &filter, &page).await.map_err(status)?;
         Ok(Response::new(ListProductsResponse {
             products: found.items.into_iter().map(Into::into).collect(),
             next_page_token: found.next.unwrap_or_default(),
         }))
+    }
+
+    async fn update_product(&self, request: Request<UpdateProductRequest>) -> Answer<UpdateProductResponse> {
+        let who = self.caller(&request)?;
+        let request = request.into_inner();
+        let once = filters::once(&request.request_id, &request)?;
+        let UpdateProductRequest { product, update_mask, etag, request_id: _ } = request;
+        let product = product.ok_or_else(|| field("product", "must be given"))?;
+        let (id, expected) = (product.id, filters::etag(&etag)?);
+        let patch = filters::product_patch(product, update_mask)?;
+        let product = self.0.update_product(who, id, &patch, expected, once.as_ref()).await.map_err(status)?;
+        Ok(Response::new(UpdateProductResponse { product: Some(product.into()) }))
+    }
+
+    async fn delete_product(&self, request: Request<DeleteProductRequest>) -> Answer<DeleteProductResponse> {
+        let who = self.caller(&request)?;
+        let DeleteProductRequest { id, etag } = request.into_inner();
+        self.0.archive_product(who, id, filters::etag(&etag)?).await.map_err(status)?;
+        Ok(Response::new(DeleteProductResponse {}))
     }
 }
 
@@ -68,8 +150,9 @@ impl pb::product_service_server::ProductService for Api {
 impl pb::order_service_server::OrderService for Api {
     async fn create_order(&self, request: Request<CreateOrderRequest>) -> Answer<CreateOrderResponse> {
         let who = self.caller(&request)?;
-        let new = request.into_inner().try_into()?;
-        let order = self.0.place_order(who, new).await.map_err(status)?;
+        let request = request.into_inner();
+        let once = filters::once(&request.request_id, &request)?;
+        let order = self.0.place_order(who, request.try_into()?, once.as_ref()).await.map_err(status)?;
         Ok(Response::new(CreateOrderResponse { order: Some(order.into()) }))
     }
 
@@ -81,8 +164,8 @@ impl pb::order_service_server::OrderService for Api {
 
     async fn list_orders(&self, request: Request<ListOrdersRequest>) -> Answer<ListOrdersResponse> {
         let who = self.caller(&request)?;
-        let ListOrdersRequest { page_size, page_token } = request.into_inner();
-        let found = self.0.orders(who, &page(page_size, page_token)?).await.map_err(status)?;
+        let (filter, page) = filters::orders(request.into_inner())?;
+        let found = self.0.orders(who, &filter, &page).await.map_err(status)?;
         Ok(Response::new(ListOrdersResponse {
             orders: found.items.into_iter().map(Into::into).collect(),
             next_page_token: found.next.unwrap_or_default(),
@@ -94,10 +177,35 @@ impl pb::order_service_server::OrderService for Api {
         request: Request<ChangeOrderStatusRequest>,
     ) -> Answer<ChangeOrderStatusResponse> {
         let who = self.caller(&request)?;
-        let ChangeOrderStatusRequest { id, status: wanted, tracking } = request.into_inner();
+        let request = request.into_inner();
+        let once = filters::once(&request.request_id, &request)?;
+        let ChangeOrderStatusRequest { id, status: wanted, tracking, etag, request_id: _ } = request;
         let change = StatusChange { status: changed(wanted)?, tracking: parcels(tracking)? };
-        let order = self.0.change_status(who, id, change).await.map_err(status)?;
+        let expected = filters::etag(&etag)?;
+        let order = self.0.change_status(who, id, change, expected, once.as_ref()).await.map_err(status)?;
         Ok(Response::new(ChangeOrderStatusResponse { order: Some(order.into()) }))
+    }
+
+    async fn cancel_order(&self, request: Request<CancelOrderRequest>) -> Answer<CancelOrderResponse> {
+        let who = self.caller(&request)?;
+        let CancelOrderRequest { id, etag } = request.into_inner();
+        let order = self.0.cancel_order(who, id, filters::etag(&etag)?).await.map_err(status)?;
+        Ok(Response::new(CancelOrderResponse { order: Some(order.into()) }))
+    }
+
+    type WatchOrderStream = Pin<Box<dyn Stream<Item = Result<WatchOrderResponse, Status>> + Send>>;
+
+    async fn watch_order(&self, request: Request<WatchOrderRequest>) -> Answer<Self::WatchOrderStream> {
+        let who = self.caller(&request)?;
+        let id = request.into_inner().id;
+        // Refused as a whole, not in the stream.
+        self.0.order(who, id).await.map_err(status)?;
+        let orders = self.0.clone().watch_order(who, id);
+        let answers = orders.map(|order| {
+            let order = order.map_err(status)?;
+            Ok(WatchOrderResponse { order: Some(order.into()) })
+        });
+        Ok(Response::new(Box::pin(answers.take_until(self.1.clone().cancelled_owned()))))
     }
 }
 
@@ -108,9 +216,23 @@ impl pb::notification_service_server::NotificationService for Api {
         request: Request<ListNotificationsRequest>,
     ) -> Answer<ListNotificationsResponse> {
         let who = self.caller(&request)?;
-        let found = self.0.notifications(who, request.into_inner().order_id).await.map_err(status)?;
-        let notifications = found.into_iter().map(Into::into).collect();
-        Ok(Response::new(ListNotificationsResponse { notifications }))
+        let ListNotificationsRequest { order_id, state, page_size, page_token } = request.into_inner();
+        let (items, next) = match order_id {
+            Some(order_id) => (self.0.notifications_of(who, order_id).await.map_err(status)?, None),
+            None => {
+                let (state, page) = (filters::state(state)?, filters::page(page_size, page_token)?);
+                let found = self.0.notifications(who, state, &page).await.map_err(status)?;
+                (found.items, found.next)
+            }
+        };
+        let notifications = items.into_iter().map(Into::into).collect();
+        Ok(Response::new(ListNotificationsResponse { notifications, next_page_token: next.unwrap_or_default() }))
+    }
+
+    async fn get_notification(&self, request: Request<GetNotificationRequest>) -> Answer<GetNotificationResponse> {
+        let who = self.caller(&request)?;
+        let found = self.0.notification(who, request.into_inner().id).await.map_err(status)?;
+        Ok(Response::new(GetNotificationResponse { notification: Some(found.into()) }))
     }
 }
 

@@ -1,26 +1,122 @@
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
+use axum::http::{Uri, header};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::App;
-use super::extract::{Caller, Id};
+use super::answer::{List, page};
+use super::extract::{Asked, Caller, Id};
 use super::problem::Problem;
-use crate::service::Record;
+use crate::notification::State as Standing;
+use crate::service::{PageRequest, Received, Record};
 
+/// What is asked of the list of notifications.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NotificationQuery {
+    /// Items of the page.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// That stand there; "not sent" are those in the queue.
+    state: Option<Standing>,
+}
+
+/// A page of notifications, the oldest first. For admins.
+#[utoipa::path(
+    get,
+    path = "/v1/notifications",
+    tag = "notifications",
+    params(NotificationQuery),
+    responses(
+        (status = 200, description = "The page", body = List<Record>),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
 pub(super) async fn list(
     State(app): State<App>,
     Caller(who): Caller,
-    Id(order_id): Id<i64>,
-) -> Result<Json<Vec<Record>>, Problem> {
-    Ok(Json(app.notifications(who, order_id).await?))
+    Asked(asked): Asked<NotificationQuery>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let NotificationQuery { limit, cursor, state } = asked;
+    Ok(page(app.notifications(who, state, &PageRequest { limit, cursor }).await?, &uri))
 }
 
-pub(super) async fn mails(State(app): State<App>, Caller(who): Caller) -> Result<impl IntoResponse, Problem> {
+/// One notification, with what became of each attempt. For admins.
+#[utoipa::path(
+    get,
+    path = "/v1/notifications/{id}",
+    tag = "notifications",
+    params(("id" = i64, Path)),
+    responses(
+        (status = 200, description = "The notification", body = Record),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn one(State(app): State<App>, Caller(who): Caller, Id(id): Id<i64>) -> Result<Json<Record>, Problem> {
+    Ok(Json(app.notification(who, id).await?))
+}
+
+/// The notifications of an order. What became of each attempt is for admins.
+#[utoipa::path(
+    get,
+    path = "/v1/orders/{id}/notifications",
+    tag = "orders",
+    params(("id" = i64, Path)),
+    responses(
+        (status = 200, description = "The notifications, by version", body = Vec<Record>),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn of_order(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+) -> Result<Json<Vec<Record>>, Problem> {
+    Ok(Json(app.notifications_of(who, id).await?))
+}
+
+/// What the mailbox for development holds. For admins.
+#[utoipa::path(
+    get,
+    path = "/v1/mailbox",
+    tag = "mailbox",
+    responses(
+        (status = 200, description = "The mails, the oldest first", body = Vec<Received>),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn mails(State(app): State<App>, Caller(who): Caller) -> Result<Json<Vec<Received>>, Problem> {
     Ok(Json(app.mails(who)?))
 }
 
+/// One mail, as it came over the wire. For admins.
+#[utoipa::path(
+    get,
+    path = "/v1/mailbox/{id}",
+    tag = "mailbox",
+    params(("id" = u64, Path)),
+    responses(
+        (status = 200, description = "The mail", body = Vec<u8>, content_type = "message/rfc822"),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
 pub(super) async fn mail(
     State(app): State<App>,
     Caller(who): Caller,

@@ -6,25 +6,39 @@ use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::gateway::NAME;
 use crate::service::Error;
 
-/// An error, as clients see it.
-#[derive(Debug, Serialize)]
+/// An error, as clients see it (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Problem {
+    /// Which problem: stable, for programs.
     #[serde(rename = "type")]
     kind: String,
+    /// The status in words.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
+    /// What happened, for people.
     detail: String,
+    /// What is wrong with which part of the input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Flaw>,
+    /// The request's name, as in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[serde(skip)]
+    retry_after_s: Option<u64>,
 }
 
 /// What is wrong with one part of the input.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Flaw {
+    /// A JSON pointer (RFC 6901).
     pointer: String,
+    /// What is wrong.
     detail: String,
 }
 
@@ -36,6 +50,8 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
+            request_id: None,
+            retry_after_s: None,
         }
     }
 
@@ -55,6 +71,14 @@ impl From<Error> for Problem {
             Error::Taken(_) => Self::new(StatusCode::CONFLICT, "taken", detail),
             Error::Unauthenticated => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail),
             Error::WrongCredentials => Self::new(StatusCode::UNAUTHORIZED, "wrong-credentials", detail),
+            Error::WrongRefreshToken => Self::new(StatusCode::UNAUTHORIZED, "wrong-refresh-token", detail),
+            Error::TooMany { retry_after } => Self {
+                retry_after_s: Some(retry_after.as_secs()),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail)
+            },
+            Error::Stale { .. } => Self::new(StatusCode::PRECONDITION_FAILED, "stale", detail),
+            Error::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", detail),
+            Error::InFlight => Self { retry_after_s: Some(1), ..Self::new(StatusCode::CONFLICT, "in-flight", detail) },
             Error::Forbidden => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
             Error::Refused(e) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, &format!("plugin:{}", e.code()), detail),
             Error::Internal(e) => {
@@ -66,11 +90,16 @@ impl From<Error> for Problem {
 }
 
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        self.request_id = NAME.try_with(Clone::clone).ok();
+        let retry_after_s = self.retry_after_s;
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = retry_after_s {
+            headers.insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
         }

@@ -32,12 +32,14 @@ pub struct Settings {
 }
 
 /// A mail that arrived.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Mail)]
 pub struct Received {
     /// Counts up from 1.
     pub id: u64,
     /// Unix milliseconds.
     #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub received_at: i64,
     /// From the envelope.
     pub from: String,

@@ -27,6 +27,27 @@ pub enum Error {
     /// Log-in refused: the same for an unknown address and for a wrong password.
     #[error("the e-mail address or the password is wrong")]
     WrongCredentials,
+    /// The refresh token is not the newest of a live session.
+    #[error("the refresh token is spent or was never valid; log in again")]
+    WrongRefreshToken,
+    /// Too many requests.
+    #[error("too many requests; try again in {} s", retry_after.as_secs())]
+    TooMany {
+        /// When one more is let through.
+        retry_after: std::time::Duration,
+    },
+    /// It has changed since the caller looked (If-Match, AIP-154).
+    #[error("it has changed since: it is at version {current} now")]
+    Stale {
+        /// The version that it has.
+        current: i64,
+    },
+    /// The idempotency key was used for something else.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The first request with the idempotency key is still under way.
+    #[error("the first request with this idempotency key is still under way")]
+    InFlight,
     /// The caller may not do this.
     #[error("only admins may do this")]
     Forbidden,

@@ -1,25 +1,90 @@
-use super::{Error, Page, PageRequest, Principal, Service};
-use crate::shop::product::{NewProduct, Product};
+use super::once::Begun;
+use super::patch::{Patch, merged};
+use super::{Error, Once, Page, PageRequest, Principal, Service};
+use crate::shop::product::{NewProduct, Product, ProductFilter, ProductSort};
+use crate::store::{self, products};
 
 impl Service {
     /// Adds a product. For admins.
-    pub async fn create_product(&self, who: Principal, new: NewProduct) -> Result<Product, Error> {
+    pub async fn create_product(&self, who: Principal, new: NewProduct, once: Option<&Once>) -> Result<Product, Error> {
         who.must_be_admin()?;
-        match self.store.insert_product(&new).await {
-            Err(e) if e.is_taken() => Err(Error::Taken(format!("the sku \"{}\" is taken", new.sku.as_str()))),
-            done => Ok(done?),
-        }
+        let create = async || {
+            let mut change = match self.begin(who, "create-product", once).await? {
+                Begun::Now(change) => change,
+                Begun::Before(product) => return Ok(product),
+            };
+            let product = products::insert(&mut change.tx, &new, self.clock.now_ms()).await;
+            change.commit(product.map_err(|e| taken(e, &new))?).await
+        };
+        self.once(who, "create-product", once, create).await
     }
 
-    /// One product. Anybody may look.
-    pub async fn product(&self, id: i64) -> Result<Product, Error> {
-        self.store.product(id).await?.ok_or(Error::NotFound("product"))
+    /// One product. Anybody may look; only admins see archived ones.
+    pub async fn product(&self, who: Option<Principal>, id: i64) -> Result<Product, Error> {
+        let sees_all = who.is_some_and(|who| who.is_admin);
+        let product = self.store.product(id).await?.filter(|p| sees_all || p.archived_at.is_none());
+        product.ok_or(Error::NotFound("product"))
     }
 
-    /// A page of products, oldest first. Anybody may look.
-    pub async fn products(&self, page: &PageRequest) -> Result<Page<Product>, Error> {
+    /// A page of products. Anybody may look; only admins see archived ones.
+    pub async fn products(
+        &self,
+        who: Option<Principal>,
+        filter: &ProductFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Product>, Error> {
+        let sees_all = who.is_some_and(|who| who.is_admin) && filter.archived;
         let limit = page.limit()?;
-        let items = self.store.products_after(page.after(0)?, limit + 1).await?;
-        Ok(Page::cut(items, limit, |p| p.id))
+        let after = page.after_key()?;
+        let items = self.store.products(filter, sees_all, after.as_ref(), limit + 1).await?;
+        Ok(Page::cut_by(items, limit, |p| match filter.sort {
+            ProductSort::Oldest | ProductSort::Newest => (None, p.id),
+            ProductSort::Cheapest | ProductSort::Dearest => (Some(p.price.amount.to_string()), p.id),
+            ProductSort::Name => (Some(p.name.as_str().to_owned()), p.id),
+        }))
     }
+
+    /// Changes a product: a merge patch of the fields of [`NewProduct`]. For admins. Orders keep what they were placed
+    /// with.
+    pub async fn update_product(
+        &self,
+        who: Principal,
+        id: i64,
+        patch: &Patch,
+        expected: Option<i64>,
+        once: Option<&Once>,
+    ) -> Result<Product, Error> {
+        who.must_be_admin()?;
+        let update = async || {
+            let mut change = match self.begin(who, "update-product", once).await? {
+                Begun::Now(change) => change,
+                Begun::Before(product) => return Ok(product),
+            };
+            let product = products::lock_one(&mut change.tx, id).await?.ok_or(Error::NotFound("product"))?;
+            super::must_match(expected, product.version)?;
+            let new = merged(&NewProduct::from(product.clone()), patch)?;
+            let product = products::write(&mut change.tx, product, new.clone(), self.clock.now_ms()).await;
+            change.commit(product.map_err(|e| taken(e, &new))?).await
+        };
+        self.once(who, "update-product", once, update).await
+    }
+
+    /// Takes a product out of the shop. For admins. Orders that hold it keep it.
+    pub async fn archive_product(&self, who: Principal, id: i64, expected: Option<i64>) -> Result<(), Error> {
+        who.must_be_admin()?;
+        let archive = async || {
+            let mut tx = self.store.begin().await?;
+            let product = products::lock_one(&mut tx, id).await?.ok_or(Error::NotFound("product"))?;
+            super::must_match(expected, product.version)?;
+            if product.archived_at.is_none() {
+                products::archive(&mut tx, id, self.clock.now_ms()).await?;
+            }
+            Ok(tx.commit().await?)
+        };
+        self.once(who, "archive-product", None, archive).await
+    }
+}
+
+fn taken(e: store::Error, new: &NewProduct) -> Error {
+    if e.is_taken() { Error::Taken(format!("the sku \"{}\" is taken", new.sku.as_str())) } else { e.into() }
 }

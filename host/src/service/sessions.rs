@@ -1,19 +1,20 @@
 use argon2::Argon2;
 use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use secrecy::ExposeSecret;
+use serde::Serialize;
 
 use super::{Error, Service};
-use crate::clock::Clock;
-use crate::shop::user::Credentials;
+use crate::shop::user::{Credentials, Password, RefreshToken};
+use crate::store::users::SessionRow;
 
 /// Who is asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Principal {
     /// Which user.
     pub user_id: i64,
+    /// By which log-in.
+    pub session_id: i64,
     /// May change the shop.
     pub is_admin: bool,
 }
@@ -23,112 +24,151 @@ impl Principal {
     pub fn must_be_admin(&self) -> Result<(), Error> {
         if self.is_admin { Ok(()) } else { Err(Error::Forbidden) }
     }
+
+    /// Only the user and admins pass; to others there is no such user.
+    pub(super) fn must_be(&self, user_id: i64) -> Result<(), Error> {
+        if self.is_admin || self.user_id == user_id { Ok(()) } else { Err(Error::NotFound("user")) }
+    }
 }
 
-/// A log-in that succeeded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A log-in or its renewal that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Session {
-    /// A JWT (RFC 7519), for the `Authorization: Bearer` header (RFC 6750).
-    pub access_token: String,
-    /// Unix milliseconds.
-    #[serde(with = "crate::clock::rfc3339")]
-    pub expires_at: i64,
+    /// Which log-in; the same after each renewal.
+    pub id: i64,
     /// Who logged in.
     pub user_id: i64,
+    /// For the `Authorization: Bearer` header (RFC 6750).
+    pub access_token: String,
+    /// When the access token ends.
+    #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: i64,
+    /// Renews the session once: each renewal gives a new one, and using an old one again ends the session.
+    pub refresh_token: String,
+    /// When the refresh token ends.
+    #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub refresh_expires_at: i64,
 }
 
-/// Makes and reads access tokens: HS256, with issuer, audience, type and algorithm pinned.
-pub struct Tokens {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-    lifetime_ms: i64,
+/// A log-in, as its owner sees it in the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct SessionInfo {
+    /// Names it when it is to be revoked.
+    pub id: i64,
+    /// When.
+    #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: i64,
+    /// The last renewal; none yet when null.
+    #[serde(with = "crate::clock::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub renewed_at: Option<i64>,
+    /// When it ends unless renewed.
+    #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: i64,
+    /// Whether it is the one that asks.
+    pub is_current: bool,
 }
 
-const ISSUER: &str = "ecomm";
-const AUDIENCE: &str = "ecomm-api";
-/// The media type of access tokens (RFC 9068 2.1).
-const TYPE: &str = "at+jwt";
-/// The shortest secret (RFC 7518 3.2: as long as the hash).
-pub const SECRET_BYTES_MIN: usize = 32;
+/// The most sessions that are listed.
+const SESSIONS_MAX: i64 = 100;
 
 /// A hash that no password has, so that an unknown address costs as much as a wrong password.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    iss: String,
-    aud: String,
-    sub: String,
-    sid: i64,
-    admin: bool,
-    iat: i64,
-    exp: i64,
-}
-
-impl Tokens {
-    /// Signs with `secret`, at least [`SECRET_BYTES_MIN`] long.
-    pub fn new(secret: &SecretString, lifetime_ms: i64) -> Self {
-        let secret = secret.expose_secret().as_bytes();
-        Self { encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret), lifetime_ms }
-    }
-
-    fn issue(&self, principal: Principal, session_id: i64, now_ms: i64) -> Result<(String, i64), Error> {
-        let expires_at = now_ms + self.lifetime_ms;
-        let header = Header { typ: Some(TYPE.to_owned()), ..Header::new(Algorithm::HS256) };
-        let claims = Claims {
-            iss: ISSUER.to_owned(),
-            aud: AUDIENCE.to_owned(),
-            sub: principal.user_id.to_string(),
-            sid: session_id,
-            admin: principal.is_admin,
-            iat: now_ms.div_euclid(1_000),
-            exp: expires_at.div_euclid(1_000),
-        };
-        let token = jsonwebtoken::encode(&header, &claims, &self.encoding);
-        let token = token.map_err(|e| Error::Internal(crate::store::Error::Commit(e.to_string())))?;
-        Ok((token, expires_at))
-    }
-
-    /// Who a token speaks for. One answer for whatever is wrong with it.
-    pub fn principal(&self, token: &str, clock: &Clock) -> Result<Principal, Error> {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[AUDIENCE]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // By our clock, below, so that tests can move it.
-        validation.validate_exp = false;
-        let decoded = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation);
-        let decoded = decoded.map_err(|_| Error::Unauthenticated)?;
-        let Claims { sub, admin, exp, .. } = decoded.claims;
-        let is_live = exp > clock.now_ms().div_euclid(1_000) && decoded.header.typ.as_deref() == Some(TYPE);
-        let user_id = sub.parse().map_err(|_| Error::Unauthenticated)?;
-        if is_live { Ok(Principal { user_id, is_admin: admin }) } else { Err(Error::Unauthenticated) }
-    }
-}
-
 impl Service {
-    /// Logs in. The answer does not tell whether it was the address or the password.
-    pub async fn log_in(&self, credentials: Credentials) -> Result<Session, Error> {
-        let found = self.store.user_by_email(credentials.email.as_str()).await?;
+    /// Logs in. The answer does not tell whether it was the address or the password. `from` is where the request
+    /// came from; failures are counted for it and for the account.
+    pub async fn log_in(&self, credentials: Credentials, from: Option<std::net::IpAddr>) -> Result<Session, Error> {
+        let Credentials { email, password } = credentials;
+        self.throttle.log_in(email.as_str(), from)?;
+        let found = self.store.user_by_email(email.as_str()).await?;
         let (user, hash) = found.map_or((None, NOBODY.to_owned()), |(user, hash)| (Some(user), hash));
-        let permit = self.hashing.acquire().await;
-        let checking = tokio::task::spawn_blocking(move || {
-            let password = credentials.password.secret().expose_secret().as_bytes();
-            PasswordHash::new(&hash).is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
-        });
-        let is_right = checking.await.unwrap_or(false);
-        drop(permit);
+        let is_right = self.is_password(password, hash).await;
         let user = user.filter(|_| is_right).ok_or(Error::WrongCredentials)?;
-        let principal = Principal { user_id: user.id, is_admin: user.is_admin };
-        let now = self.clock.now_ms();
-        let session_id = self.store.insert_session(user.id, now + self.tokens.lifetime_ms).await?;
-        let (access_token, expires_at) = self.tokens.issue(principal, session_id, now)?;
-        Ok(Session { access_token, expires_at, user_id: user.id })
+        let nobody_yet = Principal { user_id: user.id, session_id: 0, is_admin: user.is_admin };
+        let expires_at = self.clock.now_ms() + self.tokens.refresh_ms;
+        let session_id = self.store.insert_session(user.id, expires_at).await?;
+        let who = Principal { session_id, ..nobody_yet };
+        let session = self.session(who)?;
+        let hash = token_hash(&session.refresh_token);
+        self.store.renew_session(who.session_id, None, &hash, session.refresh_expires_at).await?;
+        Ok(session)
+    }
+
+    /// Renews a session: a new access token with the user's rights of now, and a new refresh token. The old one is
+    /// spent; who shows it again has stolen it or was stolen from, and the session ends (RFC 9700 4.14.2).
+    pub async fn renew_session(&self, token: &RefreshToken) -> Result<Session, Error> {
+        let asked = self.tokens.renews(token.secret().expose_secret(), &self.clock)?;
+        let row = self.store.session(asked.session_id).await?.ok_or(Error::WrongRefreshToken)?;
+        let is_live = row.revoked_at.is_none() && row.expires_at > self.clock.now_ms();
+        if !is_live || row.user_id != asked.user_id {
+            return Err(Error::WrongRefreshToken);
+        }
+        let spent = token_hash(token.secret().expose_secret());
+        let user = self.store.user(row.user_id).await?.ok_or(Error::WrongRefreshToken)?;
+        let session = self.session(Principal { is_admin: user.is_admin, ..asked })?;
+        let hash = token_hash(&session.refresh_token);
+        if self.store.renew_session(row.id, Some(&spent), &hash, session.refresh_expires_at).await? {
+            return Ok(session);
+        }
+        tracing::warn!(session.id = row.id, "a spent refresh token was used again; its session ends");
+        self.store.revoke_session(row.user_id, row.id).await?;
+        Err(Error::WrongRefreshToken)
+    }
+
+    /// The caller's sessions that are alive, newest first, at most [`SESSIONS_MAX`].
+    pub async fn sessions(&self, who: Principal) -> Result<Vec<SessionInfo>, Error> {
+        let rows = self.store.sessions_of(who.user_id, SESSIONS_MAX).await?;
+        let info = |row: SessionRow| SessionInfo {
+            id: row.id,
+            created_at: row.created_at,
+            renewed_at: row.renewed_at,
+            expires_at: row.expires_at,
+            is_current: row.id == who.session_id,
+        };
+        Ok(rows.into_iter().map(info).collect())
+    }
+
+    /// Ends one of the caller's sessions; none: the one that asks. Its access token runs out by itself.
+    pub async fn end_session(&self, who: Principal, session_id: Option<i64>) -> Result<(), Error> {
+        let ended = self.store.revoke_session(who.user_id, session_id.unwrap_or(who.session_id)).await?;
+        if ended || session_id.is_none() { Ok(()) } else { Err(Error::NotFound("session")) }
     }
 
     /// Who a bearer token speaks for.
     pub fn authenticate(&self, token: Option<&str>) -> Result<Principal, Error> {
         self.tokens.principal(token.ok_or(Error::Unauthenticated)?, &self.clock)
     }
+
+    pub(super) async fn is_password(&self, password: Password, hash: String) -> bool {
+        let _permit = self.hashing.acquire().await;
+        let checking = tokio::task::spawn_blocking(move || {
+            let password = password.secret().expose_secret().as_bytes();
+            PasswordHash::new(&hash).is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
+        });
+        checking.await.unwrap_or(false)
+    }
+
+    fn session(&self, who: Principal) -> Result<Session, Error> {
+        let (access_token, expires_at) = self.tokens.access(who, &self.clock)?;
+        let (refresh_token, refresh_expires_at) = self.tokens.refresh(who, &self.clock)?;
+        Ok(Session {
+            id: who.session_id,
+            user_id: who.user_id,
+            access_token,
+            expires_at,
+            refresh_token,
+            refresh_expires_at,
+        })
+    }
+}
+
+/// What the store keeps of a refresh token.
+fn token_hash(token: &str) -> String {
+    crate::plugin::digest(token.as_bytes())
 }

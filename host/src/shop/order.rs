@@ -1,5 +1,6 @@
 //! Orders: what they cost and how they move.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -14,8 +15,9 @@ pub const LINES_MAX: usize = 100;
 pub const QUANTITY_MAX: u32 = 10_000;
 
 /// Where an order stands. `pending → shipped → delivered`, `pending → cancelled`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = OrderStatus)]
 pub enum Status {
     /// Placed, not sent yet.
     Pending,
@@ -62,7 +64,7 @@ impl fmt::Display for Status {
 }
 
 /// An order, as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Order {
     /// Made by the database; also the number that customers see.
     pub id: i64,
@@ -96,14 +98,44 @@ pub struct Order {
     pub attributes: Attributes,
     /// When, in unix milliseconds.
     #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub placed_at: i64,
     /// When, in unix milliseconds.
     #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: i64,
 }
 
+/// Which orders, in which order.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct OrderFilter {
+    /// Of this user; for admins, who else see everybody's.
+    pub user_id: Option<i64>,
+    /// That stand there.
+    pub status: Option<Status>,
+    /// Placed later than this, in unix milliseconds.
+    pub created_after: Option<i64>,
+    /// Placed earlier than this, in unix milliseconds.
+    pub created_before: Option<i64>,
+    /// In which order.
+    #[serde(default)]
+    pub sort: OrderSort,
+}
+
+/// In which order orders are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub enum OrderSort {
+    /// The youngest first.
+    #[default]
+    #[serde(rename = "-created_at")]
+    Newest,
+    /// The oldest first.
+    #[serde(rename = "created_at")]
+    Oldest,
+}
+
 /// A product in an order, as it was when the order was placed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OrderLine {
     /// The product.
     pub product_id: i64,
@@ -126,12 +158,13 @@ pub struct OrderLine {
 }
 
 /// A postal address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
     /// Who gets it.
     pub name: Line,
     /// Street, house, floor; 1 to 5 lines.
+    #[schema(value_type = Vec<Line>, min_items = 1, max_items = 5)]
     pub lines: AddressLines,
     /// City or town.
     pub city: Line,
@@ -168,7 +201,7 @@ impl From<AddressLines> for Vec<Line> {
 }
 
 /// One parcel of a shipment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tracking {
     /// Who carries it.
@@ -181,10 +214,11 @@ pub struct Tracking {
 }
 
 /// An order to be placed. Prices, tax and shipping are the server's to say.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewOrder {
     /// What is bought.
+    #[schema(value_type = Vec<Item>, min_items = 1, max_items = 100)]
     pub items: Items,
     /// How it is paid; free text.
     #[serde(default = "super::product::no_line")]
@@ -206,12 +240,13 @@ pub struct NewOrder {
 pub struct Items(Vec<Item>);
 
 /// So many pieces of a product.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Item {
     /// Which product.
     pub product_id: i64,
-    /// How many pieces; 1 to [`QUANTITY_MAX`].
+    /// How many pieces; 1 to 10,000.
+    #[schema(minimum = 1, maximum = 10000)]
     pub quantity: u32,
 }
 
@@ -242,13 +277,14 @@ impl Items {
 }
 
 /// A change of an order's status.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatusChange {
     /// Where it stands now.
     pub status: Status,
     /// The parcels; only with `shipped`.
     #[serde(default)]
+    #[schema(value_type = Vec<Tracking>, max_items = 20)]
     pub tracking: Parcels,
 }
 
@@ -275,14 +311,20 @@ impl Parcels {
     }
 }
 
-/// What the shop adds to the lines' sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+/// What the shop adds to the lines' sum: a rule for every country, and others for those that are named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pricing {
     /// Tax on the discounted subtotal and the shipping, in hundredths of a per cent: 2000 is 20 %.
     pub tax_basis_points: u32,
+    /// The same for orders that go to these countries.
+    #[serde(default)]
+    pub tax_basis_points_by_country: BTreeMap<Country, u32>,
     /// Shipping of every order, in minor units of its currency.
     pub shipping_flat: i64,
+    /// The same for orders that go to these countries.
+    #[serde(default)]
+    pub shipping_flat_by_country: BTreeMap<Country, i64>,
     /// From this subtotal on, in minor units, shipping is free; 0: never.
     pub shipping_free_from: i64,
 }
@@ -317,8 +359,10 @@ pub enum PricingError {
 }
 
 impl Pricing {
-    /// Adds up the lines.
-    pub fn totals(&self, lines: &[OrderLine]) -> Result<Totals, PricingError> {
+    /// Adds up the lines of an order that goes to `country`.
+    pub fn totals(&self, lines: &[OrderLine], country: Option<&Country>) -> Result<Totals, PricingError> {
+        let flat = country.and_then(|c| self.shipping_flat_by_country.get(c)).unwrap_or(&self.shipping_flat);
+        let rate = country.and_then(|c| self.tax_basis_points_by_country.get(c)).unwrap_or(&self.tax_basis_points);
         let first = lines.first().ok_or(PricingError::Empty)?.total;
         let mut subtotal = 0_i64;
         for line in lines {
@@ -328,9 +372,9 @@ impl Pricing {
             subtotal = subtotal.checked_add(line.total.amount).ok_or(PricingError::TooMuch)?;
         }
         let free = self.shipping_free_from > 0 && subtotal >= self.shipping_free_from;
-        let shipping = if free { 0 } else { self.shipping_flat };
+        let shipping = if free { 0 } else { *flat };
         let taxed = subtotal.checked_add(shipping).ok_or(PricingError::TooMuch)?;
-        let tax = money::share(taxed, self.tax_basis_points).ok_or(PricingError::TooMuch)?;
+        let tax = money::share(taxed, *rate).ok_or(PricingError::TooMuch)?;
         let total = taxed.checked_add(tax).filter(|t| *t <= AMOUNT_MAX).ok_or(PricingError::TooMuch)?;
         Ok(Totals {
             subtotal: first.with(subtotal),

@@ -10,7 +10,7 @@ use crate::money::{AMOUNT_MAX, Money};
 pub const STOCK_MAX: i64 = 1_000_000_000;
 
 /// Something for sale.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Product {
     /// Made by the database.
     pub id: i64,
@@ -32,18 +32,86 @@ pub struct Product {
     pub image: Option<WebAddress>,
     /// Values that templates and policies may use.
     pub attributes: Attributes,
-    /// Raised by every change.
+    /// Raised by every change but that of the stock by orders.
     pub version: i64,
-    /// When, in unix milliseconds.
+    /// When it was taken out of the shop.
+    #[serde(with = "crate::clock::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub archived_at: Option<i64>,
+    /// When it came into the shop.
     #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: i64,
-    /// When, in unix milliseconds.
+    /// The last change.
     #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: i64,
 }
 
+impl From<Product> for NewProduct {
+    fn from(product: Product) -> Self {
+        let Product {
+            id: _,
+            sku,
+            name,
+            description,
+            category,
+            price,
+            stock,
+            url,
+            image,
+            attributes,
+            version: _,
+            archived_at: _,
+            created_at: _,
+            updated_at: _,
+        } = product;
+        Self { sku, name, description, category, price: Price(price), stock: Stock(stock), url, image, attributes }
+    }
+}
+
+/// Which products, in which order.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ProductFilter {
+    /// Words of the name, the sku or the description, in any case.
+    pub search: Option<Line>,
+    /// Of this category.
+    pub category: Option<Line>,
+    /// From this price on, in minor units.
+    pub price_min: Option<i64>,
+    /// Up to this price, in minor units.
+    pub price_max: Option<i64>,
+    /// Archived ones too; for admins.
+    #[serde(default)]
+    pub archived: bool,
+    /// In which order.
+    #[serde(default)]
+    pub sort: ProductSort,
+}
+
+/// In which order products are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub enum ProductSort {
+    /// By age.
+    #[default]
+    #[serde(rename = "created_at")]
+    Oldest,
+    /// By age, the youngest first.
+    #[serde(rename = "-created_at")]
+    Newest,
+    /// By price.
+    #[serde(rename = "price")]
+    Cheapest,
+    /// By price, the highest first.
+    #[serde(rename = "-price")]
+    Dearest,
+    /// By name.
+    #[serde(rename = "name")]
+    Name,
+}
+
 /// A product to be created.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewProduct {
     /// Must not be taken.
@@ -57,8 +125,10 @@ pub struct NewProduct {
     #[serde(default = "no_line")]
     pub category: OptionalLine,
     /// What one piece costs, without tax.
+    #[schema(value_type = Money)]
     pub price: Price,
     /// Pieces that can be ordered.
+    #[schema(value_type = i64, minimum = 0, maximum = 1000000000)]
     pub stock: Stock,
     /// The product's page.
     #[serde(default)]
@@ -72,8 +142,8 @@ pub struct NewProduct {
 }
 
 /// Zero to [`AMOUNT_MAX`].
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "Money")]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Money", into = "Money")]
 pub struct Price(Money);
 
 impl TryFrom<Money> for Price {
@@ -94,8 +164,8 @@ impl From<Price> for Money {
 }
 
 /// Zero to [`STOCK_MAX`].
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "i64")]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
 pub struct Stock(i64);
 
 impl TryFrom<i64> for Stock {

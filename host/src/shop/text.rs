@@ -3,11 +3,15 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::ObjectBuilder;
+
+/// Characters that are no control characters, at least one of them no space.
+const LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $check:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    ($(#[doc = $doc_text:literal])* $name:ident, $schema:expr, $check:expr) => {
+        $(#[doc = $doc_text])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -17,6 +21,16 @@ macro_rules! text {
                 &self.0
             }
         }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                let describe: fn(ObjectBuilder) -> ObjectBuilder = $schema;
+                let text = ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
+                describe(text).description(Some(concat!($($doc_text),*).trim())).into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
 
         impl TryFrom<String> for $name {
             type Error = String;
@@ -43,15 +57,15 @@ macro_rules! text {
 
 text!(
     /// One line of 1 to 200 characters without control characters.
-    Line, |s| line(s, 200)
+    Line, |b| b.min_length(Some(1)).max_length(Some(200)).pattern(Some(LINE)), |s| line(s, 200)
 );
 text!(
     /// One line of at most 200 characters, possibly empty.
-    OptionalLine, |s| if s.is_empty() { Ok(s) } else { line(s, 200) }
+    OptionalLine, |b| b.max_length(Some(200)).pattern(Some(format!("^$|{LINE}"))), |s| if s.is_empty() { Ok(s) } else { line(s, 200) }
 );
 text!(
     /// Up to 10,000 characters of text, possibly empty, line breaks allowed.
-    Prose, |s| {
+    Prose, |b| b.max_length(Some(10_000)).pattern(Some(r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$")), |s| {
         let odd = s.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
         if s.chars().count() > 10_000 || odd {
             return Err("must be at most 10,000 characters without control characters".to_owned());
@@ -61,7 +75,7 @@ text!(
 );
 text!(
     /// A stock-keeping unit: 1 to 64 letters, digits, dots, dashes and underscores.
-    Sku, |s| {
+    Sku, |b| b.min_length(Some(1)).max_length(Some(64)).pattern(Some("^[A-Za-z0-9._-]+$")), |s| {
         let fits = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
         if s.is_empty() || s.len() > 64 || !s.chars().all(fits) {
             return Err("must be 1 to 64 letters, digits, dots, dashes or underscores".to_owned());
@@ -71,7 +85,7 @@ text!(
 );
 text!(
     /// A web address, http or https, of at most 1,000 characters.
-    WebAddress, |s| {
+    WebAddress, |b| b.max_length(Some(1_000)).pattern(Some(r"^https?://[^\s\u0000-\u001f\u007f-\u009f]*$")), |s| {
         let ok = (s.starts_with("https://") || s.starts_with("http://")) && s.len() <= 1_000;
         if !ok || s.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("must be an http or https address of at most 1,000 characters".to_owned());
@@ -81,7 +95,7 @@ text!(
 );
 text!(
     /// A language tag (BCP 47) of at most 35 characters.
-    Locale, |s| {
+    Locale, |b| b.max_length(Some(35)).pattern(Some("^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")), |s| {
         let subtag = |t: &str| (1..=8).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric());
         let first = s.split('-').next().unwrap_or_default();
         if s.len() > 35 || first.len() < 2 || !first.bytes().all(|b| b.is_ascii_alphabetic()) || !s.split('-').all(subtag) {
@@ -92,14 +106,14 @@ text!(
 );
 text!(
     /// A time zone of the IANA database.
-    TimeZone, |s| match jiff::tz::TimeZone::get(&s) {
+    TimeZone, |b| b.examples(["Europe/Vienna"]), |s| match jiff::tz::TimeZone::get(&s) {
         Ok(zone) => Ok(zone.iana_name().unwrap_or(&s).to_owned()),
         Err(_) => Err("must be an IANA time zone, such as \"Europe/Vienna\"".to_owned()),
     }
 );
 text!(
     /// A country (ISO 3166-1 alpha-2).
-    Country, |s| {
+    Country, |b| b.pattern(Some("^[A-Z]{2}$")), |s| {
         if s.len() != 2 || !s.bytes().all(|b| b.is_ascii_uppercase()) {
             return Err("must be an ISO 3166-1 alpha-2 code in capitals, such as \"AT\"".to_owned());
         }
@@ -108,7 +122,7 @@ text!(
 );
 text!(
     /// An e-mail address that mail can be sent to, in lower case, at most 254 octets (RFC 5321 4.5.3.1.3).
-    Email, |s| {
+    Email, |b| b.max_length(Some(254)).pattern(Some(r"^[a-z0-9_+-]{1,64}@[a-z0-9]{1,63}(\.[a-z0-9]{1,63}){1,2}$")).format(Some(utoipa::openapi::SchemaFormat::Custom("email".to_owned()))), |s| {
         let s = s.trim().to_lowercase();
         let refused = || "must be an e-mail address".to_owned();
         let (local, domain) = s.rsplit_once('@').ok_or_else(refused)?;

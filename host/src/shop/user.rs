@@ -7,7 +7,7 @@ use super::Attributes;
 use super::text::{Email, Line, Locale, TimeZone};
 
 /// Somebody who can log in. The password hash stays in the store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct User {
     /// Made by the database.
     pub id: i64,
@@ -23,13 +23,57 @@ pub struct User {
     pub is_admin: bool,
     /// Values that templates and policies may use.
     pub attributes: Attributes,
-    /// When, in unix milliseconds.
+    /// Raised by every change.
+    pub version: i64,
+    /// When they signed up.
     #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: i64,
+    /// The last change.
+    #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: i64,
+}
+
+/// What users may change of themselves, and admins of others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Mail goes here, also mail that is queued already.
+    pub email: Email,
+    /// As mails address them.
+    pub name: Line,
+    /// "en" when cleared.
+    #[serde(default = "english")]
+    pub locale: Locale,
+    /// "UTC" when cleared.
+    #[serde(default = "utc")]
+    pub time_zone: TimeZone,
+    /// Values that templates and policies may use.
+    #[serde(default)]
+    pub attributes: Attributes,
+}
+
+impl From<User> for Profile {
+    fn from(user: User) -> Self {
+        let User {
+            id: _,
+            email,
+            name,
+            locale,
+            time_zone,
+            is_admin: _,
+            attributes,
+            version: _,
+            created_at: _,
+            updated_at: _,
+        } = user;
+        Self { email, name, locale, time_zone, attributes }
+    }
 }
 
 /// A sign-up. Rights are not asked for here: `ecomm admin create` makes admins.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// Must not be taken.
@@ -37,6 +81,7 @@ pub struct NewUser {
     /// As mails address them.
     pub name: Line,
     /// The password.
+    #[schema(value_type = String, min_length = 10, max_length = 200)]
     pub password: Password,
     /// "en" when left out.
     #[serde(default = "english")]
@@ -50,13 +95,46 @@ pub struct NewUser {
 }
 
 /// A log-in.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
     /// Who.
     pub email: Email,
     /// The password.
+    #[schema(value_type = String, min_length = 10, max_length = 200)]
     pub password: Password,
+}
+
+/// A refresh token, as a client shows it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct RefreshToken(SecretString);
+
+impl TryFrom<String> for RefreshToken {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() || text.len() > 2_000 {
+            return Err("must be 1 to 2,000 characters".to_owned());
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl RefreshToken {
+    /// The token, to be read.
+    pub fn secret(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+/// A renewal.
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Renewal {
+    /// The newest one of the session.
+    #[schema(value_type = String, min_length = 1, max_length = 2000)]
+    pub refresh_token: RefreshToken,
 }
 
 /// A password of 10 to 200 characters (NIST SP 800-63B: length is what counts).

@@ -2,13 +2,16 @@
 
 use serde::Serialize;
 
+use super::conditions::{Arg, Conditions};
+use super::dialect::Column::{Int, Text};
 use super::tx::insert_id;
 use super::users::json;
 use super::{Error, Result, Store, Tx, with_pool, with_tx};
-use crate::notification::{Payload, State};
+use crate::notification::{Customer, Payload, State};
 
 /// Where an order's notification stands, and what became of each attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Notification)]
 pub struct Record {
     /// The row in `notification_states`.
     pub id: i64,
@@ -28,16 +31,19 @@ pub struct Record {
     pub reason: String,
     /// Unix milliseconds.
     #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: i64,
     /// Unix milliseconds; none while it is queued.
     #[serde(with = "crate::clock::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub completed_at: Option<i64>,
     /// Oldest first.
     pub journal: Vec<Entry>,
 }
 
 /// A row of the journal: an attempt, a decision that kept the mail back, or a plugin's fault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[schema(as = JournalEntry)]
 pub struct Entry {
     /// The notification.
     #[serde(skip)]
@@ -83,9 +89,11 @@ pub struct Entry {
     pub repeats: i64,
     /// Unix milliseconds.
     #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub started_at: i64,
     /// Unix milliseconds.
     #[serde(with = "crate::clock::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub ended_at: Option<i64>,
 }
 
@@ -148,22 +156,112 @@ pub(super) async fn enqueue(tx: &mut Tx, payload: &Payload, message_id: &str, of
     Ok(state_id)
 }
 
+/// Sends what is queued for a user to where they are reached now, in the language and zone of now.
+pub(crate) async fn readdress(tx: &mut Tx, customer: &Customer) -> Result<()> {
+    let sql = tx.dialect().sql(
+        "select s.id, s.payload from orders o join notification_events_queue q on q.order_id = o.id \
+         join notification_states s on s.id = q.state_id where o.user_id = $1 order by s.id",
+    );
+    let queued: Vec<(i64, String)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(customer.id).fetch_all(c).await)?;
+    rewrite(tx, queued, |payload| payload.customer = customer.clone()).await
+}
+
+/// Takes a user out of all that is kept of their mails; what is still queued is skipped.
+pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Result<()> {
+    let now = tx.dialect().now_ms(offset_ms);
+    let sql = tx.dialect().sql(
+        "select q.state_id from orders o join notification_events_queue q on q.order_id = o.id where o.user_id = $1",
+    );
+    let queued: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(nobody.id).fetch_all(c).await)?;
+    let rows = json(&queued.iter().map(|id| serde_json::json!({ "event": id })).collect::<Vec<_>>());
+    let sql = tx.dialect().delete("notification_events_queue", "state_id", &[Int("event")], "q.state_id = x.event", "");
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
+    let set = format!("state = 'skipped', reason = 'the customer has left', completed_at = {now}");
+    let sql = tx.dialect().update("notification_states", &[Int("event")], &set, "q.id = x.event");
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
+    let mut after = 0;
+    loop {
+        let sql = tx.dialect().sql(
+            "select s.id, s.payload from orders o join notification_states s on s.order_id = o.id \
+             where o.user_id = $1 and s.id > $2 order by s.id limit $3",
+        );
+        let kept: Vec<(i64, String)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql)
+            .bind(nobody.id)
+            .bind(after)
+            .bind(REWRITES_MAX)
+            .fetch_all(c)
+            .await)?;
+        let Some((last, _)) = kept.last() else { return Ok(()) };
+        after = *last;
+        rewrite(tx, kept, |payload| {
+            payload.customer = nobody.clone();
+            (payload.order.ship_to, payload.order.bill_to) = (None, None);
+        })
+        .await?;
+    }
+}
+
+/// Payloads that are rewritten at one time.
+const REWRITES_MAX: i64 = 500;
+
+/// Changes payloads. One that cannot be read is left for whoever looks into why.
+async fn rewrite(tx: &mut Tx, rows: Vec<(i64, String)>, change: impl Fn(&mut Payload)) -> Result<()> {
+    let changed = rows.into_iter().filter_map(|(id, text)| {
+        let mut payload: Payload = serde_json::from_str(&text).ok()?;
+        change(&mut payload);
+        Some(serde_json::json!({ "event": id, "new_payload": json(&payload) }))
+    });
+    let changed: Vec<_> = changed.collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let columns = [Int("event"), Text("new_payload")];
+    let sql = tx.dialect().update("notification_states", &columns, "payload = x.new_payload", "q.id = x.event");
+    with_tx!(tx, |c| sqlx::query(sql).bind(json(&changed)).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+const RECORDS: &str = "select s.id, s.order_id, s.order_version, s.kind, s.message_id, s.state, \
+    coalesce(q.attempts, s.attempts) as attempts, s.reason, s.created_at, s.completed_at \
+    from notification_states s left join notification_events_queue q on q.state_id = s.id";
+
 impl Store {
     /// The notifications of an order, by version, with their journals.
     pub(crate) async fn notifications_of(&self, order_id: i64) -> Result<Vec<Record>> {
-        let sql = self.dialect().sql(
-            "select s.id, s.order_id, s.order_version, s.kind, s.message_id, s.state, \
-             coalesce(q.attempts, s.attempts) as attempts, s.reason, s.created_at, s.completed_at \
-             from notification_states s left join notification_events_queue q on q.state_id = s.id \
-             where s.order_id = $1 order by s.order_version",
-        );
-        let rows: Vec<Row> = with_pool!(self, |pool| sqlx::query_as(sql).bind(order_id).fetch_all(pool).await)?;
-        let sql = self.dialect().sql(&format!(
-            "select {ENTRY} from notification_states s join notification_attempts q on q.state_id = s.id \
-             where s.order_id = $1 order by q.id"
+        let mut query = Conditions::default();
+        query.and("s.order_id = ?", Arg::Int(order_id));
+        let rows = query.fetch(self, RECORDS, "s.order_version", i64::MAX).await?;
+        self.with_journals(rows).await
+    }
+
+    /// One notification, with its journal.
+    pub(crate) async fn notification(&self, id: i64) -> Result<Option<Record>> {
+        let mut query = Conditions::default();
+        query.and("s.id = ?", Arg::Int(id));
+        let rows = query.fetch(self, RECORDS, "s.id", 1).await?;
+        Ok(self.with_journals(rows).await?.pop())
+    }
+
+    /// Notifications in the order in which they were made, in one state or in all, with an id above `after`.
+    pub(crate) async fn notifications(&self, state: Option<State>, after: i64, limit: i64) -> Result<Vec<Record>> {
+        let mut query = Conditions::default();
+        query.and("s.id > ?", Arg::Int(after));
+        if let Some(state) = state {
+            query.and("s.state = ?", Arg::Text(state.as_str().to_owned()));
+        }
+        let rows = query.fetch(self, RECORDS, "s.id", limit).await?;
+        self.with_journals(rows).await
+    }
+
+    async fn with_journals(&self, rows: Vec<Row>) -> Result<Vec<Record>> {
+        let dialect = self.dialect();
+        let sql = dialect.sql(&format!(
+            "select {ENTRY} from {} {} notification_attempts q where q.state_id = x.event order by q.id",
+            dialect.rows(1, &[Int("event")]),
+            dialect.join(),
         ));
-        let mut journal: Vec<Entry> =
-            with_pool!(self, |pool| sqlx::query_as(sql).bind(order_id).fetch_all(pool).await)?;
+        let ids = json(&rows.iter().map(|r| serde_json::json!({ "event": r.id })).collect::<Vec<_>>());
+        let mut journal: Vec<Entry> = with_pool!(self, |pool| sqlx::query_as(sql).bind(ids).fetch_all(pool).await)?;
         rows.into_iter()
             .map(|row| {
                 let Row { id, order_id, order_version, kind, message_id, state, attempts, reason, .. } = row;

@@ -1,11 +1,12 @@
 //! Orders and their lines. Every change is written together with its notification.
 
+use super::conditions::{Arg, Conditions};
 use super::dialect::Column::{Int, Text};
 use super::tx::insert_id;
 use super::users::{self, json};
 use super::{Error, Result, Store, Tx, notifications, products, with_pool, with_tx};
 use crate::money::{Currency, Money};
-use crate::shop::order::{Item, NewOrder, Order, OrderLine, Status, Totals, Tracking};
+use crate::shop::order::{Item, NewOrder, Order, OrderFilter, OrderLine, OrderSort, Status, Totals, Tracking};
 use crate::shop::product::Product;
 use crate::shop::text::WebAddress;
 use crate::shop::user::User;
@@ -101,12 +102,31 @@ impl Store {
         Ok(self.with_lines(rows).await?.pop())
     }
 
-    /// A user's orders with an id below `before`, newest first.
-    pub(crate) async fn orders_of(&self, user_id: i64, before: i64, limit: i64) -> Result<Vec<Order>> {
-        let text = format!("select {COLUMNS} from orders where user_id = $1 and id < $2 order by id desc limit $3");
-        let sql = self.dialect().sql(&text);
-        let rows: Vec<Row> =
-            with_pool!(self, |pool| sqlx::query_as(sql).bind(user_id).bind(before).bind(limit).fetch_all(pool).await)?;
+    /// Orders that pass the filter, of one user or of all, by id from `before` down or from `after` up.
+    pub(crate) async fn orders(
+        &self,
+        user_id: Option<i64>,
+        filter: &OrderFilter,
+        after: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<Order>> {
+        let mut query = Conditions::default();
+        let OrderFilter { user_id: _, status, created_after, created_before, sort } = filter;
+        if let Some(user_id) = user_id {
+            query.and("user_id = ?", Arg::Int(user_id));
+        }
+        if let Some(status) = status {
+            query.and("status = ?", Arg::Text(status.as_str().to_owned()));
+        }
+        if let Some(at) = created_after {
+            query.and("placed_at > ?", Arg::Int(*at));
+        }
+        if let Some(at) = created_before {
+            query.and("placed_at < ?", Arg::Int(*at));
+        }
+        let after = after.map(|id| (None, id));
+        let order = query.behind(None, "id", *sort == OrderSort::Newest, after.as_ref());
+        let rows = query.fetch(self, &format!("select {COLUMNS} from orders"), &order, limit).await?;
         self.with_lines(rows).await
     }
 
@@ -122,13 +142,20 @@ impl Store {
     }
 }
 
-/// Who orders, and what, locked until the transaction ends. None: there is no such user.
+/// Who orders, and what. None: there is no such user.
 pub(crate) async fn prepare(tx: &mut Tx, user_id: i64, items: &[Item]) -> Result<Option<(User, Vec<Product>)>> {
     let Some(user) = users::user(tx, user_id).await? else { return Ok(None) };
-    Ok(Some((user, products::lock(tx, items).await?)))
+    Ok(Some((user, products::of_order(tx, items).await?)))
 }
 
-/// Takes the stock, writes the order and its lines.
+/// Takes an order's pieces out of stock; false when there are not so many. The last step before the commit: a product
+/// that many want is locked no longer than that.
+pub(crate) async fn take_stock(tx: &mut Tx, order: &Order) -> Result<bool> {
+    let moves: Vec<_> = order.lines.iter().map(|l| (l.product_id, -i64::from(l.quantity))).collect();
+    products::move_stock(tx, &moves).await
+}
+
+/// Writes the order and its lines.
 pub(crate) async fn insert(
     tx: &mut Tx,
     user_id: i64,
@@ -137,8 +164,6 @@ pub(crate) async fn insert(
     totals: Totals,
     now: i64,
 ) -> Result<Order> {
-    let moves: Vec<_> = lines.iter().map(|l| (l.product_id, -i64::from(l.quantity))).collect();
-    products::move_stock(tx, &moves).await?;
     let Totals { subtotal, discount, tax, shipping, total } = totals;
     let NewOrder { items: _, payment_method, ship_to, bill_to, attributes } = new;
     let id = insert_id!(
@@ -240,10 +265,7 @@ pub(crate) async fn advance(
     now: i64,
 ) -> Result<Order> {
     if status == Status::Cancelled {
-        let items: Vec<_> =
-            order.lines.iter().map(|l| Item { product_id: l.product_id, quantity: l.quantity }).collect();
-        products::lock(tx, &items).await?;
-        let moves: Vec<_> = items.iter().map(|i| (i.product_id, i64::from(i.quantity))).collect();
+        let moves: Vec<_> = order.lines.iter().map(|l| (l.product_id, i64::from(l.quantity))).collect();
         products::move_stock(tx, &moves).await?;
     }
     order.status = status;
@@ -274,10 +296,9 @@ pub(crate) async fn notify(
     notifications::enqueue(tx, payload, message_id, offset_ms).await
 }
 
-/// The user of a locked order, as the transaction sees it.
-pub(crate) async fn customer(tx: &mut Tx, order: &Order) -> Result<User> {
-    let corrupt = || Error::Corrupt { what: "order", id: order.id, why: "its user is gone".to_owned() };
-    users::user(tx, order.user_id).await?.ok_or_else(corrupt)
+/// The user of a locked order, as the transaction sees it; none: they have left.
+pub(crate) async fn customer(tx: &mut Tx, order: &Order) -> Result<Option<User>> {
+    users::user(tx, order.user_id).await
 }
 
 fn lines_sql(dialect: super::Dialect, newest_first: bool) -> sqlx::AssertSqlSafe<String> {

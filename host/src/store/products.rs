@@ -1,16 +1,17 @@
 //! Products and their stock.
 
+use super::conditions::{Arg, Conditions, escaped};
 use super::dialect::Column::Int;
 use super::tx::insert_id;
 use super::users::json;
-use super::{Error, Result, Store, Tx, with_pool, with_tx};
+use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
 use crate::money::{Currency, Money};
 use crate::shop::order::Item;
-use crate::shop::product::{NewProduct, Product};
+use crate::shop::product::{NewProduct, Product, ProductFilter, ProductSort};
 use crate::shop::text::WebAddress;
 
 const COLUMNS: &str = "q.id, q.sku, q.name, q.description, q.category, q.price_amount, q.price_currency, q.stock, \
-    q.url, q.image, q.attributes, q.version, q.created_at, q.updated_at";
+    q.url, q.image, q.attributes, q.version, q.archived_at, q.created_at, q.updated_at";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -26,6 +27,7 @@ struct Row {
     image: Option<String>,
     attributes: String,
     version: i64,
+    archived_at: Option<i64>,
     created_at: i64,
     updated_at: i64,
 }
@@ -49,6 +51,7 @@ impl TryFrom<Row> for Product {
             image: row.image.map(WebAddress::try_from).transpose().map_err(corrupt)?,
             attributes: serde_json::from_str(&row.attributes).map_err(|e| corrupt(e.to_string()))?,
             version: row.version,
+            archived_at: row.archived_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -56,48 +59,6 @@ impl TryFrom<Row> for Product {
 }
 
 impl Store {
-    /// Adds a product; [`Error::is_taken`] when the unit is.
-    pub(crate) async fn insert_product(&self, new: &NewProduct) -> Result<Product> {
-        let now = self.clock.now_ms();
-        let NewProduct { sku, name, description, category, price, stock, url, image, attributes } = new.clone();
-        let (price, stock) = (Money::from(price), i64::from(stock));
-        let mut tx = self.begin().await?;
-        let id = insert_id!(
-            &mut tx,
-            "insert into products (sku, name, description, category, price_amount, price_currency, stock, url, image, \
-             attributes, version, created_at, updated_at) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $12)",
-            sku.as_str(),
-            name.as_str(),
-            description.as_str(),
-            category.as_str(),
-            price.amount,
-            price.currency.code(),
-            stock,
-            url.as_ref().map(WebAddress::as_str),
-            image.as_ref().map(WebAddress::as_str),
-            json(&attributes),
-            now,
-            now,
-        );
-        tx.commit().await?;
-        Ok(Product {
-            id,
-            sku,
-            name,
-            description,
-            category,
-            price,
-            stock,
-            url,
-            image,
-            attributes,
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        })
-    }
-
     /// One product.
     pub(crate) async fn product(&self, id: i64) -> Result<Option<Product>> {
         let sql = self.dialect().sql(&format!("select {COLUMNS} from products q where q.id = $1"));
@@ -105,40 +66,179 @@ impl Store {
         row.map(Product::try_from).transpose()
     }
 
-    /// Products with an id above `after`, by id.
-    pub(crate) async fn products_after(&self, after: i64, limit: i64) -> Result<Vec<Product>> {
-        let text = format!("select {COLUMNS} from products q where q.id > $1 order by q.id limit $2");
-        let sql = self.dialect().sql(&text);
-        let rows: Vec<Row> =
-            with_pool!(self, |pool| sqlx::query_as(sql).bind(after).bind(limit).fetch_all(pool).await)?;
+    /// Products that pass the filter, in its order, beginning behind `after` (the sorted value and the id).
+    pub(crate) async fn products(
+        &self,
+        filter: &ProductFilter,
+        archived_too: bool,
+        after: Option<&(Option<String>, i64)>,
+        limit: i64,
+    ) -> Result<Vec<Product>> {
+        let mut query = Conditions::default();
+        let ProductFilter { search, category, price_min, price_max, archived: _, sort } = filter;
+        if !archived_too {
+            query.fixed("q.archived_at is null");
+        }
+        for word in search.iter().flat_map(|s| s.as_str().split_whitespace()) {
+            let like = format!("%{}%", escaped(&word.to_lowercase()));
+            query.fixed("(");
+            query.glue("lower(q.name) like ? escape '!' or ", Arg::Text(like.clone()));
+            query.glue("lower(q.sku) like ? escape '!' or ", Arg::Text(like.clone()));
+            query.glue("lower(q.description) like ? escape '!')", Arg::Text(like));
+        }
+        if let Some(category) = category {
+            query.and("q.category = ?", Arg::Text(category.as_str().to_owned()));
+        }
+        if let Some(least) = price_min {
+            query.and("q.price_amount >= ?", Arg::Int(*least));
+        }
+        if let Some(most) = price_max {
+            query.and("q.price_amount <= ?", Arg::Int(*most));
+        }
+        let (column, descends) = match sort {
+            ProductSort::Oldest => (None, false),
+            ProductSort::Newest => (None, true),
+            ProductSort::Cheapest => (Some("q.price_amount"), false),
+            ProductSort::Dearest => (Some("q.price_amount"), true),
+            ProductSort::Name => (Some("q.name"), false),
+        };
+        let order = query.behind(column, "q.id", descends, after);
+        let rows: Vec<Row> = query.fetch(self, &format!("select {COLUMNS} from products q"), &order, limit).await?;
         rows.into_iter().map(Product::try_from).collect()
     }
 }
 
-/// The products of an order, locked until the transaction ends, by id.
-pub(super) async fn lock(tx: &mut Tx, items: &[Item]) -> Result<Vec<Product>> {
+/// Adds a product; [`Error::is_taken`] when the unit is.
+pub(crate) async fn insert(tx: &mut Tx, new: &NewProduct, now: i64) -> Result<Product> {
+    let NewProduct { sku, name, description, category, price, stock, url, image, attributes } = new.clone();
+    let (price, stock) = (Money::from(price), i64::from(stock));
+    let id = insert_id!(
+        tx,
+        "insert into products (sku, name, description, category, price_amount, price_currency, stock, url, image, \
+         attributes, version, created_at, updated_at) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $12)",
+        sku.as_str(),
+        name.as_str(),
+        description.as_str(),
+        category.as_str(),
+        price.amount,
+        price.currency.code(),
+        stock,
+        url.as_ref().map(WebAddress::as_str),
+        image.as_ref().map(WebAddress::as_str),
+        json(&attributes),
+        now,
+        now,
+    );
+    Ok(Product {
+        id,
+        sku,
+        name,
+        description,
+        category,
+        price,
+        stock,
+        url,
+        image,
+        attributes,
+        version: 1,
+        archived_at: None,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+/// One product, locked until the transaction ends.
+pub(crate) async fn lock_one(tx: &mut Tx, id: i64) -> Result<Option<Product>> {
+    let dialect = tx.dialect();
+    let sql = dialect.sql(&format!("select {COLUMNS} from products q where q.id = $1 {}", dialect.lock()));
+    let row: Option<Row> = with_tx!(tx, |c| sqlx::query_as(sql).bind(id).fetch_optional(c).await)?;
+    row.map(Product::try_from).transpose()
+}
+
+/// Writes a locked product; [`Error::is_taken`] when the unit is.
+pub(crate) async fn write(tx: &mut Tx, product: Product, new: NewProduct, now: i64) -> Result<Product> {
+    let NewProduct { sku, name, description, category, price, stock, url, image, attributes } = new;
+    let (price, stock, version) = (Money::from(price), i64::from(stock), product.version + 1);
+    let sql = tx.dialect().sql(
+        "update products set sku = $1, name = $2, description = $3, category = $4, price_amount = $5, \
+         price_currency = $6, stock = $7, url = $8, image = $9, attributes = $10, version = $11, updated_at = $12 \
+         where id = $13",
+    );
+    with_tx!(tx, |c| sqlx::query(sql)
+        .bind(sku.as_str())
+        .bind(name.as_str())
+        .bind(description.as_str())
+        .bind(category.as_str())
+        .bind(price.amount)
+        .bind(price.currency.code())
+        .bind(stock)
+        .bind(url.as_ref().map(WebAddress::as_str))
+        .bind(image.as_ref().map(WebAddress::as_str))
+        .bind(json(&attributes))
+        .bind(version)
+        .bind(now)
+        .bind(product.id)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(Product {
+        sku,
+        name,
+        description,
+        category,
+        price,
+        stock,
+        url,
+        image,
+        attributes,
+        version,
+        updated_at: now,
+        ..product
+    })
+}
+
+/// Takes a locked product out of the shop.
+pub(crate) async fn archive(tx: &mut Tx, id: i64, now: i64) -> Result<()> {
+    let sql = "update products set archived_at = $1, updated_at = $2, version = version + 1 where id = $3";
+    let sql = tx.dialect().sql(sql);
+    with_tx!(tx, |c| sqlx::query(sql).bind(now).bind(now).bind(id).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// The products of an order, by id.
+pub(super) async fn of_order(tx: &mut Tx, items: &[Item]) -> Result<Vec<Product>> {
     let dialect = tx.dialect();
     let sql = dialect.sql(&format!(
-        "select {COLUMNS} from {} {} products q where q.id = x.product order by q.id {}",
+        "select {COLUMNS} from {} {} products q where q.id = x.product and q.archived_at is null order by q.id",
         dialect.rows(1, &[Int("product")]),
         dialect.join(),
-        dialect.lock(),
     ));
     let rows = json(&items.iter().map(|i| serde_json::json!({ "product": i.product_id })).collect::<Vec<_>>());
     let rows: Vec<Row> = with_tx!(tx, |connection| sqlx::query_as(sql).bind(rows).fetch_all(connection).await)?;
     rows.into_iter().map(Product::try_from).collect()
 }
 
-/// Moves so many pieces of each product, which must be locked: out of stock (negative) or back (positive).
-pub(super) async fn move_stock(tx: &mut Tx, moves: &[(i64, i64)]) -> Result<()> {
-    let sql = tx.dialect().update(
-        "products",
-        &[Int("product"), Int("pieces")],
-        "stock = q.stock + x.pieces",
-        "q.id = x.product",
-    );
-    let rows: Vec<_> =
-        moves.iter().map(|(product, pieces)| serde_json::json!({ "product": product, "pieces": pieces })).collect();
-    with_tx!(tx, |connection| sqlx::query(sql).bind(json(&rows)).execute(connection).await.map(drop))?;
-    Ok(())
+/// Moves so many pieces of each product: out of stock (negative) or back (positive). False, and the transaction is
+/// good for nothing, when one has not so many left. Late in a transaction: whoever wants the same product waits for
+/// its commit.
+pub(super) async fn move_stock(tx: &mut Tx, moves: &[(i64, i64)]) -> Result<bool> {
+    let dialect = tx.dialect();
+    let row = |(product, pieces): &(i64, i64)| serde_json::json!({ "product": product, "pieces": pieces });
+    let rows = json(&moves.iter().map(row).collect::<Vec<_>>());
+    if moves.len() > 1 && dialect != Dialect::Sqlite {
+        // By id, so that orders never wait for each other in a circle.
+        let sql = dialect.sql(&format!(
+            "select q.id from {} {} products q where q.id = x.product order by q.id {}",
+            dialect.rows(1, &[Int("product")]),
+            dialect.join(),
+            dialect.lock(),
+        ));
+        with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
+    }
+    let columns = [Int("product"), Int("pieces")];
+    let matching = "q.id = x.product and q.stock + x.pieces >= 0";
+    let sql = dialect.update("products", &columns, "stock = q.stock + x.pieces", matching);
+    let moved = with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(moved == moves.len() as u64)
 }

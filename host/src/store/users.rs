@@ -1,11 +1,11 @@
 //! Users and their sessions.
 
 use super::tx::insert_id;
-use super::{Error, Result, Store, Tx, with_pool, with_tx};
+use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
 use crate::notification::Customer;
 use crate::shop::user::{NewUser, User};
 
-const COLUMNS: &str = "id, email, name, locale, time_zone, attributes, admin_since, created_at";
+const COLUMNS: &str = "id, email, name, locale, time_zone, attributes, admin_since, version, created_at, updated_at";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -16,14 +16,29 @@ struct Row {
     time_zone: String,
     attributes: String,
     admin_since: Option<i64>,
+    version: i64,
     created_at: i64,
+    updated_at: i64,
 }
+
+/// A session, as the store keeps it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(crate) struct SessionRow {
+    pub(crate) id: i64,
+    pub(crate) user_id: i64,
+    pub(crate) created_at: i64,
+    pub(crate) renewed_at: Option<i64>,
+    pub(crate) expires_at: i64,
+    pub(crate) revoked_at: Option<i64>,
+}
+
+const SESSION_COLUMNS: &str = "id, user_id, created_at, renewed_at, expires_at, revoked_at";
 
 impl TryFrom<Row> for User {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let Row { id, email, name, locale, time_zone, attributes, admin_since, created_at } = row;
+        let Row { id, email, name, locale, time_zone, attributes, admin_since, version, created_at, updated_at } = row;
         let corrupt = |why: String| Error::Corrupt { what: "user", id, why };
         Ok(Self {
             id,
@@ -33,14 +48,27 @@ impl TryFrom<Row> for User {
             time_zone: time_zone.try_into().map_err(corrupt)?,
             is_admin: admin_since.is_some(),
             attributes: serde_json::from_str(&attributes).map_err(|e| corrupt(e.to_string()))?,
+            version,
             created_at,
+            updated_at,
         })
     }
 }
 
 impl From<User> for Customer {
     fn from(user: User) -> Self {
-        let User { id, email, name, locale, time_zone, attributes, is_admin: _, created_at: _ } = user;
+        let User {
+            id,
+            email,
+            name,
+            locale,
+            time_zone,
+            attributes,
+            is_admin: _,
+            version: _,
+            created_at: _,
+            updated_at: _,
+        } = user;
         Self { id, name, email, locale, time_zone, attributes }
     }
 }
@@ -66,18 +94,47 @@ impl Store {
             now,
         );
         tx.commit().await?;
-        Ok(User { id, email, name, locale, time_zone, is_admin, attributes, created_at: now })
+        Ok(User {
+            id,
+            email,
+            name,
+            locale,
+            time_zone,
+            is_admin,
+            attributes,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        })
     }
 
     /// The user and the password hash.
     pub(crate) async fn user_by_email(&self, email: &str) -> Result<Option<(User, String)>> {
-        let sql = format!("select {COLUMNS} from users where email = $1");
+        let sql = format!("select {COLUMNS} from users where email = $1 and deleted_at is null");
         let row: Option<Row> =
             with_pool!(self, |pool| sqlx::query_as(self.dialect().sql(&sql)).bind(email).fetch_optional(pool).await)?;
         let Some(row) = row else { return Ok(None) };
         let sql = self.dialect().sql("select password_hash from users where id = $1");
         let hash = with_pool!(self, |pool| sqlx::query_scalar(sql).bind(row.id).fetch_one(pool).await)?;
         Ok(Some((row.try_into()?, hash)))
+    }
+
+    /// One user.
+    pub(crate) async fn user(&self, id: i64) -> Result<Option<User>> {
+        let text = format!("select {COLUMNS} from users where id = $1 and deleted_at is null");
+        let sql = self.dialect().sql(&text);
+        let row: Option<Row> = with_pool!(self, |pool| sqlx::query_as(sql).bind(id).fetch_optional(pool).await)?;
+        row.map(User::try_from).transpose()
+    }
+
+    /// Users with an id above `after`, by id.
+    pub(crate) async fn users_after(&self, after: i64, limit: i64) -> Result<Vec<User>> {
+        let sql = self
+            .dialect()
+            .sql(&format!("select {COLUMNS} from users where id > $1 and deleted_at is null order by id limit $2"));
+        let rows: Vec<Row> =
+            with_pool!(self, |pool| sqlx::query_as(sql).bind(after).bind(limit).fetch_all(pool).await)?;
+        rows.into_iter().map(User::try_from).collect()
     }
 
     /// Records a log-in; the id goes into its tokens.
@@ -94,11 +151,149 @@ impl Store {
         tx.commit().await?;
         Ok(id)
     }
+
+    /// One session, alive or not.
+    pub(crate) async fn session(&self, id: i64) -> Result<Option<SessionRow>> {
+        let sql = self.dialect().sql(&format!("select {SESSION_COLUMNS} from sessions where id = $1"));
+        Ok(with_pool!(self, |pool| sqlx::query_as(sql).bind(id).fetch_optional(pool).await)?)
+    }
+
+    /// A user's sessions that are alive, newest first.
+    pub(crate) async fn sessions_of(&self, user_id: i64, limit: i64) -> Result<Vec<SessionRow>> {
+        let sql = self.dialect().sql(&format!(
+            "select {SESSION_COLUMNS} from sessions where user_id = $1 and revoked_at is null and expires_at > $2 \
+             order by id desc limit $3"
+        ));
+        let now = self.clock.now_ms();
+        Ok(with_pool!(self, |pool| sqlx::query_as(sql).bind(user_id).bind(now).bind(limit).fetch_all(pool).await)?)
+    }
+
+    /// Replaces a live session's refresh token, if `spent` (none: there was no token yet) is its newest.
+    pub(crate) async fn renew_session(
+        &self,
+        id: i64,
+        spent: Option<&str>,
+        hash: &str,
+        expires_at: i64,
+    ) -> Result<bool> {
+        let now = self.clock.now_ms();
+        let mut tx = self.begin().await?;
+        let sql = tx.dialect().sql(
+            "update sessions set renewed_at = $1, token_hash = $2, expires_at = $3 where id = $4 \
+             and revoked_at is null and coalesce(token_hash, '') = $5",
+        );
+        let renewed = with_tx!(&mut tx, |c| sqlx::query(sql)
+            .bind(spent.map(|_| now))
+            .bind(hash)
+            .bind(expires_at)
+            .bind(id)
+            .bind(spent.unwrap_or_default())
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected()))?;
+        tx.commit().await?;
+        Ok(renewed == 1)
+    }
+
+    /// Ends a user's session; false when there is no such live one.
+    pub(crate) async fn revoke_session(&self, user_id: i64, id: i64) -> Result<bool> {
+        let now = self.clock.now_ms();
+        let mut tx = self.begin().await?;
+        let sql = "update sessions set revoked_at = $1 where id = $2 and user_id = $3 and revoked_at is null";
+        let sql = tx.dialect().sql(sql);
+        let ended = with_tx!(&mut tx, |c| sqlx::query(sql)
+            .bind(now)
+            .bind(id)
+            .bind(user_id)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected()))?;
+        tx.commit().await?;
+        Ok(ended == 1)
+    }
+}
+
+/// A user and the password hash, locked until the transaction ends.
+pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<Option<(User, String)>> {
+    let lock = if tx.dialect() == Dialect::Sqlite { "" } else { "for update" };
+    let text = format!("select {COLUMNS} from users where id = $1 and deleted_at is null {lock}");
+    let sql = tx.dialect().sql(&text);
+    let row: Option<Row> = with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(id).fetch_optional(c).await)?;
+    let Some(row) = row else { return Ok(None) };
+    let sql = tx.dialect().sql("select password_hash from users where id = $1");
+    let hash = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(id).fetch_one(c).await)?;
+    Ok(Some((row.try_into()?, hash)))
+}
+
+/// Writes a locked user; [`Error::is_taken`] when the address is.
+pub(crate) async fn write(tx: &mut Tx, user: &User, hash: Option<&str>) -> Result<()> {
+    let User { id, email, name, locale, time_zone, is_admin, attributes, version, created_at: _, updated_at } = user;
+    let sql = tx.dialect().sql(
+        "update users set email = $1, name = $2, locale = $3, time_zone = $4, attributes = $5, \
+         admin_since = case when $6 = 0 then null else coalesce(admin_since, $7) end, version = $8, \
+         updated_at = $9, password_hash = coalesce($10, password_hash) where id = $11",
+    );
+    with_tx!(tx, |c| sqlx::query(sql)
+        .bind(email.as_str())
+        .bind(name.as_str())
+        .bind(locale.as_str())
+        .bind(time_zone.as_str())
+        .bind(json(attributes))
+        .bind(i64::from(*is_admin))
+        .bind(*updated_at)
+        .bind(*version)
+        .bind(*updated_at)
+        .bind(hash)
+        .bind(*id)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+/// How many admins there are, counted under a lock on each.
+pub(crate) async fn count_admins(tx: &mut Tx) -> Result<usize> {
+    let lock = if tx.dialect() == Dialect::Sqlite { "" } else { "for update" };
+    let text = format!("select id from users where admin_since is not null and deleted_at is null order by id {lock}");
+    let sql = tx.dialect().sql(&text);
+    let ids: Vec<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).fetch_all(c).await)?;
+    Ok(ids.len())
+}
+
+/// Ends a user's sessions, all but one.
+pub(crate) async fn revoke_sessions(tx: &mut Tx, user_id: i64, but: i64, now: i64) -> Result<()> {
+    let sql = "update sessions set revoked_at = $1 where user_id = $2 and id <> $3 and revoked_at is null";
+    let sql = tx.dialect().sql(sql);
+    with_tx!(tx, |c| sqlx::query(sql).bind(now).bind(user_id).bind(but).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// Makes a locked user nobody: what tells who they are goes, what they bought stays.
+pub(crate) async fn anonymise(tx: &mut Tx, user_id: i64, nobody: &Customer, now: i64) -> Result<()> {
+    let sql = tx.dialect().sql(
+        "update users set email = $1, name = $2, locale = $3, time_zone = $4, attributes = '{}', password_hash = '', \
+         admin_since = null, deleted_at = $5, updated_at = $6, version = version + 1 where id = $7",
+    );
+    with_tx!(&mut *tx, |c| sqlx::query(sql)
+        .bind(nobody.email.as_str())
+        .bind(nobody.name.as_str())
+        .bind(nobody.locale.as_str())
+        .bind(nobody.time_zone.as_str())
+        .bind(now)
+        .bind(now)
+        .bind(user_id)
+        .execute(c)
+        .await
+        .map(drop))?;
+    revoke_sessions(tx, user_id, 0, now).await?;
+    let sql = tx.dialect().sql("update orders set ship_to = null, bill_to = null where user_id = $1");
+    with_tx!(tx, |c| sqlx::query(sql).bind(user_id).execute(c).await.map(drop))?;
+    Ok(())
 }
 
 /// The user, as the transaction sees it.
 pub(super) async fn user(tx: &mut Tx, id: i64) -> Result<Option<User>> {
-    let sql = tx.dialect().sql(&format!("select {COLUMNS} from users where id = $1"));
+    let sql = tx.dialect().sql(&format!("select {COLUMNS} from users where id = $1 and deleted_at is null"));
     let row: Option<Row> = with_tx!(tx, |connection| sqlx::query_as(sql).bind(id).fetch_optional(connection).await)?;
     row.map(User::try_from).transpose()
 }

@@ -60,6 +60,35 @@ impl Client {
         answer
     }
 
+    /// A call with headers of its own; gives back the answer's headers too.
+    pub async fn with(
+        &self,
+        (method, path): (&str, &str),
+        token: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> (u16, reqwest::header::HeaderMap, Value) {
+        let mut request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.base));
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        (status, headers, response.json().await.unwrap_or_default())
+    }
+
+    /// Logs in; the whole session.
+    pub async fn session(&self, email: &str) -> Value {
+        let body = json!({ "email": email, "password": PASSWORD });
+        self.ok("POST", "/v1/sessions", "", Some(body)).await
+    }
+
     pub async fn log_in(&self, email: &str) -> String {
         let body = json!({ "email": email, "password": PASSWORD });
         let session = self.ok("POST", "/v1/sessions", "", Some(body)).await;
@@ -81,6 +110,7 @@ pub fn environment(database: &Database, more: &[(&str, &str)]) -> Vec<(String, S
         ("AUTH__SECRET", SECRET),
         // Tests move the clock.
         ("AUTH__ACCESS_TOKEN_MS", "8640000000"),
+        ("LIMITS__LOG_INS_PER_ACCOUNT_MAX", "1000"),
         ("HTTP__LISTEN", "127.0.0.1:0"),
         ("GRPC__LISTEN", "127.0.0.1:0"),
         ("PLUGINS__CALLS_MAX", "8"),
@@ -157,6 +187,12 @@ impl App {
 
     pub async fn end(self) {
         self.host.stop().await;
+    }
+
+    /// Ends; the database stays for the next host.
+    pub async fn end_keeping(self) -> Database {
+        self.host.stop().await;
+        self.database
     }
 }
 

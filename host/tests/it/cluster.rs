@@ -69,10 +69,10 @@ async fn fill(app: &App) {
     for _ in 0..ORDERS {
         let items = json!({ "items": [{ "product_id": product, "quantity": 1 }] });
         let new: NewOrder = serde_json::from_value(items).unwrap();
-        let order = service.place_order(customer, new).await.unwrap().id;
+        let order = service.place_order(customer, new, None).await.unwrap().id;
         for status in [Status::Shipped, Status::Delivered] {
             let change = StatusChange { status, tracking: Parcels::default() };
-            service.change_status(admin, order, change).await.unwrap();
+            service.change_status(admin, order, change, None, None).await.unwrap();
         }
     }
 }

@@ -1,0 +1,164 @@
+//! What lists and changes are asked for, from the messages to what the use cases take.
+
+use prost_types::{FieldMask, Timestamp};
+use serde_json::{Map, Value, json};
+use tonic::Status;
+
+use super::convert::{field, take};
+use super::pb;
+use crate::notification::State;
+use crate::service::{Once, PageRequest, Patch};
+use crate::shop::order::{OrderFilter, OrderSort};
+use crate::shop::product::{ProductFilter, ProductSort};
+
+pub(super) fn page(size: i32, token: String) -> Result<PageRequest, Status> {
+    let size = u32::try_from(size).map_err(|_| field("page_size", "must not be negative"))?;
+    Ok(PageRequest { limit: (size > 0).then_some(size), cursor: (!token.is_empty()).then_some(token) })
+}
+
+/// The version that a change expects (AIP-154), as REST writes it or bare.
+pub(super) fn etag(etag: &str) -> Result<Option<i64>, Status> {
+    if etag.is_empty() {
+        return Ok(None);
+    }
+    let version = etag.trim_matches('"').parse();
+    version.map(Some).map_err(|_| field("etag", "must be the version of what is to be changed"))
+}
+
+/// Requests with the same id are one request (AIP-155).
+pub(super) fn once<M: prost::Message>(request_id: &str, request: &M) -> Result<Option<Once>, Status> {
+    if request_id.is_empty() {
+        return Ok(None);
+    }
+    Once::new(request_id, &request.encode_to_vec()).map(Some).map_err(|e| field("request_id", &e.to_string()))
+}
+
+fn unix_ms(name: &str, at: Option<Timestamp>) -> Result<Option<i64>, Status> {
+    let Some(Timestamp { seconds, nanos }) = at else { return Ok(None) };
+    let ms = seconds.checked_mul(1_000).and_then(|ms| ms.checked_add(i64::from(nanos) / 1_000_000));
+    ms.map(Some).ok_or_else(|| field(name, "is out of range"))
+}
+
+pub(super) fn products(request: pb::ListProductsRequest) -> Result<(ProductFilter, PageRequest), Status> {
+    let pb::ListProductsRequest {
+        page_size,
+        page_token,
+        query,
+        category,
+        price_min,
+        price_max,
+        show_deleted,
+        order_by,
+    } = request;
+    let sort = match order_by.as_str() {
+        "" | "created_at" => ProductSort::Oldest,
+        "created_at desc" => ProductSort::Newest,
+        "price" => ProductSort::Cheapest,
+        "price desc" => ProductSort::Dearest,
+        "name" => ProductSort::Name,
+        _ => return Err(field("order_by", "must be created_at, created_at desc, price, price desc or name")),
+    };
+    let text = |name, text: String| if text.is_empty() { Ok(None) } else { take(name, text).map(Some) };
+    let filter = ProductFilter {
+        search: text("query", query)?,
+        category: text("category", category)?,
+        price_min,
+        price_max,
+        archived: show_deleted,
+        sort,
+    };
+    Ok((filter, page(page_size, page_token)?))
+}
+
+pub(super) fn orders(request: pb::ListOrdersRequest) -> Result<(OrderFilter, PageRequest), Status> {
+    let pb::ListOrdersRequest { page_size, page_token, user_id, status, created_after, created_before, order_by } =
+        request;
+    let sort = match order_by.as_str() {
+        "" | "created_at desc" => OrderSort::Newest,
+        "created_at" => OrderSort::Oldest,
+        _ => return Err(field("order_by", "must be created_at or created_at desc")),
+    };
+    let filter = OrderFilter {
+        user_id,
+        status: if status == 0 { None } else { Some(super::convert::changed(status)?) },
+        created_after: unix_ms("created_after", created_after)?,
+        created_before: unix_ms("created_before", created_before)?,
+        sort,
+    };
+    Ok((filter, page(page_size, page_token)?))
+}
+
+pub(super) fn state(state: i32) -> Result<Option<State>, Status> {
+    match pb::NotificationState::try_from(state) {
+        Ok(pb::NotificationState::Unspecified) => Ok(None),
+        Ok(pb::NotificationState::NotSent) => Ok(Some(State::NotSent)),
+        Ok(pb::NotificationState::Sent) => Ok(Some(State::Sent)),
+        Ok(pb::NotificationState::Failed) => Ok(Some(State::Failed)),
+        Ok(pb::NotificationState::Skipped) => Ok(Some(State::Skipped)),
+        Ok(pb::NotificationState::Held) => Ok(Some(State::Held)),
+        Err(_) => Err(field("state", "must be a state that a notification can have")),
+    }
+}
+
+/// The merge patch that a field mask asks for (AIP-134): the same one that REST takes.
+pub(super) fn user_patch(user: pb::User, mask: Option<FieldMask>) -> Result<Patch, Status> {
+    let pb::User {
+        id: _,
+        email,
+        name,
+        locale,
+        time_zone,
+        is_admin,
+        attributes,
+        created_at: _,
+        version: _,
+        updated_at: _,
+    } = user;
+    let fields = json!({
+        "email": email, "name": name, "locale": unless_empty(locale), "time_zone": unless_empty(time_zone),
+        "is_admin": is_admin, "attributes": attributes,
+    });
+    masked(fields, mask)
+}
+
+pub(super) fn product_patch(product: pb::Product, mask: Option<FieldMask>) -> Result<Patch, Status> {
+    let pb::Product {
+        id: _,
+        sku,
+        name,
+        description,
+        category,
+        price,
+        stock,
+        url,
+        image,
+        attributes,
+        version: _,
+        created_at: _,
+        updated_at: _,
+        archived_at: _,
+    } = product;
+    let price = price.map(|pb::Money { amount, currency }| json!({ "amount": amount, "currency": currency }));
+    let fields = json!({
+        "sku": sku, "name": name, "description": description, "category": category, "price": price, "stock": stock,
+        "url": url, "image": image, "attributes": attributes,
+    });
+    masked(fields, mask)
+}
+
+fn unless_empty(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// The fields that the mask names. Objects are replaced as a whole, not merged, as masks mean it.
+fn masked(fields: Value, mask: Option<FieldMask>) -> Result<Patch, Status> {
+    let Value::Object(mut fields) = fields else { return Ok(Map::new()) };
+    let mask = mask.ok_or_else(|| field("update_mask", "must be given"))?;
+    let mut patch = Map::new();
+    for path in mask.paths {
+        let unknown = || field("update_mask", &format!("\"{path}\" cannot be changed"));
+        let (_, value) = fields.remove_entry(&path).ok_or_else(unknown)?;
+        patch.insert(path, value);
+    }
+    Ok(patch)
+}

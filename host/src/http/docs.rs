@@ -1,0 +1,71 @@
+//! The API's description (OpenAPI 3.1), out of the handlers, and pages to read and try it. Nothing is loaded from
+//! elsewhere.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::Json;
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_swagger_ui::Config;
+
+use super::problem::Problem;
+use super::{notifications, orders, plugins, products, sessions, users};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "ecomm",
+        description = "An e-commerce backend whose customer notifications are programmable and cannot be lost.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(
+        users::create, users::list, users::one, users::update, users::delete,
+        sessions::log_in, sessions::renew, sessions::list, sessions::log_out, sessions::revoke,
+        products::create, products::list, products::one, products::update, products::archive,
+        orders::place, orders::list, orders::one, orders::cancel, orders::change_status,
+        notifications::of_order, notifications::list, notifications::one, notifications::mails, notifications::mail,
+        plugins::list, plugins::reload,
+    ),
+    modifiers(&Bearer),
+    components(schemas(Problem)),
+    servers((url = "/"))
+)]
+struct Api;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        if let Some(components) = &mut openapi.components {
+            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+            components.add_security_scheme("bearer", SecurityScheme::Http(scheme.build()));
+        }
+    }
+}
+
+/// The API's description.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Api::openapi()
+}
+
+pub(super) async fn document() -> Json<&'static utoipa::openapi::OpenApi> {
+    static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(openapi);
+    Json(&DOCUMENT)
+}
+
+pub(super) async fn index() -> Redirect {
+    Redirect::permanent("/docs/index.html")
+}
+
+pub(super) async fn file(Path(name): Path<String>) -> Response {
+    static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
+    match utoipa_swagger_ui::serve(&name, CONFIG.clone()) {
+        Ok(Some(file)) => ([(header::CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response(),
+        Ok(None) | Err(_) => {
+            Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this path").into_response()
+        }
+    }
+}

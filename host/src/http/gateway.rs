@@ -1,0 +1,90 @@
+//! What every request passes: a name, a deadline, who asks, and how often they may.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::Instrument;
+
+use super::App;
+use super::problem::Problem;
+use crate::service::{Allowance, Client, Principal};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest name that a client may give a request.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+tokio::task_local! {
+    /// The name of the request under way.
+    pub(super) static NAME: String;
+}
+
+/// Who asks, if their token is good.
+#[derive(Clone, Copy)]
+pub(super) struct Asks(pub(super) Option<Principal>);
+
+/// Names the request, or takes the client's name for it, and says it in the answer and in the log.
+pub(super) async fn identify(State((app, deadline_ms)): State<(App, u64)>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(&REQUEST_ID).and_then(|v| v.to_str().ok());
+    let given =
+        given.filter(|v| (1..=REQUEST_ID_BYTES_MAX).contains(&v.len()) && v.bytes().all(|b| b.is_ascii_graphic()));
+    let name = given.map_or_else(|| app.clock.uuid().to_string(), str::to_owned);
+    let span = tracing::info_span!("http", id = %name, method = %request.method(), path = request.uri().path());
+    let header = HeaderValue::from_str(&name);
+    let answering = async {
+        match tokio::time::timeout(Duration::from_millis(deadline_ms), next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                format!("the request was not done within {deadline_ms} ms"),
+            )
+            .into_response(),
+        }
+    };
+    let mut response = NAME.scope(name, answering).instrument(span).await;
+    if let Ok(header) = header {
+        response.headers_mut().insert(REQUEST_ID, header);
+    }
+    response
+}
+
+/// Reads the token once, and counts the request.
+pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let value = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    // The scheme's name has no case (RFC 9110 11.1).
+    let bearer = value.and_then(|v| v.split_once(' ')).filter(|(s, _)| s.eq_ignore_ascii_case("bearer"));
+    let who = bearer.and_then(|(_, token)| app.authenticate(Some(token.trim())).ok());
+    // A token that is not good must not pass for none where none is needed.
+    if who.is_none() && value.is_some() {
+        return Problem::from(crate::service::Error::Unauthenticated).into_response();
+    }
+    let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let allowed = match app.throttle.request(Client::of(who, from)) {
+        Ok(allowed) => allowed,
+        Err(e) => return Problem::from(e).into_response(),
+    };
+    request.extensions_mut().insert(Asks(who));
+    let mut response = next.run(request).await;
+    if let Some(allowance) = allowed {
+        tell(&mut response, allowance);
+    }
+    response
+}
+
+/// The fields of the IETF draft "RateLimit header fields for HTTP".
+fn tell(response: &mut Response, allowance: Allowance) {
+    let Allowance { limit, remaining } = allowance;
+    let fields = [
+        ("ratelimit-policy", format!("\"default\";q={limit};w=60")),
+        ("ratelimit", format!("\"default\";r={remaining};t=60")),
+    ];
+    for (name, value) in fields {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Error, Principal, Service};
+use crate::store::{Tx, once};
+
+/// A client's word that all requests with this key are one request (the IETF draft "The Idempotency-Key HTTP Header
+/// Field"; AIP-155). Kept for [`KEPT_MS`].
+#[derive(Clone, Debug)]
+pub struct Once {
+    key: String,
+    fingerprint: String,
+}
+
+/// How long an answer is kept for retries: a day.
+pub const KEPT_MS: i64 = 86_400_000;
+/// The longest key, in bytes.
+const KEY_BYTES_MAX: usize = 255;
+
+impl Once {
+    /// `key` is the client's, `request` whatever tells this request from another.
+    pub fn new(key: &str, request: &[u8]) -> Result<Self, Error> {
+        let fits = (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
+        if !fits {
+            let detail = format!("an idempotency key is 1 to {KEY_BYTES_MAX} visible ASCII characters");
+            return Err(Error::invalid("", &detail));
+        }
+        Ok(Self { key: key.to_owned(), fingerprint: crate::plugin::digest(request) })
+    }
+}
+
+/// The keys whose first request is under way in this host. Other hosts wait for it at the database's key.
+#[derive(Clone, Default)]
+pub struct InFlight(Arc<Mutex<HashSet<(String, String)>>>);
+
+/// Ends with the request.
+pub(super) struct UnderWay(Option<(InFlight, (String, String))>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some((all, mine)) = self.0.take() {
+            all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&mine);
+        }
+    }
+}
+
+/// A transaction that changes something, at most once for each key.
+pub(super) struct Change {
+    pub(super) tx: Tx,
+    key: Option<(String, String)>,
+}
+
+/// How a change begins.
+pub(super) enum Begun<T> {
+    /// It is to be made.
+    Now(Change),
+    /// It was made before; this was the answer.
+    Before(T),
+}
+
+/// How often a transaction that lost a deadlock is tried again.
+const TRIES_MAX: usize = 5;
+
+/// How often keys that are past their time are forgotten.
+const FORGET_EVERY: std::time::Duration = std::time::Duration::from_mins(10);
+
+impl Service {
+    /// Forgets old keys until the host stops.
+    pub async fn forget_old_keys(self: std::sync::Arc<Self>, stop: tokio_util::sync::CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(FORGET_EVERY) => {}
+            }
+            if let Err(e) = self.store.forget_keys(self.clock.now_ms() - KEPT_MS).await {
+                tracing::warn!(error = %e, "old idempotency keys could not be forgotten; trying again");
+            }
+        }
+    }
+
+    /// Makes a change once: for each key one at a time, and again when the database asks for that.
+    pub(super) async fn once<T, F>(
+        &self,
+        who: Principal,
+        what: &str,
+        once: Option<&Once>,
+        mut change: impl FnMut() -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let _under_way = self.enter(who, what, once)?;
+        let mut tries = 1;
+        loop {
+            match change().await {
+                Err(Error::Internal(e)) if e.is_transient() && tries < TRIES_MAX => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    fn enter(&self, who: Principal, what: &str, once: Option<&Once>) -> Result<UnderWay, Error> {
+        let Some(once) = once else { return Ok(UnderWay(None)) };
+        let mine = (scope(who, what), once.key.clone());
+        let first = self.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner).insert(mine.clone());
+        if first { Ok(UnderWay(Some((self.in_flight.clone(), mine)))) } else { Err(Error::InFlight) }
+    }
+
+    /// Begins the transaction, unless the key tells that it was made before.
+    pub(super) async fn begin<T: DeserializeOwned>(
+        &self,
+        who: Principal,
+        what: &str,
+        once: Option<&Once>,
+    ) -> Result<Begun<T>, Error> {
+        let mut tx = self.store.begin().await?;
+        let Some(once) = once else { return Ok(Begun::Now(Change { tx, key: None })) };
+        let key = (scope(who, what), once.key.clone());
+        match once::begin(&mut tx, &key.0, &key.1, &once.fingerprint, self.clock.now_ms()).await? {
+            None => Ok(Begun::Now(Change { tx, key: Some(key) })),
+            Some(before) if before.fingerprint != once.fingerprint => Err(Error::KeyReused),
+            Some(before) => {
+                let answer = before.answer.ok_or(Error::InFlight)?;
+                let corrupt = |e: serde_json::Error| crate::store::Error::Commit(format!("a kept answer: {e}"));
+                Ok(Begun::Before(serde_json::from_str(&answer).map_err(corrupt)?))
+            }
+        }
+    }
+}
+
+impl Change {
+    /// Commits, the answer with it.
+    pub(super) async fn commit<T: Serialize>(mut self, answer: T) -> Result<T, Error> {
+        if let Some((scope, name)) = &self.key {
+            once::end(&mut self.tx, scope, name, &answer).await?;
+        }
+        self.tx.commit().await?;
+        Ok(answer)
+    }
+}
+
+/// Keys of different users, and of different calls, are different keys.
+fn scope(who: Principal, what: &str) -> String {
+    format!("{}:{what}", who.user_id)
+}
