@@ -149,7 +149,7 @@ fn status(error: Error) -> Status {
             (Code::Internal, "INTERNAL")
         }
     };
-    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, [("path".to_owned(), String::new()); 0]);
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, std::collections::HashMap::new());
     match &error {
         Error::Invalid { pointer, detail } => {
             let path = pointer.trim_start_matches('/').replace('/', ".");

@@ -217,13 +217,12 @@ impl pb::notification_service_server::NotificationService for Api {
     ) -> Answer<ListNotificationsResponse> {
         let who = self.caller(&request)?;
         let ListNotificationsRequest { order_id, state, page_size, page_token } = request.into_inner();
-        let (items, next) = match order_id {
-            Some(order_id) => (self.0.notifications_of(who, order_id).await.map_err(status)?, None),
-            None => {
-                let (state, page) = (filters::state(state)?, filters::page(page_size, page_token)?);
-                let found = self.0.notifications(who, state, &page).await.map_err(status)?;
-                (found.items, found.next)
-            }
+        let (items, next) = if let Some(order_id) = order_id {
+            (self.0.notifications_of(who, order_id).await.map_err(status)?, None)
+        } else {
+            let (state, page) = (filters::state(state)?, filters::page(page_size, page_token)?);
+            let found = self.0.notifications(who, state, &page).await.map_err(status)?;
+            (found.items, found.next)
         };
         let notifications = items.into_iter().map(Into::into).collect();
         Ok(Response::new(ListNotificationsResponse { notifications, next_page_token: next.unwrap_or_default() }))

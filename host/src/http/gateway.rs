@@ -75,7 +75,7 @@ pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Ne
     response
 }
 
-/// The fields of the IETF draft "RateLimit header fields for HTTP".
+/// The fields of the IETF draft `RateLimit` header fields for HTTP.
 fn tell(response: &mut Response, allowance: Allowance) {
     let Allowance { limit, remaining } = allowance;
     let fields = [

@@ -24,13 +24,14 @@ pub(super) struct Problem {
     /// What happened, for people.
     detail: String,
     /// What is wrong with which part of the input.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Flaw>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<Flaw>, required = false)]
+    errors: Box<[Flaw]>,
     /// The request's name, as in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     #[serde(skip)]
-    retry_after_s: Option<u64>,
+    retry_after_s: Option<u32>,
 }
 
 /// What is wrong with one part of the input.
@@ -49,7 +50,7 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: detail.into(),
-            errors: Vec::new(),
+            errors: Box::default(),
             request_id: None,
             retry_after_s: None,
         }
@@ -57,7 +58,7 @@ impl Problem {
 
     pub(super) fn invalid(pointer: String, detail: String) -> Self {
         let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "the input breaks a rule");
-        Self { errors: vec![Flaw { pointer, detail }], ..problem }
+        Self { errors: Box::new([Flaw { pointer, detail }]), ..problem }
     }
 }
 
@@ -73,7 +74,7 @@ impl From<Error> for Problem {
             Error::WrongCredentials => Self::new(StatusCode::UNAUTHORIZED, "wrong-credentials", detail),
             Error::WrongRefreshToken => Self::new(StatusCode::UNAUTHORIZED, "wrong-refresh-token", detail),
             Error::TooMany { retry_after } => Self {
-                retry_after_s: Some(retry_after.as_secs()),
+                retry_after_s: Some(u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX)),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail)
             },
             Error::Stale { .. } => Self::new(StatusCode::PRECONDITION_FAILED, "stale", detail),

@@ -40,7 +40,7 @@ impl Client {
     }
 }
 
-/// What is left of a quota (the IETF draft "RateLimit header fields for HTTP").
+/// What is left of a quota (the IETF draft `RateLimit` header fields for HTTP).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// Requests in a minute.

@@ -246,7 +246,7 @@ pub struct Item {
     /// Which product.
     pub product_id: i64,
     /// How many pieces; 1 to 10,000.
-    #[schema(minimum = 1, maximum = 10000)]
+    #[schema(minimum = 1, maximum = 10_000)]
     pub quantity: u32,
 }
 

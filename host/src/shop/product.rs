@@ -128,7 +128,7 @@ pub struct NewProduct {
     #[schema(value_type = Money)]
     pub price: Price,
     /// Pieces that can be ordered.
-    #[schema(value_type = i64, minimum = 0, maximum = 1000000000)]
+    #[schema(value_type = i64, minimum = 0, maximum = 1_000_000_000)]
     pub stock: Stock,
     /// The product's page.
     #[serde(default)]

@@ -133,7 +133,7 @@ impl RefreshToken {
 #[serde(deny_unknown_fields)]
 pub struct Renewal {
     /// The newest one of the session.
-    #[schema(value_type = String, min_length = 1, max_length = 2000)]
+    #[schema(value_type = String, min_length = 1, max_length = 2_000)]
     pub refresh_token: RefreshToken,
 }
 

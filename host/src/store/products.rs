@@ -239,6 +239,6 @@ pub(super) async fn move_stock(tx: &mut Tx, moves: &[(i64, i64)]) -> Result<bool
     let columns = [Int("product"), Int("pieces")];
     let matching = "q.id = x.product and q.stock + x.pieces >= 0";
     let sql = dialect.update("products", &columns, "stock = q.stock + x.pieces", matching);
-    let moved = with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(|done| done.rows_affected()))?;
-    Ok(moved == moves.len() as u64)
+    let done = with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(done == moves.len() as u64)
 }

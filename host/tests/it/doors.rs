@@ -7,12 +7,12 @@ use tonic::{Code, Request, Status};
 
 use crate::app::{App, PASSWORD, sqlite};
 
-async fn channel(app: &App) -> tonic::transport::Channel {
+pub async fn channel(app: &App) -> tonic::transport::Channel {
     let address = format!("http://{}", app.host.grpc.unwrap());
     tonic::transport::Endpoint::from_shared(address).unwrap().connect().await.unwrap()
 }
 
-fn with<T>(token: &str, message: T) -> Request<T> {
+pub fn with<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let value: MetadataValue<_> = format!("Bearer {token}").parse().unwrap();
     request.metadata_mut().insert("authorization", value);

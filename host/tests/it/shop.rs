@@ -39,8 +39,8 @@ async fn ids(app: &App, path: &str, token: &str) -> Vec<i64> {
 
 async fn a_patch_changes_what_it_names_and_zero_and_null_count(database: Database) {
     let app = App::start(database).await;
-    let path = format!("/v1/products/{}", app.product);
-    let patch = async |patch: Value| app.client.call("PATCH", &path, &app.admin, Some(patch)).await;
+    let at = format!("/v1/products/{}", app.product);
+    let patch = async |patch: Value| app.client.call("PATCH", &at, &app.admin, Some(patch)).await;
     patch(json!({ "url": "https://shop.example/cup", "category": "Cups", "attributes": { "a": "1", "b": "2" } })).await;
     let (status, after) =
         patch(json!({ "stock": 0, "url": null, "attributes": { "a": null, "c": "3" }, "price": { "amount": 0 } }))
@@ -49,7 +49,7 @@ async fn a_patch_changes_what_it_names_and_zero_and_null_count(database: Databas
     assert_eq!((&after["stock"], &after["url"], &after["category"]), (&json!(0), &Value::Null, &json!("Cups")));
     assert_eq!((&after["attributes"], &after["price"]["amount"]), (&json!({ "b": "2", "c": "3" }), &json!(0)));
     assert_eq!((&after["price"]["currency"], &after["version"]), (&json!("USD"), &json!(3)));
-    assert_eq!(app.client.ok("GET", &path, "", None).await, after);
+    assert_eq!(app.client.ok("GET", &at, "", None).await, after);
     for (bad, pointer) in [
         (json!({ "name": null }), ""),
         (json!({ "stock": -1 }), "/stock"),
@@ -59,7 +59,7 @@ async fn a_patch_changes_what_it_names_and_zero_and_null_count(database: Databas
         let (status, problem) = patch(bad).await;
         assert_eq!((status.as_u16(), &problem["errors"][0]["pointer"]), (422, &json!(pointer)));
     }
-    assert_eq!(app.client.call("PATCH", &path, &app.customer, Some(json!({}))).await.0.as_u16(), 403);
+    assert_eq!(app.client.call("PATCH", &at, &app.customer, Some(json!({}))).await.0.as_u16(), 403);
     app.end().await;
 }
 
@@ -217,17 +217,17 @@ async fn queued_mail_goes_to_the_new_address(database: Database) {
     // An admin ships, the customer is written to (defect 46), at the address of now.
     app.change(order, "shipped").await;
     let session = app.client.session("ada@example.com").await;
-    let path = format!("/v1/users/{}", session["user_id"]);
+    let at = format!("/v1/users/{}", session["user_id"]);
     let patch =
         json!({ "email": "Ada@New.Example", "locale": "de", "name": "Gräfin Ada", "current_password": PASSWORD });
     let token = session["access_token"].as_str().unwrap();
-    app.client.ok("PATCH", &path, token, Some(patch)).await;
+    app.client.ok("PATCH", &at, token, Some(patch)).await;
     app.drain().await;
     let mails = app.mailbox.messages();
     assert_eq!(mails.iter().map(|m| m.to.as_str()).collect::<Vec<_>>(), ["ada@new.example"; 2]);
     assert!(mails[1].subject.contains("unterwegs"), "{}", mails[1].subject);
-    let taken = json!({ "email": "admin@shop.example", "current_password": PASSWORD });
-    assert_eq!(app.client.call("PATCH", &path, token, Some(taken)).await.0.as_u16(), 409);
+    let not_free = json!({ "email": "admin@shop.example", "current_password": PASSWORD });
+    assert_eq!(app.client.call("PATCH", &at, token, Some(not_free)).await.0.as_u16(), 409);
     app.end().await;
 }
 
