@@ -9,10 +9,45 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Money {
     /// Minor units.
+    #[serde(deserialize_with = "whole")]
     pub amount: i64,
     /// What they are minor units of.
     #[sqlx(try_from = "String")]
     pub currency: Currency,
+}
+
+/// Reads an integer as JSON Schema has it, for which 2.0 is one (Draft 2020-12, 6.1.1). To 2^53 for those, beyond which
+/// a double is not exact.
+pub(crate) fn whole<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: TryFrom<i64, Error: fmt::Display>,
+{
+    struct Whole;
+    impl serde::de::Visitor<'_> for Whole {
+        type Value = i64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an integer")
+        }
+
+        fn visit_i64<E>(self, value: i64) -> Result<i64, E> {
+            Ok(value)
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<i64, E> {
+            i64::try_from(value).map_err(|_| E::custom("is too large"))
+        }
+
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and at most 2^53")]
+        fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<i64, E> {
+            if value.fract() != 0.0 || value.abs() > 9_007_199_254_740_992.0 {
+                return Err(E::invalid_value(serde::de::Unexpected::Float(value), &self));
+            }
+            Ok(value as i64)
+        }
+    }
+    T::try_from(from.deserialize_i64(Whole)?).map_err(serde::de::Error::custom)
 }
 
 /// The largest amount that anything may cost, in minor units. Far from overflow in every sum we make.
@@ -121,6 +156,21 @@ pub fn share(amount: i64, basis_points: u32) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::{Currency, share};
+
+    #[test]
+    fn whole_doubles_are_integers_and_others_are_not() {
+        let read = |amount: &str| {
+            serde_json::from_str::<super::Money>(&format!(r#"{{"amount": {amount}, "currency": "USD"}}"#))
+        };
+        for (written, amount) in
+            [("20", 20), ("20.0", 20), ("2e1", 20), ("-0.0", 0), ("9007199254740993", 9_007_199_254_740_993)]
+        {
+            assert_eq!(read(written).unwrap().amount, amount, "{written}");
+        }
+        for refused in ["20.5", "1e300", "9223372036854775808", "\"20\"", "null", "true"] {
+            assert!(read(refused).is_err(), "{refused}");
+        }
+    }
 
     #[test]
     fn currencies_know_their_decimals() {

@@ -106,7 +106,7 @@ impl PageRequest {
     /// The sorted value, where there is one, and the id behind which the page begins.
     fn after_key(&self) -> Result<Option<(Option<String>, i64)>, Error> {
         use base64::Engine;
-        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let Some(cursor) = self.cursor.as_ref().filter(|c| !c.is_empty()) else { return Ok(None) };
         let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(cursor).ok();
         let key = bytes.and_then(|b| serde_json::from_slice(&b).ok());
         key.map(Some).ok_or_else(|| Error::invalid("/cursor", "must be the next cursor of the page before"))

@@ -13,6 +13,9 @@ use utoipa_swagger_ui::Config;
 
 use super::problem::Problem;
 use super::{notifications, orders, plugins, products, sessions, users};
+use crate::money::Currency;
+use crate::shop::order::OrderSort;
+use crate::shop::product::ProductSort;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,7 +33,7 @@ use super::{notifications, orders, plugins, products, sessions, users};
         plugins::list, plugins::reload,
     ),
     modifiers(&Bearer),
-    components(schemas(Problem)),
+    components(schemas(Problem, Currency, OrderSort, ProductSort)),
     servers((url = "/"))
 )]
 struct Api;

@@ -2,15 +2,45 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::answer::{List, changed, created, page, tagged};
 use super::extract::{Asked, Body, Caller, Id, IfMatch, MaybeCaller, PatchBody};
 use super::problem::Problem;
 use crate::service::PageRequest;
-use crate::shop::product::{NewProduct, Product, ProductFilter, ProductSort};
-use crate::shop::text::Line;
+use crate::shop::Attributes;
+use crate::shop::product::{NewProduct, Price, Product, ProductFilter, ProductSort};
+use crate::shop::text::{Line, OptionalLine, Prose, Sku, WebAddress};
+
+/// What can be changed of a product; documents the patch. Null clears.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "its schema is what it is for")]
+pub(super) struct ProductPatch {
+    /// Must not be taken.
+    #[schema(nullable = false)]
+    sku: Option<Sku>,
+    /// What it is called.
+    #[schema(nullable = false)]
+    name: Option<Line>,
+    /// What it is.
+    description: Option<Prose>,
+    /// What kind of thing it is.
+    category: Option<OptionalLine>,
+    /// What one piece costs, without tax.
+    #[schema(nullable = false)]
+    price: Option<Price>,
+    /// Pieces that can be ordered.
+    #[schema(nullable = false, minimum = 0, maximum = 1_000_000_000)]
+    stock: Option<i64>,
+    /// The product's page.
+    url: Option<WebAddress>,
+    /// A picture.
+    image: Option<WebAddress>,
+    /// Values that templates and policies may use.
+    attributes: Option<Attributes>,
+}
 
 /// What is asked of the list of products.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
@@ -117,7 +147,7 @@ pub(super) async fn list(
     path = "/v1/products/{id}",
     tag = "products",
     params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The entity tag that the change expects."), ("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key are one request.", min_length = 1, max_length = 255, pattern = "^[!#-~]+$")),
-    request_body(content = NewProduct, content_type = "application/merge-patch+json", description = "Any of the fields; null clears."),
+    request_body(content = ProductPatch, content_type = "application/merge-patch+json", description = "Any of the fields; null clears."),
     responses(
         (status = 200, description = "The product", body = Product),
         (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),

@@ -14,11 +14,14 @@ use crate::shop::user::{NewUser, User};
 
 /// What can be changed of a user; documents the patch.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "its schema is what it is for")]
 pub(super) struct UserPatch {
     /// Mail goes here, also mail that is queued already. Needs `current_password`.
+    #[schema(nullable = false)]
     email: Option<Email>,
     /// As mails address them.
+    #[schema(nullable = false)]
     name: Option<Line>,
     /// Which language mails are in.
     locale: Option<Locale>,
@@ -27,12 +30,13 @@ pub(super) struct UserPatch {
     /// Values that templates and policies may use.
     attributes: Option<Attributes>,
     /// The new password. Needs `current_password`. Ends the user's other sessions.
-    #[schema(min_length = 10, max_length = 200)]
+    #[schema(min_length = 10, max_length = 200, nullable = false)]
     password: Option<String>,
     /// The old password.
-    #[schema(min_length = 10, max_length = 200)]
+    #[schema(min_length = 10, max_length = 200, nullable = false)]
     current_password: Option<String>,
     /// For admins.
+    #[schema(nullable = false)]
     is_admin: Option<bool>,
 }
 

@@ -32,7 +32,7 @@ impl Service {
         let (user, products) = prepared.ok_or(Error::Unauthenticated)?;
         let lines = lines(new.items.as_slice(), products)?;
         let country = new.ship_to.as_ref().map(|address| &address.country);
-        let totals = self.pricing.totals(&lines, country).map_err(|e| Error::invalid("/items", &e.to_string()))?;
+        let totals = self.pricing.totals(&lines, country).map_err(|e| Error::Conflict(e.to_string()))?;
         let order = orders::insert(tx, who.user_id, new, lines, totals, now).await?;
         let payload = Payload::of_change(&order, None, user.into(), &self.shop);
         orders::notify(tx, &payload, &self.message_id(), self.store.offset_ms()).await?;
@@ -93,7 +93,7 @@ impl Service {
         let StatusChange { status, tracking } = change;
         let tracking = tracking.into_inner();
         if status != Status::Shipped && !tracking.is_empty() {
-            return Err(Error::invalid("/tracking", "goes only with the status \"shipped\""));
+            return Err(Error::Conflict("parcels go only with the status \"shipped\"".to_owned()));
         }
         let mut change = match self.begin(who, CHANGE, once).await? {
             Begun::Now(change) => change,
@@ -160,8 +160,7 @@ fn lines(items: &[Item], products: Vec<Product>) -> Result<Vec<OrderLine>, Error
     let mut lines = Vec::with_capacity(items.len());
     for item in items {
         let Some(product) = products.next_if(|p| p.id == item.product_id) else {
-            let detail = format!("there is no product {}", item.product_id);
-            return Err(Error::invalid("/items", &detail));
+            return Err(Error::Conflict(format!("there is no product {}", item.product_id)));
         };
         if product.stock < i64::from(item.quantity) {
             return Err(Error::Conflict(format!(
@@ -171,7 +170,7 @@ fn lines(items: &[Item], products: Vec<Product>) -> Result<Vec<OrderLine>, Error
             )));
         }
         let total = product.price.amount.checked_mul(item.quantity.into());
-        let total = total.ok_or_else(|| Error::invalid("/items", "the total is too large"))?;
+        let total = total.ok_or_else(|| Error::Conflict("the total is too large".to_owned()))?;
         lines.push(OrderLine {
             product_id: product.id,
             sku: product.sku,

@@ -121,7 +121,7 @@ impl Service {
         Err(Error::WrongRefreshToken)
     }
 
-    /// The caller's sessions that are alive, newest first, at most [`SESSIONS_MAX`].
+    /// The caller's sessions that are alive, newest first, at most a hundred.
     pub async fn sessions(&self, who: Principal) -> Result<Vec<SessionInfo>, Error> {
         let rows = self.store.sessions_of(who.user_id, SESSIONS_MAX).await?;
         let info = |row: SessionRow| SessionInfo {

@@ -234,7 +234,7 @@ pub struct NewOrder {
     pub attributes: Attributes,
 }
 
-/// 1 to [`LINES_MAX`] products, none twice.
+/// 1 to [`LINES_MAX`] items; those of one product are added up.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Vec<Item>")]
 pub struct Items(Vec<Item>);
@@ -244,8 +244,10 @@ pub struct Items(Vec<Item>);
 #[serde(deny_unknown_fields)]
 pub struct Item {
     /// Which product.
+    #[serde(deserialize_with = "crate::money::whole")]
     pub product_id: i64,
     /// How many pieces; 1 to 10,000.
+    #[serde(deserialize_with = "crate::money::whole")]
     #[schema(minimum = 1, maximum = 10_000)]
     pub quantity: u32,
 }
@@ -260,12 +262,15 @@ impl TryFrom<Vec<Item>> for Items {
         if let Some(item) = items.iter().find(|i| !(1..=QUANTITY_MAX).contains(&i.quantity)) {
             return Err(format!("product {}: quantity must be within 1 to {QUANTITY_MAX}", item.product_id));
         }
-        // By product, so that orders take their rows in one order and never wait for each other in a circle.
+        // By product, so that orders take their rows in one order and never wait for each other in a circle; one that
+        // stands there twice is one line.
         items.sort_by_key(|i| i.product_id);
-        match items.windows(2).find(|w| w[0].product_id == w[1].product_id) {
-            Some(twice) => Err(format!("product {} stands there twice", twice[0].product_id)),
-            None => Ok(Self(items)),
-        }
+        items.dedup_by(|more, kept| {
+            let same = more.product_id == kept.product_id;
+            kept.quantity += if same { more.quantity } else { 0 };
+            same
+        });
+        Ok(Self(items))
     }
 }
 
@@ -404,7 +409,8 @@ mod tests {
         let item = |product_id, quantity| Item { product_id, quantity };
         assert!(Items::try_from(vec![]).is_err());
         assert!(Items::try_from(vec![item(1, 0)]).is_err());
-        assert!(Items::try_from(vec![item(1, 1), item(1, 2)]).is_err());
+        let twice = Items::try_from(vec![item(1, 1), item(2, 5), item(1, 2)]).expect("valid");
+        assert_eq!(twice.as_slice().iter().map(|i| i.quantity).collect::<Vec<_>>(), [3, 5]);
         let items = Items::try_from(vec![item(2, 1), item(1, 2)]).expect("valid");
         assert_eq!(items.as_slice()[0].product_id, 1);
     }

@@ -125,10 +125,10 @@ pub struct NewProduct {
     #[serde(default = "no_line")]
     pub category: OptionalLine,
     /// What one piece costs, without tax.
-    #[schema(value_type = Money)]
     pub price: Price,
     /// Pieces that can be ordered.
     #[schema(value_type = i64, minimum = 0, maximum = 1_000_000_000)]
+    #[serde(deserialize_with = "crate::money::whole")]
     pub stock: Stock,
     /// The product's page.
     #[serde(default)]
@@ -145,6 +145,23 @@ pub struct NewProduct {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Money", into = "Money")]
 pub struct Price(Money);
+
+impl utoipa::PartialSchema for Price {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
+        let amount = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(AMOUNT_MAX));
+        ObjectBuilder::new()
+            .description(Some("An amount that something may cost."))
+            .property("amount", amount.description(Some("Minor units.")))
+            .required("amount")
+            .property("currency", utoipa::openapi::Ref::from_schema_name("Currency"))
+            .required("currency")
+            .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Price {}
 
 impl TryFrom<Money> for Price {
     type Error = String;

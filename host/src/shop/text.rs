@@ -106,7 +106,10 @@ text!(
 );
 text!(
     /// A time zone of the IANA database.
-    TimeZone, |b| b.examples(["Europe/Vienna"]), |s| match jiff::tz::TimeZone::get(&s) {
+    TimeZone, |b| {
+        let names = jiff::tz::db().available().map(|name| name.to_string()).filter(|name| name.contains('/') || name == "UTC");
+        b.enum_values(Some(names.collect::<Vec<_>>()))
+    }, |s| match jiff::tz::TimeZone::get(&s) {
         Ok(zone) => Ok(zone.iana_name().unwrap_or(&s).to_owned()),
         Err(_) => Err("must be an IANA time zone, such as \"Europe/Vienna\"".to_owned()),
     }

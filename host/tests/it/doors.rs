@@ -210,7 +210,7 @@ async fn rest_refuses_with_a_problem() {
             &customer,
             json,
             r#"{"items": [{"product_id": 9999, "quantity": 1}]}"#.to_owned(),
-            "422 invalid /items",
+            "409 conflict",
         ),
         (
             "POST",

