@@ -1,9 +1,11 @@
 //! `cargo bench`: what the host costs, beside what it is compared with, in one run. `cargo bench -- render` runs one
-//! part; the parts are render, policy, queue and delivery. `PostgreSQL` and `MariaDB` are measured where
+//! part; the parts are render, policy, queue, delivery and api. `PostgreSQL` and `MariaDB` are measured where
 //! `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL` name a server.
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "it prints what it timed")]
 
+mod api;
+mod bare;
 mod delivery;
 mod plugin;
 mod queue;
@@ -26,6 +28,9 @@ fn main() {
         }
         if asked("delivery") {
             delivery::measure().await;
+        }
+        if asked("api") {
+            api::measure().await;
         }
     });
 }

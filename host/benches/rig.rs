@@ -1,5 +1,6 @@
 //! Hosts to measure, and medians.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -73,12 +74,24 @@ pub(crate) async fn host(url: &str, worker: bool) -> Host {
 pub(crate) async fn shop(service: &Service) -> (Principal, i64) {
     let user = serde_json::json!({ "email": "ada@example.com", "name": "Ada Lovelace", "password": "long enough" });
     let user = service.sign_up(serde_json::from_value(user).expect("a user")).await.expect("signed up");
+    (Principal { user_id: user.id, session_id: 0, is_admin: false }, product(service, "CUP").await)
+}
+
+/// A product of which there is enough.
+pub(crate) async fn product(service: &Service, sku: &str) -> i64 {
     let price = serde_json::json!({ "amount": 1_999, "currency": "USD" });
-    let product = serde_json::json!({ "sku": "CUP", "name": "A cup", "price": price, "stock": 1_000_000_000 });
-    let admin = Principal { user_id: user.id, session_id: 0, is_admin: true };
+    let product = serde_json::json!({ "sku": sku, "name": "Of clay", "price": price, "stock": 1_000_000_000 });
+    let admin = Principal { user_id: 1, session_id: 0, is_admin: true };
     let product = serde_json::from_value(product).expect("a product");
-    let product = service.create_product(admin, product, None).await.expect("created");
-    (Principal { user_id: user.id, session_id: 0, is_admin: false }, product.id)
+    service.create_product(admin, product, None).await.expect("created").id
+}
+
+/// The customer's access token, as a client gets it.
+pub(crate) async fn token(address: SocketAddr) -> String {
+    let body = serde_json::json!({ "email": "ada@example.com", "password": "long enough" });
+    let request = reqwest::Client::new().post(format!("http://{address}/v1/sessions")).json(&body);
+    let session: serde_json::Value = request.send().await.expect("an answer").json().await.expect("a session");
+    session["access_token"].as_str().expect("a token").to_owned()
 }
 
 /// Places so many orders.
