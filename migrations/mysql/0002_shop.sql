@@ -16,7 +16,7 @@ create table idempotency_keys (
     scope varchar(100) character set utf8mb4 collate utf8mb4_bin not null,
     name varchar(255) character set utf8mb4 collate utf8mb4_bin not null,
     fingerprint varchar(64) character set utf8mb4 collate utf8mb4_bin not null,
-    answer mediumtext character set utf8mb4 collate utf8mb4_bin,
+    answer mediumtext character set utf8mb4 collate utf8mb4_bin not null,
     created_at bigint not null,
     primary key (scope, name)
 ) engine = innodb;

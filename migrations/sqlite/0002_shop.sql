@@ -16,7 +16,7 @@ create table idempotency_keys (
     scope text not null,
     name text not null,
     fingerprint text not null,
-    answer text,
+    answer text not null,
     created_at bigint not null,
     primary key (scope, name)
 );

@@ -50,15 +50,8 @@ impl Drop for UnderWay {
 /// A transaction that changes something, at most once for each key.
 pub(super) struct Change {
     pub(super) tx: Tx,
-    key: Option<(String, String)>,
-}
-
-/// How a change begins.
-pub(super) enum Begun<T> {
-    /// It is to be made.
-    Now(Change),
-    /// It was made before; this was the answer.
-    Before(T),
+    key: Option<(String, Once)>,
+    now: i64,
 }
 
 /// How often a transaction that lost a deadlock is tried again.
@@ -81,7 +74,8 @@ impl Service {
         }
     }
 
-    /// Makes a change once: for each key one at a time, and again when the database asks for that.
+    /// Makes a change once for each key, and again when the database asks for that. The key is taken with the answer,
+    /// as the transaction's last step: a retry does the work in vain and then gets the answer that was kept.
     pub(super) async fn once<T, F>(
         &self,
         who: Principal,
@@ -90,6 +84,7 @@ impl Service {
         mut change: impl FnMut() -> F,
     ) -> Result<T, Error>
     where
+        T: DeserializeOwned,
         F: Future<Output = Result<T, Error>>,
     {
         let _under_way = self.enter(who, what, once)?;
@@ -97,9 +92,27 @@ impl Service {
         loop {
             match change().await {
                 Err(Error::Internal(e)) if e.is_transient() && tries < TRIES_MAX => tries += 1,
+                // It may have failed because it was made before.
+                Err(e) => return self.before(who, what, once).await?.ok_or(e),
                 done => return done,
             }
         }
+    }
+
+    /// The answer that was kept for the key.
+    async fn before<T: DeserializeOwned>(
+        &self,
+        who: Principal,
+        what: &str,
+        once: Option<&Once>,
+    ) -> Result<Option<T>, Error> {
+        let Some(once) = once else { return Ok(None) };
+        let Some(before) = self.store.kept(&scope(who, what), &once.key).await? else { return Ok(None) };
+        if before.fingerprint != once.fingerprint {
+            return Err(Error::KeyReused);
+        }
+        let corrupt = |e: serde_json::Error| crate::store::Error::Commit(format!("a kept answer: {e}"));
+        Ok(Some(serde_json::from_str(&before.answer).map_err(corrupt)?))
     }
 
     fn enter(&self, who: Principal, what: &str, once: Option<&Once>) -> Result<UnderWay, Error> {
@@ -109,33 +122,19 @@ impl Service {
         if first { Ok(UnderWay(Some((self.in_flight.clone(), mine)))) } else { Err(Error::InFlight) }
     }
 
-    /// Begins the transaction, unless the key tells that it was made before.
-    pub(super) async fn begin<T: DeserializeOwned>(
-        &self,
-        who: Principal,
-        what: &str,
-        once: Option<&Once>,
-    ) -> Result<Begun<T>, Error> {
-        let mut tx = self.store.begin().await?;
-        let Some(once) = once else { return Ok(Begun::Now(Change { tx, key: None })) };
-        let key = (scope(who, what), once.key.clone());
-        match once::begin(&mut tx, &key.0, &key.1, &once.fingerprint, self.clock.now_ms()).await? {
-            None => Ok(Begun::Now(Change { tx, key: Some(key) })),
-            Some(before) if before.fingerprint != once.fingerprint => Err(Error::KeyReused),
-            Some(before) => {
-                let answer = before.answer.ok_or(Error::InFlight)?;
-                let corrupt = |e: serde_json::Error| crate::store::Error::Commit(format!("a kept answer: {e}"));
-                Ok(Begun::Before(serde_json::from_str(&answer).map_err(corrupt)?))
-            }
-        }
+    /// Begins the transaction.
+    pub(super) async fn begin(&self, who: Principal, what: &str, once: Option<&Once>) -> Result<Change, Error> {
+        let key = once.map(|once| (scope(who, what), once.clone()));
+        Ok(Change { tx: self.store.begin().await?, key, now: self.clock.now_ms() })
     }
 }
 
 impl Change {
-    /// Commits, the answer with it.
+    /// Commits, the answer with it. [`Error::InFlight`] when somebody else has taken the key.
     pub(super) async fn commit<T: Serialize>(mut self, answer: T) -> Result<T, Error> {
-        if let Some((scope, name)) = &self.key {
-            once::end(&mut self.tx, scope, name, &answer).await?;
+        if let Some((scope, Once { key, fingerprint })) = &self.key {
+            let kept = once::keep(&mut self.tx, scope, key, fingerprint, &answer, self.now).await;
+            kept.map_err(|e| if e.is_taken() { Error::InFlight } else { e.into() })?;
         }
         self.tx.commit().await?;
         Ok(answer)

@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 
-use super::once::Begun;
 use super::{Error, Once, Page, PageRequest, Principal, Service};
 use crate::money::Money;
 use crate::notification::Payload;
@@ -22,10 +21,7 @@ impl Service {
     }
 
     async fn try_place(&self, who: Principal, new: NewOrder, once: Option<&Once>) -> Result<Order, Error> {
-        let mut change = match self.begin(who, PLACE, once).await? {
-            Begun::Now(change) => change,
-            Begun::Before(order) => return Ok(order),
-        };
+        let mut change = self.begin(who, PLACE, once).await?;
         let (tx, now) = (&mut change.tx, self.clock.now_ms());
         let prepared = orders::prepare(tx, who.user_id, new.items.as_slice()).await?;
         // The token outlived its user.
@@ -95,10 +91,7 @@ impl Service {
         if status != Status::Shipped && !tracking.is_empty() {
             return Err(Error::Conflict("parcels go only with the status \"shipped\"".to_owned()));
         }
-        let mut change = match self.begin(who, CHANGE, once).await? {
-            Begun::Now(change) => change,
-            Begun::Before(order) => return Ok(order),
-        };
+        let mut change = self.begin(who, CHANGE, once).await?;
         let tx = &mut change.tx;
         let order = orders::lock(tx, id).await?.filter(|o| who.is_admin || o.user_id == who.user_id);
         let order = order.ok_or(Error::NotFound("order"))?;

@@ -1,4 +1,3 @@
-use super::once::Begun;
 use super::patch::{Patch, merged};
 use super::{Error, Once, Page, PageRequest, Principal, Service};
 use crate::shop::product::{NewProduct, Product, ProductFilter, ProductSort};
@@ -9,10 +8,7 @@ impl Service {
     pub async fn create_product(&self, who: Principal, new: NewProduct, once: Option<&Once>) -> Result<Product, Error> {
         who.must_be_admin()?;
         let create = async || {
-            let mut change = match self.begin(who, "create-product", once).await? {
-                Begun::Now(change) => change,
-                Begun::Before(product) => return Ok(product),
-            };
+            let mut change = self.begin(who, "create-product", once).await?;
             let product = products::insert(&mut change.tx, &new, self.clock.now_ms()).await;
             change.commit(product.map_err(|e| taken(e, &new))?).await
         };
@@ -56,10 +52,7 @@ impl Service {
     ) -> Result<Product, Error> {
         who.must_be_admin()?;
         let update = async || {
-            let mut change = match self.begin(who, "update-product", once).await? {
-                Begun::Now(change) => change,
-                Begun::Before(product) => return Ok(product),
-            };
+            let mut change = self.begin(who, "update-product", once).await?;
             let product = products::lock_one(&mut change.tx, id).await?.ok_or(Error::NotFound("product"))?;
             super::must_match(expected, product.version)?;
             let new = merged(&NewProduct::from(product.clone()), patch)?;

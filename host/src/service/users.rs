@@ -3,7 +3,6 @@ use argon2::password_hash::PasswordHasher;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::once::Begun;
 use super::patch::{Patch, from_value, merged};
 use super::{Error, Once, Page, PageRequest, Principal, Service};
 use crate::clock::Clock;
@@ -81,10 +80,7 @@ impl Service {
         expected: Option<i64>,
         once: Option<&Once>,
     ) -> Result<User, Error> {
-        let mut change = match self.begin(who, "update-user", once).await? {
-            Begun::Now(change) => change,
-            Begun::Before(user) => return Ok(user),
-        };
+        let mut change = self.begin(who, "update-user", once).await?;
         let tx = &mut change.tx;
         let (user, hash) = users::lock(tx, id).await?.ok_or(Error::NotFound("user"))?;
         super::must_match(expected, user.version)?;

@@ -3,47 +3,47 @@
 use serde::Serialize;
 
 use super::users::json;
-use super::{Dialect, Result, Store, Tx, with_tx};
+use super::{Result, Store, Tx, with_pool, with_tx};
 
 /// An earlier request with the same key.
 #[derive(sqlx::FromRow)]
-pub(crate) struct Before {
+pub(crate) struct Kept {
     pub(crate) fingerprint: String,
-    /// None: it has not been answered yet.
-    pub(crate) answer: Option<String>,
+    pub(crate) answer: String,
 }
 
-/// Takes the key, or says what it was taken for. Waits for a transaction that has taken it and is still under way.
-pub(crate) async fn begin(tx: &mut Tx, scope: &str, name: &str, fingerprint: &str, now: i64) -> Result<Option<Before>> {
-    let dialect = tx.dialect();
-    let (insert, conflict) =
-        if dialect == Dialect::MySql { ("insert ignore", "") } else { ("insert", "on conflict do nothing") };
-    let sql = dialect.sql(&format!(
-        "{insert} into idempotency_keys (scope, name, fingerprint, created_at) values ($1, $2, $3, $4) {conflict}"
-    ));
-    let taken = with_tx!(&mut *tx, |c| sqlx::query(sql)
+/// Takes the key and keeps the answer; [`super::Error::is_taken`] when it is taken. Waits for a transaction that has
+/// taken it and is still under way.
+pub(crate) async fn keep<T: Serialize>(
+    tx: &mut Tx,
+    scope: &str,
+    name: &str,
+    fingerprint: &str,
+    answer: &T,
+    now: i64,
+) -> Result<()> {
+    let sql = tx
+        .dialect()
+        .sql("insert into idempotency_keys (scope, name, fingerprint, answer, created_at) values ($1, $2, $3, $4, $5)");
+    with_tx!(tx, |c| sqlx::query(sql)
         .bind(scope)
         .bind(name)
         .bind(fingerprint)
+        .bind(json(answer))
         .bind(now)
         .execute(c)
         .await
-        .map(|done| done.rows_affected()))?;
-    if taken == 1 {
-        return Ok(None);
-    }
-    let sql = dialect.sql("select fingerprint, answer from idempotency_keys where scope = $1 and name = $2");
-    Ok(Some(with_tx!(tx, |c| sqlx::query_as(sql).bind(scope).bind(name).fetch_one(c).await)?))
-}
-
-/// Keeps the answer.
-pub(crate) async fn end<T: Serialize>(tx: &mut Tx, scope: &str, name: &str, answer: &T) -> Result<()> {
-    let sql = tx.dialect().sql("update idempotency_keys set answer = $1 where scope = $2 and name = $3");
-    with_tx!(tx, |c| sqlx::query(sql).bind(json(answer)).bind(scope).bind(name).execute(c).await.map(drop))?;
+        .map(drop))?;
     Ok(())
 }
 
 impl Store {
+    /// What was answered to the key, if it was.
+    pub(crate) async fn kept(&self, scope: &str, name: &str) -> Result<Option<Kept>> {
+        let sql = self.dialect().sql("select fingerprint, answer from idempotency_keys where scope = $1 and name = $2");
+        Ok(with_pool!(self, |pool| sqlx::query_as(sql).bind(scope).bind(name).fetch_optional(pool).await)?)
+    }
+
     /// Forgets keys from before `until`; says how many.
     pub(crate) async fn forget_keys(&self, until: i64) -> Result<u64> {
         let mut tx = self.begin().await?;

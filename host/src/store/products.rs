@@ -4,7 +4,7 @@ use super::conditions::{Arg, Conditions, escaped};
 use super::dialect::Column::Int;
 use super::tx::insert_id;
 use super::users::json;
-use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
+use super::{Error, Result, Store, Tx, with_pool, with_tx};
 use crate::money::{Currency, Money};
 use crate::shop::order::Item;
 use crate::shop::product::{NewProduct, Product, ProductFilter, ProductSort};
@@ -224,18 +224,12 @@ pub(super) async fn of_order(tx: &mut Tx, items: &[Item]) -> Result<Vec<Product>
 /// its commit.
 pub(super) async fn move_stock(tx: &mut Tx, moves: &[(i64, i64)]) -> Result<bool> {
     let dialect = tx.dialect();
+    // By id, so that orders hardly ever wait for each other in a circle. Where they do, the database picks one that is
+    // tried again.
+    let mut moves = moves.to_vec();
+    moves.sort_unstable();
     let row = |(product, pieces): &(i64, i64)| serde_json::json!({ "product": product, "pieces": pieces });
     let rows = json(&moves.iter().map(row).collect::<Vec<_>>());
-    if moves.len() > 1 && dialect != Dialect::Sqlite {
-        // By id, so that orders never wait for each other in a circle.
-        let sql = dialect.sql(&format!(
-            "select q.id from {} {} products q where q.id = x.product order by q.id {}",
-            dialect.rows(1, &[Int("product")]),
-            dialect.join(),
-            dialect.lock(),
-        ));
-        with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
-    }
     let columns = [Int("product"), Int("pieces")];
     let matching = "q.id = x.product and q.stock + x.pieces >= 0";
     let sql = dialect.update("products", &columns, "stock = q.stock + x.pieces", matching);
