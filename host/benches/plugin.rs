@@ -66,7 +66,9 @@ async fn plugins() -> Plugins {
     let secret = (format!("{PREFIX}AUTH__SECRET"), "a secret for measurements, long enough".to_owned());
     let cache = (format!("{PREFIX}PLUGINS__CACHE_PATH"), String::new());
     let config = Config::load(None, [secret, cache]).expect("settings");
-    Plugins::start(config.plugins, b"key", &Clock::system()).await.expect("plugins").0
+    Plugins::start::<ecomm::plugin::LoadError>(config.plugins, b"key", &Clock::system(), async |r| Ok(r))
+        .await
+        .expect("plugins")
 }
 
 fn native() -> (renderer::Renderer, renderer::contract::Notification) {
@@ -259,7 +261,7 @@ pub(crate) async fn policy() {
     let mut times = Vec::new();
     for _ in 0..ROUNDS * CALLS {
         let begun = Instant::now();
-        let answer = host.admit(&event, &situation).await;
+        let answer = host.admit_event(&event, &situation).await;
         times.push(begun.elapsed().as_secs_f64() * 1e6);
         assert!(answer.by.is_some(), "the component answered");
     }

@@ -74,14 +74,14 @@ pub(crate) async fn host(url: &str, worker: bool) -> Host {
 pub(crate) async fn shop(service: &Service) -> (Principal, i64) {
     let user = serde_json::json!({ "email": "ada@example.com", "name": "Ada Lovelace", "password": "long enough" });
     let user = service.sign_up(serde_json::from_value(user).expect("a user")).await.expect("signed up");
-    (Principal { user_id: user.id, session_id: 0, is_admin: false }, product(service, "CUP").await)
+    (Principal { user_id: user.id, session_id: 0, is_admin: false, role: None }, product(service, "CUP").await)
 }
 
 /// A product of which there is enough.
 pub(crate) async fn product(service: &Service, sku: &str) -> i64 {
     let price = serde_json::json!({ "amount": 1_999, "currency": "USD" });
     let product = serde_json::json!({ "sku": sku, "name": "Of clay", "price": price, "stock": 1_000_000_000 });
-    let admin = Principal { user_id: 1, session_id: 0, is_admin: true };
+    let admin = Principal { user_id: 1, session_id: 0, is_admin: true, role: None };
     let product = serde_json::from_value(product).expect("a product");
     service.create_product(admin, product, None).await.expect("created").id
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod demo;
+mod plugin;
 mod serve;
 mod story;
 
@@ -37,6 +38,13 @@ enum Command {
         #[command(subcommand)]
         command: admin::Command,
     },
+    /// Inspect, try, stage, activate and roll back components.
+    Plugin(plugin::Args),
+    /// Deal with single notifications.
+    Notification {
+        #[command(subcommand)]
+        command: plugin::NotificationCommand,
+    },
     /// Show the main job on an embedded database: order in, components run, mail out.
     Demo(demo::Args),
 }
@@ -50,6 +58,8 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             Command::Serve(args) => serve::run(args).await,
             Command::Migrate { config } => migrate(config.as_deref()).await,
             Command::Admin { command } => admin::run(command).await,
+            Command::Plugin(args) => plugin::run(args).await,
+            Command::Notification { command } => plugin::notification(command).await,
             Command::Demo(args) => demo::run(args).await,
         }
     })

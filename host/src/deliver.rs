@@ -123,6 +123,17 @@ pub struct Report {
     pub notes: Vec<Note>,
     /// What chance was drawn from.
     pub seed: u64,
+    /// What shadows are to be measured by.
+    pub observed: Observed,
+}
+
+/// The real answers, where a shadow is to see the same event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The mail.
+    pub email: Option<Email>,
+    /// What the policy saw and said.
+    pub admission: Option<(Situation, Admission)>,
 }
 
 /// Works on one event, from claim to report.
@@ -131,6 +142,8 @@ struct Delivery<'a> {
     event: &'a Event,
     seed: u64,
     notes: Vec<Note>,
+    observed: Observed,
+    renderer: Option<i64>,
 }
 
 impl Deliver {
@@ -145,9 +158,20 @@ impl Deliver {
         F: Future<Output = Result<(), NotRecorded>> + Send,
     {
         let seed = u64::from_le_bytes(self.clock.random());
-        let mut delivery = Delivery { with: self, event, seed, notes: Vec::new() };
+        let mut delivery =
+            Delivery { with: self, event, seed, notes: Vec::new(), observed: Observed::default(), renderer: None };
         let (transition, attempts) = delivery.run(lease, hand_over).await;
-        Report { transition, attempts, notes: delivery.notes, seed }
+        Report { transition, attempts, notes: delivery.notes, seed, observed: delivery.observed }
+    }
+
+    /// Shows an event to the shadows, once its end is recorded.
+    pub fn shadow(&self, event: &Event, seed: u64, observed: &Observed) {
+        if let Some(email) = &observed.email {
+            self.plugins.shadow_render(&event.notification, seed, email);
+        }
+        if let Some((situation, admission)) = &observed.admission {
+            self.plugins.shadow_admit(&event.notification, situation, admission);
+        }
     }
 }
 
@@ -205,8 +229,11 @@ impl Delivery<'_> {
     /// Asks the policy; what keeps the mail back comes as the error.
     async fn admit(&mut self) -> Result<(Situation, Option<String>, Option<(String, i64)>), Transition> {
         let situation = self.situation(None);
-        let Answer { value, by, faults } = self.with.plugins.admit(&self.event.notification, &situation).await;
+        let Answer { value, by, faults } = self.with.plugins.admit_event(&self.event.notification, &situation).await;
         self.faults("admit", faults);
+        if self.with.plugins.routing().policy.shadow.is_some() {
+            self.observed.admission = Some((situation.clone(), value.clone()));
+        }
         let by = by.as_deref().map(identity);
         let age_ms = self.event.claimed_at - self.event.queued_at;
         if let Some(transition) = notification::admit(&value, &self.with.caps, age_ms) {
@@ -235,7 +262,13 @@ impl Delivery<'_> {
         let last = faults.last().map_or_else(String::new, |(_, fault)| fault.to_string());
         self.faults("render", faults);
         match (value, by) {
-            (Some(email), Some(revision)) => Ok((email, identity(&revision))),
+            (Some(email), Some(revision)) => {
+                if self.with.plugins.routing().renderer.shadow.is_some() {
+                    self.observed.email = Some(email.clone());
+                }
+                self.renderer = Some(revision.number);
+                Ok((email, identity(&revision)))
+            }
             _ => Err(last),
         }
     }
@@ -279,6 +312,11 @@ impl Delivery<'_> {
             });
             return (Transition::End { state: State::Sent, reason: reply }, attempts);
         };
+        if class == Class::Rejected
+            && let Some(renderer) = self.renderer
+        {
+            self.with.plugins.rejected(renderer);
+        }
         let failure = Failure { code, enhanced, ..self.failure(class, phase, &reply, &relay) };
         self.settle(failure).await
     }

@@ -2,6 +2,7 @@
 
 mod convert;
 mod filters;
+mod plugins;
 mod services;
 
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
 use crate::plugin::{LoadError, Plugins};
 use crate::queue::Queue;
-use crate::service::{Changes, InFlight, Service, Slot, Throttle, Tokens};
+use crate::service::{self, Changes, InFlight, Replays, Service, Slot, Throttle, Tokens, rollout};
 use crate::store::{self, Store};
 use crate::{grpc, http};
 
@@ -71,7 +71,7 @@ pub struct Host {
     /// Where gRPC is served.
     pub grpc: Option<SocketAddr>,
     /// Components of the settings that did not pass the gate.
-    pub refused: Vec<(Slot, LoadError)>,
+    pub refused: Vec<(Slot, service::Error)>,
     mailer: Mailer,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -85,33 +85,20 @@ impl Host {
         let store = open(&config, clock.clone()).await?;
         let mailbox = mailbox(&mut config, &clock, &stop, &mut tasks).await?;
         let mailer = Mailer::new(config.mail.clone(), &clock)?;
-        let secret = config.auth.secret.expose_secret().as_bytes();
-        let (plugins, refused) = Plugins::start(config.plugins.clone(), secret, &clock).await?;
-        for (slot, e) in &refused {
-            tracing::error!(plugin.slot = %slot, error = %e, "a component was refused; the built-in default serves");
-        }
-        let plugins = Arc::new(plugins);
-        let wake = Arc::new(Notify::new());
-        let announce = Arc::new(Notify::new());
-        let deliver =
-            Deliver { plugins: plugins.clone(), mailer: mailer.clone(), caps: config.caps, clock: clock.clone() };
+        let service = assemble(&config, &store, &mailer, mailbox, &clock).await?;
+        let (wake, announce) = (service.wake.clone(), service.announce.clone());
+        let deliver = Deliver {
+            plugins: service.plugins.clone(),
+            mailer: mailer.clone(),
+            caps: config.caps,
+            clock: clock.clone(),
+        };
         let queue = Queue::new(store.clone(), deliver, config.queue, clock.clone(), wake.clone());
-        let service = Arc::new(Service {
-            store: store.clone(),
-            plugins,
-            clock,
-            wake: wake.clone(),
-            announce: announce.clone(),
-            shop: config.shop.clone(),
-            pricing: config.pricing.clone(),
-            message_id_domain: domain(&config),
-            tokens: tokens(&config),
-            throttle: Throttle::new(config.limits),
-            in_flight: InFlight::default(),
-            changes: Changes::default(),
-            hashing: Semaphore::new(config.auth.hashing_max.max(1)),
-            mailbox,
-        });
+        let refused = service.take_up_plugins().await;
+        for (slot, e) in &refused {
+            tracing::error!(plugin.slot = %slot, error = %e, "a component was refused; what served before serves on");
+        }
+        tasks.spawn(service.clone().watch_plugins(stop.clone()));
         tasks.spawn(store.clone().announce(announce, stop.clone()));
         tasks.spawn(service.clone().forget_old_keys(stop.clone()));
         let mut http = None;
@@ -152,6 +139,52 @@ impl Host {
         self.mailer.close().await;
         self.service.store.close().await;
     }
+}
+
+/// The use cases alone, for the command line: nothing is served, delivered or listened to.
+pub async fn offline(mut config: Config, clock: Clock) -> Result<Arc<Service>, StartError> {
+    let store = open(&config, clock.clone()).await?;
+    if config.mail.relays.is_empty() {
+        config.mail.relays.push(RelaySettings { tls: Tls::None, ..RelaySettings::new("none", "127.0.0.1", 1) });
+    }
+    let mailer = Mailer::new(config.mail.clone(), &clock)?;
+    let service = assemble(&config, &store, &mailer, None, &clock).await?;
+    for row_slot in Slot::ALL {
+        if let Err(e) = service.take_up_slot(row_slot).await {
+            tracing::warn!(plugin.slot = %row_slot, error = %e, "what serves cannot be prepared here");
+        }
+    }
+    Ok(service)
+}
+
+async fn assemble(
+    config: &Config,
+    store: &Store,
+    mailer: &Mailer,
+    mailbox: Option<Mailbox>,
+    clock: &Clock,
+) -> Result<Arc<Service>, StartError> {
+    let secret = config.auth.secret.expose_secret().as_bytes();
+    let number = async |revision| Ok(rollout::number(store, revision).await?);
+    let plugins = Plugins::start::<StartError>(config.plugins.clone(), secret, clock, number).await?;
+    Ok(Arc::new(Service {
+        store: store.clone(),
+        plugins: Arc::new(plugins),
+        clock: clock.clone(),
+        wake: Arc::new(Notify::new()),
+        announce: Arc::new(Notify::new()),
+        shop: config.shop.clone(),
+        pricing: config.pricing.clone(),
+        message_id_domain: domain(config),
+        tokens: tokens(config),
+        throttle: Throttle::new(config.limits),
+        in_flight: InFlight::default(),
+        changes: Changes::default(),
+        hashing: Semaphore::new(config.auth.hashing_max.max(1)),
+        mailer: mailer.clone(),
+        replays: Replays::default(),
+        mailbox,
+    }))
 }
 
 /// Opens the database and, when the settings say so, brings the schema up to date.

@@ -69,10 +69,9 @@ pub fn router(service: App, settings: &Settings) -> Router {
         .route("/v1/orders/{id}/notifications", get(notifications::of_order))
         .route("/v1/notifications", get(notifications::list))
         .route("/v1/notifications/{id}", get(notifications::one))
-        .route("/v1/plugins", get(plugins::list))
-        .route("/v1/plugins/{slot}/reload", post(plugins::reload))
         .route("/v1/mailbox", get(notifications::mails))
         .route("/v1/mailbox/{id}", get(notifications::mail))
+        .merge(plugins::routes(&service))
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
         .layer(from_fn_with_state(service.clone(), gateway::admit));

@@ -5,17 +5,20 @@
 //! mail. What serves which slot is one immutable value; a call keeps what it started with.
 
 mod cache;
+mod call;
 mod check;
 mod engine;
 mod fault;
 mod fixture;
 mod gate;
+mod health;
+mod routing;
 mod sandbox;
 mod v1;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -25,12 +28,14 @@ pub use check::{Attachment, Email};
 pub use engine::config as engine_config;
 pub use fault::{Fault, LoadError};
 pub use gate::{Report, Trial};
+pub use health::{Counts, Strikes};
+pub use routing::{Canary, Lineage, Routing};
 pub use sandbox::{Budget, Usage};
 
 use crate::clock::Clock;
-use crate::notification::{Admission, Failure, Notification, Situation, Verdict};
 use gate::Gate;
-use sandbox::{Chance, Sandbox};
+use health::Health;
+use sandbox::Sandbox;
 
 /// What a component can be plugged into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -87,15 +92,33 @@ pub struct Settings {
     pub call: Budget,
     /// What `configure` may use.
     pub configure: Budget,
+    /// When a revision that keeps failing is left out.
+    pub breaker: Strikes,
+    /// When a canary goes back by itself.
+    pub guard: Guard,
+    /// Prepared revisions that are kept for a quick return, beside those that serve.
+    pub prepared_max: usize,
     /// Where compiled components are kept; nowhere when empty.
     pub cache_path: PathBuf,
 }
 
-/// A component with its config, ready to serve. Immutable.
+/// When a canary goes back by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    /// Calls of a candidate below which nothing is concluded.
+    pub calls_min: u64,
+    /// How much larger its share of bad calls may be than the active revision's, in hundredths.
+    pub margin_percent: f64,
+    /// How long a step lasts at least before the next, in milliseconds.
+    pub step_ms: i64,
+}
+
+/// A component with its config, ready to serve. Immutable, but for how it fares.
 pub struct Revision {
     /// What it is plugged into.
     pub slot: Slot,
-    /// Counts up in this host.
+    /// Its number in the database; counts up over all slots.
     pub number: i64,
     /// SHA-256 of the component, in hex.
     pub digest: String,
@@ -106,50 +129,24 @@ pub struct Revision {
     pub(crate) guest: v1::Guest,
     /// For a component that cannot be snapshotted: configure every instance with this.
     pub(crate) configure_each: Option<String>,
+    pub(crate) health: Health,
+}
+
+impl Revision {
+    /// What its calls came to in this host.
+    pub fn counts(&self) -> Counts {
+        self.health.counts()
+    }
+
+    /// Whether it failed so often in a row that it is left out for now.
+    pub fn is_resting(&self) -> bool {
+        self.health.is_resting()
+    }
 }
 
 impl std::fmt::Debug for Revision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} revision {} ({})", self.slot, self.number, self.digest)
-    }
-}
-
-/// Who serves a slot, and who stands in.
-#[derive(Clone, Debug)]
-pub struct Lineage {
-    /// Serves.
-    pub active: Arc<Revision>,
-    /// Served before.
-    pub last_good: Option<Arc<Revision>>,
-    /// Came with the host.
-    pub builtin: Arc<Revision>,
-}
-
-impl Lineage {
-    /// Who is asked, in order, none twice.
-    fn in_order(&self) -> impl Iterator<Item = &Arc<Revision>> {
-        let builtin = Some(&self.builtin).filter(|b| b.number != self.active.number);
-        let last_good = self.last_good.as_ref().filter(|l| l.number != self.builtin.number);
-        [Some(&self.active), last_good, builtin].into_iter().flatten()
-    }
-}
-
-/// Who serves what; replaced as a whole.
-#[derive(Clone, Debug)]
-pub struct Routing {
-    /// Writes the mails.
-    pub renderer: Lineage,
-    /// Decides about sending.
-    pub policy: Lineage,
-}
-
-impl Routing {
-    /// A slot's share of it.
-    pub fn slot(&self, slot: Slot) -> &Lineage {
-        match slot {
-            Slot::Renderer => &self.renderer,
-            Slot::Policy => &self.policy,
-        }
     }
 }
 
@@ -164,6 +161,17 @@ pub struct Answer<T> {
     pub faults: Vec<(Arc<Revision>, Fault)>,
 }
 
+/// The origin of what came with the host.
+pub const BUILT_IN: &str = "built-in";
+
+/// The component that came with the host.
+pub fn builtin(slot: Slot) -> &'static [u8] {
+    match slot {
+        Slot::Renderer => RENDERER,
+        Slot::Policy => POLICY,
+    }
+}
+
 const RENDERER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/renderer.wasm"));
 const POLICY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/policy.wasm"));
 
@@ -173,19 +181,20 @@ pub struct Plugins {
     sandbox: Sandbox,
     gate: Gate,
     routing: ArcSwap<Routing>,
-    /// One reload at a time.
-    reloading: tokio::sync::Mutex<()>,
-    revisions: AtomicI64,
+    prepared: Mutex<BTreeMap<i64, Arc<Revision>>>,
+    /// A shadow works on one event at a time.
+    shadowing: Arc<tokio::sync::Semaphore>,
+    clock: Clock,
 }
 
 impl Plugins {
-    /// Prepares the built-ins and what the settings name. A component that does not pass the gate does not stop the
-    /// host: the built-in serves, and the error is returned beside it.
-    pub async fn start(
+    /// Prepares the built-ins; they serve until [`route`](Self::route) says otherwise. `number` gives each its number.
+    pub async fn start<E: From<LoadError>>(
         settings: Settings,
         cache_key: &[u8],
         clock: &Clock,
-    ) -> Result<(Self, Vec<(Slot, LoadError)>), LoadError> {
+        number: impl AsyncFn(Revision) -> Result<Revision, E>,
+    ) -> Result<Self, E> {
         let calls_max = match settings.calls_max {
             // Calls compute. More of them at one time than cores only keep the tasks that record waiting in line.
             0 => std::thread::available_parallelism().map_or(4, |cores| u32::try_from(cores.get() * 2).unwrap_or(4)),
@@ -194,36 +203,32 @@ impl Plugins {
         let engine = engine::Engine::new(calls_max, &settings.call)?;
         let sandbox = Sandbox::new(&engine, calls_max)?;
         let gate = Gate::new(engine, sandbox.clone(), &settings, cache_key, clock.clone());
-        let load = |slot, number, wasm: &'static [u8]| gate.admit(slot, number, wasm.into(), "{}".into(), "built-in");
-        let (renderer, policy) = (load(Slot::Renderer, 1, RENDERER).await?, load(Slot::Policy, 2, POLICY).await?);
-        let lineage = |builtin: Arc<Revision>| Lineage { active: builtin.clone(), last_good: None, builtin };
-        let routing = Routing { renderer: lineage(Arc::new(renderer)), policy: lineage(Arc::new(policy)) };
-        let this = Self {
+        let mut builtins = Vec::new();
+        for slot in Slot::ALL {
+            let revision = gate.admit(slot, builtin(slot).into(), "{}".to_owned(), BUILT_IN).await?;
+            builtins.push(Arc::new(number(revision).await?));
+        }
+        let [renderer, policy] = [0, 1].map(|i: usize| Lineage::of_builtin(builtins[i].clone()));
+        let prepared = builtins.into_iter().map(|revision| (revision.number, revision)).collect();
+        Ok(Self {
             settings,
             sandbox,
             gate,
-            routing: ArcSwap::from_pointee(routing),
-            reloading: tokio::sync::Mutex::new(()),
-            revisions: AtomicI64::new(2),
-        };
-        let mut refused = Vec::new();
-        for slot in Slot::ALL {
-            let Source { path, config_path } = this.source(slot);
-            let configured = !path.as_os_str().is_empty() || !config_path.as_os_str().is_empty();
-            if configured && let Err(e) = this.reload(slot).await {
-                refused.push((slot, e));
-            }
-        }
-        Ok((this, refused))
+            routing: ArcSwap::from_pointee(Routing { renderer, policy }),
+            prepared: Mutex::new(prepared),
+            shadowing: Arc::new(tokio::sync::Semaphore::new(1)),
+            clock: clock.clone(),
+        })
     }
 
-    /// Reads the slot's component and config again and, once they pass the gate, lets them serve. Refused, nothing
-    /// changes. Calls under way end on what they started with.
-    pub async fn reload(&self, slot: Slot) -> Result<Arc<Revision>, LoadError> {
-        let _one = self.reloading.lock().await;
+    /// What a slot's settings name: the component, its config, and where it is from. None: nothing but the built-in.
+    pub async fn configured(&self, slot: Slot) -> Result<Option<(Arc<[u8]>, String, String)>, LoadError> {
         let Source { path, config_path } = self.source(slot).clone();
+        if path.as_os_str().is_empty() && config_path.as_os_str().is_empty() {
+            return Ok(None);
+        }
         let (wasm, origin): (Arc<[u8]>, String) = if path.as_os_str().is_empty() {
-            (if slot == Slot::Renderer { RENDERER.into() } else { POLICY.into() }, "built-in".to_owned())
+            (builtin(slot).into(), BUILT_IN.to_owned())
         } else {
             (self.gate.read(&path).await?, path.display().to_string())
         };
@@ -233,71 +238,80 @@ impl Plugins {
             let read = |source| LoadError::Read { path: config_path.clone(), source };
             tokio::fs::read_to_string(&config_path).await.map_err(read)?
         };
-        let number = self.revisions.fetch_add(1, Ordering::Relaxed) + 1;
-        let revision = Arc::new(self.gate.admit(slot, number, wasm, config, &origin).await?);
-        self.routing.rcu(|now| {
-            let mut next = Routing::clone(now);
-            let lineage = match slot {
-                Slot::Renderer => &mut next.renderer,
-                Slot::Policy => &mut next.policy,
-            };
-            lineage.last_good = Some(std::mem::replace(&mut lineage.active, revision.clone()));
-            next
+        Ok(Some((wasm, config, origin)))
+    }
+
+    /// Takes a component through the gate. It has no number yet and serves nobody.
+    pub async fn admit(
+        &self,
+        slot: Slot,
+        wasm: Arc<[u8]>,
+        config: String,
+        origin: &str,
+    ) -> Result<Revision, LoadError> {
+        self.gate.admit(slot, wasm, config, origin).await
+    }
+
+    /// Keeps a prepared revision for the moment it serves.
+    pub fn keep(&self, revision: Arc<Revision>) {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        prepared.insert(revision.number, revision);
+        // The oldest go first. Who serves is held by the routing.
+        while prepared.len() > self.settings.prepared_max.max(1) {
+            prepared.pop_first();
+        }
+    }
+
+    /// A revision that is prepared in this host.
+    pub fn prepared(&self, number: i64) -> Option<Arc<Revision>> {
+        let kept = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).get(&number).cloned();
+        if kept.is_some() {
+            return kept;
+        }
+        let routing = self.routing.load();
+        let serving = Slot::ALL.into_iter().flat_map(|slot| {
+            let Lineage { active, last_good, builtin, canary, shadow, .. } = routing.slot(slot);
+            let canary = canary.as_ref().map(|c| &c.revision);
+            [Some(active), last_good.as_ref(), Some(builtin), canary, shadow.as_ref()].into_iter().flatten()
         });
-        Ok(revision)
+        serving.into_iter().find(|r| r.number == number).cloned()
+    }
+
+    /// Replaces who serves a slot, at once and as a whole. Calls under way end on what they started with. A change that
+    /// is older than what is there is dropped.
+    pub fn route(&self, slot: Slot, next: &Lineage) {
+        self.routing.rcu(|now| {
+            let mut routing = Routing::clone(now);
+            if routing.slot(slot).version < next.version {
+                *routing.slot_mut(slot) = next.clone();
+            }
+            routing
+        });
+    }
+
+    /// What a component says of itself; refuses what is too large or no component.
+    pub fn inspect(&self, wasm: &[u8]) -> Result<serde_json::Value, LoadError> {
+        self.gate.inspect(wasm)
+    }
+
+    /// The most bytes that a component may have.
+    pub fn component_bytes_max(&self) -> usize {
+        self.settings.component_bytes_max
+    }
+
+    /// Forgets compiled code but for these revisions' digest, slot and config; says how many files and bytes went.
+    pub async fn collect_garbage(&self, kept: &[(String, String, String)]) -> (usize, u64) {
+        self.gate.collect_garbage(kept).await
+    }
+
+    /// The settings of the guard.
+    pub fn guard(&self) -> Guard {
+        self.settings.guard
     }
 
     /// Who serves what, now.
     pub fn routing(&self) -> Arc<Routing> {
         self.routing.load_full()
-    }
-
-    /// Renders the mail: by the active revision, else by the last good one, else by the built-in.
-    pub async fn render(&self, n: &Notification, seed: u64) -> Answer<Option<Email>> {
-        let routing = self.routing.load_full();
-        let mut faults = Vec::new();
-        for revision in routing.renderer.in_order() {
-            match self.render_by(revision, n, seed).await {
-                Ok(email) => return Answer { value: Some(email), by: Some(revision.clone()), faults },
-                Err(fault) => faults.push((revision.clone(), fault)),
-            }
-        }
-        Answer { value: None, by: None, faults }
-    }
-
-    /// Renders the mail by this revision or not at all.
-    pub async fn render_by(&self, revision: &Revision, n: &Notification, seed: u64) -> Result<Email, Fault> {
-        let budget = self.settings.call.for_lines(n.payload.order.lines.len());
-        let chance = Chance { now_ms: n.payload.occurred_at, seed };
-        let (email, _) = self.sandbox.render(revision, &budget, chance, n).await?;
-        check::email(email, &budget)
-    }
-
-    /// Asks the policy whether to send. When it fails, send: the host's own rule.
-    pub async fn admit(&self, n: &Notification, s: &Situation) -> Answer<Admission> {
-        let revision = self.routing.load().policy.active.clone();
-        let budget = self.settings.call.for_lines(n.payload.order.lines.len());
-        let chance = Chance { now_ms: s.now, seed: s.seed };
-        let asked = self.sandbox.admit(&revision, &budget, chance, n, s).await;
-        match asked.and_then(|(a, _)| check::admission(a, &s.relays)) {
-            Ok(value) => Answer { value, by: Some(revision), faults: Vec::new() },
-            Err(fault) => Answer { value: Admission::Send(None), by: None, faults: vec![(revision, fault)] },
-        }
-    }
-
-    /// Asks the policy what a failure means. When it fails, the host's own rule decides.
-    pub async fn on_failure(&self, n: &Notification, f: &Failure, s: &Situation) -> Answer<Verdict> {
-        let revision = self.routing.load().policy.active.clone();
-        let budget = self.settings.call.for_lines(n.payload.order.lines.len());
-        let chance = Chance { now_ms: s.now, seed: s.seed };
-        let asked = self.sandbox.on_failure(&revision, &budget, chance, n, f, s).await;
-        match asked.and_then(|(v, _)| check::verdict(v, &s.relays)) {
-            Ok(value) => Answer { value, by: Some(revision), faults: Vec::new() },
-            Err(fault) => {
-                let value = crate::notification::native_verdict(f, s.attempts);
-                Answer { value, by: None, faults: vec![(revision, fault)] }
-            }
-        }
     }
 
     fn source(&self, slot: Slot) -> &Source {

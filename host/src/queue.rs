@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::deliver::{Deliver, Event, Report};
+use crate::deliver::{Deliver, Event, Observed, Report};
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{State, Transition};
 use crate::store::Store;
@@ -166,15 +166,23 @@ impl Queue {
     async fn one(self, claimed: Claimed, lease: Lease) {
         self.leases.insert(&claimed, &lease);
         let _guard = self.leases.forget_on_panic(claimed.claim);
-        let finish = match self.examine(claimed) {
-            Err(finish) => *finish,
-            Ok((claimed, event)) => self.deliver_one(&claimed, &event, &lease).await,
+        let (finish, seen) = match self.examine(claimed) {
+            Err(finish) => (*finish, None),
+            Ok((claimed, event)) => {
+                let (finish, seed, observed) = self.deliver_one(&claimed, &event, &lease).await;
+                (finish, Some((event, seed, observed)))
+            }
         };
         let claim = finish.claim;
         // Late is better than never: unrecorded, a delivered mail would be in doubt and go out again.
         for tries in 1..=RECORD_TRIES_MAX {
             match self.ends.record(finish.clone()).await {
-                Ok(true) => break,
+                Ok(true) => {
+                    if let Some((event, seed, observed)) = &seen {
+                        self.deliver.shadow(event, *seed, observed);
+                    }
+                    break;
+                }
                 Ok(false) => {
                     tracing::warn!(
                         notification.id = claim.event,
@@ -221,7 +229,7 @@ impl Queue {
         Ok((claimed, event))
     }
 
-    async fn deliver_one(&self, claimed: &Claimed, event: &Event, lease: &Lease) -> Finish {
+    async fn deliver_one(&self, claimed: &Claimed, event: &Event, lease: &Lease) -> (Finish, u64, Observed) {
         let began_at = self.clock.now_ms();
         let handed_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let hand_over = |intent, seed| {
@@ -239,10 +247,10 @@ impl Queue {
                 }
             }
         };
-        let Report { transition, attempts, notes, seed } = self.deliver.event(event, lease, hand_over).await;
+        let Report { transition, attempts, notes, seed, observed } = self.deliver.event(event, lease, hand_over).await;
         let intent = claimed.in_doubt || handed_over.load(std::sync::atomic::Ordering::Acquire);
         let notes = record::notes(notes, seed, began_at);
-        record::finish(claimed, transition, i64::from(attempts), notes, intent)
+        (record::finish(claimed, transition, i64::from(attempts), notes, intent), seed, observed)
     }
 
     /// Lets what is under way end; gives back, uncharged, what was not handed over in time.

@@ -7,9 +7,13 @@ mod orders;
 pub(crate) mod patch;
 mod plugins;
 mod products;
+mod rehearse;
+pub(crate) mod rollout;
 mod sessions;
+pub mod stage;
 mod throttle;
 mod tokens;
+mod transit;
 mod users;
 mod watch;
 
@@ -18,18 +22,24 @@ use std::sync::Arc;
 use tokio::sync::{Notify, Semaphore};
 
 pub use crate::mail::mailbox::Received;
-pub use crate::plugin::{Report, Revision, Slot, Trial};
+pub use crate::plugin::{Counts, Revision, Slot};
 pub use crate::store::notifications::{Entry, Record};
+pub use crate::store::plugins::Change;
 pub use error::Error;
 pub use once::{InFlight, KEPT_MS, Once};
 pub use patch::Patch;
+pub use plugins::{ComponentInfo, NewPluginRevision, RevisionInfo, Serving, SlotInfo};
+pub use rehearse::{Preview, Rendered, Replay, ReplayRequest, Replays, Reproduction, Subject};
 pub use sessions::{Principal, Session, SessionInfo};
+pub use stage::Move;
 pub use throttle::{Allowance, Client, Limits, Throttle};
 pub use tokens::{SECRET_BYTES_MIN, Tokens};
+pub use transit::{Plan, Require, Terms};
 pub use users::create_admin;
 pub use watch::Changes;
 
 use crate::clock::Clock;
+use crate::mail::Mailer;
 use crate::mail::mailbox::Mailbox;
 use crate::plugin::Plugins;
 use crate::shop::Shop;
@@ -64,6 +74,10 @@ pub struct Service {
     pub changes: Changes,
     /// Passwords are hashed so many at one time: each takes 19 MiB and tens of milliseconds.
     pub hashing: Semaphore,
+    /// Builds what it would send, to compare it with what was sent.
+    pub mailer: Mailer,
+    /// Replays that run or have run.
+    pub replays: Replays,
     /// The mailbox for development.
     pub mailbox: Option<Mailbox>,
 }

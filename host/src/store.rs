@@ -15,7 +15,9 @@ mod wake;
 mod writer;
 
 pub mod notifications;
+pub mod plugins;
 pub mod queue;
+pub(crate) mod stored;
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -34,9 +34,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let mails = folder.join("mails");
     std::fs::create_dir_all(&mails).with_context(|| format!("cannot use {}", folder.display()))?;
-    let renderer = folder.join("renderer.json");
-    std::fs::write(&renderer, "{}")?;
-    let config = settings(&folder, &mails, &renderer, &clock)?;
+    let config = settings(&folder, &mails, &clock)?;
     ecomm::telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
 
     let begun = clock.monotonic_ms();
@@ -57,7 +55,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     writeln!(out, "  admin   {}   password {}", admin.0, admin.1)?;
     writeln!(out, "  customer {}   password {}\n", customer.0, customer.1)?;
 
-    let told = story::tell(&host, http, &admin, &customer, &renderer).await;
+    let told = story::tell(&host, http, &admin, &customer).await;
     if let Err(e) = &told {
         writeln!(out, "\nThe story broke off: {e:#}")?;
     }
@@ -69,7 +67,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn settings(folder: &Path, mails: &Path, renderer: &Path, clock: &Clock) -> anyhow::Result<Config> {
+fn settings(folder: &Path, mails: &Path, clock: &Clock) -> anyhow::Result<Config> {
     let path = |p: &Path| p.display().to_string();
     let mut settings = vec![
         ("DATABASE__URL", format!("sqlite:{}", path(&folder.join("ecomm.db")))),
@@ -85,7 +83,6 @@ fn settings(folder: &Path, mails: &Path, renderer: &Path, clock: &Clock) -> anyh
         ("MAILBOX__ENABLED", "true".to_owned()),
         ("MAILBOX__LISTEN", "127.0.0.1:0".to_owned()),
         ("MAILBOX__PATH", path(mails)),
-        ("PLUGINS__RENDERER__CONFIG_PATH", path(renderer)),
         ("PLUGINS__CACHE_PATH", path(&folder.join("compiled"))),
         ("LOG__FILTER", "warn".to_owned()),
     ];

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -62,7 +61,6 @@ pub(super) async fn tell(
     http: SocketAddr,
     admin: &(String, String),
     customer: &(String, String),
-    renderer: &Path,
 ) -> anyhow::Result<()> {
     let api = Api { http: reqwest::Client::new(), base: format!("http://{http}") };
     let mut out = std::io::stdout();
@@ -113,12 +111,14 @@ pub(super) async fn tell(
         "footer": "You see this line because the renderer was reconfigured live.",
         "templates": { "en": { "delivered": { "subject": "Put the kettle on: order {{ order.number }} is there" } } },
     });
-    tokio::fs::write(renderer, config.to_string()).await?;
-    let revision = api.call("POST", "/v1/plugins/renderer/reload", Some(&admin), None).await?;
+    let new = json!({ "slot": "renderer", "config": config, "why": "the shop is renamed" });
+    let revision = api.call("POST", "/v1/plugins/revisions", Some(&admin), Some(new)).await?;
+    let path = format!("/v1/plugins/revisions/{}/stage", revision["id"]);
+    api.call("POST", &path, Some(&admin), Some(json!({ "stage": "active" }))).await?;
     writeln!(
         out,
         "   revision {} passed the gate in {} ms: {} fixtures rendered, {}\n",
-        revision["revision"],
+        revision["id"],
         revision["report"]["prepared_ms"],
         revision["report"]["trials"].as_array().map_or(0, Vec::len),
         if revision["report"]["snapshotted"] == true { "snapshotted" } else { "not snapshotted" },

@@ -9,7 +9,7 @@ use tonic::Status;
 use super::pb;
 use crate::money::{Currency, Money};
 use crate::notification::State;
-use crate::service::{Entry, Record, Report, Revision, Session, SessionInfo, Slot, Trial};
+use crate::service::{Entry, Record, Session, SessionInfo};
 use crate::shop::Attributes;
 use crate::shop::order::{self, Address, Item, NewOrder, Order, OrderLine, Parcels, Tracking};
 use crate::shop::product::{NewProduct, Product};
@@ -34,7 +34,7 @@ fn pairs(attributes: Attributes) -> BTreeMap<String, String> {
     attributes.into_inner()
 }
 
-fn at(unix_ms: i64) -> Timestamp {
+pub(super) fn at(unix_ms: i64) -> Timestamp {
     let nanos = i32::try_from(unix_ms.rem_euclid(1_000) * 1_000_000).unwrap_or_default();
     Timestamp { seconds: unix_ms.div_euclid(1_000), nanos }
 }
@@ -114,7 +114,8 @@ impl TryFrom<pb::RenewSessionRequest> for RefreshToken {
 
 impl From<User> for pb::User {
     fn from(user: User) -> Self {
-        let User { id, email, name, locale, time_zone, is_admin, attributes, version, created_at, updated_at } = user;
+        let User { id, email, name, locale, time_zone, is_admin, role, attributes, version, created_at, updated_at } =
+            user;
         Self {
             id,
             email: email.into(),
@@ -122,6 +123,7 @@ impl From<User> for pb::User {
             locale: locale.into(),
             time_zone: time_zone.into(),
             is_admin,
+            role: role.map_or_else(String::new, |r| r.as_str().to_owned()),
             attributes: pairs(attributes),
             created_at: Some(at(created_at)),
             version,
@@ -440,36 +442,5 @@ impl From<Entry> for pb::JournalEntry {
             started_at: Some(at(started_at)),
             ended_at: ended_at.map(at),
         }
-    }
-}
-
-pub(super) fn plugin(revision: &Revision) -> pb::Plugin {
-    let Report { bytes, imports, snapshotted, snapshot_note, cached, prepared_ms, trials } = revision.report.clone();
-    let signed = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let trial = |t: Trial| {
-        let Trial { fixture, usage, time_us } = t;
-        pb::PluginTrial {
-            fixture,
-            fuel: i64::try_from(usage.fuel).unwrap_or(i64::MAX),
-            memory_bytes: signed(usage.memory_bytes),
-            time_us: i64::try_from(time_us).unwrap_or(i64::MAX),
-        }
-    };
-    let slot = match revision.slot {
-        Slot::Renderer => pb::PluginSlot::Renderer,
-        Slot::Policy => pb::PluginSlot::Policy,
-    };
-    pb::Plugin {
-        slot: slot.into(),
-        revision: revision.number,
-        digest: revision.digest.clone(),
-        origin: revision.origin.clone(),
-        bytes: signed(bytes),
-        imports,
-        snapshotted,
-        snapshot_note,
-        cached,
-        prepared_ms,
-        trials: trials.into_iter().map(trial).collect(),
     }
 }

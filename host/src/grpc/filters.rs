@@ -109,6 +109,7 @@ pub(super) fn user_patch(user: pb::User, mask: Option<FieldMask>) -> Result<Patc
         locale,
         time_zone,
         is_admin,
+        role,
         attributes,
         created_at: _,
         version: _,
@@ -116,7 +117,7 @@ pub(super) fn user_patch(user: pb::User, mask: Option<FieldMask>) -> Result<Patc
     } = user;
     let fields = json!({
         "email": email, "name": name, "locale": unless_empty(locale), "time_zone": unless_empty(time_zone),
-        "is_admin": is_admin, "attributes": attributes,
+        "is_admin": is_admin, "role": unless_empty(role), "attributes": attributes,
     });
     masked(fields, mask)
 }

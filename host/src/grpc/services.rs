@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt};
 use serde_json::Value;
 use tonic::{Request, Response, Status};
 
-use super::convert::{self, changed, field, parcels};
+use super::convert::{changed, field, parcels};
 use super::pb::{
     self, CancelOrderRequest, CancelOrderResponse, ChangeOrderStatusRequest, ChangeOrderStatusResponse,
     CreateOrderRequest, CreateOrderResponse, CreateProductRequest, CreateProductResponse, CreateSessionRequest,
@@ -14,13 +14,11 @@ use super::pb::{
     DeleteSessionRequest, DeleteSessionResponse, DeleteUserRequest, DeleteUserResponse, GetNotificationRequest,
     GetNotificationResponse, GetOrderRequest, GetOrderResponse, GetProductRequest, GetProductResponse, GetUserRequest,
     GetUserResponse, ListNotificationsRequest, ListNotificationsResponse, ListOrdersRequest, ListOrdersResponse,
-    ListPluginsRequest, ListPluginsResponse, ListProductsRequest, ListProductsResponse, ListSessionsRequest,
-    ListSessionsResponse, ListUsersRequest, ListUsersResponse, PluginSlot, ReloadPluginRequest, ReloadPluginResponse,
-    RenewSessionRequest, RenewSessionResponse, UpdateProductRequest, UpdateProductResponse, UpdateUserRequest,
-    UpdateUserResponse, WatchOrderRequest, WatchOrderResponse,
+    ListProductsRequest, ListProductsResponse, ListSessionsRequest, ListSessionsResponse, ListUsersRequest,
+    ListUsersResponse, RenewSessionRequest, RenewSessionResponse, UpdateProductRequest, UpdateProductResponse,
+    UpdateUserRequest, UpdateUserResponse, WatchOrderRequest, WatchOrderResponse,
 };
 use super::{Api, filters, status};
-use crate::service::Slot;
 use crate::shop::order::StatusChange;
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -232,26 +230,5 @@ impl pb::notification_service_server::NotificationService for Api {
         let who = self.caller(&request)?;
         let found = self.0.notification(who, request.into_inner().id).await.map_err(status)?;
         Ok(Response::new(GetNotificationResponse { notification: Some(found.into()) }))
-    }
-}
-
-#[tonic::async_trait]
-impl pb::plugin_service_server::PluginService for Api {
-    async fn list_plugins(&self, request: Request<ListPluginsRequest>) -> Answer<ListPluginsResponse> {
-        let who = self.caller(&request)?;
-        let found = self.0.plugins(who).map_err(status)?;
-        let plugins = found.iter().map(|r| convert::plugin(r)).collect();
-        Ok(Response::new(ListPluginsResponse { plugins }))
-    }
-
-    async fn reload_plugin(&self, request: Request<ReloadPluginRequest>) -> Answer<ReloadPluginResponse> {
-        let who = self.caller(&request)?;
-        let slot = match request.into_inner().slot() {
-            PluginSlot::Renderer => Slot::Renderer,
-            PluginSlot::Policy => Slot::Policy,
-            PluginSlot::Unspecified => return Err(field("slot", "must be given")),
-        };
-        let revision = self.0.reload_plugin(who, slot).await.map_err(status)?;
-        Ok(Response::new(ReloadPluginResponse { plugin: Some(convert::plugin(&revision)) }))
     }
 }

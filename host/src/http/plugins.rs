@@ -1,66 +1,261 @@
 use axum::Json;
-use axum::extract::State;
-use serde::Serialize;
-use utoipa::ToSchema;
+use axum::body::Body as RawBody;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use super::extract::{Caller, Id};
+use super::answer::{List, changed, page};
+use super::extract::{Asked, Body, Caller, Id, IfMatch};
 use super::problem::Problem;
-use crate::service::{Revision, Slot};
+use crate::service::{
+    Change, ComponentInfo, Move, NewPluginRevision, PageRequest, Plan, Preview, Replay, ReplayRequest, Reproduction,
+    Require, RevisionInfo, Slot, SlotInfo, Subject, Terms,
+};
 
-/// A revision, as clients see it.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Plugin)]
-pub(super) struct Serving {
-    /// "renderer" or "policy".
-    #[schema(value_type = String)]
-    slot: Slot,
-    /// Counts up in this host.
-    revision: i64,
-    /// SHA-256 of the component.
-    digest: String,
-    /// A path, or "built-in".
-    origin: String,
-    /// What the gate found.
-    report: serde_json::Value,
-}
-
-impl From<&Revision> for Serving {
-    fn from(revision: &Revision) -> Self {
-        Self {
-            slot: revision.slot,
-            revision: revision.number,
-            digest: revision.digest.clone(),
-            origin: revision.origin.clone(),
-            report: serde_json::to_value(&revision.report).unwrap_or_default(),
-        }
-    }
-}
-
-/// Who serves which slot. For admins.
+/// Who serves what, as the asked host runs it. For viewers.
 #[utoipa::path(
-    get,
-    path = "/v1/plugins",
-    tag = "plugins",
+    get, path = "/v1/plugins", tag = "plugins",
     responses(
-        (status = 200, description = "The revisions", body = Vec<Serving>),
+        (status = 200, description = "The slots", body = Vec<SlotInfo>),
         (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = []))
 )]
-pub(super) async fn list(State(app): State<App>, Caller(who): Caller) -> Result<Json<Vec<Serving>>, Problem> {
-    Ok(Json(app.plugins(who)?.iter().map(|r| Serving::from(r.as_ref())).collect()))
+pub(super) async fn list(State(app): State<App>, Caller(who): Caller) -> Result<Json<Vec<SlotInfo>>, Problem> {
+    Ok(Json(app.plugin_slots(who)?))
 }
 
-/// Reads a slot's component and config again and lets them serve if they pass the gate. For admins.
+/// The route of uploads: it alone takes bodies as large as components.
+pub(super) fn upload_route(app: &App) -> MethodRouter<App> {
+    post(upload).layer(DefaultBodyLimit::max(app.component_bytes_max()))
+}
+
+/// Takes a component in, under its digest; it serves nobody yet. For operators.
 #[utoipa::path(
-    post,
-    path = "/v1/plugins/{slot}/reload",
-    tag = "plugins",
+    post, path = "/v1/plugins/components", tag = "plugins",
+    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    responses(
+        (status = 201, description = "The component", body = ComponentInfo),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn upload(
+    State(app): State<App>,
+    Caller(who): Caller,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    who.must_operate().map_err(Problem::from)?;
+    let media = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if !media.eq_ignore_ascii_case("application/wasm") {
+        let detail = "the body must be application/wasm";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", detail));
+    }
+    let request = request.map(RawBody::new);
+    let wasm = axum::body::Bytes::from_request(request, &app).await.map_err(|e| {
+        if e.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!("a component may have {} bytes", app.component_bytes_max());
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+        } else {
+            Problem::new(StatusCode::BAD_REQUEST, "body", "the component did not arrive whole; nothing was kept")
+        }
+    })?;
+    Ok((StatusCode::CREATED, Json(app.upload_component(who, &wasm).await?)).into_response())
+}
+
+/// What is asked of lists.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// "renderer" or "policy"; both when none.
+    #[param(value_type = Option<String>, pattern = "^(renderer|policy)$")]
+    slot: Option<Slot>,
+    /// Items of the page.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A page of revisions, the newest first. For viewers.
+#[utoipa::path(
+    get, path = "/v1/plugins/revisions", tag = "plugins", params(Which),
+    responses(
+        (status = 200, description = "The revisions", body = List<RevisionInfo>),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn revisions(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Asked(Which { slot, limit, cursor }): Asked<Which>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    Ok(page(app.revisions(who, slot, &PageRequest { limit, cursor }).await?, &uri))
+}
+
+/// Takes a component with a config through the gate. It is ready then, and serves nobody. For operators.
+#[utoipa::path(
+    post, path = "/v1/plugins/revisions", tag = "plugins", request_body = NewPluginRevision,
+    responses(
+        (status = 201, description = "The revision", body = RevisionInfo),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn install(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Body(new, _): Body<NewPluginRevision>,
+) -> Result<Response, Problem> {
+    let revision = app.install(who, new).await?;
+    let location = [(header::LOCATION, format!("/v1/plugins/revisions/{}", revision.id))];
+    Ok((StatusCode::CREATED, location, Json(revision)).into_response())
+}
+
+/// One revision, with the gate's report. For viewers.
+#[utoipa::path(
+    get, path = "/v1/plugins/revisions/{id}", tag = "plugins", params(("id" = i64, Path)),
+    responses(
+        (status = 200, description = "The revision", body = RevisionInfo),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn revision(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+) -> Result<Json<RevisionInfo>, Problem> {
+    Ok(Json(app.revision(who, id).await?))
+}
+
+/// A stage to go to.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Stage {
+    /// Sees live events and answers nobody.
+    Shadow,
+    /// Serves a part of the orders.
+    Canary,
+    /// Serves all.
+    Active,
+    /// Serves nowhere any more.
+    Retired,
+    /// Serves nowhere any more, and may not come back.
+    Quarantined,
+}
+
+/// A move to another stage.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StageChange {
+    /// Where to.
+    stage: Stage,
+    /// For a canary: which part of a hundred orders; 1 when none.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 100, nullable = false)]
+    percent: Option<u32>,
+    /// For a canary: how its part grows by itself.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    plan: Option<Plan>,
+    /// The evidence without which nothing moves.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    require: Option<Require>,
+    /// Why, for the history.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    why: String,
+}
+
+/// Moves a revision to another stage; `If-Match` takes the slot's version. For operators.
+#[utoipa::path(
+    post, path = "/v1/plugins/revisions/{id}/stage", tag = "plugins",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The slot's version.")),
+    request_body = StageChange,
+    responses(
+        (status = 200, description = "The slot", body = SlotInfo),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn stage(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+    IfMatch(expected): IfMatch,
+    Body(StageChange { stage, percent, plan, require, why }, _): Body<StageChange>,
+) -> Result<Response, Problem> {
+    let to = match stage {
+        Stage::Shadow => Move::Shadow,
+        Stage::Canary => Move::Canary(percent.unwrap_or(1)),
+        Stage::Active => Move::Activate,
+        Stage::Retired => Move::Retire,
+        Stage::Quarantined => Move::Quarantine,
+    };
+    let slot = app.move_revision(who, id, to, Terms { plan: plan.as_ref(), require, why: &why, expected }).await?;
+    Ok(changed(&slot, slot.version))
+}
+
+/// Where to go back to.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rollback {
+    /// Which revision; the one before when none.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    to: Option<i64>,
+    /// Why, for the history.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    why: String,
+}
+
+/// Lets another revision serve at once: the named one, or the one before. For operators.
+#[utoipa::path(
+    post, path = "/v1/plugins/{slot}/rollback", tag = "plugins",
+    params(("slot" = String, Path, description = "renderer or policy"), ("If-Match" = Option<String>, Header, description = "The slot's version.")),
+    request_body = Rollback,
+    responses(
+        (status = 200, description = "The slot", body = SlotInfo),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn roll_back(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(slot): Id<Slot>,
+    IfMatch(expected): IfMatch,
+    Body(Rollback { to, why }, _): Body<Rollback>,
+) -> Result<Response, Problem> {
+    let slot = app.roll_back(who, slot, to, &why, expected).await?;
+    Ok(changed(&slot, slot.version))
+}
+
+/// Reads the component and config that the slot's settings name again and lets them serve if they pass the gate. For
+/// operators.
+#[utoipa::path(
+    post, path = "/v1/plugins/{slot}/reload", tag = "plugins",
     params(("slot" = String, Path, description = "renderer or policy")),
     responses(
-        (status = 200, description = "The revision", body = Serving),
+        (status = 200, description = "The slot", body = SlotInfo),
         (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
     ),
@@ -70,6 +265,146 @@ pub(super) async fn reload(
     State(app): State<App>,
     Caller(who): Caller,
     Id(slot): Id<Slot>,
-) -> Result<Json<Serving>, Problem> {
-    Ok(Json(Serving::from(app.reload_plugin(who, slot).await?.as_ref())))
+) -> Result<Response, Problem> {
+    let slot = app.reload_plugin(who, slot).await?;
+    Ok(changed(&slot, slot.version))
+}
+
+/// A page of what was done, the newest first. For viewers.
+#[utoipa::path(
+    get, path = "/v1/plugins/history", tag = "plugins", params(Which),
+    responses(
+        (status = 200, description = "The changes", body = List<Change>),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn history(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Asked(Which { slot, limit, cursor }): Asked<Which>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    Ok(page(app.plugin_history(who, slot, &PageRequest { limit, cursor }).await?, &uri))
+}
+
+/// Renders an event by the revision and by the active one; nothing is sent. For viewers.
+#[utoipa::path(
+    post, path = "/v1/plugins/revisions/{id}/preview", tag = "plugins", params(("id" = i64, Path)),
+    request_body = Subject,
+    responses(
+        (status = 200, description = "Both mails", body = Preview),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn preview(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+    Body(subject, _): Body<Subject>,
+) -> Result<Json<Preview>, Problem> {
+    Ok(Json(app.preview(who, id, subject).await?))
+}
+
+/// Runs the revision over stored events, beside the active one, in the background. For operators.
+#[utoipa::path(
+    post, path = "/v1/plugins/revisions/{id}/replays", tag = "plugins", params(("id" = i64, Path)),
+    request_body = ReplayRequest,
+    responses(
+        (status = 202, description = "The replay, as it begins", body = Replay),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn start_replay(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+    Body(request, _): Body<ReplayRequest>,
+) -> Result<Response, Problem> {
+    let replay = app.start_replay(who, id, request).await?;
+    let location = [(header::LOCATION, format!("/v1/plugins/replays/{}", replay.id))];
+    Ok((StatusCode::ACCEPTED, location, Json(replay)).into_response())
+}
+
+/// How far a replay of the asked host is, and what it found. For viewers.
+#[utoipa::path(
+    get, path = "/v1/plugins/replays/{id}", tag = "plugins", params(("id" = u64, Path)),
+    responses(
+        (status = 200, description = "The replay", body = Replay),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn replay(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<u64>,
+) -> Result<Json<Replay>, Problem> {
+    Ok(Json(app.replay(who, id)?))
+}
+
+/// What was forgotten.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Collected {
+    /// Files of compiled code.
+    files: usize,
+    /// Their bytes.
+    bytes: u64,
+}
+
+/// Forgets compiled code of the asked host that no revision needs which may serve. For operators.
+#[utoipa::path(
+    post, path = "/v1/plugins/gc", tag = "plugins",
+    responses(
+        (status = 200, description = "What went", body = Collected),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn collect_garbage(State(app): State<App>, Caller(who): Caller) -> Result<Json<Collected>, Problem> {
+    let (files, bytes) = app.collect_garbage(who).await?;
+    Ok(Json(Collected { files, bytes }))
+}
+
+/// Makes a mail that was sent again, and says whether it is the same bytes. For viewers.
+#[utoipa::path(
+    get, path = "/v1/notifications/{id}/reproduction", tag = "plugins", params(("id" = i64, Path)),
+    responses(
+        (status = 200, description = "The mail, made again", body = Reproduction),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn reproduce(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+) -> Result<Json<Reproduction>, Problem> {
+    Ok(Json(app.reproduce(who, id).await?))
+}
+
+/// The routes below `/v1/plugins`.
+pub(super) fn routes(app: &App) -> axum::Router<App> {
+    axum::Router::new()
+        .route("/v1/plugins", get(list))
+        .route("/v1/plugins/components", upload_route(app))
+        .route("/v1/plugins/revisions", get(revisions).post(install))
+        .route("/v1/plugins/revisions/{id}", get(revision))
+        .route("/v1/plugins/revisions/{id}/stage", post(stage))
+        .route("/v1/plugins/revisions/{id}/preview", post(preview))
+        .route("/v1/plugins/revisions/{id}/replays", post(start_replay))
+        .route("/v1/plugins/replays/{id}", get(replay))
+        .route("/v1/plugins/history", get(history))
+        .route("/v1/plugins/gc", post(collect_garbage))
+        .route("/v1/plugins/{slot}/rollback", post(roll_back))
+        .route("/v1/plugins/{slot}/reload", post(reload))
+        .route("/v1/notifications/{id}/reproduction", get(reproduce))
 }

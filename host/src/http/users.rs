@@ -10,7 +10,7 @@ use super::extract::{Asked, Body, Caller, Id, IfMatch, Paging, PatchBody};
 use super::problem::Problem;
 use crate::shop::Attributes;
 use crate::shop::text::{Email, Line, Locale, TimeZone};
-use crate::shop::user::{NewUser, User};
+use crate::shop::user::{NewUser, Role, User};
 
 /// What can be changed of a user; documents the patch.
 #[derive(Deserialize, ToSchema)]
@@ -38,6 +38,8 @@ pub(super) struct UserPatch {
     /// For admins.
     #[schema(nullable = false)]
     is_admin: Option<bool>,
+    /// For admins. Null takes it away.
+    role: Option<Role>,
 }
 
 /// Signs up.

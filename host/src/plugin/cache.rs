@@ -80,6 +80,30 @@ impl Cache {
         }
     }
 
+    /// Removes what is not of these revisions' digest, slot and config; says how many files and bytes went. Of each
+    /// revision there are files for this engine and this version only; others' go too.
+    pub(crate) async fn collect_garbage(&self, kept: &[(String, String, String)]) -> (usize, u64) {
+        let Some(folder) = self.folder.clone() else { return (0, 0) };
+        let kept = kept.iter().filter_map(|(digest, slot, config)| {
+            let slot = Slot::ALL.into_iter().find(|s| s.as_str() == slot)?;
+            Some(self.path(digest, slot, config)?.0)
+        });
+        let kept: std::collections::HashSet<PathBuf> = kept.collect();
+        let removing = move || {
+            let (mut files, mut bytes) = (0, 0);
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let is_ours = path.extension().is_some_and(|e| e == "compiled");
+                let size = entry.metadata().map_or(0, |m| m.len());
+                if is_ours && !kept.contains(&path) && std::fs::remove_file(path).is_ok() {
+                    (files, bytes) = (files + 1, bytes + size);
+                }
+            }
+            (files, bytes)
+        };
+        tokio::task::spawn_blocking(removing).await.unwrap_or_default()
+    }
+
     fn path(&self, digest: &str, slot: Slot, config: &str) -> Option<(PathBuf, Vec<u8>)> {
         use std::hash::{Hash, Hasher};
         // The engine only offers its compatibility as a `Hash`: feed that to SHA-256.

@@ -27,8 +27,16 @@ use crate::notification::Situation;
 pub struct Report {
     /// The component's size.
     pub bytes: usize,
-    /// What it imports.
+    /// What its author wrote into it: name, version, authors, licence, source.
+    pub metadata: serde_json::Value,
+    /// The contract that it is held to.
+    pub contract: &'static str,
+    /// What it imports; WASI among it is what its toolchain dragged in, and is inert.
     pub imports: Vec<String>,
+    /// What it exports.
+    pub exports: Vec<String>,
+    /// What its author may want to know.
+    pub warnings: Vec<String>,
     /// Whether events start from its configured memory.
     pub snapshotted: bool,
     /// When not, why: `configure` then runs for every event.
@@ -102,11 +110,22 @@ impl Gate {
         Ok(())
     }
 
+    /// What a component says of itself; refuses what is too large or none.
+    pub(crate) fn inspect(&self, wasm: &[u8]) -> Result<serde_json::Value, LoadError> {
+        self.check_size(wasm.len() as u64)?;
+        contract::check_kind(wasm)?;
+        Ok(contract::metadata(wasm))
+    }
+
+    /// Forgets compiled code but for these revisions' digest, slot and config.
+    pub(crate) async fn collect_garbage(&self, kept: &[(String, String, String)]) -> (usize, u64) {
+        self.cache.collect_garbage(kept).await
+    }
+
     /// Prepares a component for a slot, or says why not.
     pub(crate) async fn admit(
         &self,
         slot: Slot,
-        number: i64,
         wasm: Arc<[u8]>,
         config: String,
         origin: &str,
@@ -120,12 +139,18 @@ impl Gate {
             Some((artifact, component)) => Prepared { artifact, component, cached: true },
             None => self.prepare(slot, wasm.clone(), &config).await?,
         };
-        let imports = contract::check(slot, &prepared.component)?;
+        let (imports, exports) = contract::check(slot, &prepared.component)?;
+        let metadata = contract::metadata(&wasm);
+        let warnings = contract::warnings(&imports, &prepared.artifact);
         let guest = self.link(slot, &prepared.component)?;
         let Artifact { snapshotted, note, .. } = &prepared.artifact;
         let report = Report {
             bytes: wasm.len(),
+            metadata,
+            contract: v1::CONTRACT,
             imports,
+            exports,
+            warnings,
             snapshotted: *snapshotted,
             snapshot_note: note.clone(),
             cached: prepared.cached,
@@ -133,7 +158,16 @@ impl Gate {
             trials: Vec::new(),
         };
         let configure_each = (!snapshotted).then_some(config.clone());
-        let mut revision = Revision { slot, number, digest, origin: origin.to_owned(), report, guest, configure_each };
+        let mut revision = Revision {
+            slot,
+            number: 0,
+            digest,
+            origin: origin.to_owned(),
+            report,
+            guest,
+            configure_each,
+            health: super::health::Health::default(),
+        };
         revision.report.trials = self.try_out(&revision).await?;
         revision.report.prepared_ms = self.clock.monotonic_ms() - begun;
         if !prepared.cached {

@@ -1,18 +1,313 @@
 use std::sync::Arc;
 
-use super::{Error, Principal, Revision, Service, Slot};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::stage;
+use super::{Change, Counts, Error, Page, PageRequest, Principal, Revision, Service, Slot};
+use crate::plugin;
+use crate::store::plugins::{NewRevision, RevisionRow, SlotRow};
+
+/// A component with its config, as operators see it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = PluginRevision)]
+pub struct RevisionInfo {
+    /// Its number; counts up over all slots.
+    pub id: i64,
+    /// "renderer" or "policy".
+    pub slot: String,
+    /// SHA-256 of the component.
+    pub digest: String,
+    /// "built-in", a path, or "upload".
+    pub origin: String,
+    /// "ready", "shadow", "canary", "active", "retired" or "quarantined".
+    pub stage: String,
+    /// Why it is there, or why it rests.
+    pub why: String,
+    /// What `configure` gets.
+    pub config: Value,
+    /// What the gate found.
+    pub report: Value,
+    /// When.
+    #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: i64,
+    /// Who.
+    pub created_by: String,
+}
+
+/// A revision that serves in this host.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = PluginServing)]
+pub struct Serving {
+    /// Its number.
+    pub revision: i64,
+    /// SHA-256 of the component.
+    pub digest: String,
+    /// "built-in", a path, or "upload".
+    pub origin: String,
+    /// What its calls came to in this host.
+    pub counts: Counts,
+    /// Whether it failed so often in a row that it is left out for now.
+    pub is_resting: bool,
+}
+
+impl From<&Arc<Revision>> for Serving {
+    fn from(r: &Arc<Revision>) -> Self {
+        let (digest, origin) = (r.digest.clone(), r.origin.clone());
+        Self { revision: r.number, digest, origin, counts: r.counts(), is_resting: r.is_resting() }
+    }
+}
+
+/// Who serves a slot, as this host runs it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = PluginSlot)]
+pub struct SlotInfo {
+    /// "renderer" or "policy".
+    #[schema(value_type = String)]
+    pub slot: Slot,
+    /// Raised by every change; its entity tag.
+    pub version: i64,
+    /// Serves.
+    pub active: Serving,
+    /// Takes over when the active one fails, and is what a rollback goes to.
+    pub previous: Option<Serving>,
+    /// Serves a part of the orders.
+    pub canary: Option<Serving>,
+    /// Which part of a hundred.
+    pub percent: u32,
+    /// Sees live events and answers nobody.
+    pub shadow: Option<Serving>,
+    /// Came with the host; the last to stand in.
+    pub builtin: Serving,
+}
+
+/// A component that was taken in.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = PluginComponent)]
+pub struct ComponentInfo {
+    /// SHA-256; its name from now on.
+    pub digest: String,
+    /// Its size.
+    pub bytes: i64,
+    /// Name, version, authors, licence, source: what its author wrote into it.
+    pub metadata: Value,
+}
+
+/// A revision that is to be prepared.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPluginRevision {
+    /// Where it is to serve.
+    #[schema(value_type = String)]
+    pub slot: Slot,
+    /// The component, by its digest; the built-in when none.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    pub digest: Option<String>,
+    /// What `configure` gets: an object.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    pub config: Option<serde_json::Map<String, Value>>,
+    /// Why, for the history.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    pub why: String,
+}
+
+/// The longest reason, in characters.
+const WHY_MAX: usize = 500;
 
 impl Service {
-    /// Who serves which slot. For admins.
-    pub fn plugins(&self, who: Principal) -> Result<Vec<Arc<Revision>>, Error> {
-        who.must_be_admin()?;
+    /// Who serves what, as this host runs it. For viewers.
+    pub fn plugin_slots(&self, who: Principal) -> Result<Vec<SlotInfo>, Error> {
+        who.must_look()?;
         let routing = self.plugins.routing();
-        Ok(Slot::ALL.iter().map(|slot| routing.slot(*slot).active.clone()).collect())
+        let info = |slot: Slot| {
+            let lineage = routing.slot(slot);
+            SlotInfo {
+                slot,
+                version: lineage.version,
+                active: (&lineage.active).into(),
+                previous: lineage.last_good.as_ref().map(Into::into),
+                canary: lineage.canary.as_ref().map(|c| (&c.revision).into()),
+                percent: lineage.canary.as_ref().map_or(0, |c| c.percent),
+                shadow: lineage.shadow.as_ref().map(Into::into),
+                builtin: (&lineage.builtin).into(),
+            }
+        };
+        Ok(Slot::ALL.into_iter().map(info).collect())
     }
 
-    /// Reads a slot's component and config again and lets them serve if they pass the gate. For admins.
-    pub async fn reload_plugin(&self, who: Principal, slot: Slot) -> Result<Arc<Revision>, Error> {
-        who.must_be_admin()?;
-        Ok(self.plugins.reload(slot).await?)
+    /// Takes a component in, under its digest. It serves nobody yet. For operators.
+    pub async fn upload_component(&self, who: Principal, wasm: &[u8]) -> Result<ComponentInfo, Error> {
+        who.must_operate()?;
+        let metadata = self.plugins.inspect(wasm)?;
+        let digest = plugin::digest(wasm);
+        self.store.keep_component(&digest, wasm, &metadata.to_string(), &name(who)).await?;
+        Ok(ComponentInfo { digest, bytes: i64::try_from(wasm.len()).unwrap_or(i64::MAX), metadata })
     }
+
+    /// The most bytes that a component may have.
+    pub fn component_bytes_max(&self) -> usize {
+        self.plugins.component_bytes_max()
+    }
+
+    /// Takes a component with a config through the gate; it is ready then, and serves nobody. The same one again is
+    /// the same revision, unless that was quarantined. For operators.
+    pub async fn install(&self, who: Principal, new: NewPluginRevision) -> Result<RevisionInfo, Error> {
+        who.must_operate()?;
+        let NewPluginRevision { slot, digest, config, why } = new;
+        must_be_short(&why)?;
+        let config = Value::Object(config.unwrap_or_default()).to_string();
+        let (wasm, origin): (Arc<[u8]>, _) = match digest {
+            None => (plugin::builtin(slot).into(), plugin::BUILT_IN),
+            Some(digest) => {
+                let wasm = self.store.component(&digest).await?;
+                (wasm.ok_or(Error::NotFound("component: upload it first"))?.into(), "upload")
+            }
+        };
+        let revision = self.take(slot, wasm, config, origin, &why, &name(who)).await?;
+        self.revision_info(revision.number).await
+    }
+
+    /// Through the gate and into the database.
+    pub(super) async fn take(
+        &self,
+        slot: Slot,
+        wasm: Arc<[u8]>,
+        config: String,
+        origin: &str,
+        why: &str,
+        by: &str,
+    ) -> Result<Arc<Revision>, Error> {
+        let digest = plugin::digest(&wasm);
+        let new =
+            |report| NewRevision { slot: slot.as_str(), digest: &digest, config: &config, origin, report, why, by };
+        let same = self.store.same_revision(&new("")).await?.filter(|r| r.rests != "quarantined");
+        if let Some(same) = same {
+            return self.prepared(same.id).await;
+        }
+        let mut revision = self.plugins.admit(slot, wasm.clone(), config.clone(), origin).await?;
+        let report = serde_json::to_string(&revision.report).unwrap_or_default();
+        self.store.keep_component(&digest, &wasm, &revision.report.metadata.to_string(), by).await?;
+        revision.number = self.store.add_revision(&new(&report)).await?;
+        let revision = Arc::new(revision);
+        self.plugins.keep(revision.clone());
+        Ok(revision)
+    }
+
+    /// A revision that can serve: the one that is in memory, or from the database.
+    pub(super) async fn prepared(&self, id: i64) -> Result<Arc<Revision>, Error> {
+        if let Some(revision) = self.plugins.prepared(id) {
+            return Ok(revision);
+        }
+        let RevisionRow { slot, digest, config, origin, .. } =
+            self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
+        let slot = Slot::ALL.into_iter().find(|s| s.as_str() == slot).ok_or(Error::NotFound("slot"))?;
+        let wasm = self.store.component(&digest).await?.ok_or(Error::NotFound("component"))?;
+        let mut revision = self.plugins.admit(slot, wasm.into(), config, &origin).await?;
+        revision.number = id;
+        let revision = Arc::new(revision);
+        self.plugins.keep(revision.clone());
+        Ok(revision)
+    }
+
+    /// A page of revisions, the newest first, of one slot or of all. For viewers.
+    pub async fn revisions(
+        &self,
+        who: Principal,
+        slot: Option<Slot>,
+        page: &PageRequest,
+    ) -> Result<Page<RevisionInfo>, Error> {
+        who.must_look()?;
+        let (limit, before) = (page.limit()?, page.after_id()?.unwrap_or(i64::MAX));
+        let rows = self.store.revisions(slot.map(Slot::as_str), before, limit + 1).await?;
+        let slots = self.store.slots().await?;
+        let rows = rows.into_iter().map(|row| info(row, &slots)).collect();
+        Ok(Page::cut(rows, limit, |r| r.id))
+    }
+
+    /// One revision, with the gate's report. For viewers.
+    pub async fn revision(&self, who: Principal, id: i64) -> Result<RevisionInfo, Error> {
+        who.must_look()?;
+        self.revision_info(id).await
+    }
+
+    async fn revision_info(&self, id: i64) -> Result<RevisionInfo, Error> {
+        let row = self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
+        Ok(info(row, &self.store.slots().await?))
+    }
+
+    /// What was done, the newest first. For viewers.
+    pub async fn plugin_history(
+        &self,
+        who: Principal,
+        slot: Option<Slot>,
+        page: &PageRequest,
+    ) -> Result<Page<Change>, Error> {
+        who.must_look()?;
+        let (limit, before) = (page.limit()?, page.after_id()?.unwrap_or(i64::MAX));
+        let items = self.store.plugin_history(slot.map(Slot::as_str), before, limit + 1).await?;
+        Ok(Page::cut(items, limit, |c| c.id))
+    }
+
+    /// Reads the component and config that a slot's settings name again and lets them serve if they pass the gate. For
+    /// operators.
+    pub async fn reload_plugin(&self, who: Principal, slot: Slot) -> Result<SlotInfo, Error> {
+        who.must_operate()?;
+        self.reload(slot, &name(who)).await?;
+        self.plugin_slots(who)?.into_iter().find(|s| s.slot == slot).ok_or(Error::NotFound("slot"))
+    }
+
+    /// The same, for the host itself: at a signal, or for a watched folder.
+    pub async fn reload(&self, slot: Slot, by: &str) -> Result<Arc<Revision>, Error> {
+        let (wasm, config, origin) = match self.plugins.configured(slot).await? {
+            Some(configured) => configured,
+            None => (plugin::builtin(slot).into(), "{}".to_owned(), plugin::BUILT_IN.to_owned()),
+        };
+        let revision = self.take(slot, wasm, config, &origin, "reload", by).await?;
+        if self.slot_row(slot).await?.active != Some(revision.number) {
+            self.transit(revision.number, super::Move::Activate, None, "reload", by, None).await?;
+        }
+        Ok(revision)
+    }
+
+    /// Forgets compiled code that no revision needs which serves, served before or is ready; says how many files and
+    /// bytes went. For operators.
+    pub async fn collect_garbage(&self, who: Principal) -> Result<(usize, u64), Error> {
+        who.must_operate()?;
+        let mut kept = Vec::new();
+        let mut before = i64::MAX;
+        loop {
+            let rows = self.store.revisions(None, before, 500).await?;
+            let Some(last) = rows.last() else { break };
+            before = last.id;
+            let needed = rows.into_iter().filter(|r| r.rests != "quarantined");
+            kept.extend(needed.map(|r| (r.digest, r.slot, r.config)));
+        }
+        Ok(self.plugins.collect_garbage(&kept).await)
+    }
+}
+
+/// A principal's name in the history.
+pub(super) fn name(who: Principal) -> String {
+    if who.user_id == 0 { "command line".to_owned() } else { format!("user {}", who.user_id) }
+}
+
+pub(super) fn must_be_short(why: &str) -> Result<(), Error> {
+    if why.chars().count() > WHY_MAX || why.contains('\0') {
+        return Err(Error::invalid("/why", &format!("may have {WHY_MAX} characters")));
+    }
+    Ok(())
+}
+
+fn info(row: RevisionRow, slots: &[SlotRow]) -> RevisionInfo {
+    let RevisionRow { id, slot, digest, config, origin, rests, report, why, created_at, created_by } = row;
+    let stage =
+        slots.iter().find(|s| s.slot == slot).map_or(rests.as_str(), |s| stage::stage(s, id, &rests)).to_owned();
+    let json = |text: String| serde_json::from_str(&text).unwrap_or_default();
+    let (config, report) = (json(config), json(report));
+    RevisionInfo { id, slot, digest, origin, stage, why, config, report, created_at, created_by }
 }

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 
 use super::{Error, Service};
-use crate::shop::user::{Credentials, Password, RefreshToken};
+use crate::shop::user::{Credentials, Password, RefreshToken, Role};
 use crate::store::users::SessionRow;
 
 /// Who is asking.
@@ -17,12 +17,24 @@ pub struct Principal {
     pub session_id: i64,
     /// May change the shop.
     pub is_admin: bool,
+    /// What they may do with plugins, who are not admins.
+    pub role: Option<Role>,
 }
 
 impl Principal {
     /// Only admins pass.
     pub fn must_be_admin(&self) -> Result<(), Error> {
         if self.is_admin { Ok(()) } else { Err(Error::Forbidden) }
+    }
+
+    /// Only those pass who may see what components do: viewers, operators, admins.
+    pub fn must_look(&self) -> Result<(), Error> {
+        if self.is_admin || self.role.is_some() { Ok(()) } else { Err(Error::Forbidden) }
+    }
+
+    /// Only those pass who may change what components do: operators and admins.
+    pub fn must_operate(&self) -> Result<(), Error> {
+        if self.is_admin || self.role == Some(Role::Operator) { Ok(()) } else { Err(Error::Forbidden) }
     }
 
     /// Only the user and admins pass; to others there is no such user.
@@ -90,7 +102,7 @@ impl Service {
         let (user, hash) = found.map_or((None, NOBODY.to_owned()), |(user, hash)| (Some(user), hash));
         let is_right = self.is_password(password, hash).await;
         let user = user.filter(|_| is_right).ok_or(Error::WrongCredentials)?;
-        let nobody_yet = Principal { user_id: user.id, session_id: 0, is_admin: user.is_admin };
+        let nobody_yet = Principal { user_id: user.id, session_id: 0, is_admin: user.is_admin, role: user.role };
         let expires_at = self.clock.now_ms() + self.tokens.refresh_ms;
         let session_id = self.store.insert_session(user.id, expires_at).await?;
         let who = Principal { session_id, ..nobody_yet };
@@ -111,7 +123,7 @@ impl Service {
         }
         let spent = token_hash(token.secret().expose_secret());
         let user = self.store.user(row.user_id).await?.ok_or(Error::WrongRefreshToken)?;
-        let session = self.session(Principal { is_admin: user.is_admin, ..asked })?;
+        let session = self.session(Principal { is_admin: user.is_admin, role: user.role, ..asked })?;
         let hash = token_hash(&session.refresh_token);
         if self.store.renew_session(row.id, Some(&spent), &hash, session.refresh_expires_at).await? {
             return Ok(session);

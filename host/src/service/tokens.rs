@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Principal};
 use crate::clock::Clock;
+use crate::shop::user::Role;
 
 /// The shortest secret (RFC 7518 3.2: as long as the hash).
 pub const SECRET_BYTES_MIN: usize = 32;
@@ -59,6 +60,8 @@ struct Claims {
     sid: i64,
     #[serde(default)]
     admin: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role: Option<Role>,
     iat: i64,
     exp: i64,
     jti: String,
@@ -85,7 +88,7 @@ impl Tokens {
 
     /// A refresh token and when it ends. No two are the same.
     pub(super) fn refresh(&self, principal: Principal, clock: &Clock) -> Result<(String, i64), Error> {
-        self.issue(Use::Refresh, Principal { is_admin: false, ..principal }, self.refresh_ms, clock)
+        self.issue(Use::Refresh, Principal { is_admin: false, role: None, ..principal }, self.refresh_ms, clock)
     }
 
     fn issue(&self, use_: Use, who: Principal, lifetime_ms: i64, clock: &Clock) -> Result<(String, i64), Error> {
@@ -97,6 +100,7 @@ impl Tokens {
             sub: who.user_id.to_string(),
             sid: who.session_id,
             admin: who.is_admin,
+            role: who.role,
             iat: now_ms.div_euclid(1_000),
             exp: expires_at.div_euclid(1_000),
             jti: clock.uuid().to_string(),
@@ -132,10 +136,10 @@ impl Tokens {
         // By our clock, below, so that tests can move it.
         validation.validate_exp = false;
         let decoded = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).ok()?;
-        let Claims { sub, sid, admin, exp, .. } = decoded.claims;
+        let Claims { sub, sid, admin, role, exp, .. } = decoded.claims;
         let is_live = exp > clock.now_ms().div_euclid(1_000);
         let is_kind = decoded.header.typ.as_deref() == Some(use_.media_type());
         let user_id = sub.parse().ok()?;
-        (is_live && is_kind).then_some(Principal { user_id, session_id: sid, is_admin: admin })
+        (is_live && is_kind).then_some(Principal { user_id, session_id: sid, is_admin: admin, role })
     }
 }

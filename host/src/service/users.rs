@@ -9,14 +9,23 @@ use crate::clock::Clock;
 use crate::notification::Customer;
 use crate::shop::Attributes;
 use crate::shop::text::{Email, Line};
-use crate::shop::user::{NewUser, Password, Profile, User, english, utc};
+use crate::shop::user::{NewUser, Password, Profile, Role, User, english, utc};
 use crate::store::{self, Store, notifications, users};
+
+/// What a patch says of a field that may be cleared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change<T> {
+    Keep,
+    Clear,
+    Set(T),
+}
 
 /// What a change asks for beside the profile.
 struct Rights {
     password: Option<Password>,
     current_password: Option<Password>,
     is_admin: Option<bool>,
+    role: Change<Role>,
 }
 
 impl Service {
@@ -40,7 +49,7 @@ impl Service {
         Ok(Page::cut(items, limit, |u| u.id))
     }
 
-    /// Changes a user: the fields of [`Profile`], `password`, and for admins `is_admin`. Customers who change their
+    /// Changes a user: the fields of [`Profile`], `password`, and for admins `is_admin` and `role`. Customers who change their
     /// own address or password give `current_password`. A new password, a new address and a loss of rights end the
     /// user's other sessions. Mail that is queued goes to the new address.
     pub async fn update_user(
@@ -57,8 +66,13 @@ impl Service {
             password: take(&mut patch, "password")?,
             current_password: take(&mut patch, "current_password")?,
             is_admin: take(&mut patch, "is_admin")?,
+            role: if patch.contains_key("role") {
+                take(&mut patch, "role")?.map_or(Change::Clear, Change::Set)
+            } else {
+                Change::Keep
+            },
         };
-        if rights.is_admin.is_some() {
+        if rights.is_admin.is_some() || rights.role != Change::Keep {
             who.must_be_admin()?;
         }
         let hash = match &rights.password {
@@ -100,8 +114,13 @@ impl Service {
         if user.is_admin && !is_admin && users::count_admins(tx).await? == 1 {
             return Err(Error::Conflict("the last admin stays admin".to_owned()));
         }
+        let role = match rights.role {
+            Change::Keep => user.role,
+            Change::Clear => None,
+            Change::Set(role) => Some(role),
+        };
         let now = self.clock.now_ms();
-        let was_admin = user.is_admin;
+        let loses_rights = (user.is_admin && !is_admin) || (user.role.is_some() && user.role != role);
         let user = User {
             email,
             name,
@@ -109,12 +128,13 @@ impl Service {
             time_zone,
             attributes,
             is_admin,
+            role,
             version: user.version + 1,
             updated_at: now,
             ..user
         };
         users::write(tx, &user, new_hash).await.map_err(taken)?;
-        if is_guarded || (was_admin && !is_admin) {
+        if is_guarded || loses_rights {
             let but = if who.user_id == id { who.session_id } else { 0 };
             users::revoke_sessions(tx, id, but, now).await?;
         }

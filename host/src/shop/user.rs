@@ -21,6 +21,8 @@ pub struct User {
     pub time_zone: TimeZone,
     /// May change the shop.
     pub is_admin: bool,
+    /// What they may do with plugins, who are not admins.
+    pub role: Option<Role>,
     /// Values that templates and policies may use.
     pub attributes: Attributes,
     /// Raised by every change.
@@ -33,6 +35,37 @@ pub struct User {
     #[serde(with = "crate::clock::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: i64,
+}
+
+/// What somebody who is not an admin may do with plugins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look at components, stages and evidence.
+    Viewer,
+    /// The same, and install, stage, activate and roll back.
+    Operator,
+}
+
+impl Role {
+    /// The word for the database and the APIs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl TryFrom<String> for Role {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        [Self::Viewer, Self::Operator]
+            .into_iter()
+            .find(|role| role.as_str() == word)
+            .ok_or_else(|| "must be viewer or operator".to_owned())
+    }
 }
 
 /// What users may change of themselves, and admins of others.
@@ -63,6 +96,7 @@ impl From<User> for Profile {
             locale,
             time_zone,
             is_admin: _,
+            role: _,
             attributes,
             version: _,
             created_at: _,

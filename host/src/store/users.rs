@@ -3,9 +3,10 @@
 use super::tx::insert_id;
 use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
 use crate::notification::Customer;
-use crate::shop::user::{NewUser, User};
+use crate::shop::user::{NewUser, Role, User};
 
-const COLUMNS: &str = "id, email, name, locale, time_zone, attributes, admin_since, version, created_at, updated_at";
+const COLUMNS: &str =
+    "id, email, name, locale, time_zone, attributes, admin_since, role, version, created_at, updated_at";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -16,6 +17,7 @@ struct Row {
     time_zone: String,
     attributes: String,
     admin_since: Option<i64>,
+    role: Option<String>,
     version: i64,
     created_at: i64,
     updated_at: i64,
@@ -38,7 +40,8 @@ impl TryFrom<Row> for User {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let Row { id, email, name, locale, time_zone, attributes, admin_since, version, created_at, updated_at } = row;
+        let Row { id, email, name, locale, time_zone, attributes, admin_since, role, version, created_at, updated_at } =
+            row;
         let corrupt = |why: String| Error::Corrupt { what: "user", id, why };
         Ok(Self {
             id,
@@ -47,6 +50,7 @@ impl TryFrom<Row> for User {
             locale: locale.try_into().map_err(corrupt)?,
             time_zone: time_zone.try_into().map_err(corrupt)?,
             is_admin: admin_since.is_some(),
+            role: role.map(Role::try_from).transpose().map_err(corrupt)?,
             attributes: serde_json::from_str(&attributes).map_err(|e| corrupt(e.to_string()))?,
             version,
             created_at,
@@ -65,6 +69,7 @@ impl From<User> for Customer {
             time_zone,
             attributes,
             is_admin: _,
+            role: _,
             version: _,
             created_at: _,
             updated_at: _,
@@ -101,6 +106,7 @@ impl Store {
             locale,
             time_zone,
             is_admin,
+            role: None,
             attributes,
             version: 1,
             created_at: now,
@@ -227,11 +233,12 @@ pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<Option<(User, String)>>
 
 /// Writes a locked user; [`Error::is_taken`] when the address is.
 pub(crate) async fn write(tx: &mut Tx, user: &User, hash: Option<&str>) -> Result<()> {
-    let User { id, email, name, locale, time_zone, is_admin, attributes, version, created_at: _, updated_at } = user;
+    let User { id, email, name, locale, time_zone, is_admin, role, attributes, version, created_at: _, updated_at } =
+        user;
     let sql = tx.dialect().sql(
         "update users set email = $1, name = $2, locale = $3, time_zone = $4, attributes = $5, \
-         admin_since = case when $6 = 0 then null else coalesce(admin_since, $7) end, version = $8, \
-         updated_at = $9, password_hash = coalesce($10, password_hash) where id = $11",
+         admin_since = case when $6 = 0 then null else coalesce(admin_since, $7) end, role = $8, \
+         version = $9, updated_at = $10, password_hash = coalesce($11, password_hash) where id = $12",
     );
     with_tx!(tx, |c| sqlx::query(sql)
         .bind(email.as_str())
@@ -241,6 +248,7 @@ pub(crate) async fn write(tx: &mut Tx, user: &User, hash: Option<&str>) -> Resul
         .bind(json(attributes))
         .bind(i64::from(*is_admin))
         .bind(*updated_at)
+        .bind(role.map(Role::as_str))
         .bind(*version)
         .bind(*updated_at)
         .bind(hash)
@@ -272,7 +280,7 @@ pub(crate) async fn revoke_sessions(tx: &mut Tx, user_id: i64, but: i64, now: i6
 pub(crate) async fn anonymise(tx: &mut Tx, user_id: i64, nobody: &Customer, now: i64) -> Result<()> {
     let sql = tx.dialect().sql(
         "update users set email = $1, name = $2, locale = $3, time_zone = $4, attributes = '{}', password_hash = '', \
-         admin_since = null, deleted_at = $5, updated_at = $6, version = version + 1 where id = $7",
+         admin_since = null, role = null, deleted_at = $5, updated_at = $6, version = version + 1 where id = $7",
     );
     with_tx!(&mut *tx, |c| sqlx::query(sql)
         .bind(nobody.email.as_str())

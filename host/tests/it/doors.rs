@@ -80,11 +80,12 @@ async fn an_order_over_grpc_becomes_a_mail() {
     let get = pb::GetOrderRequest { id: order.id };
     let one = orders.get_order(with(&session.access_token, get)).await.unwrap().into_inner().order.unwrap();
     assert_eq!((one.status(), one.version), (pb::OrderStatus::Shipped, 2));
-    let served = plugins.list_plugins(with(&app.admin, pb::ListPluginsRequest {})).await.unwrap().into_inner().plugins;
+    let list = with(&app.admin, pb::ListPluginSlotsRequest {});
+    let served = plugins.list_plugin_slots(list).await.unwrap().into_inner().slots;
     assert_eq!(served.len(), 2);
-    let reload = pb::ReloadPluginRequest { slot: pb::PluginSlot::Renderer.into() };
-    let revision = plugins.reload_plugin(with(&app.admin, reload)).await.unwrap().into_inner().plugin.unwrap();
-    assert!(revision.revision > served[0].revision);
+    let reload = pb::ReloadPluginRequest { slot: pb::PluginSlotName::Renderer.into() };
+    let slot = plugins.reload_plugin(with(&app.admin, reload)).await.unwrap().into_inner().slot.unwrap();
+    assert!(slot.version > served[0].version);
     app.end().await;
 }
 

@@ -28,16 +28,22 @@ async fn reload(app: &App) -> (u16, Value) {
     (status.as_u16(), answer)
 }
 
+/// What the gate found about the active renderer.
+pub async fn report(app: &App) -> Value {
+    let active = app.client.ok("GET", "/v1/plugins", &app.admin, None).await[0]["active"]["revision"].clone();
+    app.client.ok("GET", &format!("/v1/plugins/revisions/{active}"), &app.admin, None).await["report"].clone()
+}
+
 /// Refused with this code and these words; the revision that served serves on and renders.
 async fn refuses(app: &App, code: &str, words: &[&str]) {
-    let before = app.client.ok("GET", "/v1/plugins", &app.admin, None).await[0]["revision"].clone();
+    let before = app.client.ok("GET", "/v1/plugins", &app.admin, None).await[0]["active"]["revision"].clone();
     let (status, problem) = reload(app).await;
     assert_eq!((status, problem["type"].as_str()), (422, Some(format!("urn:ecomm:problem:plugin:{code}").as_str())));
     for word in words {
         assert!(problem["detail"].as_str().unwrap().contains(word), "{word} is missing in {problem}");
     }
     let plugins = app.client.ok("GET", "/v1/plugins", &app.admin, None).await;
-    assert_eq!(plugins[0]["revision"], before);
+    assert_eq!(plugins[0]["active"]["revision"], before);
     let order = app.order().await;
     app.drain().await;
     assert_eq!(app.subjects().last().unwrap(), &format!("Order {order}"));
@@ -115,13 +121,14 @@ async fn a_component_that_fails_in_configure_is_refused() {
 async fn a_reload_serves_at_once_and_is_for_admins() {
     let app = host(&[]).await;
     write(&app, "renderer.json", r#"{"render": "behave"}"#);
-    let (status, revision) = reload(&app).await;
+    let (status, slot) = reload(&app).await;
     assert_eq!(status, 200);
-    assert_eq!(revision["report"]["snapshotted"], true);
-    assert_eq!(revision["report"]["trials"].as_array().unwrap().len(), 6);
+    let report = report(&app).await;
+    assert_eq!(report["snapshotted"], true);
+    assert_eq!(report["trials"].as_array().unwrap().len(), 6);
     let order = app.order().await;
     app.drain().await;
-    assert_eq!(app.notifications(order).await[0]["journal"][0]["renderer_revision"], revision["revision"]);
+    assert_eq!(app.notifications(order).await[0]["journal"][0]["renderer_revision"], slot["active"]["revision"]);
     let (status, _) = app.client.call("POST", "/v1/plugins/renderer/reload", &app.customer, None).await;
     assert_eq!(status.as_u16(), 403);
     let (status, _) = app.client.call("POST", "/v1/plugins/nothing/reload", &app.admin, None).await;
@@ -173,13 +180,11 @@ async fn a_foreign_file_in_the_cache_is_not_loaded() {
         std::fs::write(&file, bytes).unwrap();
     }
     let again = App::with(sqlite().await, &[("PLUGINS__CACHE_PATH", &cache_path)]).await;
-    let plugins = again.client.ok("GET", "/v1/plugins", &again.admin, None).await;
-    assert_eq!(plugins[0]["report"]["cached"], false);
+    assert_eq!(report(&again).await["cached"], false);
     again.end().await;
     // Compiled anew, they are ours again.
     let third = App::with(sqlite().await, &[("PLUGINS__CACHE_PATH", &cache_path)]).await;
-    let plugins = third.client.ok("GET", "/v1/plugins", &third.admin, None).await;
-    assert_eq!(plugins[0]["report"]["cached"], true);
+    assert_eq!(report(&third).await["cached"], true);
     third.end().await;
     app.end().await;
 }

@@ -18,6 +18,7 @@ mod sessions;
 mod settings;
 mod shop;
 mod snapshots;
+mod stages;
 mod store;
 mod tidy;
 mod tls;

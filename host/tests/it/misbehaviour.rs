@@ -110,9 +110,9 @@ async fn an_error_is_recorded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stderr_in_configure_then_a_panic_in_render() {
     let app = with(json!({ "configure": "stderr", "render": "panic" }), &[]).await;
-    let plugins = app.client.ok("GET", "/v1/plugins", &app.admin, None).await;
-    assert_eq!(plugins[0]["report"]["snapshotted"], false);
-    assert!(plugins[0]["report"]["snapshot_note"].as_str().unwrap().contains("handle"));
+    let report = crate::gate::report(&app).await;
+    assert_eq!(report["snapshotted"], false);
+    assert!(report["snapshot_note"].as_str().unwrap().contains("handle"));
     let order = app.order().await;
     app.drain().await;
     let notification = &app.notifications(order).await[0];

@@ -2,6 +2,7 @@
 
 use wasmtime::component::Component;
 
+use crate::plugin::cache::Artifact;
 use crate::plugin::fault::LoadError;
 use crate::plugin::v1::CONTRACT;
 use crate::plugin::{Slot, sandbox};
@@ -25,8 +26,8 @@ pub(super) fn check_kind(wasm: &[u8]) -> Result<(), LoadError> {
     refuse("it does not begin like one")
 }
 
-/// Looks at imports and exports by name before linking; the imports come back for the report.
-pub(super) fn check(slot: Slot, component: &Component) -> Result<Vec<String>, LoadError> {
+/// Looks at imports and exports by name before linking; imports and exports come back for the report.
+pub(super) fn check(slot: Slot, component: &Component) -> Result<(Vec<String>, Vec<String>), LoadError> {
     let engine = component.engine();
     let ty = component.component_type();
     let imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
@@ -52,7 +53,44 @@ pub(super) fn check(slot: Slot, component: &Component) -> Result<Vec<String>, Lo
             if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
         )));
     }
-    Ok(imports)
+    Ok((imports, exports))
+}
+
+/// What the author wrote into the standard custom sections (the tool conventions of WebAssembly, `Metadata`).
+pub(super) fn metadata(wasm: &[u8]) -> serde_json::Value {
+    let Ok(payload) = wasm_metadata::Payload::from_binary(wasm) else { return serde_json::json!({}) };
+    let m = payload.metadata();
+    let mut said = serde_json::Map::new();
+    let texts = [
+        ("name", m.name.clone()),
+        ("version", m.version.as_ref().map(ToString::to_string)),
+        ("description", m.description.as_ref().map(ToString::to_string)),
+        ("authors", m.authors.as_ref().map(ToString::to_string)),
+        ("licenses", m.licenses.as_ref().map(ToString::to_string)),
+        ("source", m.source.as_ref().map(ToString::to_string)),
+        ("homepage", m.homepage.as_ref().map(ToString::to_string)),
+        ("revision", m.revision.as_ref().map(ToString::to_string)),
+    ];
+    for (key, text) in texts {
+        if let Some(text) = text {
+            // Somebody else's words, to be shown: not without an end.
+            said.insert(key.to_owned(), crate::notification::bounded(&text).into());
+        }
+    }
+    said.into()
+}
+
+/// What is worth a word before a component serves.
+pub(super) fn warnings(imports: &[String], artifact: &Artifact) -> Vec<String> {
+    let wasi: Vec<_> = imports.iter().filter(|name| name.starts_with("wasi:")).collect();
+    let mut warnings = Vec::new();
+    if !wasi.is_empty() {
+        warnings.push(format!("its toolchain imports {} interfaces of WASI; they are inert", wasi.len()));
+    }
+    if let Some(note) = artifact.note.as_ref().filter(|_| !artifact.snapshotted) {
+        warnings.push(format!("configure runs for every event, since no snapshot could be taken: {note}"));
+    }
+    warnings
 }
 
 /// The linker's own words, for what names do not show: types that differ, functions that lack.

@@ -1,0 +1,388 @@
+//! `ecomm plugin` and `ecomm notification reproduce`: the same use cases as over the APIs, on the database itself.
+//! Running hosts follow within two seconds.
+
+mod table;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Subcommand, ValueEnum};
+use ecomm::clock::Clock;
+use ecomm::service::{
+    Move, NewPluginRevision, PageRequest, Plan, Principal, Replay, ReplayRequest, Require, RevisionInfo, Service, Slot,
+    SlotInfo, Subject, Terms,
+};
+use serde_json::{Map, Value, json};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The settings; see config.default.toml.
+    #[arg(long, env = "ECOMM_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    /// Answer in JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SlotName {
+    Renderer,
+    Policy,
+}
+
+impl From<SlotName> for Slot {
+    fn from(name: SlotName) -> Self {
+        match name {
+            SlotName::Renderer => Self::Renderer,
+            SlotName::Policy => Self::Policy,
+        }
+    }
+}
+
+/// Why, and which version of the slot is expected.
+#[derive(clap::Args)]
+struct Change {
+    /// Why, for the history.
+    #[arg(long, default_value = "")]
+    why: String,
+    /// The slot's version that the change expects.
+    #[arg(long)]
+    expect: Option<i64>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Who serves what, and the revisions there are.
+    Ls,
+    /// One revision, with the gate's report.
+    Inspect {
+        /// Its number.
+        revision: i64,
+    },
+    /// Take a component through the gate and keep nothing.
+    Check {
+        /// Where it would serve.
+        slot: SlotName,
+        /// The component.
+        file: PathBuf,
+        /// A JSON file for its `configure`.
+        #[arg(long)]
+        plugin_config: Option<PathBuf>,
+    },
+    /// Take a component through the gate and keep it, ready.
+    Install {
+        /// Where it is to serve.
+        slot: SlotName,
+        /// The component; the built-in when none.
+        file: Option<PathBuf>,
+        /// A JSON file for its `configure`.
+        #[arg(long)]
+        plugin_config: Option<PathBuf>,
+        /// Why, for the history.
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// For development: install and activate `renderer.wasm` and `policy.wasm` of a folder, with `renderer.json` and
+    /// `policy.json`, whenever they change. What does not pass the gate changes nothing.
+    Watch {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Render a stored notification by a revision and by the active one.
+    Preview {
+        /// The revision.
+        revision: i64,
+        /// The notification.
+        notification: i64,
+    },
+    /// Run a revision over stored events, beside the active one.
+    Replay {
+        /// The revision.
+        revision: i64,
+        /// The newest so many events.
+        #[arg(long, default_value_t = 1_000)]
+        last: u64,
+    },
+    /// Let a revision see live events and answer nobody.
+    Shadow {
+        /// The revision.
+        revision: i64,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Let a revision serve a part of the orders.
+    Canary {
+        /// The revision.
+        revision: i64,
+        /// Of a hundred orders, so many.
+        percent: u32,
+        /// The shares that follow while it does no worse than the active revision.
+        #[arg(long, value_delimiter = ',')]
+        steps: Vec<u32>,
+        /// Activate it after the last.
+        #[arg(long)]
+        then_activate: bool,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Let a revision serve all.
+    Activate {
+        /// The revision.
+        revision: i64,
+        /// First replay so many stored events, and activate only if no more changed than --changed-percent-max.
+        #[arg(long)]
+        replay: Option<u64>,
+        /// Of a hundred replayed events, so many may have changed; none may be without an answer.
+        #[arg(long, default_value_t = 100.0, requires = "replay")]
+        changed_percent_max: f64,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Let the revision before serve again, or the named one; at once.
+    Rollback {
+        /// The slot.
+        slot: SlotName,
+        /// Which revision.
+        #[arg(long)]
+        to: Option<i64>,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Take a revision out for good.
+    Quarantine {
+        /// The revision.
+        revision: i64,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// What was done, the newest first.
+    History,
+    /// Forget compiled code that no revision needs which may serve.
+    Gc,
+}
+
+#[derive(Subcommand)]
+pub(super) enum NotificationCommand {
+    /// Make a mail that was sent again, and say whether it is the same bytes.
+    Reproduce {
+        /// The notification.
+        id: i64,
+        /// The settings; see config.default.toml.
+        #[arg(long, env = "ECOMM_CONFIG")]
+        config: Option<PathBuf>,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Who has the database may do everything with it.
+const OPERATOR: Principal = Principal { user_id: 0, session_id: 0, is_admin: true, role: None };
+
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = super::load(args.config.as_deref())?;
+    let service = ecomm::host::offline(config, Clock::system()).await?;
+    let done = answer(&service, args.command, args.json).await;
+    service.store.close().await;
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+pub(super) async fn notification(command: NotificationCommand) -> anyhow::Result<ExitCode> {
+    let NotificationCommand::Reproduce { id, config, json } = command;
+    let service = ecomm::host::offline(super::load(config.as_deref())?, Clock::system()).await?;
+    let made = service.reproduce(OPERATOR, id).await;
+    service.store.close().await;
+    let made = made?;
+    if json {
+        say(&serde_json::to_string_pretty(&made)?)?;
+    } else {
+        say(&made.message)?;
+        let verdict = if made.is_same { "the same bytes as were sent" } else { "NOT the bytes that were sent" };
+        say(&format!("-- {verdict}: revision {}, seed {}, sha256 {}", made.revision, made.seed, made.made_hash))?;
+    }
+    Ok(if made.is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow::Result<()> {
+    let said = match command {
+        Command::Ls => {
+            let slots = service.plugin_slots(OPERATOR)?;
+            let all = PageRequest { limit: Some(100), cursor: None };
+            let revisions = service.revisions(OPERATOR, None, &all).await?.items;
+            return say(&if json {
+                show(&json!({ "slots": slots, "revisions": revisions }))?
+            } else {
+                table::list(&slots, &revisions)
+            });
+        }
+        Command::Inspect { revision } => {
+            let revision = service.revision(OPERATOR, revision).await?;
+            return say(&if json { show(&revision)? } else { table::revision(&revision) });
+        }
+        Command::History => {
+            let all = PageRequest { limit: Some(100), cursor: None };
+            let changes = service.plugin_history(OPERATOR, None, &all).await?.items;
+            return say(&if json { show(&changes)? } else { table::history(&changes) });
+        }
+        Command::Check { slot, file, plugin_config } => {
+            let wasm = read(&file).await?;
+            let config = Value::Object(object(plugin_config.as_deref()).await?).to_string();
+            let revision = service.plugins.admit(slot.into(), wasm.into(), config, "check").await?;
+            serde_json::to_value(&revision.report)?
+        }
+        Command::Install { slot, file, plugin_config, why } => {
+            let config = object(plugin_config.as_deref()).await?;
+            let revision = install(service, slot.into(), file.as_deref(), config, why).await?;
+            return say(&if json { show(&revision)? } else { table::revision(&revision) });
+        }
+        Command::Watch { folder } => return watch(service, &folder).await,
+        Command::Preview { revision, notification } => {
+            let preview = service.preview(OPERATOR, revision, Subject::Notification(notification)).await?;
+            return say(&if json { show(&preview)? } else { table::preview(&preview) });
+        }
+        Command::Replay { revision, last } => {
+            let replay = replay(service, revision, last).await?;
+            return say(&if json { show(&replay)? } else { table::replay(&replay) });
+        }
+        Command::Gc => {
+            let (files, bytes) = service.collect_garbage(OPERATOR).await?;
+            json!({ "files": files, "bytes": bytes })
+        }
+        other => {
+            let slots = [change(service, other).await?];
+            return say(&if json { show(&slots)? } else { table::list(&slots, &[]) });
+        }
+    };
+    say(&show(&said)?)
+}
+
+/// The commands that move a revision to another stage.
+async fn change(service: &Arc<Service>, command: Command) -> anyhow::Result<SlotInfo> {
+    let (revision, to, change, plan, require) = match command {
+        Command::Shadow { revision, change } => (revision, Move::Shadow, change, None, None),
+        Command::Canary { revision, percent, steps, then_activate, change } => {
+            let plan = (then_activate || !steps.is_empty()).then_some(Plan { steps, then_activate });
+            (revision, Move::Canary(percent), change, plan, None)
+        }
+        Command::Activate { revision, replay: events, changed_percent_max, change } => {
+            let require = match events {
+                None => None,
+                Some(last) => {
+                    let replay = replay(service, revision, last).await?.id;
+                    Some(Require { replay, changed_percent_max, faults_max: 0 })
+                }
+            };
+            (revision, Move::Activate, change, None, require)
+        }
+        Command::Quarantine { revision, change } => (revision, Move::Quarantine, change, None, None),
+        Command::Rollback { slot, to, change } => {
+            let Change { why, expect } = change;
+            return Ok(service.roll_back(OPERATOR, slot.into(), to, &why, expect).await?);
+        }
+        _ => bail!("not a change of stage"),
+    };
+    let terms = Terms { plan: plan.as_ref(), require, why: &change.why, expected: change.expect };
+    Ok(service.move_revision(OPERATOR, revision, to, terms).await?)
+}
+
+async fn install(
+    service: &Arc<Service>,
+    slot: Slot,
+    file: Option<&Path>,
+    config: Map<String, Value>,
+    why: String,
+) -> anyhow::Result<RevisionInfo> {
+    let digest = match file {
+        Some(file) => Some(service.upload_component(OPERATOR, &read(file).await?).await?.digest),
+        None => None,
+    };
+    let new = NewPluginRevision { slot, digest, config: Some(config), why };
+    Ok(service.install(OPERATOR, new).await?)
+}
+
+/// Runs a replay to its end, with a bar where somebody looks.
+async fn replay(service: &Arc<Service>, revision: i64, last: u64) -> anyhow::Result<Replay> {
+    let request = ReplayRequest { last: Some(last), ..ReplayRequest::default() };
+    let id = service.start_replay(OPERATOR, revision, request).await?.id;
+    let mut stderr = std::io::stderr();
+    loop {
+        let replay = service.replay(OPERATOR, id)?;
+        if stderr.is_terminal() {
+            let done = usize::try_from(replay.events * 40 / last.max(1)).unwrap_or(40).min(40);
+            write!(stderr, "\r[{}{}] {} events ", "#".repeat(done), " ".repeat(40 - done), replay.events)?;
+        }
+        if replay.is_done {
+            if stderr.is_terminal() {
+                writeln!(stderr)?;
+            }
+            return Ok(replay);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// How often a watched folder is looked at.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// Installs and activates what changes in a folder, until interrupted. Files are compared by their content, so that a
+/// touched file is nothing and a renamed one is seen.
+async fn watch(service: &Arc<Service>, folder: &Path) -> anyhow::Result<()> {
+    let mut seen: [Option<(Vec<u8>, String)>; 2] = [None, None];
+    say(&format!("watching {}", folder.display()))?;
+    loop {
+        for (slot, seen) in Slot::ALL.into_iter().zip(&mut seen) {
+            let Ok(wasm) = tokio::fs::read(folder.join(format!("{slot}.wasm"))).await else { continue };
+            let config = tokio::fs::read_to_string(folder.join(format!("{slot}.json"))).await;
+            let now = (wasm, config.unwrap_or_else(|_| "{}".to_owned()));
+            if seen.as_ref() == Some(&now) {
+                continue;
+            }
+            let taken = take(service, slot, &now.0, &now.1).await;
+            *seen = Some(now);
+            match taken {
+                Ok(revision) => say(&format!("{slot}: revision {revision} serves"))?,
+                Err(e) => say(&format!("{slot}: not taken, the old one serves on: {e:#}"))?,
+            }
+        }
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+async fn take(service: &Arc<Service>, slot: Slot, wasm: &[u8], config: &str) -> anyhow::Result<i64> {
+    let config = serde_json::from_str(config).context("the config is not a JSON object")?;
+    let digest = Some(service.upload_component(OPERATOR, wasm).await?.digest);
+    let new = NewPluginRevision { slot, digest, config: Some(config), why: "watched folder".to_owned() };
+    let revision = service.install(OPERATOR, new).await?.id;
+    let active = service.plugin_slots(OPERATOR)?.into_iter().find(|s| s.slot == slot).map(|s| s.active.revision);
+    if active != Some(revision) {
+        let terms = Terms { why: "watched folder", ..Terms::default() };
+        service.move_revision(OPERATOR, revision, Move::Activate, terms).await?;
+    }
+    Ok(revision)
+}
+
+async fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    tokio::fs::read(file).await.with_context(|| format!("cannot read {}", file.display()))
+}
+
+async fn object(file: Option<&Path>) -> anyhow::Result<Map<String, Value>> {
+    let Some(file) = file else { return Ok(Map::new()) };
+    serde_json::from_slice(&read(file).await?).with_context(|| format!("{} is not a JSON object", file.display()))
+}
+
+fn show(value: &impl serde::Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)?)
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", text.trim_end())?)
+}

@@ -1,0 +1,129 @@
+//! Answers as people like to read them.
+
+use std::fmt::Write;
+
+use ecomm::clock::rfc3339;
+use ecomm::service::{Change, Preview, Rendered, Replay, RevisionInfo, Serving, SlotInfo};
+
+/// Lines of columns, each as wide as its widest.
+fn columns(rows: &[Vec<String>]) -> String {
+    let mut text = String::new();
+    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |i: usize| rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+fn row(cells: &[&str]) -> Vec<String> {
+    cells.iter().map(ToString::to_string).collect()
+}
+
+pub(super) fn list(slots: &[SlotInfo], revisions: &[RevisionInfo]) -> String {
+    let mut rows = vec![row(&["SLOT", "VERSION", "ACTIVE", "PREVIOUS", "CANARY", "SHADOW", "BUILT-IN"])];
+    let number = |s: Option<&Serving>| {
+        s.map_or_else(|| "-".to_owned(), |s| format!("{}{}", s.revision, if s.is_resting { " (rests)" } else { "" }))
+    };
+    for slot in slots {
+        let canary = slot.canary.as_ref().map(|c| format!("{} ({} %)", c.revision, slot.percent));
+        rows.push(vec![
+            slot.slot.to_string(),
+            slot.version.to_string(),
+            number(Some(&slot.active)),
+            number(slot.previous.as_ref()),
+            canary.unwrap_or_else(|| "-".to_owned()),
+            number(slot.shadow.as_ref()),
+            number(Some(&slot.builtin)),
+        ]);
+    }
+    let mut text = columns(&rows);
+    if !revisions.is_empty() {
+        let mut rows = vec![row(&["REVISION", "SLOT", "STAGE", "DIGEST", "ORIGIN", "BY", "WHY"])];
+        for r in revisions {
+            rows.push(row(&[&r.id.to_string(), &r.slot, &r.stage, &r.digest[..12], &r.origin, &r.created_by, &r.why]));
+        }
+        let _ = write!(text, "\n{}", columns(&rows));
+    }
+    text
+}
+
+pub(super) fn revision(r: &RevisionInfo) -> String {
+    let mut rows = vec![
+        row(&["revision", &r.id.to_string()]),
+        row(&["slot", &r.slot]),
+        row(&["stage", &r.stage]),
+        row(&["why", &r.why]),
+        row(&["digest", &r.digest]),
+        row(&["origin", &r.origin]),
+        row(&["installed", &format!("{} by {}", rfc3339::text(r.created_at), r.created_by)]),
+        row(&["config", &r.config.to_string()]),
+    ];
+    for key in ["metadata", "contract", "bytes", "snapshotted", "prepared_ms", "cached"] {
+        rows.push(row(&[key, &r.report[key].to_string()]));
+    }
+    for warning in r.report["warnings"].as_array().into_iter().flatten() {
+        rows.push(row(&["warning", warning.as_str().unwrap_or_default()]));
+    }
+    let mut text = columns(&rows);
+    let mut rows = vec![row(&["FIXTURE", "FUEL", "MEMORY", "TIME"])];
+    for trial in r.report["trials"].as_array().into_iter().flatten() {
+        rows.push(vec![
+            trial["fixture"].as_str().unwrap_or_default().to_owned(),
+            trial["fuel"].to_string(),
+            format!("{} KiB", trial["memory_bytes"].as_u64().unwrap_or_default() / 1024),
+            format!("{} us", trial["time_us"]),
+        ]);
+    }
+    let _ = write!(text, "\n{}", columns(&rows));
+    text
+}
+
+pub(super) fn history(changes: &[Change]) -> String {
+    let mut rows = vec![row(&["WHEN", "SLOT", "VERSION", "ACTION", "REVISION", "BY", "WHY"])];
+    for c in changes {
+        let action = if c.percent > 0 { format!("{} {} %", c.action, c.percent) } else { c.action.clone() };
+        let revision = c.revision.map_or_else(|| "built-in".to_owned(), |r| r.to_string());
+        let (when, version) = (rfc3339::text(c.created_at), c.version.to_string());
+        rows.push(row(&[&when, &c.slot, &version, &action, &revision, &c.created_by, &c.why]));
+    }
+    columns(&rows)
+}
+
+pub(super) fn preview(preview: &Preview) -> String {
+    let side = |name: &str, r: &Rendered| {
+        let told = match (&r.email, &r.fault) {
+            (Some(email), _) => format!("Subject: {}\n\n{}", email.subject, email.text),
+            (None, fault) => format!("no mail: {}", fault.clone().unwrap_or_default()),
+        };
+        format!("== {name}: revision {}, {} fuel\n{told}\n", r.revision, r.fuel)
+    };
+    let verdict = if preview.is_same { "the same mail" } else { "another mail" };
+    format!("{}\n{}\n-- {verdict}", side("candidate", &preview.candidate), side("active", &preview.active))
+}
+
+pub(super) fn replay(r: &Replay) -> String {
+    let mut text = columns(&[
+        row(&["replay", &format!("revision {} beside {}", r.revision, r.baseline)]),
+        row(&["events", &format!("{} ({} unreadable)", r.events, r.unreadable)]),
+        row(&["changed", &format!("{:.2} %", r.changed_percent)]),
+        row(&["subjects", &r.changed_subjects.to_string()]),
+        row(&["bodies", &r.changed_bodies.to_string()]),
+        row(&["decisions", &r.changed_decisions.to_string()]),
+        row(&["faults", &r.faults.to_string()]),
+        row(&["fuel", &format!("p50 {} p99 {}", r.fuel[0], r.fuel[1])]),
+        row(&["time", &format!("p50 {} us p99 {} us", r.time_us[0], r.time_us[1])]),
+    ]);
+    for example in &r.examples {
+        let _ = writeln!(text, "e.g. {example}");
+    }
+    if let Some(error) = &r.error {
+        let _ = writeln!(text, "ended early: {error}");
+    }
+    text
+}

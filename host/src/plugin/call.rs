@@ -1,0 +1,150 @@
+//! What a delivery asks of the plugins: who answers, who stands in, and who only looks on.
+
+use std::sync::Arc;
+
+use super::health::Shadowed;
+use super::sandbox::Chance;
+use super::{Answer, Email, Fault, Lineage, Plugins, Revision, Usage, check};
+use crate::notification::{Admission, Failure, Notification, Situation, Verdict};
+
+/// Asks one after the other until one answers: the answer, who gave it, and who failed to.
+macro_rules! ask {
+    ($this:ident, $lineage:expr, $n:expr, |$revision:ident| $call:expr) => {{
+        let mut faults = Vec::new();
+        let mut answered = (None, None);
+        for $revision in $lineage.in_order($n.payload.order.id) {
+            if !$this.may_ask(&$lineage, $revision) {
+                continue;
+            }
+            let answer = $call.await;
+            $this.told($revision, answer.is_ok());
+            match answer {
+                Ok(value) => {
+                    answered = (Some(value), Some($revision.clone()));
+                    break;
+                }
+                Err(fault) => faults.push(($revision.clone(), fault)),
+            }
+        }
+        let (value, by) = answered;
+        (value, by, faults)
+    }};
+}
+
+impl Plugins {
+    /// Renders the mail: by the order's canary or the active revision, else by the last good one, else by the built-in.
+    pub async fn render(&self, n: &Notification, seed: u64) -> Answer<Option<Email>> {
+        let routing = self.routing.load_full();
+        let (value, by, faults) = ask!(self, routing.renderer, n, |r| self.render_by(r, n, seed));
+        Answer { value, by, faults }
+    }
+
+    /// Renders the mail by this revision or not at all.
+    pub async fn render_by(&self, revision: &Revision, n: &Notification, seed: u64) -> Result<Email, Fault> {
+        self.render_measured(revision, n, seed).await.map(|(email, _)| email)
+    }
+
+    /// The same, with what it used.
+    pub async fn render_measured(&self, r: &Revision, n: &Notification, seed: u64) -> Result<(Email, Usage), Fault> {
+        let budget = self.settings.call.for_lines(n.payload.order.lines.len());
+        let chance = Chance { now_ms: n.payload.occurred_at, seed };
+        let (email, usage) = self.sandbox.render(r, &budget, chance, n).await?;
+        Ok((check::email(email, &budget)?, usage))
+    }
+
+    /// Asks the policy whether to send. When all fail, send: the host's own rule.
+    pub async fn admit_event(&self, n: &Notification, s: &Situation) -> Answer<Admission> {
+        let routing = self.routing.load_full();
+        let (value, by, faults) = ask!(self, routing.policy, n, |r| self.admit_by(r, n, s));
+        Answer { value: value.map_or(Admission::Send(None), |(admission, _)| admission), by, faults }
+    }
+
+    /// Asks this revision whether to send.
+    pub async fn admit_by(&self, r: &Revision, n: &Notification, s: &Situation) -> Result<(Admission, Usage), Fault> {
+        let budget = self.settings.call.for_lines(n.payload.order.lines.len());
+        let chance = Chance { now_ms: s.now, seed: s.seed };
+        let (admission, usage) = self.sandbox.admit(r, &budget, chance, n, s).await?;
+        Ok((check::admission(admission, &s.relays)?, usage))
+    }
+
+    /// Asks the policy what a failure means. When all fail, the host's own rule decides.
+    pub async fn on_failure(&self, n: &Notification, f: &Failure, s: &Situation) -> Answer<Verdict> {
+        let routing = self.routing.load_full();
+        let (value, by, faults) = ask!(self, routing.policy, n, |r| self.on_failure_by(r, n, f, s));
+        let native = || crate::notification::native_verdict(f, s.attempts);
+        Answer { value: value.map_or_else(native, |(verdict, _)| verdict), by, faults }
+    }
+
+    /// Asks this revision what a failure means.
+    pub async fn on_failure_by(
+        &self,
+        revision: &Revision,
+        n: &Notification,
+        f: &Failure,
+        s: &Situation,
+    ) -> Result<(Verdict, Usage), Fault> {
+        let budget = self.settings.call.for_lines(n.payload.order.lines.len());
+        let chance = Chance { now_ms: s.now, seed: s.seed };
+        let (verdict, usage) = self.sandbox.on_failure(revision, &budget, chance, n, f, s).await?;
+        Ok((check::verdict(verdict, &s.relays)?, usage))
+    }
+
+    /// Whether a revision is asked now: who rests after too many strikes is not, but for the last.
+    fn may_ask(&self, lineage: &Lineage, revision: &Revision) -> bool {
+        let is_last = revision.number == lineage.builtin.number;
+        is_last || revision.health.may_try(self.clock.monotonic_ms(), &self.settings.breaker)
+    }
+
+    /// Counts an answer or the want of one.
+    fn told(&self, revision: &Revision, is_good: bool) {
+        if revision.health.called(is_good, self.clock.monotonic_ms(), &self.settings.breaker) {
+            tracing::error!(plugin.revision = revision.number, "{} rests: it only failed of late", revision.slot);
+        }
+    }
+
+    /// A relay refused a mail of this revision's writing for good.
+    pub fn rejected(&self, number: i64) {
+        if let Some(revision) = self.prepared(number) {
+            revision.health.rejected();
+        }
+    }
+
+    /// Lets the shadow renderer write the same mail, beside the traffic and unseen; what it makes of it is counted.
+    pub fn shadow_render(self: &Arc<Self>, n: &Notification, seed: u64, real: &Email) {
+        let Some(shadow) = self.routing.load().renderer.shadow.clone() else { return };
+        let (this, n, real) = (self.clone(), n.clone(), real.clone());
+        self.shadow(&shadow.clone(), async move {
+            match this.render_by(&shadow, &n, seed).await {
+                Ok(email) if email == real => Shadowed::Same,
+                Ok(_) => Shadowed::Different,
+                Err(_) => Shadowed::Fault,
+            }
+        });
+    }
+
+    /// The same of a decision to admit.
+    pub fn shadow_admit(self: &Arc<Self>, n: &Notification, s: &Situation, real: &Admission) {
+        let Some(shadow) = self.routing.load().policy.shadow.clone() else { return };
+        let (this, n, s, real) = (self.clone(), n.clone(), s.clone(), real.clone());
+        self.shadow(&shadow.clone(), async move {
+            match this.admit_by(&shadow, &n, &s).await {
+                Ok((admission, _)) if admission == real => Shadowed::Same,
+                Ok(_) => Shadowed::Different,
+                Err(_) => Shadowed::Fault,
+            }
+        });
+    }
+
+    fn shadow(&self, shadow: &Arc<Revision>, seen: impl Future<Output = Shadowed> + Send + 'static) {
+        let Ok(permit) = self.shadowing.clone().try_acquire_owned() else {
+            shadow.health.shadowed(Shadowed::Skipped);
+            return;
+        };
+        let shadow = shadow.clone();
+        #[expect(clippy::disallowed_methods, reason = "ends by its budgets, and nobody waits for it")]
+        tokio::spawn(async move {
+            shadow.health.shadowed(seen.await);
+            drop(permit);
+        });
+    }
+}

@@ -1,0 +1,166 @@
+//! How a revision fares in this host: what its calls came to, and a breaker that keeps one that only fails from being
+//! asked.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use serde::{Deserialize, Serialize};
+
+/// When a revision is left out, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Strikes {
+    /// Failures in a row that open the breaker.
+    pub strikes_max: u64,
+    /// How long it stays open before one call is let through to try, in milliseconds.
+    pub rest_ms: i64,
+}
+
+/// What a revision's calls came to since this host prepared it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = PluginCounts)]
+pub struct Counts {
+    /// Calls that were answered or not.
+    pub calls: u64,
+    /// Calls without a usable answer: traps, budgets, refusals.
+    pub faults: u64,
+    /// Mails of its writing that a relay refused for good.
+    pub rejected: u64,
+    /// Live events it saw as a shadow.
+    pub shadowed: u64,
+    /// Those where its answer was another than the real one.
+    pub diverged: u64,
+    /// Those where it had no usable answer.
+    pub shadow_faults: u64,
+    /// Live events it did not see as a shadow, for want of time.
+    pub shadow_skipped: u64,
+}
+
+impl Counts {
+    /// What came since `began`.
+    #[must_use]
+    pub fn since(self, began: Self) -> Self {
+        Self {
+            calls: self.calls - began.calls,
+            faults: self.faults - began.faults,
+            rejected: self.rejected - began.rejected,
+            shadowed: self.shadowed - began.shadowed,
+            diverged: self.diverged - began.diverged,
+            shadow_faults: self.shadow_faults - began.shadow_faults,
+            shadow_skipped: self.shadow_skipped - began.shadow_skipped,
+        }
+    }
+
+    /// Which part of its calls went wrong, 0 to 1.
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    pub fn bad(self) -> f64 {
+        if self.calls == 0 { 0.0 } else { (self.faults + self.rejected) as f64 / self.calls as f64 }
+    }
+}
+
+/// A revision's counts and breaker.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    calls: AtomicU64,
+    faults: AtomicU64,
+    rejected: AtomicU64,
+    shadowed: AtomicU64,
+    diverged: AtomicU64,
+    shadow_faults: AtomicU64,
+    shadow_skipped: AtomicU64,
+    strikes: AtomicU64,
+    /// Monotonic milliseconds; 0: closed.
+    open_until: AtomicI64,
+}
+
+/// What a shadow's answer was, beside the real one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shadowed {
+    Same,
+    Different,
+    Fault,
+    Skipped,
+}
+
+impl Health {
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            calls: self.calls.load(Relaxed),
+            faults: self.faults.load(Relaxed),
+            rejected: self.rejected.load(Relaxed),
+            shadowed: self.shadowed.load(Relaxed),
+            diverged: self.diverged.load(Relaxed),
+            shadow_faults: self.shadow_faults.load(Relaxed),
+            shadow_skipped: self.shadow_skipped.load(Relaxed),
+        }
+    }
+
+    /// Whether it may be asked now. Of an open breaker whose rest is over, one caller gets a yes.
+    pub(crate) fn may_try(&self, now_ms: i64, strikes: &Strikes) -> bool {
+        let until = self.open_until.load(Relaxed);
+        until == 0
+            || (now_ms >= until
+                && self.open_until.compare_exchange(until, now_ms + strikes.rest_ms, Relaxed, Relaxed).is_ok())
+    }
+
+    /// Whether the breaker is open.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.open_until.load(Relaxed) != 0
+    }
+
+    /// Counts a call; says whether it opened the breaker.
+    pub(crate) fn called(&self, is_good: bool, now_ms: i64, limits: &Strikes) -> bool {
+        self.calls.fetch_add(1, Relaxed);
+        if is_good {
+            self.strikes.store(0, Relaxed);
+            self.open_until.store(0, Relaxed);
+            return false;
+        }
+        self.faults.fetch_add(1, Relaxed);
+        let strikes = self.strikes.fetch_add(1, Relaxed) + 1;
+        if strikes >= limits.strikes_max {
+            self.open_until.store(now_ms + limits.rest_ms, Relaxed);
+        }
+        strikes == limits.strikes_max
+    }
+
+    pub(crate) fn rejected(&self) {
+        self.rejected.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn shadowed(&self, what: Shadowed) {
+        match what {
+            Shadowed::Skipped => {
+                self.shadow_skipped.fetch_add(1, Relaxed);
+                return;
+            }
+            Shadowed::Different => self.diverged.fetch_add(1, Relaxed),
+            Shadowed::Fault => self.shadow_faults.fetch_add(1, Relaxed),
+            Shadowed::Same => 0,
+        };
+        self.shadowed.fetch_add(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Health, Strikes};
+
+    #[test]
+    fn strikes_open_and_a_probe_closes() {
+        let limits = Strikes { strikes_max: 3, rest_ms: 1_000 };
+        let health = Health::default();
+        assert_eq!([0; 3].map(|_| health.called(false, 0, &limits)), [false, false, true]);
+        assert!(!health.may_try(999, &limits));
+        // One tries, the others wait on.
+        assert_eq!((health.may_try(1_000, &limits), health.may_try(1_000, &limits)), (true, false));
+        health.called(false, 1_000, &limits);
+        assert!(!health.may_try(1_999, &limits));
+        assert!(health.may_try(2_000, &limits));
+        health.called(true, 2_000, &limits);
+        assert!(health.may_try(2_001, &limits) && !health.is_resting());
+        // In a row: a good call in between forgives.
+        for good in [false, false, true, false, false] {
+            assert!(!health.called(good, 3_000, &limits));
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! What a revision would do, without doing it: previews, replays of what is stored, and mails made again.
+
+mod run;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use run::{Item, Outcome, Run};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use utoipa::ToSchema;
+
+use super::{Error, Principal, Revision, Service, Slot};
+use crate::notification::{Notification, Payload};
+use crate::plugin::{Email, Plugins};
+
+/// What a preview is made of.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A stored notification, by its id.
+    Notification(i64),
+    /// A payload, as notifications have it.
+    #[schema(value_type = Object)]
+    Payload(Box<Payload>),
+}
+
+/// A mail that was not sent.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Rendered {
+    /// By which revision.
+    pub revision: i64,
+    /// The mail, if there is one.
+    #[schema(value_type = Option<Object>)]
+    pub email: Option<Email>,
+    /// Why there is none.
+    pub fault: Option<String>,
+    /// Instructions, about.
+    pub fuel: u64,
+}
+
+/// What a candidate writes, beside the active revision.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Preview {
+    /// By the candidate.
+    pub candidate: Rendered,
+    /// By the active revision.
+    pub active: Rendered,
+    /// Whether the two mails are the same.
+    pub is_same: bool,
+}
+
+/// Whether a mail that was sent can be made again.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Reproduction {
+    /// The notification.
+    pub notification_id: i64,
+    /// Who wrote it.
+    pub revision: i64,
+    /// SHA-256 of the component.
+    pub digest: String,
+    /// What chance was drawn from.
+    pub seed: i64,
+    /// SHA-256 of the bytes that were sent.
+    pub sent_hash: String,
+    /// SHA-256 of the bytes that were made now.
+    pub made_hash: String,
+    /// Whether they are the same bytes.
+    pub is_same: bool,
+    /// The mail as it was made now.
+    pub message: String,
+}
+
+/// What to replay.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayRequest {
+    /// The newest so many; 1,000 when none.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 10_000_000, nullable = false)]
+    pub last: Option<u64>,
+    /// From then on, unix milliseconds.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    pub from: Option<i64>,
+    /// Until before then, unix milliseconds.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    pub to: Option<i64>,
+}
+
+/// The most events of a replay.
+const LAST_MAX: u64 = 10_000_000;
+/// Differences that are shown.
+const EXAMPLES_MAX: usize = 10;
+/// Events that are read at one time.
+const PAGE: i64 = 2_000;
+/// Replays that are remembered.
+const REPLAYS_MAX: usize = 20;
+
+/// A replay, while it runs and after.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+pub struct Replay {
+    /// Its number in this host.
+    pub id: u64,
+    /// The candidate.
+    pub revision: i64,
+    /// The active revision that it is compared with.
+    pub baseline: i64,
+    /// Whether it has ended.
+    pub is_done: bool,
+    /// Why it ended early.
+    pub error: Option<String>,
+    /// Events so far.
+    pub events: u64,
+    /// Stored events that cannot be read, such as those of another contract's major.
+    pub unreadable: u64,
+    /// Mails with another subject.
+    pub changed_subjects: u64,
+    /// Mails with another text, HTML or anything else.
+    pub changed_bodies: u64,
+    /// Decisions that differ.
+    pub changed_decisions: u64,
+    /// Events for which the candidate had no usable answer.
+    pub faults: u64,
+    /// Which part of a hundred changed, faults included.
+    pub changed_percent: f64,
+    /// The candidate's instructions: the middle, and what 99 of 100 stay below.
+    pub fuel: [u64; 2],
+    /// The same of its time, in microseconds.
+    pub time_us: [u64; 2],
+    /// The first differences.
+    #[schema(value_type = Vec<Object>)]
+    pub examples: Vec<serde_json::Value>,
+}
+
+/// The replays of this host.
+#[derive(Default)]
+pub struct Replays {
+    next: AtomicU64,
+    all: Mutex<BTreeMap<u64, Arc<Mutex<Replay>>>>,
+}
+
+impl Service {
+    /// Renders an event by a revision and by the active one; nothing is sent. For viewers.
+    pub async fn preview(&self, who: Principal, id: i64, subject: Subject) -> Result<Preview, Error> {
+        who.must_look()?;
+        let candidate = self.prepared(id).await?;
+        if candidate.slot != Slot::Renderer {
+            return Err(Error::Conflict("only renderers can be previewed; replay a policy instead".to_owned()));
+        }
+        let (n, seed) = match subject {
+            Subject::Payload(payload) => {
+                let message_id = "preview@preview.invalid".to_owned();
+                (Notification { id: 0, message_id, payload: *payload }, 42)
+            }
+            Subject::Notification(id) => {
+                let event = self.store.stored_event(id).await?.ok_or(Error::NotFound("notification"))?;
+                let seed = event.seed.unwrap_or(42).cast_unsigned();
+                (read(event.id, event.message_id, &event.payload).map_err(Error::Conflict)?, seed)
+            }
+        };
+        let active = self.plugins.routing().renderer.active.clone();
+        let (candidate, active) =
+            (rendered(&self.plugins, &candidate, &n, seed).await, rendered(&self.plugins, &active, &n, seed).await);
+        let is_same = candidate.email.is_some() && candidate.email == active.email;
+        Ok(Preview { candidate, active, is_same })
+    }
+
+    /// Makes a mail that was sent again, by the revision that wrote it, and says whether it is the same. For viewers.
+    pub async fn reproduce(&self, who: Principal, id: i64) -> Result<Reproduction, Error> {
+        who.must_look()?;
+        let mail = self.store.stored_mail(id).await?.ok_or(Error::NotFound("mail of this notification"))?;
+        let n = read(id, mail.message_id, &mail.payload).map_err(Error::Conflict)?;
+        let revision = self.prepared(mail.renderer_revision).await?;
+        let seed = mail.seed.cast_unsigned();
+        let email = self.plugins.render_by(&revision, &n, seed).await;
+        let email = email.map_err(|e| Error::Conflict(format!("revision {} {e}", revision.number)))?;
+        let message = self.mailer.build(&n, &email, seed).map_err(Error::Conflict)?;
+        Ok(Reproduction {
+            notification_id: id,
+            revision: revision.number,
+            digest: mail.renderer_digest,
+            seed: mail.seed,
+            is_same: message.hash == mail.message_hash,
+            sent_hash: mail.message_hash,
+            made_hash: message.hash.clone(),
+            message: String::from_utf8_lossy(&message.bytes).into_owned(),
+        })
+    }
+
+    /// Runs a revision over stored events, beside the active one, and counts what differs. It goes on in the
+    /// background; [`replay`](Self::replay) tells how far it is. For operators.
+    pub async fn start_replay(
+        self: &Arc<Self>,
+        who: Principal,
+        id: i64,
+        request: ReplayRequest,
+    ) -> Result<Replay, Error> {
+        who.must_operate()?;
+        let last = request.last.unwrap_or(1_000);
+        if !(1..=LAST_MAX).contains(&last) {
+            return Err(Error::invalid("/last", &format!("must be within 1 to {LAST_MAX}")));
+        }
+        let candidate = self.prepared(id).await?;
+        let baseline = self.plugins.routing().slot(candidate.slot).active.clone();
+        let number = self.replays.next.fetch_add(1, Relaxed) + 1;
+        let begun = Replay { id: number, revision: id, baseline: baseline.number, ..Replay::default() };
+        let shared = Arc::new(Mutex::new(begun.clone()));
+        {
+            let mut all = self.replays.all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(number, shared.clone());
+            while all.len() > REPLAYS_MAX {
+                all.pop_first();
+            }
+        }
+        let this = self.clone();
+        #[expect(clippy::disallowed_methods, reason = "ends by itself; its progress is asked for")]
+        tokio::spawn(async move {
+            let ended = this.run_replay(&candidate, &baseline, last, &request, &shared).await;
+            let mut replay = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            replay.is_done = true;
+            replay.error = ended.err().map(|e| e.to_string());
+        });
+        Ok(begun)
+    }
+
+    /// How far a replay of this host is. For viewers.
+    pub fn replay(&self, who: Principal, id: u64) -> Result<Replay, Error> {
+        who.must_look()?;
+        let all = self.replays.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let replay = all.get(&id).ok_or(Error::NotFound("replay in this host"))?;
+        let told = replay.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(told)
+    }
+
+    async fn run_replay(
+        &self,
+        candidate: &Arc<Revision>,
+        baseline: &Arc<Revision>,
+        last: u64,
+        request: &ReplayRequest,
+        shared: &Mutex<Replay>,
+    ) -> Result<(), Error> {
+        let (from, to) = (request.from.unwrap_or(i64::MIN), request.to.unwrap_or(i64::MAX));
+        let (mut left, mut before) = (last, i64::MAX);
+        let (mut fuel, mut times) = (Vec::new(), Vec::new());
+        let mut page = self.items(candidate.slot, before, from, to, left).await?;
+        while !page.is_empty() {
+            before = page.back().map_or(0, |item| match item {
+                Item::Event(e) => e.id,
+                Item::Decision(d) => d.id,
+            });
+            left -= u64::try_from(page.len()).unwrap_or(left).min(left);
+            // The next page is read while this one is worked on.
+            let next = async {
+                if left == 0 { Ok(VecDeque::new()) } else { self.items(candidate.slot, before, from, to, left).await }
+            };
+            let (outcomes, next) = tokio::join!(self.work(page, candidate, baseline), next);
+            let mut replay = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            for outcome in outcomes {
+                replay.events += 1;
+                let Some(o) = outcome else {
+                    replay.unreadable += 1;
+                    continue;
+                };
+                replay.changed_subjects += u64::from(o.changed.subject);
+                replay.changed_bodies += u64::from(o.changed.body);
+                replay.changed_decisions += u64::from(o.changed.decision);
+                replay.faults += u64::from(o.fault);
+                fuel.push(o.fuel);
+                times.push(o.time_us);
+                if replay.examples.len() < EXAMPLES_MAX {
+                    replay.examples.extend(o.example);
+                }
+            }
+            sum_up(&mut replay, &mut fuel, &mut times);
+            drop(replay);
+            page = next?;
+        }
+        Ok(())
+    }
+
+    async fn items(&self, slot: Slot, before: i64, from: i64, to: i64, left: u64) -> Result<VecDeque<Item>, Error> {
+        let limit = i64::try_from(left).unwrap_or(PAGE).min(PAGE);
+        Ok(match slot {
+            Slot::Renderer => {
+                self.store.stored_events(before, from, to, limit).await?.into_iter().map(Item::Event).collect()
+            }
+            Slot::Policy => {
+                self.store.stored_decisions(before, from, to, limit).await?.into_iter().map(Item::Decision).collect()
+            }
+        })
+    }
+
+    /// Works on a page with every core.
+    async fn work(
+        &self,
+        page: VecDeque<Item>,
+        candidate: &Arc<Revision>,
+        baseline: &Arc<Revision>,
+    ) -> Vec<Option<Outcome>> {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let queue = Arc::new(Mutex::new(page));
+        let mut workers = JoinSet::new();
+        for _ in 0..cores {
+            let (queue, plugins) = (queue.clone(), self.plugins.clone());
+            let (candidate, baseline, clock) = (candidate.clone(), baseline.clone(), self.clock.clone());
+            workers.spawn(async move {
+                let mut outcomes = Vec::new();
+                loop {
+                    let item = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some(item) = item else { return outcomes };
+                    let run = Run { plugins: &plugins, candidate: &candidate, baseline: &baseline, clock: &clock };
+                    outcomes.push(run.one(item).await);
+                }
+            });
+        }
+        workers.join_all().await.into_iter().flatten().collect()
+    }
+}
+
+async fn rendered(plugins: &Plugins, revision: &Revision, n: &Notification, seed: u64) -> Rendered {
+    let (email, fault, fuel) = match plugins.render_measured(revision, n, seed).await {
+        Ok((email, usage)) => (Some(email), None, usage.fuel),
+        Err(fault) => (None, Some(fault.to_string()), 0),
+    };
+    Rendered { revision: revision.number, email, fault, fuel }
+}
+
+fn read(id: i64, message_id: String, payload: &str) -> Result<Notification, String> {
+    let payload = serde_json::from_str(payload).map_err(|e| format!("the stored event cannot be read: {e}"))?;
+    Ok(Notification { id, message_id, payload })
+}
+
+fn sum_up(replay: &mut Replay, fuel: &mut [u64], times: &mut [u64]) {
+    let middle_and_most = |values: &mut [u64]| {
+        values.sort_unstable();
+        let at = |hundredths: usize| values.get((values.len() * hundredths / 100).min(values.len().saturating_sub(1)));
+        [at(50), at(99)].map(|v| v.copied().unwrap_or_default())
+    };
+    replay.fuel = middle_and_most(fuel);
+    replay.time_us = middle_and_most(times);
+    let changed = replay.changed_bodies.max(replay.changed_subjects) + replay.changed_decisions + replay.faults;
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    let percent = if replay.events == 0 { 0.0 } else { changed as f64 * 100.0 / replay.events as f64 };
+    replay.changed_percent = percent;
+}

@@ -1,0 +1,96 @@
+//! One stored event, run by a candidate and by the active revision.
+
+use super::read;
+use crate::notification::Situation;
+use crate::plugin::{Email, Plugins, Revision};
+use crate::store::stored::{StoredDecision, StoredEvent};
+
+/// What is other than before.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Changed {
+    pub(super) subject: bool,
+    pub(super) body: bool,
+    pub(super) decision: bool,
+}
+
+/// How one event came out.
+pub(super) struct Outcome {
+    pub(super) changed: Changed,
+    pub(super) fault: bool,
+    pub(super) fuel: u64,
+    pub(super) time_us: u64,
+    pub(super) example: Option<serde_json::Value>,
+}
+
+/// What a replay runs over.
+pub(super) enum Item {
+    Event(StoredEvent),
+    Decision(StoredDecision),
+}
+
+/// Two revisions and one event.
+pub(super) struct Run<'a> {
+    pub(super) plugins: &'a Plugins,
+    pub(super) candidate: &'a Revision,
+    pub(super) baseline: &'a Revision,
+    pub(super) clock: &'a crate::clock::Clock,
+}
+
+impl Run<'_> {
+    /// None: the stored event cannot be read.
+    pub(super) async fn one(&self, item: Item) -> Option<Outcome> {
+        match item {
+            Item::Event(event) => self.render(event).await,
+            Item::Decision(decision) => self.decide(decision).await,
+        }
+    }
+
+    async fn render(&self, event: StoredEvent) -> Option<Outcome> {
+        let n = read(event.id, event.message_id, &event.payload).ok()?;
+        let seed = event.seed.unwrap_or(42).cast_unsigned();
+        let begun = self.clock.monotonic_us();
+        let new = self.plugins.render_measured(self.candidate, &n, seed).await;
+        let time_us = self.clock.monotonic_us() - begun;
+        let old = self.plugins.render_by(self.baseline, &n, seed).await.ok();
+        let (fuel, new, why) = match new {
+            Ok((email, usage)) => (usage.fuel, Some(email), None),
+            Err(fault) => (0, None, Some(fault.to_string())),
+        };
+        let subject = |e: &Option<Email>| e.as_ref().map(|e| e.subject.clone());
+        let fault = new.is_none();
+        let subject_changed = !fault && subject(&new) != subject(&old);
+        let blank = |e: &Option<Email>| e.clone().map(|e| Email { subject: String::new(), ..e });
+        let body_changed = !fault && blank(&new) != blank(&old);
+        let example = (fault || subject_changed || body_changed).then(|| {
+            serde_json::json!({
+                "notification_id": event.id, "fault": why,
+                "before": old.as_ref().map(|e| [&e.subject, &e.text]),
+                "after": new.as_ref().map(|e| [&e.subject, &e.text]),
+            })
+        });
+        let changed = Changed { subject: subject_changed, body: body_changed, decision: false };
+        Some(Outcome { changed, fault, fuel, time_us, example })
+    }
+
+    async fn decide(&self, stored: StoredDecision) -> Option<Outcome> {
+        let n = read(stored.state_id, stored.message_id, &stored.payload).ok()?;
+        let situation: Situation = serde_json::from_str(&stored.situation).ok()?;
+        let begun = self.clock.monotonic_us();
+        let new = self.plugins.admit_by(self.candidate, &n, &situation).await;
+        let time_us = self.clock.monotonic_us() - begun;
+        let old = self.plugins.admit_by(self.baseline, &n, &situation).await.ok().map(|(a, _)| a);
+        let (fuel, new, why) = match new {
+            Ok((admission, usage)) => (usage.fuel, Some(admission), None),
+            Err(fault) => (0, None, Some(fault.to_string())),
+        };
+        let fault = new.is_none();
+        let decision = !fault && new != old;
+        let example = (fault || decision).then(|| {
+            serde_json::json!({
+                "notification_id": stored.state_id, "fault": why,
+                "before": old.as_ref().map(|a| format!("{a:?}")), "after": new.as_ref().map(|a| format!("{a:?}")),
+            })
+        });
+        Some(Outcome { changed: Changed { decision, ..Changed::default() }, fault, fuel, time_us, example })
+    }
+}

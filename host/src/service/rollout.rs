@@ -1,0 +1,180 @@
+//! Follows, in this host, what the database says about who serves; and moves canaries on or back by what they do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::stage::Move;
+use super::{Error, Plan, Revision, Service, Slot};
+use crate::plugin::{BUILT_IN, Canary, Lineage, builtin};
+use crate::store::plugins::{NewRevision, SlotRow};
+use crate::store::{self, Store};
+
+/// How often a host looks whether another has changed who serves: they converge within two seconds.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Gives a built-in its number: that of the same code before, or a new one.
+pub(crate) async fn number(store: &Store, mut revision: Revision) -> Result<Revision, store::Error> {
+    let (slot, report) = (revision.slot, serde_json::to_string(&revision.report).unwrap_or_default());
+    let new = NewRevision {
+        slot: slot.as_str(),
+        digest: &revision.digest,
+        config: "{}",
+        origin: BUILT_IN,
+        report: &report,
+        why: "came with the host",
+        by: "host",
+    };
+    revision.number = if let Some(same) = store.same_revision(&new).await? {
+        same.id
+    } else {
+        let metadata = revision.report.metadata.to_string();
+        store.keep_component(&revision.digest, builtin(slot), &metadata, "host").await?;
+        store.add_revision(&new).await?
+    };
+    Ok(revision)
+}
+
+impl Service {
+    /// Takes up what the database says, and what the settings name if that is new. A component that is refused does
+    /// not stop the host.
+    pub async fn take_up_plugins(&self) -> Vec<(Slot, Error)> {
+        let mut refused = Vec::new();
+        for slot in Slot::ALL {
+            let taken = match self.take_up_slot(slot).await {
+                Ok(()) => self.take_configured(slot).await,
+                failed => failed,
+            };
+            if let Err(e) = taken {
+                refused.push((slot, e));
+            }
+        }
+        refused
+    }
+
+    /// Takes up what the database says of a slot.
+    pub async fn take_up_slot(&self, slot: Slot) -> Result<(), Error> {
+        self.follow(slot, &self.slot_row(slot).await?).await
+    }
+
+    /// Lets what the settings name serve, unless it was taken before: then the operators' word since holds.
+    async fn take_configured(&self, slot: Slot) -> Result<(), Error> {
+        let Some((wasm, config, origin)) = self.plugins.configured(slot).await? else { return Ok(()) };
+        let digest = crate::plugin::digest(&wasm);
+        let new = NewRevision {
+            slot: slot.as_str(),
+            digest: &digest,
+            config: &config,
+            origin: &origin,
+            report: "",
+            why: "",
+            by: "",
+        };
+        if self.store.same_revision(&new).await?.is_some() {
+            return Ok(());
+        }
+        let revision = self.take(slot, wasm, config, &origin, "named by the settings", "host").await?;
+        self.transit(revision.number, Move::Activate, None, "named by the settings", "host", None).await?;
+        Ok(())
+    }
+
+    /// Lets this host run a slot as the database has it. Everything is prepared before anything is replaced.
+    pub(super) async fn follow(&self, slot: Slot, row: &SlotRow) -> Result<(), Error> {
+        let now = self.plugins.routing().slot(slot).clone();
+        if row.version <= now.version {
+            return Ok(());
+        }
+        let prepare = async |id: Option<i64>| -> Result<Option<Arc<Revision>>, Error> {
+            match id {
+                Some(id) => self.prepared(id).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let active = prepare(row.active).await?.unwrap_or_else(|| now.builtin.clone());
+        let canary = prepare(row.canary).await?.map(|revision| {
+            let percent = u32::try_from(row.percent).unwrap_or_default();
+            let same = now.canary.as_ref().filter(|c| c.revision.number == revision.number && c.percent == percent);
+            let began = (revision.counts(), active.counts());
+            let began_ms = self.clock.monotonic_ms();
+            same.cloned().unwrap_or_else(|| Canary { revision, percent, began, began_ms })
+        });
+        let next = Lineage {
+            version: row.version,
+            last_good: prepare(row.previous).await?,
+            shadow: prepare(row.shadow).await?,
+            builtin: now.builtin.clone(),
+            canary,
+            active,
+        };
+        self.plugins.route(slot, &next);
+        Ok(())
+    }
+
+    /// Looks after the slots until the host stops.
+    pub async fn watch_plugins(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            if let Err(e) = self.look_after_plugins().await {
+                tracing::warn!(error = %e, "who serves could not be looked after; trying again");
+            }
+        }
+    }
+
+    /// One look: follows the database, then judges the canaries.
+    pub async fn look_after_plugins(&self) -> Result<(), Error> {
+        for row in self.store.slots().await? {
+            let Some(slot) = Slot::ALL.into_iter().find(|s| s.as_str() == row.slot) else { continue };
+            self.follow(slot, &row).await?;
+            let Some(canary) = self.plugins.routing().slot(slot).canary.clone() else { continue };
+            match self.judge(slot, &canary, &row) {
+                None => {}
+                // Another host may have been faster.
+                Some((to, plan, why)) => {
+                    let id = canary.revision.number;
+                    match self.transit(id, to, plan.as_ref(), &why, "host", Some(row.version)).await {
+                        Ok(_) => tracing::info!(plugin.revision = id, "{slot}: {}: {why}", to.as_str()),
+                        Err(Error::Stale { .. } | Error::Conflict(_)) => {}
+                        Err(e) => return Err(e),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to become of a canary, by what it and the active revision did since its step began.
+    fn judge(&self, slot: Slot, canary: &Canary, row: &SlotRow) -> Option<(Move, Option<Plan>, String)> {
+        let guard = self.plugins.guard();
+        let (theirs, ours) = canary.began;
+        let counts = canary.revision.counts().since(theirs);
+        let baseline = self.plugins.routing().slot(slot).active.counts().since(ours);
+        if counts.calls < guard.calls_min {
+            return None;
+        }
+        let (bad, usual) = (counts.bad() * 100.0, baseline.bad() * 100.0);
+        if bad > usual + guard.margin_percent {
+            let why = format!(
+                "{bad:.1} % of {} calls went wrong ({} without an answer, {} mails refused), against {usual:.1} % of {} \
+                 of the active revision",
+                counts.calls, counts.faults, counts.rejected, baseline.calls
+            );
+            return Some((Move::Quarantine, None, why));
+        }
+        let plan: Plan = serde_json::from_str(&row.plan).ok()?;
+        if self.clock.monotonic_ms() - canary.began_ms < guard.step_ms {
+            return None;
+        }
+        let why = format!("{bad:.1} % of {} calls went wrong at {} %", counts.calls, canary.percent);
+        match plan.steps.split_first() {
+            Some((next, rest)) => {
+                let plan = Plan { steps: rest.to_vec(), ..plan };
+                Some((Move::Canary(*next), Some(plan), why))
+            }
+            None => plan.then_activate.then_some((Move::Activate, None, why)),
+        }
+    }
+}

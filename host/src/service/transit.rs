@@ -1,0 +1,165 @@
+//! Revisions that move from stage to stage, and what leave they need.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::plugins::{must_be_short, name};
+use super::stage::{self, Move};
+use super::{Change, Error, Principal, Service, Slot, SlotInfo};
+use crate::store::plugins::{self, SlotRow};
+
+/// How a canary's share grows while it does no worse than the active revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The shares that follow, rising, each 1 to 100.
+    #[serde(default)]
+    pub steps: Vec<u32>,
+    /// Whether it becomes active after the last.
+    #[serde(default)]
+    pub then_activate: bool,
+}
+
+/// The evidence that a move asks for: a replay of this host that has ended well enough.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Require {
+    /// Which replay.
+    pub replay: u64,
+    /// Of a hundred events, so many may have changed.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 100)]
+    pub changed_percent_max: f64,
+    /// Events without a usable answer.
+    #[serde(default)]
+    pub faults_max: u64,
+}
+
+/// What is to become of a revision, and by what leave.
+#[derive(Clone, Debug, Default)]
+pub struct Terms<'a> {
+    /// How a canary grows.
+    pub plan: Option<&'a Plan>,
+    /// Without it, no move.
+    pub require: Option<Require>,
+    /// For the history.
+    pub why: &'a str,
+    /// The slot's version that the caller saw.
+    pub expected: Option<i64>,
+}
+
+impl Service {
+    /// Moves a revision to another stage. Where it is to serve, it is prepared before. `expected` is the slot's
+    /// version. For operators.
+    pub async fn move_revision(&self, who: Principal, id: i64, to: Move, terms: Terms<'_>) -> Result<SlotInfo, Error> {
+        who.must_operate()?;
+        let Terms { plan, require, why, expected } = terms;
+        must_be_short(why)?;
+        if let Some(require) = require {
+            self.must_hold(who, id, require)?;
+        }
+        if let Some(plan) = plan {
+            let from = if let Move::Canary(percent) = to { percent } else { 0 };
+            let shares = [&[from], plan.steps.as_slice()].concat();
+            if from == 0 || !shares.is_sorted_by(|a, b| a < b) || shares.iter().any(|s| *s > 100) {
+                return Err(Error::invalid("/plan/steps", "must rise from the canary's first share to at most 100"));
+            }
+        }
+        let slot = self.transit(id, to, plan, why, &name(who), expected).await?;
+        self.plugin_slots(who)?.into_iter().find(|s| s.slot == slot).ok_or(Error::NotFound("slot"))
+    }
+
+    /// Lets another revision serve at once: `to`, or the one before, or the built-in. For operators.
+    pub async fn roll_back(
+        &self,
+        who: Principal,
+        slot: Slot,
+        to: Option<i64>,
+        why: &str,
+        expected: Option<i64>,
+    ) -> Result<SlotInfo, Error> {
+        who.must_operate()?;
+        let row = self.slot_row(slot).await?;
+        let builtin = self.plugins.routing().slot(slot).builtin.number;
+        let to = to.or(row.previous).unwrap_or(builtin);
+        let why = if why.is_empty() { "roll-back" } else { why };
+        self.move_revision(who, to, Move::Activate, Terms { why, expected, ..Terms::default() }).await
+    }
+
+    fn must_hold(&self, who: Principal, id: i64, require: Require) -> Result<(), Error> {
+        let replay = self.replay(who, require.replay)?;
+        let refuse = |why: String| Err(Error::Conflict(format!("replay {}: {why}", replay.id)));
+        if replay.revision != id {
+            return refuse(format!("it is of revision {}, not of {id}", replay.revision));
+        }
+        if !replay.is_done {
+            return refuse("it has not ended yet".to_owned());
+        }
+        if let Some(error) = &replay.error {
+            return refuse(format!("it ended early: {error}"));
+        }
+        if replay.events == replay.unreadable {
+            return refuse("it saw no event, so it shows nothing".to_owned());
+        }
+        if replay.faults > require.faults_max {
+            return refuse(format!("{} events had no usable answer, {} may", replay.faults, require.faults_max));
+        }
+        if replay.changed_percent > require.changed_percent_max {
+            let (changed, most) = (replay.changed_percent, require.changed_percent_max);
+            return refuse(format!("{changed:.2} % of the events changed, {most:.2} % may"));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn slot_row(&self, slot: Slot) -> Result<SlotRow, Error> {
+        let row = self.store.slots().await?.into_iter().find(|row| row.slot == slot.as_str());
+        row.ok_or(Error::NotFound("slot"))
+    }
+
+    /// Writes a move down and follows it in this host; other hosts follow within their poll.
+    pub(super) async fn transit(
+        &self,
+        id: i64,
+        to: Move,
+        plan: Option<&Plan>,
+        why: &str,
+        by: &str,
+        expected: Option<i64>,
+    ) -> Result<Slot, Error> {
+        let revision = match to {
+            // What is to go needs not be able to serve.
+            Move::Retire | Move::Quarantine => None,
+            _ => Some(self.prepared(id).await?),
+        };
+        let row = self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
+        let mut tx = self.store.begin().await?;
+        let slot = plugins::lock_slot(&mut tx, &row.slot).await?;
+        super::must_match(expected, slot.version)?;
+        let (mut next, resting) = stage::apply(&slot, id, &row.rests, to).map_err(Error::Conflict)?;
+        next.changed_at = self.clock.now_ms();
+        if let Some(plan) = plan {
+            next.plan = serde_json::to_string(plan).unwrap_or_default();
+        }
+        plugins::write_slot(&mut tx, &next).await?;
+        for (id, rests) in resting {
+            plugins::rest(&mut tx, id, rests, why).await?;
+        }
+        let change = Change {
+            id: 0,
+            slot: next.slot.clone(),
+            version: next.version,
+            revision: Some(id),
+            action: to.as_str().to_owned(),
+            percent: next.percent,
+            why: why.to_owned(),
+            created_at: next.changed_at,
+            created_by: by.to_owned(),
+        };
+        plugins::note(&mut tx, &change).await?;
+        tx.commit().await?;
+        drop(revision);
+        let slot = Slot::ALL.into_iter().find(|s| s.as_str() == row.slot).ok_or(Error::NotFound("slot"))?;
+        self.follow(slot, &next).await?;
+        Ok(slot)
+    }
+}

@@ -1,0 +1,321 @@
+//! Components from upload to full traffic and back, as operators walk them.
+
+use ecomm::service::{Move, Principal, Terms};
+use serde_json::{Value, json};
+
+use crate::app::{App, eventually, sqlite};
+use crate::database::{Database, on_each_database};
+
+on_each_database! {
+    a_component_walks_through_every_stage
+    two_hosts_converge
+}
+
+const OPERATOR: Principal = Principal { user_id: 1, session_id: 0, is_admin: true, role: None };
+
+/// Uploads a component; its digest.
+async fn upload(app: &App, wasm: Vec<u8>) -> String {
+    let url = format!("{}/v1/plugins/components", app.client.base);
+    let request = app.client.http.post(url).bearer_auth(&app.admin).header("content-type", "application/wasm");
+    let response = request.body(wasm).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 201);
+    response.json::<Value>().await.unwrap()["digest"].as_str().unwrap().to_owned()
+}
+
+/// Installs a renderer that misbehaves as `config` says; its number. It must behave on the gate's fixtures.
+async fn install(app: &App, config: Value) -> i64 {
+    let digest = upload(app, std::fs::read(env!("MISBEHAVING_WASM")).unwrap()).await;
+    let new = json!({ "slot": "renderer", "digest": digest, "config": config, "why": "a test" });
+    app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap()
+}
+
+async fn stage(app: &App, revision: i64, change: Value) -> Value {
+    let path = format!("/v1/plugins/revisions/{revision}/stage");
+    app.client.ok("POST", &path, &app.admin, Some(change)).await
+}
+
+async fn slot(app: &App) -> Value {
+    app.client.ok("GET", "/v1/plugins", &app.admin, None).await[0].clone()
+}
+
+/// Who wrote the last mail of an order.
+async fn writer(app: &App, order: i64) -> Value {
+    app.notifications(order).await[0]["journal"][0]["renderer_revision"].clone()
+}
+
+async fn orders(app: &App, count: usize) -> Vec<i64> {
+    let mut placed = Vec::new();
+    for _ in 0..count {
+        placed.push(app.order().await);
+    }
+    app.drain().await;
+    placed
+}
+
+async fn a_component_walks_through_every_stage(database: Database) {
+    let app = App::with(database, &[("PLUGINS__GUARD__CALLS_MIN", "4"), ("PLUGINS__GUARD__STEP_MS", "0")]).await;
+    let builtin = slot(&app).await["active"]["revision"].as_i64().unwrap();
+    let good = install(&app, json!({})).await;
+    let path = format!("/v1/plugins/revisions/{good}");
+    let shown = app.client.ok("GET", &path, &app.admin, None).await;
+    assert_eq!((&shown["stage"], &shown["report"]["contract"]), (&json!("ready"), &json!("ecomm:notification@1.0.0")));
+    // The same again is the same.
+    assert_eq!(install(&app, json!({})).await, good);
+
+    // Ready: it serves nobody. Previewed beside the active one, nothing is sent.
+    let first = orders(&app, 1).await[0];
+    assert_eq!(writer(&app, first).await, builtin);
+    let notification = app.notifications(first).await[0]["id"].clone();
+    let preview = format!("{path}/preview");
+    let preview = app.client.ok("POST", &preview, &app.admin, Some(json!({ "notification": notification }))).await;
+    assert_eq!(
+        (&preview["is_same"], preview["candidate"]["email"]["subject"].as_str()),
+        (&json!(false), Some(format!("Order {first}").as_str()))
+    );
+    assert_eq!(app.mailbox.messages().len(), 1);
+
+    // Shadow: it sees the event, and no mail is its.
+    stage(&app, good, json!({ "stage": "shadow", "why": "to see" })).await;
+    let shadowed = orders(&app, 1).await[0];
+    assert_eq!(writer(&app, shadowed).await, builtin);
+    eventually("the shadow saw it", async || slot(&app).await["shadow"]["counts"]["diverged"] == 1).await;
+
+    // Canary: sticky by order, then all of it, by its own plan.
+    stage(&app, good, json!({ "stage": "canary", "percent": 50, "plan": { "steps": [100], "then_activate": true } }))
+        .await;
+    let placed = orders(&app, 16).await;
+    let mut theirs = 0;
+    for order in &placed {
+        theirs += usize::from(writer(&app, *order).await == good);
+    }
+    assert!((2..=14).contains(&theirs), "{theirs}");
+    app.host.service.look_after_plugins().await.unwrap();
+    assert_eq!(slot(&app).await["percent"], 100);
+    orders(&app, 6).await;
+    app.host.service.look_after_plugins().await.unwrap();
+    let now = slot(&app).await;
+    assert_eq!((&now["active"]["revision"], &now["canary"]), (&json!(good), &json!(null)));
+
+    // A bad one that behaves on the fixtures: back by itself, and its events were not lost nor charged for it.
+    let bad = install(&app, json!({ "render": "trap", "spare_order": "4242424242" })).await;
+    stage(&app, bad, json!({ "stage": "canary", "percent": 100 })).await;
+    let placed = orders(&app, 6).await;
+    app.host.service.look_after_plugins().await.unwrap();
+    let now = slot(&app).await;
+    assert_eq!((&now["active"]["revision"], &now["canary"]), (&json!(good), &json!(null)));
+    let shown = app.client.ok("GET", &format!("/v1/plugins/revisions/{bad}"), &app.admin, None).await;
+    assert_eq!(shown["stage"], "quarantined");
+    assert!(shown["why"].as_str().unwrap().contains("without an answer"), "{shown}");
+    for order in placed {
+        let told = &app.notifications(order).await[0];
+        assert_eq!((&told["state"], &told["attempts"]), (&json!("sent"), &json!(1)));
+    }
+    let (path, active) = (format!("/v1/plugins/revisions/{bad}/stage"), json!({ "stage": "active" }));
+    assert_eq!(app.client.call("POST", &path, &app.admin, Some(active)).await.0.as_u16(), 409);
+
+    // And back, at once.
+    let back = app.client.ok("POST", "/v1/plugins/renderer/rollback", &app.admin, Some(json!({ "to": builtin }))).await;
+    assert_eq!((&back["active"]["revision"], &back["previous"]["revision"]), (&json!(builtin), &json!(good)));
+    let history = app.client.ok("GET", "/v1/plugins/history?slot=renderer", &app.admin, None).await;
+    let done: Vec<_> =
+        history["items"].as_array().unwrap().iter().rev().map(|c| c["action"].as_str().unwrap()).collect();
+    assert_eq!(
+        done[1..],
+        ["install", "shadow", "canary", "canary", "activate", "install", "canary", "quarantine", "activate"]
+    );
+    app.end().await;
+}
+
+async fn two_hosts_converge(database: Database) {
+    let app = App::start(database).await;
+    let config = ecomm::config::Config::load(None, crate::app::environment(&app.database, &[])).unwrap();
+    let roles = ecomm::host::Roles { worker: false, ..ecomm::host::Roles::ALL };
+    let other = ecomm::host::Host::start(config, roles, app.clock.clone()).await.unwrap();
+    let good = install(&app, json!({})).await;
+    stage(&app, good, json!({ "stage": "active" })).await;
+    assert_eq!(slot(&app).await["active"]["revision"], good);
+    eventually("the other host follows", async || {
+        other.service.plugin_slots(OPERATOR).unwrap()[0].active.revision == good
+    })
+    .await;
+    other.stop().await;
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_operators_one_is_stale() {
+    let app = App::start(sqlite().await).await;
+    let (one, two) = (install(&app, json!({})).await, install(&app, json!({ "delay_ms": 0 })).await);
+    let version = format!("\"{}\"", slot(&app).await["version"]);
+    let promote = async |revision: i64| {
+        let path = format!("/v1/plugins/revisions/{revision}/stage");
+        let body = Some(json!({ "stage": "active" }));
+        app.client.with(("POST", &path), &app.admin, &[("if-match", &version)], body).await.0
+    };
+    let mut both = [promote(one).await, promote(two).await];
+    both.sort_unstable();
+    assert_eq!(both, [200, 412]);
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revision_that_only_fails_rests_and_is_tried_again() {
+    let limits = [("PLUGINS__BREAKER__STRIKES_MAX", "3"), ("PLUGINS__BREAKER__REST_MS", "3600000")];
+    let app = App::with(sqlite().await, &limits).await;
+    let bad = install(&app, json!({ "render": "trap", "spare_order": "4242424242" })).await;
+    stage(&app, bad, json!({ "stage": "active" })).await;
+    for order in orders(&app, 6).await {
+        let told = &app.notifications(order).await[0];
+        assert_eq!((&told["state"], &told["attempts"]), (&json!("sent"), &json!(1)));
+    }
+    let active = slot(&app).await["active"].clone();
+    assert_eq!((&active["is_resting"], &active["counts"]["calls"]), (&json!(true), &json!(3)));
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it() {
+    let app = App::start(sqlite().await).await;
+    orders(&app, 5).await;
+    app.database.execute("update notification_states set payload = '{}' where id = 1").await;
+    let candidate = install(&app, json!({})).await;
+    let replay = async |revision: i64| {
+        let path = format!("/v1/plugins/revisions/{revision}/replays");
+        let begun = app.client.ok("POST", &path, &app.admin, Some(json!({ "last": 100 }))).await;
+        let path = format!("/v1/plugins/replays/{}", begun["id"]);
+        eventually("the replay ended", async || app.client.ok("GET", &path, &app.admin, None).await["is_done"] == true)
+            .await;
+        app.client.ok("GET", &path, &app.admin, None).await
+    };
+    let told = replay(candidate).await;
+    assert_eq!([&told["events"], &told["unreadable"], &told["faults"]].map(|n| n.as_u64().unwrap()), [5, 1, 0]);
+    assert_eq!([&told["changed_subjects"], &told["changed_bodies"]].map(|n| n.as_u64().unwrap()), [4, 4]);
+    assert_eq!(told["examples"].as_array().unwrap().len(), 4);
+    let change =
+        |most: u32| json!({ "stage": "active", "require": { "replay": told["id"], "changed_percent_max": most } });
+    let path = format!("/v1/plugins/revisions/{candidate}/stage");
+    let (status, problem) = app.client.call("POST", &path, &app.admin, Some(change(10))).await;
+    assert_eq!(status.as_u16(), 409, "{problem}");
+    app.client.ok("POST", &path, &app.admin, Some(change(80))).await;
+    // The same against itself changes nothing; a policy replays its decisions.
+    assert_eq!(replay(candidate).await["changed_bodies"], 0);
+    let new = json!({ "slot": "policy", "config": { "attempts_max": 2 } });
+    let (_, policy) = app.client.call("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await;
+    let told = replay(policy["id"].as_i64().unwrap_or_else(|| panic!("{policy}"))).await;
+    assert_eq!([&told["events"], &told["changed_decisions"]].map(|n| n.as_u64().unwrap()), [5, 0]);
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sent_mail_is_made_again_bit_for_bit() {
+    let app = App::start(sqlite().await).await;
+    let order = orders(&app, 1).await[0];
+    let id = app.notifications(order).await[0]["id"].clone();
+    // Another one serves by now.
+    let other = install(&app, json!({})).await;
+    stage(&app, other, json!({ "stage": "active" })).await;
+    let made = app.client.ok("GET", &format!("/v1/notifications/{id}/reproduction"), &app.admin, None).await;
+    assert_eq!((&made["is_same"], &made["sent_hash"]), (&json!(true), &made["made_hash"]));
+    assert!(made["message"].as_str().unwrap().contains("Subject: Your order"));
+    app.database.execute("update notification_states set payload = replace(payload, 'Lovelace', 'Byron')").await;
+    let made = app.client.ok("GET", &format!("/v1/notifications/{id}/reproduction"), &app.admin, None).await;
+    assert_eq!(made["is_same"], false);
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_taken_is_refused_and_leaves_nothing() {
+    let app = App::with(sqlite().await, &[("PLUGINS__COMPONENT_BYTES_MAX", "2000000")]).await;
+    let url = format!("{}/v1/plugins/components", app.client.base);
+    let post = |content_type: &str, body: Vec<u8>| {
+        app.client.http.post(&url).bearer_auth(&app.admin).header("content-type", content_type).body(body)
+    };
+    for (content_type, body, status) in [
+        ("text/plain", b"\0asm\x0d\0\x01\0".to_vec(), 415),
+        ("application/wasm", b"nothing of that kind".to_vec(), 422),
+        ("application/wasm", vec![0; 2_000_001], 413),
+    ] {
+        assert_eq!(post(content_type, body).send().await.unwrap().status().as_u16(), status);
+    }
+    // Cut half-way: promised more than came.
+    let address = app.client.base.trim_start_matches("http://");
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /v1/plugins/components HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: \
+         application/wasm\r\ncontent-length: 5000\r\n\r\n\0asm",
+        app.admin
+    );
+    tokio::io::AsyncWriteExt::write_all(&mut socket, head.as_bytes()).await.unwrap();
+    drop(socket);
+    assert_eq!(app.database.number("select count(*) from plugin_components").await, 2);
+    let digest = upload(&app, std::fs::read(env!("MISBEHAVING_WASM")).unwrap()).await;
+    for (new, status) in [
+        (json!({ "slot": "renderer", "digest": "00" }), 404),
+        (json!({ "slot": "renderer", "digest": digest, "config": [] }), 422),
+        (json!({ "slot": "renderer", "digest": digest, "config": { "colour": 1 } }), 422),
+        (json!({ "slot": "renderer", "digest": digest, "config": { "configure": "trap" } }), 422),
+        (json!({ "slot": "kitchen", "digest": digest }), 422),
+    ] {
+        let (told, problem) = app.client.call("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await;
+        assert_eq!(told.as_u16(), status, "{problem}");
+    }
+    for (revision, change, status) in [
+        (999, json!({ "stage": "active" }), 404),
+        (1, json!({ "stage": "canary", "percent": 0 }), 409),
+        (1, json!({ "stage": "canary", "percent": 5, "plan": { "steps": [5] } }), 422),
+        (1, json!({ "stage": "active", "require": { "replay": 9 } }), 404),
+    ] {
+        let path = format!("/v1/plugins/revisions/{revision}/stage");
+        assert_eq!(app.client.call("POST", &path, &app.admin, Some(change)).await.0.as_u16(), status);
+    }
+    assert_eq!(app.database.number("select count(*) from plugin_revisions").await, 2);
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewers_look_and_operators_change() {
+    let app = App::start(sqlite().await).await;
+    let id = app.database.number("select id from users where email = 'ada@example.com'").await;
+    let rights = async |role: Value| {
+        let path = format!("/v1/users/{id}");
+        app.client.ok("PATCH", &path, &app.admin, Some(json!({ "role": role }))).await;
+        let token = app.client.log_in("ada@example.com").await;
+        let look = app.client.call("GET", "/v1/plugins/history", &token, None).await.0.as_u16();
+        let change = app.client.call("POST", "/v1/plugins/renderer/reload", &token, None).await.0.as_u16();
+        let shop = app.client.call("GET", "/v1/users", &token, None).await.0.as_u16();
+        [look, change, shop]
+    };
+    assert_eq!(rights(json!(null)).await, [403, 403, 403]);
+    assert_eq!(rights(json!("viewer")).await, [200, 403, 403]);
+    assert_eq!(rights(json!("operator")).await, [200, 200, 403]);
+    app.end().await;
+}
+
+/// What the settings name serves from the first start on, and again whenever it is new; else the operators' word holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_keeps_what_operators_chose() {
+    let database = sqlite().await;
+    let config = database.folder.path().join("renderer.json").display().to_string();
+    std::fs::write(&config, r#"{"from_name": "One"}"#).unwrap();
+    let named = [("PLUGINS__RENDERER__CONFIG_PATH", config.as_str())];
+    let app = App::with(database, &named).await;
+    let named_first = slot(&app).await["active"]["revision"].as_i64().unwrap();
+    let chosen = install(&app, json!({})).await;
+    stage(&app, chosen, json!({ "stage": "active" })).await;
+    let database = app.end_keeping().await;
+    let restarted =
+        |database: &Database| ecomm::config::Config::load(None, crate::app::environment(database, &named)).unwrap();
+    let roles = ecomm::host::Roles { worker: false, ..ecomm::host::Roles::ALL };
+    let clock = ecomm::clock::Clock::system();
+    let host = ecomm::host::Host::start(restarted(&database), roles, clock.clone()).await.unwrap();
+    assert_eq!(host.service.plugin_slots(OPERATOR).unwrap()[0].active.revision, chosen);
+    // Back without the gate: it is known.
+    let terms = Terms { why: "back", ..Terms::default() };
+    host.service.move_revision(OPERATOR, named_first, Move::Activate, terms).await.unwrap();
+    host.stop().await;
+    std::fs::write(&config, r#"{"from_name": "Two"}"#).unwrap();
+    let host = ecomm::host::Host::start(restarted(&database), roles, clock).await.unwrap();
+    let active = host.service.plugin_slots(OPERATOR).unwrap()[0].active.revision;
+    assert!(active > chosen, "{active}");
+    host.stop().await;
+}
