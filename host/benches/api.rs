@@ -44,10 +44,16 @@ pub(crate) async fn measure() {
             rig::product(&host.service, &format!("SKU{n}")).await;
         }
         let address = host.http.expect("an API");
-        let token = rig::token(address).await;
-        let authorized = format!("authorization: Bearer {token}\r\n");
+        // Each connection is another customer's.
+        let mut tokens = Vec::new();
+        for n in 0..CONNECTIONS {
+            tokens.push(rig::customer(address, n).await);
+        }
         let get = load(address, READS, |n| get(n).replacen("GET ", "GET /v1", 1)).await;
-        let keyed = |n: usize| format!("{authorized}idempotency-key: {n}\r\n");
+        let keyed = |n: usize| {
+            let token = &tokens[n % CONNECTIONS];
+            format!("authorization: Bearer {token}\r\nidempotency-key: {n}\r\n")
+        };
         let spread = load(address, ORDERS, |n| post("/v1/orders", &keyed(n), n, PRODUCTS)).await;
         let contended = load(address, ORDERS / 4, |n| post("/v1/orders", &keyed(n + ORDERS), n, 2)).await;
         let figures = [

@@ -1,5 +1,5 @@
 //! `cargo bench`: what the host costs, beside what it is compared with, in one run. `cargo bench -- render` runs one
-//! part; the parts are render, policy, queue, delivery and api. `PostgreSQL` and `MariaDB` are measured where
+//! part; the parts are render, policy, queue, delivery, api and stages. `PostgreSQL` and `MariaDB` are measured where
 //! `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL` name a server.
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "it prints what it timed")]
@@ -10,6 +10,7 @@ mod delivery;
 mod plugin;
 mod queue;
 mod rig;
+mod stages;
 
 fn main() {
     // libtest's flag, which cargo passes on.
@@ -31,6 +32,9 @@ fn main() {
         }
         if asked("api") {
             api::measure().await;
+        }
+        if asked("stages") {
+            stages::measure().await;
         }
     });
 }

@@ -60,6 +60,7 @@ pub(crate) async fn host(url: &str, worker: bool) -> Host {
         ("HTTP__LISTEN", "127.0.0.1:0"),
         ("GRPC__LISTEN", "127.0.0.1:0"),
         ("LIMITS__REQUESTS_PER_MINUTE_MAX", "0"),
+        ("LIMITS__LOG_INS_PER_ADDRESS_MAX", "0"),
         ("MAILBOX__ENABLED", "true"),
         ("MAILBOX__LISTEN", "127.0.0.1:0"),
         ("MAILBOX__MESSAGES_MAX", "10"),
@@ -86,9 +87,22 @@ pub(crate) async fn product(service: &Service, sku: &str) -> i64 {
     service.create_product(admin, product, None).await.expect("created").id
 }
 
-/// The customer's access token, as a client gets it.
+/// Signs another customer up; the access token.
+pub(crate) async fn customer(address: SocketAddr, n: usize) -> String {
+    let email = format!("customer{n}@example.com");
+    let body = serde_json::json!({ "email": email, "name": "Customer", "password": "long enough" });
+    let request = reqwest::Client::new().post(format!("http://{address}/v1/users")).json(&body);
+    assert!(request.send().await.expect("an answer").status().is_success());
+    log_in(address, &email).await
+}
+
+/// The first customer's access token.
 pub(crate) async fn token(address: SocketAddr) -> String {
-    let body = serde_json::json!({ "email": "ada@example.com", "password": "long enough" });
+    log_in(address, "ada@example.com").await
+}
+
+async fn log_in(address: SocketAddr, email: &str) -> String {
+    let body = serde_json::json!({ "email": email, "password": "long enough" });
     let request = reqwest::Client::new().post(format!("http://{address}/v1/sessions")).json(&body);
     let session: serde_json::Value = request.send().await.expect("an answer").json().await.expect("a session");
     session["access_token"].as_str().expect("a token").to_owned()

@@ -50,6 +50,28 @@ where
     T::try_from(from.deserialize_i64(Whole)?).map_err(serde::de::Error::custom)
 }
 
+#[derive(Deserialize)]
+#[serde(bound = "T: TryFrom<i64, Error: fmt::Display>")]
+struct Whole<T>(#[serde(deserialize_with = "whole")] T);
+
+/// A list of them.
+pub(crate) fn wholes<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: TryFrom<i64, Error: fmt::Display>,
+{
+    Ok(Vec::<Whole<T>>::deserialize(from)?.into_iter().map(|Whole(value)| value).collect())
+}
+
+/// The same, or nothing.
+pub(crate) fn whole_or_none<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: TryFrom<i64, Error: fmt::Display>,
+{
+    Ok(Option::<Whole<T>>::deserialize(from)?.map(|Whole(value)| value))
+}
+
 /// The largest amount that anything may cost, in minor units. Far from overflow in every sum we make.
 pub const AMOUNT_MAX: i64 = 1_000_000_000_000;
 

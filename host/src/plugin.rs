@@ -38,8 +38,9 @@ use health::Health;
 use sandbox::Sandbox;
 
 /// What a component can be plugged into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = PluginSlotName)]
 pub enum Slot {
     /// Writes the mail.
     Renderer,

@@ -76,7 +76,6 @@ pub(super) async fn upload(
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// "renderer" or "policy"; both when none.
-    #[param(value_type = Option<String>, pattern = "^(renderer|policy)$")]
     slot: Option<Slot>,
     /// Items of the page.
     #[param(minimum = 1, maximum = 100, default = 20)]
@@ -165,16 +164,14 @@ pub(super) struct StageChange {
     /// Where to.
     stage: Stage,
     /// For a canary: which part of a hundred orders; 1 when none.
-    #[serde(default)]
-    #[schema(minimum = 1, maximum = 100, nullable = false)]
+    #[serde(default, deserialize_with = "crate::money::whole_or_none")]
+    #[schema(minimum = 1, maximum = 100)]
     percent: Option<u32>,
     /// For a canary: how its part grows by itself.
     #[serde(default)]
-    #[schema(nullable = false)]
     plan: Option<Plan>,
     /// The evidence without which nothing moves.
     #[serde(default)]
-    #[schema(nullable = false)]
     require: Option<Require>,
     /// Why, for the history.
     #[serde(default)]
@@ -217,8 +214,7 @@ pub(super) async fn stage(
 #[serde(deny_unknown_fields)]
 pub(super) struct Rollback {
     /// Which revision; the one before when none.
-    #[serde(default)]
-    #[schema(nullable = false)]
+    #[serde(default, deserialize_with = "crate::money::whole_or_none")]
     to: Option<i64>,
     /// Why, for the history.
     #[serde(default)]
@@ -229,7 +225,7 @@ pub(super) struct Rollback {
 /// Lets another revision serve at once: the named one, or the one before. For operators.
 #[utoipa::path(
     post, path = "/v1/plugins/{slot}/rollback", tag = "plugins",
-    params(("slot" = String, Path, description = "renderer or policy"), ("If-Match" = Option<String>, Header, description = "The slot's version.")),
+    params(("slot" = Slot, Path), ("If-Match" = Option<String>, Header, description = "The slot's version.")),
     request_body = Rollback,
     responses(
         (status = 200, description = "The slot", body = SlotInfo),
@@ -253,7 +249,7 @@ pub(super) async fn roll_back(
 /// operators.
 #[utoipa::path(
     post, path = "/v1/plugins/{slot}/reload", tag = "plugins",
-    params(("slot" = String, Path, description = "renderer or policy")),
+    params(("slot" = Slot, Path)),
     responses(
         (status = 200, description = "The slot", body = SlotInfo),
         (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),

@@ -65,7 +65,6 @@ impl From<&Arc<Revision>> for Serving {
 #[schema(as = PluginSlot)]
 pub struct SlotInfo {
     /// "renderer" or "policy".
-    #[schema(value_type = String)]
     pub slot: Slot,
     /// Raised by every change; its entity tag.
     pub version: i64,
@@ -100,15 +99,13 @@ pub struct ComponentInfo {
 #[serde(deny_unknown_fields)]
 pub struct NewPluginRevision {
     /// Where it is to serve.
-    #[schema(value_type = String)]
     pub slot: Slot,
     /// The component, by its digest; the built-in when none.
     #[serde(default)]
-    #[schema(nullable = false)]
     pub digest: Option<String>,
     /// What `configure` gets: an object.
     #[serde(default)]
-    #[schema(value_type = Option<Object>, nullable = false)]
+    #[schema(value_type = Option<Object>)]
     pub config: Option<serde_json::Map<String, Value>>,
     /// Why, for the history.
     #[serde(default)]

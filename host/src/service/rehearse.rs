@@ -20,10 +20,10 @@ use crate::plugin::{Email, Plugins};
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// A stored notification, by its id.
-    Notification(i64),
+    Notification(#[serde(deserialize_with = "crate::money::whole")] i64),
     /// A payload, as notifications have it.
     #[schema(value_type = Object)]
-    Payload(Box<Payload>),
+    Payload(serde_json::Map<String, serde_json::Value>),
 }
 
 /// A mail that was not sent.
@@ -77,16 +77,14 @@ pub struct Reproduction {
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {
     /// The newest so many; 1,000 when none.
-    #[serde(default)]
-    #[schema(minimum = 1, maximum = 10_000_000, nullable = false)]
+    #[serde(default, deserialize_with = "crate::money::whole_or_none")]
+    #[schema(minimum = 1, maximum = 10_000_000)]
     pub last: Option<u64>,
     /// From then on, unix milliseconds.
-    #[serde(default)]
-    #[schema(nullable = false)]
+    #[serde(default, deserialize_with = "crate::money::whole_or_none")]
     pub from: Option<i64>,
     /// Until before then, unix milliseconds.
-    #[serde(default)]
-    #[schema(nullable = false)]
+    #[serde(default, deserialize_with = "crate::money::whole_or_none")]
     pub to: Option<i64>,
 }
 
@@ -153,7 +151,9 @@ impl Service {
         let (n, seed) = match subject {
             Subject::Payload(payload) => {
                 let message_id = "preview@preview.invalid".to_owned();
-                (Notification { id: 0, message_id, payload: *payload }, 42)
+                let payload: Payload = serde_json::from_value(payload.into())
+                    .map_err(|e| Error::Conflict(format!("this is not a payload: {e}")))?;
+                (Notification { id: 0, message_id, payload }, 42)
             }
             Subject::Notification(id) => {
                 let event = self.store.stored_event(id).await?.ok_or(Error::NotFound("notification"))?;

@@ -13,7 +13,7 @@ use crate::store::plugins::{self, SlotRow};
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// The shares that follow, rising, each 1 to 100.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::money::wholes")]
     pub steps: Vec<u32>,
     /// Whether it becomes active after the last.
     #[serde(default)]
@@ -25,13 +25,14 @@ pub struct Plan {
 #[serde(deny_unknown_fields)]
 pub struct Require {
     /// Which replay.
+    #[serde(deserialize_with = "crate::money::whole")]
     pub replay: u64,
     /// Of a hundred events, so many may have changed.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 100)]
     pub changed_percent_max: f64,
     /// Events without a usable answer.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::money::whole")]
     pub faults_max: u64,
 }
 
@@ -62,7 +63,8 @@ impl Service {
             let from = if let Move::Canary(percent) = to { percent } else { 0 };
             let shares = [&[from], plan.steps.as_slice()].concat();
             if from == 0 || !shares.is_sorted_by(|a, b| a < b) || shares.iter().any(|s| *s > 100) {
-                return Err(Error::invalid("/plan/steps", "must rise from the canary's first share to at most 100"));
+                let why = "a plan is a canary's, and its steps rise from the canary's first share to at most 100";
+                return Err(Error::Conflict(why.to_owned()));
             }
         }
         let slot = self.transit(id, to, plan, why, &name(who), expected).await?;

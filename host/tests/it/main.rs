@@ -12,6 +12,7 @@ mod doors;
 mod gate;
 mod grpc;
 mod misbehaviour;
+mod operators;
 mod relay;
 mod rest;
 mod sessions;

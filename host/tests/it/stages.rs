@@ -262,7 +262,7 @@ async fn what_cannot_be_taken_is_refused_and_leaves_nothing() {
     for (revision, change, status) in [
         (999, json!({ "stage": "active" }), 404),
         (1, json!({ "stage": "canary", "percent": 0 }), 409),
-        (1, json!({ "stage": "canary", "percent": 5, "plan": { "steps": [5] } }), 422),
+        (1, json!({ "stage": "canary", "percent": 5, "plan": { "steps": [5] } }), 409),
         (1, json!({ "stage": "active", "require": { "replay": 9 } }), 404),
     ] {
         let path = format!("/v1/plugins/revisions/{revision}/stage");

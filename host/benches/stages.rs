@@ -1,0 +1,175 @@
+//! What staging costs: swaps under full load, a large component compiled beside deliveries, replays, and a start with
+//! many revisions.
+
+use std::time::{Duration, Instant};
+
+use ecomm::service::{Move, NewPluginRevision, Principal, ReplayRequest, Service, Slot, Terms};
+
+use crate::rig;
+
+const OPERATOR: Principal = Principal { user_id: 1, session_id: 0, is_admin: true, role: None };
+const EVENTS: usize = 10_000;
+const SWAPS: usize = 100;
+const DECISIONS: u64 = 1_000_000;
+const REVISIONS: usize = 100;
+
+pub(crate) async fn measure() {
+    let databases = rig::databases();
+    let sqlite = &databases[0];
+    swaps(sqlite).await;
+    replay(sqlite).await;
+    boot(sqlite).await;
+}
+
+/// Two revisions that differ by config.
+async fn two(service: &Service) -> [i64; 2] {
+    let mut ids = Vec::new();
+    for name in ["One", "Two"] {
+        ids.push(install(service, serde_json::json!({ "from_name": name })).await);
+    }
+    [ids[0], ids[1]]
+}
+
+async fn install(service: &Service, config: serde_json::Value) -> i64 {
+    let config = config.as_object().cloned();
+    let new = NewPluginRevision { slot: Slot::Renderer, digest: None, config, why: String::new() };
+    service.install(OPERATOR, new).await.expect("installed").id
+}
+
+/// What goes on beside the deliveries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    Swaps,
+    Compiles,
+}
+
+/// Works through a full queue: mails/s, p50 and p99 of the time between two arrivals, and how long each swap took; in
+/// milliseconds.
+async fn worked(sqlite: &rig::Database, beside: Beside) -> ([f64; 3], Vec<f64>) {
+    let host = rig::host(&sqlite.fresh().await, false).await;
+    let (who, product) = rig::shop(&host.service).await;
+    rig::fill(&host.service, who, product, EVENTS).await;
+    let ids = two(&host.service).await;
+    let mut count = host.service.mailbox.as_ref().expect("a mailbox").count();
+    let begun = Instant::now();
+    let watching = async {
+        let mut gaps = Vec::new();
+        let mut last = Instant::now();
+        loop {
+            count.changed().await.expect("the mailbox lives");
+            gaps.push(last.elapsed().as_secs_f64() * 1_000.0);
+            last = Instant::now();
+            if *count.borrow_and_update() >= EVENTS as u64 {
+                return (gaps, begun.elapsed().as_secs_f64());
+            }
+        }
+    };
+    let acting = async {
+        let mut times = Vec::new();
+        if beside == Beside::Swaps {
+            for i in 0..SWAPS {
+                let begun = Instant::now();
+                let terms = Terms { why: "bench", ..Terms::default() };
+                host.service.move_revision(OPERATOR, ids[i % 2], Move::Activate, terms).await.expect("active");
+                times.push(begun.elapsed().as_secs_f64() * 1_000.0);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        if beside == Beside::Compiles {
+            // Never cached: another config in each run.
+            for i in 0..3 {
+                install(&host.service, serde_json::json!({ "footer": format!("{i} {}", std::process::id()) })).await;
+            }
+        }
+        times
+    };
+    let ((mut gaps, seconds), (), times) = tokio::join!(watching, host.queue.run_until_idle(), acting);
+    let sent = host.service.mailbox.as_ref().expect("a mailbox").count();
+    assert_eq!(*sent.borrow(), EVENTS as u64, "no event is lost, none is sent twice");
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let rate = EVENTS as f64 / seconds;
+    let seen = [rate, rig::percentile(&mut gaps, 50), rig::percentile(&mut gaps, 99)];
+    host.stop().await;
+    (seen, times)
+}
+
+async fn swaps(sqlite: &rig::Database) {
+    println!("\nstages, SQLite: {EVENTS} events on all cores; gaps between arrivals at the relay");
+    let (alone, _) = worked(sqlite, Beside::Nothing).await;
+    let (swapped, mut times) = worked(sqlite, Beside::Swaps).await;
+    let (compiled, _) = worked(sqlite, Beside::Compiles).await;
+    let show = |what: &str, [rate, p50, p99]: [f64; 3]| {
+        let ratio = p99 / alone[2];
+        println!("  {what:<31} {rate:>6.0} mails/s   p50 {p50:.2} ms   p99 {p99:.2} ms   p99 {ratio:.2}x alone");
+    };
+    show("alone", alone);
+    show("with 100 swaps", swapped);
+    show("with three components compiled", compiled);
+    println!(
+        "  a swap, written down and followed: p50 {:.2} ms   p99 {:.2} ms",
+        rig::percentile(&mut times, 50),
+        rig::percentile(&mut times, 99)
+    );
+}
+
+async fn replay(sqlite: &rig::Database) {
+    let url = sqlite.fresh().await;
+    let host = rig::host(&url, false).await;
+    let (who, product) = rig::shop(&host.service).await;
+    rig::fill(&host.service, who, product, EVENTS).await;
+    host.queue.run_until_idle().await;
+    crate::bare::multiply_decisions(&url, DECISIONS).await;
+    let renderer = two(&host.service).await[0];
+    let config = serde_json::json!({ "attempts_max": 4 });
+    let new =
+        NewPluginRevision { slot: Slot::Policy, digest: None, config: config.as_object().cloned(), why: String::new() };
+    let policy = host.service.install(OPERATOR, new).await.expect("installed").id;
+    println!("\nreplay, SQLite: a candidate and the active revision on each stored event, reads included");
+    for (what, revision, last) in [("renders", renderer, EVENTS as u64), ("policy decisions", policy, DECISIONS)] {
+        let begun = Instant::now();
+        let request = ReplayRequest { last: Some(last), ..ReplayRequest::default() };
+        let id = host.service.start_replay(OPERATOR, revision, request).await.expect("begun").id;
+        let replay = loop {
+            let replay = host.service.replay(OPERATOR, id).expect("known");
+            if replay.is_done {
+                break replay;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        assert_eq!((replay.error, replay.unreadable, replay.faults), (None, 0, 0));
+        let seconds = begun.elapsed().as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        let rate = replay.events as f64 / seconds;
+        println!("  {:>8} {what:<17} {seconds:>6.1} s   {rate:>7.0}/s, each by two revisions", replay.events);
+    }
+    host.stop().await;
+}
+
+async fn boot(sqlite: &rig::Database) {
+    let url = sqlite.fresh().await;
+    let host = rig::host(&url, false).await;
+    rig::shop(&host.service).await;
+    let before = resident_kib();
+    let mut last = 0;
+    for i in 0..REVISIONS {
+        last = install(&host.service, serde_json::json!({ "from_name": format!("Shop {i}") })).await;
+    }
+    let each = (resident_kib() - before) / i64::try_from(REVISIONS.min(32)).expect("a number");
+    let terms = Terms { why: "bench", ..Terms::default() };
+    host.service.move_revision(OPERATOR, last, Move::Activate, terms).await.expect("active");
+    host.stop().await;
+    let begun = Instant::now();
+    let host = rig::host(&url, false).await;
+    let whole = begun.elapsed().as_secs_f64() * 1_000.0;
+    assert_eq!(host.service.plugin_slots(OPERATOR).expect("slots")[0].active.revision, last);
+    println!("\nstart with {REVISIONS} revisions, compiled code cached: the whole host {whole:.0} ms");
+    println!("  memory of an idle prepared revision: about {each} KiB");
+    host.stop().await;
+}
+
+fn resident_kib() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,153 @@
+//! The other doors of operators: gRPC, and the command line.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use ecomm::grpc::pb;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tonic::{Code, Request};
+
+use crate::app::{App, environment, sqlite};
+use crate::doors::{channel, with};
+
+type Plugins = pb::plugin_service_client::PluginServiceClient<tonic::transport::Channel>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_goes_by_grpc_too() {
+    let app = App::start(sqlite().await).await;
+    app.order().await;
+    app.drain().await;
+    let mut plugins = Plugins::new(channel(&app).await);
+    let mut watched =
+        plugins.watch_plugin_slots(with(&app.admin, pb::WatchPluginSlotsRequest {})).await.unwrap().into_inner();
+    let before = watched.next().await.unwrap().unwrap().slots[0].version;
+
+    let wasm = std::fs::read(env!("MISBEHAVING_WASM")).unwrap();
+    let parts: Vec<_> =
+        wasm.chunks(50_000).map(|part| pb::UploadPluginComponentRequest { content: part.to_vec() }).collect();
+    let upload = with(&app.admin, futures_util::stream::iter(parts.clone()));
+    let component = plugins.upload_plugin_component(upload).await.unwrap().into_inner();
+    assert_eq!(component.bytes, i64::try_from(wasm.len()).unwrap());
+    let refused = plugins.upload_plugin_component(with(&app.customer, futures_util::stream::iter(parts))).await;
+    assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+
+    let slot = pb::PluginSlotName::Renderer.into();
+    let new = |config: &str| pb::CreatePluginRevisionRequest {
+        slot,
+        digest: component.digest.clone(),
+        config_json: config.to_owned(),
+        why: "a test".to_owned(),
+    };
+    let refused = plugins.create_plugin_revision(with(&app.admin, new("nonsense"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let made = plugins.create_plugin_revision(with(&app.admin, new("{}"))).await.unwrap().into_inner();
+    let id = made.revision.unwrap().id;
+
+    let preview = pb::PreviewPluginRevisionRequest { id, notification_id: 1 };
+    let preview = plugins.preview_plugin_revision(with(&app.admin, preview)).await.unwrap().into_inner();
+    assert_eq!((preview.is_same, preview.candidate.unwrap().subject.as_str()), (false, "Order 1"));
+    let replay = pb::ReplayPluginRevisionRequest { id, last: 10 };
+    let told: Vec<_> =
+        plugins.replay_plugin_revision(with(&app.admin, replay)).await.unwrap().into_inner().collect().await;
+    let told = told.last().unwrap().as_ref().unwrap();
+    assert_eq!((told.is_done, told.events, told.changed_subjects), (true, 1, 1));
+
+    let mut change = pb::MovePluginRevisionRequest {
+        id,
+        stage: pb::PluginStage::Active.into(),
+        etag: "99".to_owned(),
+        ..Default::default()
+    };
+    let stale = plugins.move_plugin_revision(with(&app.admin, change.clone())).await.unwrap_err();
+    assert_eq!(stale.code(), Code::Aborted);
+    change.etag = before.to_string();
+    let moved = plugins.move_plugin_revision(with(&app.admin, change)).await.unwrap().into_inner().slot.unwrap();
+    assert_eq!(moved.active.unwrap().revision, id);
+    let seen = watched.next().await.unwrap().unwrap();
+    assert_eq!(seen.slots[0].active.as_ref().unwrap().revision, id);
+
+    let made = pb::ReproduceNotificationRequest { id: 1 };
+    assert!(plugins.reproduce_notification(with(&app.admin, made)).await.unwrap().into_inner().is_same);
+    let back = pb::RollBackPluginRequest { slot, why: "back".to_owned(), ..Default::default() };
+    let back = plugins.roll_back_plugin(with(&app.admin, back)).await.unwrap().into_inner().slot.unwrap();
+    assert_eq!(back.active.unwrap().revision, 1);
+    let list = pb::ListPluginChangesRequest { page_size: 1, ..Default::default() };
+    let changes = plugins.list_plugin_changes(with(&app.admin, list)).await.unwrap().into_inner().changes;
+    assert_eq!((changes[0].action.as_str(), changes[0].why.as_str()), ("activate", "back"));
+    let list = pb::ListPluginRevisionsRequest { slot, ..Default::default() };
+    let listed = plugins.list_plugin_revisions(with(&app.admin, list)).await.unwrap().into_inner().revisions;
+    assert_eq!(
+        listed.iter().map(|r| (r.id, r.stage())).collect::<Vec<_>>(),
+        [(id, pb::PluginStage::Retired), (1, pb::PluginStage::Active)]
+    );
+    let nobody = plugins.get_plugin_revision(Request::new(pb::GetPluginRevisionRequest { id })).await.unwrap_err();
+    assert_eq!(nobody.code(), Code::Unauthenticated);
+    app.end().await;
+}
+
+/// The command line on the database of a running host.
+fn ecomm(app: &App, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ecomm"));
+    command.args(args).envs(environment(&app.database, &[])).env("ECOMM__LOG__FILTER", "off");
+    command
+}
+
+fn answered(app: &App, args: &[&str]) -> (bool, String) {
+    let output = ecomm(app, args).output().unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_stages_what_the_host_then_serves() {
+    let app = App::start(sqlite().await).await;
+    let file = env!("MISBEHAVING_WASM");
+    let (good, report) = answered(&app, &["plugin", "check", "renderer", file, "--json"]);
+    assert!(good, "{report}");
+    assert_eq!(serde_json::from_str::<Value>(&report).unwrap()["contract"], "ecomm:notification@1.0.0");
+    let (good, why) =
+        answered(&app, &["plugin", "check", "policy", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
+    assert!(!good && why.contains("does not begin like one"), "{why}");
+    let (good, made) = answered(&app, &["plugin", "install", "renderer", file, "--why", "by hand", "--json"]);
+    assert!(good, "{made}");
+    let number = serde_json::from_str::<Value>(&made).unwrap()["id"].clone();
+    let id = number.to_string();
+    let (good, why) = answered(&app, &["plugin", "activate", &id, "--expect", "7"]);
+    assert!(!good && why.contains("it is at version 1 now"), "{why}");
+    let (good, said) = answered(&app, &["plugin", "activate", &id]);
+    assert!(good, "{said}");
+    crate::app::eventually("the host follows", async || {
+        let slots = app.client.ok("GET", "/v1/plugins", &app.admin, None).await;
+        slots[0]["active"]["revision"] == number
+    })
+    .await;
+    let (_, listed) = answered(&app, &["plugin", "ls"]);
+    assert!(listed.contains("SLOT") && listed.contains("by hand"), "{listed}");
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watched_folder_serves_what_fits_and_keeps_the_old_when_not() {
+    let app = App::start(sqlite().await).await;
+    let folder = app.database.folder.path().join("watched");
+    std::fs::create_dir(&folder).unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        // As editors and compilers do it.
+        std::fs::write(folder.join("new"), bytes).unwrap();
+        std::fs::rename(folder.join("new"), folder.join(name)).unwrap();
+    };
+    let mut child = ecomm(&app, &["plugin", "watch", folder.to_str().unwrap()]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().starts_with("watching"));
+    put("renderer.wasm", &std::fs::read(env!("MISBEHAVING_WASM")).unwrap());
+    assert!(lines.next().unwrap().ends_with("serves"));
+    put("renderer.json", json!({ "colour": 1 }).to_string().as_bytes());
+    let said = lines.next().unwrap();
+    assert!(said.contains("not taken") && said.contains("colour"), "{said}");
+    put("renderer.json", json!({ "delay_ms": 1 }).to_string().as_bytes());
+    assert!(lines.next().unwrap().ends_with("serves"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(app.database.number("select version from plugin_slots where slot = 'renderer'").await, 3);
+    app.end().await;
+}
