@@ -243,7 +243,9 @@ async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow:
         }
         Command::Watch { folder } => return watch(service, &folder).await,
         Command::Preview { revision, notification } => {
-            let preview = service.preview(OPERATOR, revision, Subject::Notification(notification)).await?;
+            let preview = service
+                .preview(OPERATOR, revision, Subject { notification: Some(notification), payload: None })
+                .await?;
             return say(&if json { show(&preview)? } else { table::preview(&preview) });
         }
         Command::Replay { revision, last } => {

@@ -186,7 +186,11 @@ impl pb::plugin_service_server::PluginService for Api {
     ) -> Answer<pb::PreviewPluginRevisionResponse> {
         let who = self.caller(&request)?;
         let pb::PreviewPluginRevisionRequest { id, notification_id } = request.into_inner();
-        let preview = self.0.preview(who, id, Subject::Notification(notification_id)).await.map_err(status)?;
+        let preview = self
+            .0
+            .preview(who, id, Subject { notification: Some(notification_id), payload: None })
+            .await
+            .map_err(status)?;
         Ok(Response::new(pb::PreviewPluginRevisionResponse {
             candidate: Some(preview.candidate.into()),
             active: Some(preview.active.into()),

@@ -15,15 +15,17 @@ use super::{Error, Principal, Revision, Service, Slot};
 use crate::notification::{Notification, Payload};
 use crate::plugin::{Email, Plugins};
 
-/// What a preview is made of.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Subject {
+/// What a preview is made of: one of the two.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
     /// A stored notification, by its id.
-    Notification(#[serde(deserialize_with = "crate::money::whole")] i64),
+    #[serde(default, deserialize_with = "crate::money::whole_or_none")]
+    pub notification: Option<i64>,
     /// A payload, as notifications have it.
-    #[schema(value_type = Object)]
-    Payload(serde_json::Map<String, serde_json::Value>),
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub payload: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// A mail that was not sent.
@@ -149,17 +151,18 @@ impl Service {
             return Err(Error::Conflict("only renderers can be previewed; replay a policy instead".to_owned()));
         }
         let (n, seed) = match subject {
-            Subject::Payload(payload) => {
+            Subject { notification: None, payload: Some(payload) } => {
                 let message_id = "preview@preview.invalid".to_owned();
                 let payload: Payload = serde_json::from_value(payload.into())
                     .map_err(|e| Error::Conflict(format!("this is not a payload: {e}")))?;
                 (Notification { id: 0, message_id, payload }, 42)
             }
-            Subject::Notification(id) => {
+            Subject { notification: Some(id), payload: None } => {
                 let event = self.store.stored_event(id).await?.ok_or(Error::NotFound("notification"))?;
                 let seed = event.seed.unwrap_or(42).cast_unsigned();
                 (read(event.id, event.message_id, &event.payload).map_err(Error::Conflict)?, seed)
             }
+            _ => return Err(Error::invalid("", "must give a notification or a payload")),
         };
         let active = self.plugins.routing().renderer.active.clone();
         let (candidate, active) =

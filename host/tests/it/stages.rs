@@ -164,7 +164,9 @@ async fn a_revision_that_only_fails_rests_and_is_tried_again() {
     let app = App::with(sqlite().await, &limits).await;
     let bad = install(&app, json!({ "render": "trap", "spare_order": "4242424242" })).await;
     stage(&app, bad, json!({ "stage": "active" })).await;
-    for order in orders(&app, 6).await {
+    for _ in 0..6 {
+        // One at a time: those that are under way already are not called back.
+        let order = orders(&app, 1).await[0];
         let told = &app.notifications(order).await[0];
         assert_eq!((&told["state"], &told["attempts"]), (&json!("sent"), &json!(1)));
     }
