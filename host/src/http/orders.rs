@@ -46,7 +46,7 @@ pub(super) struct OrderQuery {
     post,
     path = "/v1/orders",
     tag = "orders",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key are one request.", min_length = 1, max_length = 255, pattern = "^[!#-~]+$")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key are one request.", min_length = 1, max_length = 255, pattern = "^(\"[!#-~]+\"|[!#-~]+)$")),
     request_body = NewOrder,
     responses(
         (status = 201, description = "The order", body = Order),
@@ -119,7 +119,7 @@ pub(super) async fn list(
     patch,
     path = "/v1/orders/{id}/status",
     tag = "orders",
-    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The entity tag that the change expects."), ("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key are one request.", min_length = 1, max_length = 255, pattern = "^[!#-~]+$")),
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The entity tag that the change expects."), ("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key are one request.", min_length = 1, max_length = 255, pattern = "^(\"[!#-~]+\"|[!#-~]+)$")),
     request_body = StatusChange,
     responses(
         (status = 200, description = "The order", body = Order),

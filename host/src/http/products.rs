@@ -75,7 +75,7 @@ pub(super) struct ProductQuery {
     post,
     path = "/v1/products",
     tag = "products",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key are one request.", min_length = 1, max_length = 255, pattern = "^[!#-~]+$")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key are one request.", min_length = 1, max_length = 255, pattern = "^(\"[!#-~]+\"|[!#-~]+)$")),
     request_body = NewProduct,
     responses(
         (status = 201, description = "The product", body = Product),
@@ -146,7 +146,7 @@ pub(super) async fn list(
     patch,
     path = "/v1/products/{id}",
     tag = "products",
-    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The entity tag that the change expects."), ("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key are one request.", min_length = 1, max_length = 255, pattern = "^[!#-~]+$")),
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The entity tag that the change expects."), ("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key are one request.", min_length = 1, max_length = 255, pattern = "^(\"[!#-~]+\"|[!#-~]+)$")),
     request_body(content = ProductPatch, content_type = "application/merge-patch+json", description = "Any of the fields; null clears."),
     responses(
         (status = 200, description = "The product", body = Product),

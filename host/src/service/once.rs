@@ -23,9 +23,10 @@ const KEY_BYTES_MAX: usize = 255;
 impl Once {
     /// `key` is the client's, `request` whatever tells this request from another.
     pub fn new(key: &str, request: &[u8]) -> Result<Self, Error> {
-        let fits = (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
+        let fits = (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
         if !fits {
-            let detail = format!("an idempotency key is 1 to {KEY_BYTES_MAX} visible ASCII characters");
+            let detail =
+                format!("an idempotency key is 1 to {KEY_BYTES_MAX} visible ASCII characters without quotation marks");
             return Err(Error::invalid("", &detail));
         }
         Ok(Self { key: key.to_owned(), fingerprint: crate::plugin::digest(request) })
