@@ -32,7 +32,7 @@ fn grpc(root: &Path) {
 /// Builds the guests optimised, whatever the host's profile, in a target folder of their own: cargo holds a lock on
 /// the one that is in use.
 fn guests(root: &Path, out: &Path) {
-    for watched in ["plugins/renderer", "plugins/policy", "plugins/misbehaving", "wit", "Cargo.lock"] {
+    for watched in ["plugins/arena", "plugins/renderer", "plugins/policy", "plugins/misbehaving", "wit", "Cargo.lock"] {
         let path = root.join(watched);
         if path.is_dir() && watched.starts_with("plugins") {
             for part in ["src", "templates", "Cargo.toml"].map(|p| path.join(p)).iter().filter(|p| p.exists()) {

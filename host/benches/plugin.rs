@@ -16,6 +16,8 @@ use crate::rig;
 
 const ROUNDS: usize = 40;
 const CALLS: usize = 500;
+/// Calls of one instance, where it is kept.
+const REUSED: usize = 100;
 
 /// The same component on a bare engine, for what the host does not do: keep instances, go without fuel or snapshot.
 mod bare {
@@ -65,7 +67,8 @@ async fn snapshot(engine: &Engine, wasm: &[u8]) -> Vec<u8> {
 async fn plugins() -> Plugins {
     let secret = (format!("{PREFIX}AUTH__SECRET"), "a secret for measurements, long enough".to_owned());
     let cache = (format!("{PREFIX}PLUGINS__CACHE_PATH"), String::new());
-    let config = Config::load(None, [secret, cache]).expect("settings");
+    let compiler = (format!("{PREFIX}PLUGINS__COMPILER__PROGRAM"), env!("CARGO_BIN_EXE_ecomm").to_owned());
+    let config = Config::load(None, [secret, cache, compiler]).expect("settings");
     Plugins::start::<ecomm::plugin::LoadError>(config.plugins, b"key", &Clock::system(), async |r| Ok(r))
         .await
         .expect("plugins")
@@ -199,8 +202,6 @@ pub(crate) async fn render() {
     let revision = host.routing().renderer.active.clone();
     let event = rig::notification();
 
-    let mut kept = store(&engine);
-    let reused = shot.instantiate(&mut kept).expect("instantiated");
     let fresh = |pre: &RendererPluginPre<State>, configure: bool| {
         let mut store = store(&engine);
         let plugin = pre.instantiate(&mut store).expect("instantiated");
@@ -215,9 +216,14 @@ pub(crate) async fn render() {
         rounds[0].push(one(|| {
             std::hint::black_box(native.render(&own).expect("rendered"));
         }));
+        // The default renderer hardly frees: it is made for one call.
+        let mut kept: Vec<_> = (0..CALLS / REUSED).map(|_| store(&engine)).collect();
+        let instances: Vec<_> = kept.iter_mut().map(|kept| shot.instantiate(kept).expect("instantiated")).collect();
+        let mut calls = 0;
         rounds[1].push(one(|| {
-            let renderer = reused.ecomm_notification_renderer();
-            renderer.call_render(&mut kept, &n).expect("ran").expect("rendered");
+            let (instance, kept) = (&instances[calls / REUSED], &mut kept[calls / REUSED]);
+            calls += 1;
+            instance.ecomm_notification_renderer().call_render(kept, &n).expect("ran").expect("rendered");
         }));
         rounds[2].push(one(|| fresh(&shot, false)));
         rounds[3].push(one(|| fresh(&plain, true)));

@@ -65,6 +65,7 @@ pub(crate) async fn host(url: &str, worker: bool) -> Host {
         ("MAILBOX__LISTEN", "127.0.0.1:0"),
         ("MAILBOX__MESSAGES_MAX", "10"),
         ("PLUGINS__CACHE_PATH", &cache),
+        ("PLUGINS__COMPILER__PROGRAM", env!("CARGO_BIN_EXE_ecomm")),
     ];
     let settings = settings.map(|(key, value)| (format!("{PREFIX}{key}"), value.to_owned()));
     let config = Config::load(None, settings).expect("settings");

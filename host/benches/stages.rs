@@ -36,6 +36,9 @@ async fn install(service: &Service, config: serde_json::Value) -> i64 {
     service.install(OPERATOR, new).await.expect("installed").id
 }
 
+/// A component to compile beside deliveries, such as one of 12 MB in JavaScript; else the built-in renderer, thrice.
+const COMPONENT: &str = "ECOMM_BENCH_COMPONENT";
+
 /// What goes on beside the deliveries.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Beside {
@@ -77,10 +80,7 @@ async fn worked(sqlite: &rig::Database, beside: Beside) -> ([f64; 3], Vec<f64>) 
             }
         }
         if beside == Beside::Compiles {
-            // Never cached: another config in each run.
-            for i in 0..3 {
-                install(&host.service, serde_json::json!({ "footer": format!("{i} {}", std::process::id()) })).await;
-            }
+            compile(&host.service).await;
         }
         times
     };
@@ -94,6 +94,49 @@ async fn worked(sqlite: &rig::Database, beside: Beside) -> ([f64; 3], Vec<f64>) 
     (seen, times)
 }
 
+/// Never cached: another config in each run.
+async fn compile(service: &Service) {
+    let mut ids = Vec::new();
+    if let Ok(path) = std::env::var(COMPONENT) {
+        let wasm = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let digest = Some(service.upload_component(OPERATOR, &wasm).await.expect("uploaded").digest);
+        let config = serde_json::json!({ "run": std::process::id() }).as_object().cloned();
+        let new = NewPluginRevision { slot: Slot::Renderer, digest, config, why: String::new() };
+        ids.push(service.install(OPERATOR, new).await.expect("installed").id);
+    } else {
+        println!("  left out: a component of 12 MB ({COMPONENT} names none); three built-in renderers instead");
+        for i in 0..3 {
+            ids.push(install(service, serde_json::json!({ "footer": format!("{i} {}", std::process::id()) })).await);
+        }
+    }
+    for id in ids {
+        let report = service.revision(OPERATOR, id).await.expect("known").report;
+        let made = |key: &str| report["making"][key].as_u64().unwrap_or_default();
+        println!(
+            "  compiled {} bytes of component in {} ms, at most {} MiB in the compiler",
+            report["bytes"],
+            made("compile_ms"),
+            made("compile_memory_bytes") >> 20
+        );
+    }
+}
+
+/// Swaps on a host that has nothing else to do: p50 and p99 in milliseconds.
+async fn idle(sqlite: &rig::Database) -> [f64; 2] {
+    let host = rig::host(&sqlite.fresh().await, false).await;
+    rig::shop(&host.service).await;
+    let ids = two(&host.service).await;
+    let mut times = Vec::new();
+    for i in 0..SWAPS {
+        let begun = Instant::now();
+        let terms = Terms { why: "bench", ..Terms::default() };
+        host.service.move_revision(OPERATOR, ids[i % 2], Move::Activate, terms).await.expect("active");
+        times.push(begun.elapsed().as_secs_f64() * 1_000.0);
+    }
+    host.stop().await;
+    [50, 99].map(|hundredths| rig::percentile(&mut times, hundredths))
+}
+
 async fn swaps(sqlite: &rig::Database) {
     println!("\nstages, SQLite: {EVENTS} events on all cores; gaps between arrivals at the relay");
     let (alone, _) = worked(sqlite, Beside::Nothing).await;
@@ -105,12 +148,14 @@ async fn swaps(sqlite: &rig::Database) {
     };
     show("alone", alone);
     show("with 100 swaps", swapped);
-    show("with three components compiled", compiled);
+    show("with compiling beside", compiled);
     println!(
         "  a swap, written down and followed: p50 {:.2} ms   p99 {:.2} ms",
         rig::percentile(&mut times, 50),
         rig::percentile(&mut times, 99)
     );
+    let [p50, p99] = idle(sqlite).await;
+    println!("  the same on an idle host:          p50 {p50:.2} ms   p99 {p99:.2} ms");
 }
 
 async fn replay(sqlite: &rig::Database) {

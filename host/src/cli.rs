@@ -45,6 +45,9 @@ enum Command {
         #[command(subcommand)]
         command: plugin::NotificationCommand,
     },
+    /// The plugins' compiler: a component on stdin, compiled code on stdout.
+    #[command(name = ecomm::plugin::COMPILER, hide = true)]
+    Compile { memory_bytes_max: u64, cpu_seconds_max: u64 },
     /// Show the main job on an embedded database: order in, components run, mail out.
     Demo(demo::Args),
 }
@@ -52,6 +55,10 @@ enum Command {
 /// Runs the command of this process's arguments.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
+    if let Command::Compile { memory_bytes_max, cpu_seconds_max } = args.command {
+        let status = ecomm::plugin::compile_for_parent(memory_bytes_max, cpu_seconds_max)?;
+        return Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match args.command {
@@ -61,6 +68,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             Command::Plugin(args) => plugin::run(args).await,
             Command::Notification { command } => plugin::notification(command).await,
             Command::Demo(args) => demo::run(args).await,
+            Command::Compile { .. } => unreachable!("needs no runtime; see above"),
         }
     })
 }

@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::mail::{Mailer, Message, Outcome, Untried};
 use crate::notification::{
-    self, Admission, Caps, Class, Failure, HISTORY_MAX, Notification, Situation, State, Transition, Verdict, bounded,
+    self, Admission, Caps, Class, Failure, Notification, Situation, State, Transition, Verdict, bounded,
 };
 use crate::plugin::{Answer, Email, Fault, Plugins, Revision};
 use crate::shop::order::Status;
@@ -109,6 +109,8 @@ pub enum Note {
         delay_ms: Option<i64>,
         /// Who decided; none: the host's own rule.
         by: Option<(String, i64)>,
+        /// What the policy saw when it admitted a mail that then failed; an intent that is on record has it already.
+        situation: Option<Box<Situation>>,
     },
 }
 
@@ -134,6 +136,8 @@ pub struct Observed {
     pub email: Option<Email>,
     /// What the policy saw and said.
     pub admission: Option<(Situation, Admission)>,
+    /// What failed, what the policy saw of it and said.
+    pub verdict: Option<(Failure, Situation, Verdict)>,
 }
 
 /// Works on one event, from claim to report.
@@ -144,6 +148,7 @@ struct Delivery<'a> {
     notes: Vec<Note>,
     observed: Observed,
     renderer: Option<i64>,
+    admitted: Option<Situation>,
 }
 
 impl Deliver {
@@ -158,8 +163,8 @@ impl Deliver {
         F: Future<Output = Result<(), NotRecorded>> + Send,
     {
         let seed = u64::from_le_bytes(self.clock.random());
-        let mut delivery =
-            Delivery { with: self, event, seed, notes: Vec::new(), observed: Observed::default(), renderer: None };
+        let (notes, observed) = (Vec::new(), Observed::default());
+        let mut delivery = Delivery { with: self, event, seed, notes, observed, renderer: None, admitted: None };
         let (transition, attempts) = delivery.run(lease, hand_over).await;
         Report { transition, attempts, notes: delivery.notes, seed, observed: delivery.observed }
     }
@@ -171,6 +176,9 @@ impl Deliver {
         }
         if let Some((situation, admission)) = &observed.admission {
             self.plugins.shadow_admit(&event.notification, situation, admission);
+        }
+        if let Some((failure, situation, verdict)) = &observed.verdict {
+            self.plugins.shadow_on_failure(&event.notification, failure, situation, verdict);
         }
     }
 }
@@ -254,6 +262,7 @@ impl Delivery<'_> {
             Admission::Send(named) => named,
             _ => None,
         };
+        self.admitted = Some(situation.clone());
         Ok((situation, named.or_else(|| self.event.relay.clone()), by))
     }
 
@@ -309,6 +318,7 @@ impl Delivery<'_> {
                 reason: String::new(),
                 delay_ms: None,
                 by: None,
+                situation: None,
             });
             return (Transition::End { state: State::Sent, reason: reply }, attempts);
         };
@@ -329,6 +339,9 @@ impl Delivery<'_> {
         let n = &self.event.notification;
         let Answer { value, by, faults } = self.with.plugins.on_failure(n, &failure, &situation).await;
         self.faults("on-failure", faults);
+        if self.with.plugins.routing().policy.shadow.is_some() {
+            self.observed.verdict = Some((failure.clone(), situation, value.clone()));
+        }
         let age_ms = self.event.first_failed_at.map_or(0, |first| self.event.claimed_at - first);
         let transition = notification::settle(&value, &self.with.caps, attempts, age_ms, self.seed);
         let delay_ms = match &transition {
@@ -352,6 +365,7 @@ impl Delivery<'_> {
             reason,
             delay_ms,
             by: by.as_deref().map(identity),
+            situation: self.admitted.take().map(Box::new),
         });
         (transition, attempts)
     }
@@ -370,22 +384,22 @@ impl Delivery<'_> {
 
     fn situation(&self, failure: Option<&Failure>) -> Situation {
         let event = self.event;
-        let mut history = event.history.clone();
-        history.extend(failure.cloned());
-        history.drain(..history.len().saturating_sub(HISTORY_MAX));
-        let charged = failure.is_some_and(|f| f.class != Class::RenderFailed);
         let now = self.with.clock.now_ms();
-        Situation {
+        let before = Situation {
             now,
             utc_offset_minutes: event.notification.payload.customer.time_zone.utc_offset_minutes(now),
             seed: self.seed,
-            attempts: event.attempts + u32::from(charged),
+            attempts: event.attempts,
             attempts_max: self.with.caps.attempts_max,
             queued_at: event.queued_at,
             age_max_ms: self.with.caps.age_max_ms,
-            history,
+            history: event.history.clone(),
             relays: self.with.mailer.relays(),
             newest_status: event.newest_status,
+        };
+        match failure {
+            Some(failure) => before.after(failure),
+            None => before,
         }
     }
 

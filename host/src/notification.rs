@@ -210,6 +210,18 @@ pub struct Situation {
     pub newest_status: Status,
 }
 
+impl Situation {
+    /// What a policy sees once the attempt that it admitted has failed. What a plugin's own fault cost is not charged.
+    #[must_use]
+    pub fn after(mut self, failure: &Failure) -> Self {
+        self.now = self.now.max(failure.at);
+        self.attempts += u32::from(failure.class != Class::RenderFailed);
+        self.history.push(failure.clone());
+        self.history.drain(..self.history.len().saturating_sub(HISTORY_MAX));
+        self
+    }
+}
+
 /// A relay, as a policy sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relay {

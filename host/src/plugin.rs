@@ -7,6 +7,7 @@
 mod cache;
 mod call;
 mod check;
+mod compiler;
 mod engine;
 mod fault;
 mod fixture;
@@ -25,9 +26,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use check::{Attachment, Email};
+pub use compiler::{Compiling, SUBCOMMAND as COMPILER, compile_for_parent};
 pub use engine::config as engine_config;
 pub use fault::{Fault, LoadError};
-pub use gate::{Report, Trial};
+pub use gate::{Making, Report, Trial};
 pub use health::{Counts, Strikes};
 pub use routing::{Canary, Lineage, Routing};
 pub use sandbox::{Budget, Usage};
@@ -93,6 +95,8 @@ pub struct Settings {
     pub call: Budget,
     /// What `configure` may use.
     pub configure: Budget,
+    /// Who compiles.
+    pub compiler: Compiling,
     /// When a revision that keeps failing is left out.
     pub breaker: Strikes,
     /// When a canary goes back by itself.
@@ -180,7 +184,7 @@ const POLICY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/policy.wasm"));
 pub struct Plugins {
     settings: Settings,
     sandbox: Sandbox,
-    gate: Gate,
+    gate: Arc<Gate>,
     routing: ArcSwap<Routing>,
     prepared: Mutex<BTreeMap<i64, Arc<Revision>>>,
     /// A shadow works on one event at a time.
@@ -203,7 +207,7 @@ impl Plugins {
         };
         let engine = engine::Engine::new(calls_max, &settings.call)?;
         let sandbox = Sandbox::new(&engine, calls_max)?;
-        let gate = Gate::new(engine, sandbox.clone(), &settings, cache_key, clock.clone());
+        let gate = Arc::new(Gate::new(&engine, sandbox.clone(), &settings, cache_key, clock.clone()));
         let mut builtins = Vec::new();
         for slot in Slot::ALL {
             let revision = gate.admit(slot, builtin(slot).into(), "{}".to_owned(), BUILT_IN).await?;

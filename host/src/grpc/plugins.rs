@@ -257,8 +257,8 @@ fn number(slot: &str) -> i32 {
 
 impl From<Counts> for pb::PluginCounts {
     fn from(counts: Counts) -> Self {
-        let Counts { calls, faults, rejected, shadowed, diverged, shadow_faults, shadow_skipped } = counts;
-        Self { calls, faults, rejected, shadowed, diverged, shadow_faults, shadow_skipped }
+        let Counts { running, calls, faults, rejected, shadowed, diverged, shadow_faults, shadow_skipped } = counts;
+        Self { running, calls, faults, rejected, shadowed, diverged, shadow_faults, shadow_skipped }
     }
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::Slot;
+use super::{Making, Slot};
 
 const MAC_BYTES: usize = 32;
 
@@ -23,6 +23,8 @@ pub(crate) struct Artifact {
     pub(crate) snapshotted: bool,
     /// When not, why.
     pub(crate) note: Option<String>,
+    /// What making it took.
+    pub(crate) making: Making,
 }
 
 /// A folder of compiled components, or none.

@@ -135,6 +135,19 @@ impl Plugins {
         });
     }
 
+    /// The same of a verdict upon a failure.
+    pub fn shadow_on_failure(self: &Arc<Self>, n: &Notification, f: &Failure, s: &Situation, real: &Verdict) {
+        let Some(shadow) = self.routing.load().policy.shadow.clone() else { return };
+        let (this, n, f, s, real) = (self.clone(), n.clone(), f.clone(), s.clone(), real.clone());
+        self.shadow(&shadow.clone(), async move {
+            match this.on_failure_by(&shadow, &n, &f, &s).await {
+                Ok((verdict, _)) if verdict == real => Shadowed::Same,
+                Ok(_) => Shadowed::Different,
+                Err(_) => Shadowed::Fault,
+            }
+        });
+    }
+
     fn shadow(&self, shadow: &Arc<Revision>, seen: impl Future<Output = Shadowed> + Send + 'static) {
         let Ok(permit) = self.shadowing.clone().try_acquire_owned() else {
             shadow.health.shadowed(Shadowed::Skipped);

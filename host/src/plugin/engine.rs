@@ -48,9 +48,15 @@ pub fn config(calls_max: u32, memory_bytes_max: usize) -> Config {
         .table_keep_resident(64 << 10)
         // Without it (before Linux 6.7) a fresh call costs about twice as much.
         .pagemap_scan(Enabled::Auto);
+    let mut config = compiling();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// The settings that compiled code depends on.
+pub(super) fn compiling() -> Config {
     let mut config = Config::new();
     config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .memory_init_cow(true)
         .concurrency_support(false)
         .epoch_interruption(true)

@@ -75,6 +75,18 @@ pub enum LoadError {
     /// The compiler refused it.
     #[error("does not compile: {0}")]
     Compile(String),
+    /// Compiling it takes too long.
+    #[error("does not compile within {max_ms} ms (plugins.compiler.time_ms_max): look for a function that is huge")]
+    CompileTime {
+        /// What is allowed.
+        max_ms: u64,
+    },
+    /// Compiling it takes too much memory.
+    #[error("does not compile within {max_bytes} bytes of memory (plugins.compiler.memory_bytes_max)")]
+    CompileMemory {
+        /// What is allowed.
+        max_bytes: u64,
+    },
     /// Its `configure` refused the config.
     #[error("refused its config: {0}")]
     Config(String),
@@ -103,6 +115,8 @@ impl LoadError {
             Self::NotAComponent(_) => "not_a_component",
             Self::Contract(_) => "contract",
             Self::Compile(_) => "compile",
+            Self::CompileTime { .. } => "compile_time",
+            Self::CompileMemory { .. } => "compile_memory",
             Self::Config(_) => "config",
             Self::Configure(_) => "configure",
             Self::Fixture { .. } => "fixture",

@@ -9,12 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 
 use super::cache::{Artifact, Cache};
+use super::compiler::{Compiled, Compiler};
 use super::engine::Engine;
 use super::fault::LoadError;
 use super::sandbox::{Budget, Chance, Sandbox, Usage};
@@ -43,10 +44,29 @@ pub struct Report {
     pub snapshot_note: Option<String>,
     /// Whether the compiled code came from the cache.
     pub cached: bool,
+    /// What making the compiled code took, when it was made.
+    pub making: Making,
     /// From bytes to tried, in milliseconds.
     pub prepared_ms: i64,
     /// One for each call on a fixture.
     pub trials: Vec<Trial>,
+}
+
+/// What making a component's compiled code took, and what for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Making {
+    /// Milliseconds in the compiler, both times together: for `configure`, and for what serves.
+    pub compile_ms: i64,
+    /// The most memory that the compiler had at one time, in bytes; 0 where the system does not say.
+    pub compile_memory_bytes: u64,
+    /// The compiled code's size.
+    pub code_bytes: usize,
+    /// The component's size after `configure`, its memory in it; none without a snapshot.
+    pub snapshot_bytes: Option<usize>,
+    /// What `configure` used: each call is spared it by the snapshot, or pays it without.
+    pub configure: Usage,
+    /// The same in microseconds.
+    pub configure_us: u64,
 }
 
 /// What one call on a fixture used.
@@ -63,7 +83,7 @@ pub struct Trial {
 
 /// The gate.
 pub(crate) struct Gate {
-    engine: Engine,
+    compiler: Compiler,
     sandbox: Sandbox,
     cache: Cache,
     one: Semaphore,
@@ -81,10 +101,10 @@ struct Prepared {
 }
 
 impl Gate {
-    pub(crate) fn new(engine: Engine, sandbox: Sandbox, settings: &Settings, cache_key: &[u8], clock: Clock) -> Self {
+    pub(crate) fn new(engine: &Engine, sandbox: Sandbox, settings: &Settings, cache_key: &[u8], clock: Clock) -> Self {
         let cache = Cache::new(&settings.cache_path, cache_key, engine.wasmtime());
         Self {
-            engine,
+            compiler: Compiler::new(&settings.compiler, engine.wasmtime()),
             sandbox,
             cache,
             one: Semaphore::new(1),
@@ -122,8 +142,21 @@ impl Gate {
         self.cache.collect_garbage(kept).await
     }
 
-    /// Prepares a component for a slot, or says why not.
+    /// Prepares a component for a slot, or says why not. On a thread beside the runtime's: a large component's bytes
+    /// are read, rewritten and hashed more than once.
     pub(crate) async fn admit(
+        self: &Arc<Self>,
+        slot: Slot,
+        wasm: Arc<[u8]>,
+        config: String,
+        origin: &str,
+    ) -> Result<Revision, LoadError> {
+        let (this, origin, runtime) = (self.clone(), origin.to_owned(), tokio::runtime::Handle::current());
+        let admitting = move || runtime.block_on(this.admit_here(slot, wasm, config, &origin));
+        tokio::task::spawn_blocking(admitting).await.map_err(|e| LoadError::Host(e.to_string()))?
+    }
+
+    async fn admit_here(
         &self,
         slot: Slot,
         wasm: Arc<[u8]>,
@@ -137,13 +170,13 @@ impl Gate {
         let digest = digest(&wasm);
         let prepared = match self.cache.load(&digest, slot, &config).await {
             Some((artifact, component)) => Prepared { artifact, component, cached: true },
-            None => self.prepare(slot, wasm.clone(), &config).await?,
+            None => self.prepare(slot, &wasm, &config).await?,
         };
         let (imports, exports) = contract::check(slot, &prepared.component)?;
         let metadata = contract::metadata(&wasm);
         let warnings = contract::warnings(&imports, &prepared.artifact);
         let guest = self.link(slot, &prepared.component)?;
-        let Artifact { snapshotted, note, .. } = &prepared.artifact;
+        let Artifact { snapshotted, note, making, .. } = &prepared.artifact;
         let report = Report {
             bytes: wasm.len(),
             metadata,
@@ -154,6 +187,7 @@ impl Gate {
             snapshotted: *snapshotted,
             snapshot_note: note.clone(),
             cached: prepared.cached,
+            making: *making,
             prepared_ms: 0,
             trials: Vec::new(),
         };
@@ -177,49 +211,52 @@ impl Gate {
     }
 
     /// Compiles, configures and snapshots; a component that cannot be snapshotted is compiled as it is.
-    async fn prepare(&self, slot: Slot, wasm: Arc<[u8]>, config: &str) -> Result<Prepared, LoadError> {
+    async fn prepare(&self, slot: Slot, wasm: &[u8], config: &str) -> Result<Prepared, LoadError> {
+        let mut making = Making::default();
         let wizer = Wizer::new();
-        let instrumented = std::panic::catch_unwind(AssertUnwindSafe(|| wizer.instrument_component(&wasm)))
+        let instrumented = std::panic::catch_unwind(AssertUnwindSafe(|| wizer.instrument_component(wasm)))
             .unwrap_or_else(|_| Err(wasmtime::format_err!("it cannot be instrumented")));
-        let (snapshot, note) = match instrumented {
-            Err(e) => {
-                let plain = self.compile(wasm.clone()).await?;
-                contract::check(slot, &plain)?;
-                self.configured(slot, &plain, config).await?;
-                (None, e.root_cause().to_string())
-            }
-            Ok((context, instrumented)) => {
-                let component = self.compile(instrumented.into()).await?;
-                contract::check(slot, &component)?;
-                let (mut cell, raw) = self.configured(slot, &component, config).await?;
-                if cell.store.data().holds_no_handles() {
-                    cell.lift_limits();
-                    let mut state = WasmtimeWizerComponent { store: &mut cell.store, instance: raw };
-                    let taking = AssertUnwindSafe(wizer.snapshot_component(&context, &mut state));
-                    match taking.catch_unwind().await {
-                        Ok(Ok(snapshot)) => (Some(snapshot), String::new()),
-                        Ok(Err(e)) => (None, e.root_cause().to_string()),
-                        Err(_) => (None, "its memory cannot be taken".to_owned()),
-                    }
-                } else {
-                    (None, "configure left a handle open, such as stderr's".to_owned())
-                }
-            }
+        let (context, instrumented) = match instrumented {
+            Ok((context, instrumented)) => (Ok(context), Some(instrumented)),
+            Err(e) => (Err(e.root_cause().to_string()), None),
         };
-        let note = snapshot.is_none().then_some(note);
-        let snapshotted = snapshot.is_some();
-        let component = self.compile(snapshot.map_or(wasm, Arc::from)).await?;
-        let code = component.serialize().map_err(|e| LoadError::Host(e.to_string()))?;
-        Ok(Prepared { artifact: Artifact { code, snapshotted, note }, component, cached: false })
+        let first = self.compile(instrumented.as_deref().unwrap_or(wasm), &mut making).await?;
+        contract::check(slot, &first.component)?;
+        let (mut cell, raw) = self.configured(slot, &first.component, config, &mut making).await?;
+        let snapshot = match context {
+            Ok(_) if !cell.store.data().holds_no_handles() => {
+                Err("configure left a handle open, such as stderr's".to_owned())
+            }
+            Ok(context) => {
+                cell.lift_limits();
+                let mut state = WasmtimeWizerComponent { store: &mut cell.store, instance: raw };
+                let taken = AssertUnwindSafe(wizer.snapshot_component(&context, &mut state)).catch_unwind().await;
+                taken.map_or_else(
+                    |_| Err("its memory cannot be taken".to_owned()),
+                    |taken| taken.map_err(|e| e.root_cause().to_string()),
+                )
+            }
+            Err(why) => Err(why),
+        };
+        let (Compiled { component, code, .. }, note) = match (snapshot, instrumented) {
+            (Ok(snapshot), _) => {
+                making.snapshot_bytes = Some(snapshot.len());
+                (self.compile(&snapshot, &mut making).await?, None)
+            }
+            (Err(why), None) => (first, Some(why)),
+            (Err(why), Some(_)) => (self.compile(wasm, &mut making).await?, Some(why)),
+        };
+        making.code_bytes = code.len();
+        let artifact = Artifact { code, snapshotted: note.is_none(), note, making };
+        Ok(Prepared { artifact, component, cached: false })
     }
 
-    async fn compile(&self, wasm: Arc<[u8]>) -> Result<Component, LoadError> {
-        let engine = self.engine.wasmtime().clone();
-        let compiling = tokio::task::spawn_blocking(move || Component::new(&engine, &wasm));
-        compiling
-            .await
-            .map_err(|e| LoadError::Compile(e.to_string()))?
-            .map_err(|e| LoadError::Compile(e.root_cause().to_string()))
+    async fn compile(&self, wasm: &[u8], making: &mut Making) -> Result<Compiled, LoadError> {
+        let begun = self.clock.monotonic_ms();
+        let compiled = self.compiler.compile(wasm).await?;
+        making.compile_ms += self.clock.monotonic_ms() - begun;
+        making.compile_memory_bytes = making.compile_memory_bytes.max(compiled.memory_bytes);
+        Ok(compiled)
     }
 
     fn link(&self, slot: Slot, component: &Component) -> Result<v1::Guest, LoadError> {
@@ -233,14 +270,19 @@ impl Gate {
         slot: Slot,
         component: &Component,
         config: &str,
+        making: &mut Making,
     ) -> Result<(super::sandbox::Cell, wasmtime::component::Instance), LoadError> {
         let guest = self.link(slot, component)?;
         let mut cell = self.sandbox.cell(&self.configure, Chance { now_ms: 0, seed: 0 }, None);
-        let linked = cell.timed(async |store| Ok(guest.instantiate_raw(store).await)).await;
-        let (raw, instance) = linked.map_err(LoadError::Configure)?.map_err(|e| contract::explain_or(&e, &cell))?;
-        let answer = cell.timed(async |store| instance.configure(store, config).await).await;
+        let linked = cell.timed(async |store| Ok(guest.instantiate(store).await)).await;
+        let instance = linked.map_err(LoadError::Configure)?.map_err(|e| contract::explain_or(&e, &cell))?;
+        guest.check(&mut cell.store, &instance).map_err(|e| contract::explain(&e))?;
+        let begun = self.clock.monotonic_us();
+        let answer = cell.timed(async |store| guest.configure(store, &instance, config).await).await;
         answer.map_err(LoadError::Configure)?.map_err(LoadError::Config)?;
-        Ok((cell, raw))
+        making.configure_us = self.clock.monotonic_us() - begun;
+        making.configure = cell.usage();
+        Ok((cell, instance))
     }
 
     /// Calls every export on the fixtures, as traffic would.

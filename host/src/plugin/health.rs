@@ -19,6 +19,8 @@ pub struct Strikes {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = PluginCounts)]
 pub struct Counts {
+    /// Calls under way now: how far a revision that was replaced has drained.
+    pub running: u64,
     /// Calls that were answered or not.
     pub calls: u64,
     /// Calls without a usable answer: traps, budgets, refusals.
@@ -40,6 +42,7 @@ impl Counts {
     #[must_use]
     pub fn since(self, began: Self) -> Self {
         Self {
+            running: self.running,
             calls: self.calls - began.calls,
             faults: self.faults - began.faults,
             rejected: self.rejected - began.rejected,
@@ -60,6 +63,7 @@ impl Counts {
 /// A revision's counts and breaker.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
+    running: AtomicU64,
     calls: AtomicU64,
     faults: AtomicU64,
     rejected: AtomicU64,
@@ -70,6 +74,15 @@ pub(crate) struct Health {
     strikes: AtomicU64,
     /// Monotonic milliseconds; 0: closed.
     open_until: AtomicI64,
+}
+
+/// A call under way.
+pub(crate) struct Running<'a>(&'a AtomicU64);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// What a shadow's answer was, beside the real one.
@@ -84,6 +97,7 @@ pub(crate) enum Shadowed {
 impl Health {
     pub(crate) fn counts(&self) -> Counts {
         Counts {
+            running: self.running.load(Relaxed),
             calls: self.calls.load(Relaxed),
             faults: self.faults.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
@@ -92,6 +106,12 @@ impl Health {
             shadow_faults: self.shadow_faults.load(Relaxed),
             shadow_skipped: self.shadow_skipped.load(Relaxed),
         }
+    }
+
+    /// Counts a call as under way until the answer is dropped.
+    pub(crate) fn enter(&self) -> Running<'_> {
+        self.running.fetch_add(1, Relaxed);
+        Running(&self.running)
     }
 
     /// Whether it may be asked now. Of an open breaker whose rest is over, one caller gets a yes.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime::component::Linker;
+use wasmtime::component::{Instance, Linker};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 pub(crate) use wasi::State;
@@ -50,7 +50,7 @@ pub(crate) struct Chance {
 }
 
 /// What a call used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Usage {
     /// Instructions, about.
     pub fuel: u64,
@@ -104,12 +104,12 @@ impl Sandbox {
         Cell { store, budget: *budget, _permit: permit }
     }
 
-    async fn enter(&self, revision: &Revision, budget: &Budget, chance: Chance) -> Result<(Cell, v1::Instance), Fault> {
+    async fn enter(&self, revision: &Revision, budget: &Budget, chance: Chance) -> Result<(Cell, Instance), Fault> {
         let permit = self.permits.clone().acquire_owned().await.ok();
         let mut cell = self.cell(budget, chance, permit);
         let instance = cell.timed(async |store| revision.guest.instantiate(store).await).await?;
         if let Some(config) = &revision.configure_each {
-            let configured = cell.timed(async |store| instance.configure(store, config).await).await?;
+            let configured = cell.timed(async |store| revision.guest.configure(store, &instance, config).await).await?;
             configured.map_err(Fault::Refused)?;
         }
         Ok((cell, instance))
@@ -122,8 +122,12 @@ impl Sandbox {
         chance: Chance,
         n: &Notification,
     ) -> Result<(Email, Usage), Fault> {
+        let _running = revision.health.enter();
         let (mut cell, instance) = self.enter(revision, budget, chance).await?;
-        let email = cell.timed(async |store| instance.render(store, n).await).await?.map_err(Fault::Refused)?;
+        let email = cell
+            .timed(async |store| revision.guest.render(store, &instance, n).await)
+            .await?
+            .map_err(Fault::Refused)?;
         Ok((email, cell.usage()))
     }
 
@@ -135,8 +139,9 @@ impl Sandbox {
         n: &Notification,
         s: &Situation,
     ) -> Result<(Admission, Usage), Fault> {
+        let _running = revision.health.enter();
         let (mut cell, instance) = self.enter(revision, budget, chance).await?;
-        let admission = cell.timed(async |store| instance.admit(store, n, s).await).await?;
+        let admission = cell.timed(async |store| revision.guest.admit(store, &instance, n, s).await).await?;
         Ok((admission, cell.usage()))
     }
 
@@ -149,8 +154,9 @@ impl Sandbox {
         f: &Failure,
         s: &Situation,
     ) -> Result<(Verdict, Usage), Fault> {
+        let _running = revision.health.enter();
         let (mut cell, instance) = self.enter(revision, budget, chance).await?;
-        let verdict = cell.timed(async |store| instance.on_failure(store, n, f, s).await).await?;
+        let verdict = cell.timed(async |store| revision.guest.on_failure(store, &instance, n, f, s).await).await?;
         Ok((verdict, cell.usage()))
     }
 }

@@ -2,8 +2,12 @@
 
 mod convert;
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use wasmtime::Store;
-use wasmtime::component::{HasSelf, InstancePre, Linker};
+use wasmtime::component::{
+    ComponentExportIndex, ComponentNamedList, HasSelf, Instance, InstancePre, Lift, Linker, Lower, TypedFunc,
+};
 
 use super::sandbox::State;
 use super::{Email, Slot};
@@ -30,9 +34,10 @@ pub(crate) mod bindings {
     }
 }
 
-use bindings::policy::{PolicyPlugin, PolicyPluginPre};
-use bindings::renderer::ecomm::notification::log;
-use bindings::renderer::{RendererPlugin, RendererPluginPre};
+use bindings::policy::PolicyPlugin;
+use bindings::policy::exports::ecomm::notification::policy as wit_policy;
+use bindings::renderer::RendererPlugin;
+use bindings::renderer::ecomm::notification::{log, types as wit};
 
 /// The package and version that this host offers.
 pub(crate) const CONTRACT: &str = "ecomm:notification@1.0.0";
@@ -54,93 +59,125 @@ impl log::Host for State {
 }
 
 /// A component linked for its slot; instances are made from it.
-pub(crate) enum Guest {
-    Renderer(RendererPluginPre<State>),
-    Policy(PolicyPluginPre<State>),
-}
-
-impl Guest {
-    pub(crate) fn new(slot: Slot, pre: InstancePre<State>) -> wasmtime::Result<Self> {
-        Ok(match slot {
-            Slot::Renderer => Self::Renderer(RendererPluginPre::new(pre)?),
-            Slot::Policy => Self::Policy(PolicyPluginPre::new(pre)?),
-        })
-    }
-
-    pub(crate) async fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<Instance> {
-        Ok(match self {
-            Self::Renderer(pre) => Instance::Renderer(pre.instantiate_async(store).await?),
-            Self::Policy(pre) => Instance::Policy(pre.instantiate_async(store).await?),
-        })
-    }
-
-    /// The same, with the raw instance that a snapshot is taken from.
-    pub(crate) async fn instantiate_raw(
-        &self,
-        store: &mut Store<State>,
-    ) -> wasmtime::Result<(wasmtime::component::Instance, Instance)> {
-        Ok(match self {
-            Self::Renderer(pre) => {
-                let raw = pre.instance_pre().instantiate_async(&mut *store).await?;
-                (raw, Instance::Renderer(RendererPlugin::new(store, &raw)?))
-            }
-            Self::Policy(pre) => {
-                let raw = pre.instance_pre().instantiate_async(&mut *store).await?;
-                (raw, Instance::Policy(PolicyPlugin::new(store, &raw)?))
-            }
-        })
-    }
-}
-
-/// An instance of a component.
-pub(crate) enum Instance {
-    Renderer(RendererPlugin),
-    Policy(PolicyPlugin),
+pub(crate) struct Guest {
+    pre: InstancePre<State>,
+    slot: Slot,
+    configure: Export,
+    /// `render` or `admit`.
+    asked: Export,
+    on_failure: Option<Export>,
 }
 
 /// A guest is only ever asked for what its slot exports.
 const WRONG_SLOT: &str = "asked for what the slot does not export";
 
-impl Instance {
+impl Guest {
+    pub(crate) fn new(slot: Slot, pre: InstancePre<State>) -> wasmtime::Result<Self> {
+        let interface = format!("ecomm:notification/{slot}@1.0.0");
+        let component = pre.component();
+        let within = component.get_export_index(None, &interface);
+        let export = |name: &str| -> wasmtime::Result<Export> {
+            let index = within.as_ref().and_then(|within| component.get_export_index(Some(within), name));
+            let index = index.ok_or_else(|| wasmtime::format_err!("{interface} lacks the function \"{name}\""))?;
+            Ok(Export { index, is_checked: AtomicBool::new(false) })
+        };
+        let (asked, on_failure) = match slot {
+            Slot::Renderer => (export("render")?, None),
+            Slot::Policy => (export("admit")?, Some(export("on-failure")?)),
+        };
+        Ok(Self { configure: export("configure")?, asked, on_failure, slot, pre })
+    }
+
+    pub(crate) async fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<Instance> {
+        self.pre.instantiate_async(store).await
+    }
+
+    /// Whether every export has the contract's types.
+    pub(crate) fn check(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<()> {
+        match self.slot {
+            Slot::Renderer => RendererPlugin::new(store, instance).map(drop),
+            Slot::Policy => PolicyPlugin::new(store, instance).map(drop),
+        }
+    }
+
     pub(crate) async fn configure(
         &self,
         store: &mut Store<State>,
+        instance: &Instance,
         config: &str,
     ) -> wasmtime::Result<Result<(), String>> {
-        match self {
-            Self::Renderer(r) => r.ecomm_notification_renderer().call_configure(store, config).await,
-            Self::Policy(p) => p.ecomm_notification_policy().call_configure(store, config).await,
-        }
+        let configure = self.configure.typed::<(&str,), (Result<(), String>,)>(store, instance)?;
+        Ok(configure.call_async(store, (config,)).await?.0)
     }
 
     pub(crate) async fn render(
         &self,
         store: &mut Store<State>,
+        instance: &Instance,
         n: &Notification,
     ) -> wasmtime::Result<Result<Email, String>> {
-        let Self::Renderer(r) = self else { wasmtime::bail!(WRONG_SLOT) };
-        let answer = r.ecomm_notification_renderer().call_render(store, &n.into()).await?;
+        wasmtime::ensure!(self.slot == Slot::Renderer, WRONG_SLOT);
+        let render = self.asked.typed::<(&wit::Notification,), (Result<wit::Email, String>,)>(store, instance)?;
+        let (answer,) = render.call_async(store, (&n.into(),)).await?;
         Ok(answer.map(Email::from))
     }
 
     pub(crate) async fn admit(
         &self,
         store: &mut Store<State>,
+        instance: &Instance,
         n: &Notification,
         s: &Situation,
     ) -> wasmtime::Result<Admission> {
-        let Self::Policy(p) = self else { wasmtime::bail!(WRONG_SLOT) };
-        Ok(p.ecomm_notification_policy().call_admit(store, &n.into(), &s.into()).await?.into())
+        type Asked<'a> = (&'a wit::Notification, &'a wit_policy::Situation);
+        wasmtime::ensure!(self.slot == Slot::Policy, WRONG_SLOT);
+        let admit = self.asked.typed::<Asked<'_>, (wit_policy::Admission,)>(store, instance)?;
+        Ok(admit.call_async(store, (&n.into(), &s.into())).await?.0.into())
     }
 
     pub(crate) async fn on_failure(
         &self,
         store: &mut Store<State>,
+        instance: &Instance,
         n: &Notification,
         f: &Failure,
         s: &Situation,
     ) -> wasmtime::Result<Verdict> {
-        let Self::Policy(p) = self else { wasmtime::bail!(WRONG_SLOT) };
-        Ok(p.ecomm_notification_policy().call_on_failure(store, &n.into(), &f.into(), &s.into()).await?.into())
+        type Asked<'a> = (&'a wit::Notification, &'a wit_policy::Failure, &'a wit_policy::Situation);
+        let Some(export) = &self.on_failure else { wasmtime::bail!(WRONG_SLOT) };
+        let on_failure = export.typed::<Asked<'_>, (wit_policy::Verdict,)>(store, instance)?;
+        Ok(on_failure.call_async(store, (&n.into(), &f.into(), &s.into())).await?.0.into())
+    }
+}
+
+/// A function of a component. Its types are the component's: they are compared with the host's at the first call,
+/// since comparing them name by name at each costs as much as running a small guest.
+struct Export {
+    index: ComponentExportIndex,
+    is_checked: AtomicBool,
+}
+
+impl Export {
+    /// An export is always asked for with the same types: above, and nowhere else.
+    fn typed<Params, Return>(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<TypedFunc<Params, Return>>
+    where
+        Params: ComponentNamedList + Lower,
+        Return: ComponentNamedList + Lift,
+    {
+        let func = instance.get_func(&mut *store, self.index);
+        let func = func.ok_or_else(|| wasmtime::format_err!("the instance is of another component"))?;
+        if !self.is_checked.load(Relaxed) {
+            let typed = func.typed(&*store)?;
+            self.is_checked.store(true, Relaxed);
+            return Ok(typed);
+        }
+        #[expect(unsafe_code, reason = "the same types were compared with this component's own before")]
+        // SAFETY: `index` belongs to one component, `get_func` finds nothing in an instance of another, and an earlier
+        // call with these very types was compared with that component.
+        Ok(unsafe { TypedFunc::new_unchecked(func) })
     }
 }

@@ -83,7 +83,19 @@ fn note(note: deliver::Note, seed: u64, started_at: i64) -> Note {
             started_at,
             ..Note::default()
         },
-        deliver::Note::Attempt { class, phase, code, enhanced, reply, relay, verdict, reason, delay_ms, by } => Note {
+        deliver::Note::Attempt {
+            class,
+            phase,
+            code,
+            enhanced,
+            reply,
+            relay,
+            verdict,
+            reason,
+            delay_ms,
+            by,
+            situation,
+        } => Note {
             kind: "send",
             phase: Some(phase),
             class: Some(class.map_or("delivered", |c| c.as_str()).to_owned()),
@@ -95,7 +107,7 @@ fn note(note: deliver::Note, seed: u64, started_at: i64) -> Note {
             reason: Some(reason),
             delay_ms,
             provenance: decided(by),
-            situation: None,
+            situation: situation.map(|s| serde_json::to_string(&s).unwrap_or_default()),
             started_at,
         },
     }

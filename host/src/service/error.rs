@@ -5,7 +5,7 @@ use crate::store;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The input breaks a rule.
-    #[error("{pointer}: {detail}")]
+    #[error("{pointer}{}{detail}", if pointer.is_empty() { "" } else { ": " })]
     Invalid {
         /// Where in the input, as a JSON pointer (RFC 6901).
         pointer: String,

@@ -1,6 +1,7 @@
 //! Stored events and decisions, as a replay reads them: newest first, a page at a time.
 
 use super::{Result, Store, with_pool};
+use crate::notification::{Class, Failure};
 
 /// A stored event, and what chance its last mail was drawn from.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -19,6 +20,30 @@ pub(crate) struct StoredDecision {
     pub(crate) message_id: String,
     pub(crate) payload: String,
     pub(crate) situation: String,
+    /// Of a mail that was tried: what came of it, as the journal has it.
+    pub(crate) class: Option<String>,
+    pub(crate) phase: Option<String>,
+    pub(crate) code: Option<i64>,
+    pub(crate) enhanced: Option<String>,
+    pub(crate) reply: Option<String>,
+    pub(crate) relay: Option<String>,
+    pub(crate) ended_at: Option<i64>,
+}
+
+impl StoredDecision {
+    /// What failed, if the mail was tried and did.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        let class = self.class.as_deref()?;
+        Some(Failure {
+            at: self.ended_at?,
+            class: Class::try_from(class.to_owned()).ok()?,
+            phase: self.phase.clone()?,
+            code: self.code.and_then(|code| u16::try_from(code).ok()),
+            enhanced: self.enhanced.clone(),
+            reply: self.reply.clone().unwrap_or_default(),
+            relay: self.relay.clone().unwrap_or_default(),
+        })
+    }
 }
 
 /// The last mail of an event, for making it again.
@@ -58,7 +83,8 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<StoredDecision>> {
         let sql = self.dialect().sql(
-            "select a.id, a.state_id, s.message_id, s.payload, a.situation from notification_attempts a \
+            "select a.id, a.state_id, s.message_id, s.payload, a.situation, a.class, a.phase, a.code, a.enhanced, \
+             a.reply, a.relay, a.ended_at from notification_attempts a \
              join notification_states s on s.id = a.state_id where a.id < $1 and a.situation is not null \
              and a.started_at >= $2 and a.started_at < $3 order by a.id desc limit $4",
         );

@@ -188,3 +188,74 @@ async fn a_foreign_file_in_the_cache_is_not_loaded() {
     third.end().await;
     app.end().await;
 }
+
+/// A component of one function that is never called, made to keep the compiler busy: so many bytes of tiny loops, or
+/// of blocks, that read and write so many locals.
+fn hard_to_compile(construct: u8, bytes: usize, locals: usize) -> Vec<u8> {
+    fn leb128(mut n: usize, out: &mut Vec<u8>) {
+        while n >= 0x80 {
+            out.push(u8::try_from(n & 0x7f).unwrap() | 0x80);
+            n >>= 7;
+        }
+        out.push(u8::try_from(n).unwrap());
+    }
+    fn sized(head: &[u8], body: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(head);
+        leb128(body.len(), out);
+        out.extend_from_slice(body);
+    }
+    let mut function = vec![1];
+    leb128(locals, &mut function);
+    function.push(0x7f);
+    let mut n = 0_usize;
+    while function.len() < bytes {
+        n = n.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+        // (loop|block) local.get a, br_if 0, local.get b, local.set c, end
+        function.extend_from_slice(&[construct, 0x40, 0x20]);
+        leb128((n >> 8) % locals, &mut function);
+        function.extend_from_slice(&[0x0d, 0, 0x20]);
+        leb128((n >> 9) % locals, &mut function);
+        function.push(0x21);
+        leb128((n >> 10) % locals, &mut function);
+        function.push(0x0b);
+    }
+    function.push(0x0b);
+    let (mut code, mut module) = (vec![1], b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0".to_vec());
+    sized(&[], &function, &mut code);
+    sized(&[10], &code, &mut module);
+    let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+    sized(&[1], &module, &mut component);
+    component
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_compiler_would_chew_on_for_ever_is_refused_and_traffic_does_not_notice() {
+    const LOOP: u8 = 0x03;
+    const BLOCK: u8 = 0x02;
+    // The limits are for what is to be refused; what serves meanwhile comes from the cache.
+    host(&[]).await.end().await;
+    for (limit, value, wasm, code) in [
+        ("PLUGINS__COMPILER__TIME_MS_MAX", "8000", hard_to_compile(LOOP, 4_000_000, 30), "compile_time"),
+        (
+            "PLUGINS__COMPILER__MEMORY_BYTES_MAX",
+            "1000000000",
+            hard_to_compile(BLOCK, 400_000, 10_000),
+            "compile_memory",
+        ),
+    ] {
+        let app = host(&[(limit, value)]).await;
+        write(&app, "renderer.wasm", wasm);
+        let traffic = async {
+            for _ in 0..5 {
+                app.order().await;
+            }
+            app.drain().await;
+            assert_eq!(app.mailbox.messages().len(), 5);
+        };
+        let ((status, problem), ()) = tokio::join!(reload(&app), traffic);
+        assert_eq!(status, 422);
+        assert_eq!(problem["type"], format!("urn:ecomm:problem:plugin:{code}"), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(value), "{problem}");
+        app.end().await;
+    }
+}

@@ -1,5 +1,6 @@
 //! Components from upload to full traffic and back, as operators walk them.
 
+use ecomm::mail::mailbox::{Act, Phase};
 use ecomm::service::{Move, Principal, Terms};
 use serde_json::{Value, json};
 
@@ -205,6 +206,41 @@ async fn a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it() {
     let (_, policy) = app.client.call("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await;
     let told = replay(policy["id"].as_i64().unwrap_or_else(|| panic!("{policy}"))).await;
     assert_eq!([&told["events"], &told["changed_decisions"]].map(|n| n.as_u64().unwrap()), [5, 0]);
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_is_also_compared_by_what_it_makes_of_failures() {
+    let app = App::start(sqlite().await).await;
+    let new = json!({ "slot": "policy", "config": { "attempts_max": 1 } });
+    let policy = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap();
+    stage(&app, policy, json!({ "stage": "shadow" })).await;
+    app.fail(Phase::Rcpt, Act::Reply("451 4.7.1 greylisted".to_owned()), 1);
+    orders(&app, 1).await;
+    app.clock.advance(60_000);
+    app.drain().await;
+    assert_eq!(app.states().await, ["sent"]);
+    // As a shadow: two admissions alike, and a verdict that is not.
+    let counts = async || {
+        let slots = app.client.ok("GET", "/v1/plugins", &app.admin, None).await;
+        let counts = &slots[1]["shadow"]["counts"];
+        ["shadowed", "shadow_skipped", "diverged", "running"].map(|key| counts[key].as_u64().unwrap())
+    };
+    eventually("the shadow was shown all", async || {
+        let [shadowed, skipped, _, running] = counts().await;
+        shadowed + skipped == 3 && running == 0
+    })
+    .await;
+    let path = format!("/v1/plugins/revisions/{policy}/replays");
+    let begun = app.client.ok("POST", &path, &app.admin, Some(json!({ "last": 100 }))).await;
+    let path = format!("/v1/plugins/replays/{}", begun["id"]);
+    eventually("the replay ended", async || app.client.ok("GET", &path, &app.admin, None).await["is_done"] == true)
+        .await;
+    let told = app.client.ok("GET", &path, &app.admin, None).await;
+    assert_eq!(["events", "changed_decisions", "faults"].map(|key| told[key].as_u64().unwrap()), [2, 1, 0], "{told}");
+    let example = &told["examples"][0];
+    assert_eq!(example["before"], "Send(None), then Retry(30000, None)");
+    assert!(example["after"].as_str().unwrap().starts_with("Send(None), then GiveUp("), "{example}");
     app.end().await;
 }
 

@@ -22,6 +22,8 @@ pub use decide::{admit, on_failure};
 mod component {
     use std::sync::OnceLock;
 
+    use arena as _;
+
     use crate::Config;
     use crate::decisions::{Admission, Failure, Guest, Notification, Situation, Verdict};
 

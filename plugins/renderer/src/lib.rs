@@ -23,6 +23,8 @@ pub use render::Renderer;
 mod component {
     use std::sync::OnceLock;
 
+    use arena as _;
+
     use crate::bindings::exports::ecomm::notification::renderer::{Email, Guest, Notification};
 
     static RENDERER: OnceLock<crate::Renderer> = OnceLock::new();

@@ -28,7 +28,10 @@ fn row(cells: &[&str]) -> Vec<String> {
 pub(super) fn list(slots: &[SlotInfo], revisions: &[RevisionInfo]) -> String {
     let mut rows = vec![row(&["SLOT", "VERSION", "ACTIVE", "PREVIOUS", "CANARY", "SHADOW", "BUILT-IN"])];
     let number = |s: Option<&Serving>| {
-        s.map_or_else(|| "-".to_owned(), |s| format!("{}{}", s.revision, if s.is_resting { " (rests)" } else { "" }))
+        let Some(s) = s else { return "-".to_owned() };
+        let rests = if s.is_resting { " (rests)" } else { "" };
+        let running = if s.counts.running > 0 { format!(" ({} running)", s.counts.running) } else { String::new() };
+        format!("{}{rests}{running}", s.revision)
     };
     for slot in slots {
         let canary = slot.canary.as_ref().map(|c| format!("{} ({} %)", c.revision, slot.percent));
@@ -64,7 +67,7 @@ pub(super) fn revision(r: &RevisionInfo) -> String {
         row(&["installed", &format!("{} by {}", rfc3339::text(r.created_at), r.created_by)]),
         row(&["config", &r.config.to_string()]),
     ];
-    for key in ["metadata", "contract", "bytes", "snapshotted", "prepared_ms", "cached"] {
+    for key in ["metadata", "contract", "bytes", "snapshotted", "making", "prepared_ms", "cached"] {
         rows.push(row(&[key, &r.report[key].to_string()]));
     }
     for warning in r.report["warnings"].as_array().into_iter().flatten() {

@@ -1,8 +1,8 @@
 //! One stored event, run by a candidate and by the active revision.
 
 use super::read;
-use crate::notification::Situation;
-use crate::plugin::{Email, Plugins, Revision};
+use crate::notification::{Admission, Failure, Notification, Situation, Verdict};
+use crate::plugin::{Email, Fault, Plugins, Revision};
 use crate::store::stored::{StoredDecision, StoredEvent};
 
 /// What is other than before.
@@ -72,15 +72,18 @@ impl Run<'_> {
         Some(Outcome { changed, fault, fuel, time_us, example })
     }
 
+    /// Both questions that the policy was asked: whether to send, and, where the mail was tried and failed, what of it.
     async fn decide(&self, stored: StoredDecision) -> Option<Outcome> {
+        let failure = stored.failure();
         let n = read(stored.state_id, stored.message_id, &stored.payload).ok()?;
         let situation: Situation = serde_json::from_str(&stored.situation).ok()?;
+        let after = failure.map(|f| (situation.clone().after(&f), f));
         let begun = self.clock.monotonic_us();
-        let new = self.plugins.admit_by(self.candidate, &n, &situation).await;
+        let new = self.answers(self.candidate, &n, &situation, after.as_ref()).await;
         let time_us = self.clock.monotonic_us() - begun;
-        let old = self.plugins.admit_by(self.baseline, &n, &situation).await.ok().map(|(a, _)| a);
+        let old = self.answers(self.baseline, &n, &situation, after.as_ref()).await.ok().map(|(a, _)| a);
         let (fuel, new, why) = match new {
-            Ok((admission, usage)) => (usage.fuel, Some(admission), None),
+            Ok((answers, fuel)) => (fuel, Some(answers), None),
             Err(fault) => (0, None, Some(fault.to_string())),
         };
         let fault = new.is_none();
@@ -88,9 +91,34 @@ impl Run<'_> {
         let example = (fault || decision).then(|| {
             serde_json::json!({
                 "notification_id": stored.state_id, "fault": why,
-                "before": old.as_ref().map(|a| format!("{a:?}")), "after": new.as_ref().map(|a| format!("{a:?}")),
+                "before": old.as_ref().map(told), "after": new.as_ref().map(told),
             })
         });
         Some(Outcome { changed: Changed { decision, ..Changed::default() }, fault, fuel, time_us, example })
     }
+
+    async fn answers(
+        &self,
+        by: &Revision,
+        n: &Notification,
+        situation: &Situation,
+        after: Option<&(Situation, Failure)>,
+    ) -> Result<(Answers, u64), Fault> {
+        let (admission, mut usage) = self.plugins.admit_by(by, n, situation).await?;
+        let mut verdict = None;
+        if let Some((situation, failure)) = after {
+            let (answer, more) = self.plugins.on_failure_by(by, n, failure, situation).await?;
+            usage.fuel += more.fuel;
+            verdict = Some(answer);
+        }
+        Ok(((admission, verdict), usage.fuel))
+    }
+}
+
+/// What a policy said to a mail, and to its failure.
+type Answers = (Admission, Option<Verdict>);
+
+fn told((admission, verdict): &Answers) -> String {
+    let verdict = verdict.as_ref().map(|v| format!(", then {v:?}"));
+    format!("{admission:?}{}", verdict.unwrap_or_default())
 }

@@ -1,0 +1,162 @@
+//! Compiling, in a process of its own: a small component can be made to keep the compiler busy for minutes and to fill
+//! gigabytes, and nothing but the system can stop it. The process gives way to deliveries and takes its memory with it.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use wasmtime::component::Component;
+
+use super::engine;
+use super::fault::LoadError;
+
+/// The subcommand by which a program that embeds this host serves as the compiler; it calls [`compile_for_parent`].
+pub const SUBCOMMAND: &str = "compile-component";
+
+/// Of how much the compiler gives way, as `nice` counts.
+const NICE: i32 = 10;
+
+/// Who compiles, and what it may use.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compiling {
+    /// A program that has the subcommand `compile-component`; this one when empty.
+    pub program: PathBuf,
+    /// Milliseconds for one compilation.
+    pub time_ms_max: u64,
+    /// Bytes of address space.
+    pub memory_bytes_max: u64,
+}
+
+/// What a compiler made.
+pub(crate) struct Compiled {
+    pub(crate) component: Component,
+    /// What [`Component::serialize`] would give.
+    pub(crate) code: Vec<u8>,
+    /// The most memory that the compiler had at one time, in bytes; 0 where the system does not say.
+    pub(crate) memory_bytes: u64,
+}
+
+/// Starts compilers.
+pub(crate) struct Compiler {
+    settings: Compiling,
+    engine: wasmtime::Engine,
+}
+
+impl Compiler {
+    pub(crate) fn new(settings: &Compiling, engine: &wasmtime::Engine) -> Self {
+        Self { settings: settings.clone(), engine: engine.clone() }
+    }
+
+    /// Compiles a component.
+    pub(crate) async fn compile(&self, wasm: &[u8]) -> Result<Compiled, LoadError> {
+        let deadline = Duration::from_millis(self.settings.time_ms_max);
+        // Dropped at the deadline, and with it the process.
+        let run = tokio::time::timeout(deadline, self.run(wasm)).await;
+        let (code, memory_bytes) = run.map_err(|_| LoadError::CompileTime { max_ms: self.settings.time_ms_max })??;
+        #[expect(unsafe_code, reason = "the bytes come out of our own program, by a pipe that nobody else holds")]
+        // SAFETY: as the reason says; wasmtime refuses what another version or engine made.
+        let component = unsafe { Component::deserialize(&self.engine, &code) };
+        Ok(Compiled { component: component.map_err(|e| LoadError::Host(e.to_string()))?, code, memory_bytes })
+    }
+
+    async fn run(&self, wasm: &[u8]) -> Result<(Vec<u8>, u64), LoadError> {
+        let host = |e: io::Error| LoadError::Host(format!("the compiler: {e}"));
+        let mut child = self.start().map_err(host)?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let give = async {
+            // One that has ended already says why in its status.
+            if let Some(mut stdin) = stdin {
+                let _ = stdin.write_all(wasm).await;
+            }
+        };
+        let ((), code, said) = tokio::join!(give, read_all(stdout), read_all(stderr));
+        let status = child.wait().await.map_err(host)?;
+        let said = String::from_utf8_lossy(&said.unwrap_or_default()).trim().to_owned();
+        match status.code() {
+            Some(0) => Ok((code.map_err(host)?, said.parse().unwrap_or_default())),
+            Some(REFUSED) => Err(LoadError::Compile(said)),
+            _ if said.contains("memory allocation") => {
+                Err(LoadError::CompileMemory { max_bytes: self.settings.memory_bytes_max })
+            }
+            _ => Err(LoadError::Compile(format!("the compiler ended with {status}: {said}"))),
+        }
+    }
+
+    fn start(&self) -> io::Result<Child> {
+        let program = match &self.settings.program {
+            own if own.as_os_str().is_empty() => std::env::current_exe()?,
+            set => set.clone(),
+        };
+        let seconds = self.settings.time_ms_max.div_ceil(1_000) + 1;
+        Command::new(program)
+            .args([SUBCOMMAND, &self.settings.memory_bytes_max.to_string(), &seconds.to_string()])
+            // Secrets of the host are none of its business.
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+    }
+}
+
+async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
+
+/// The status of a compiler that says on stderr what is wrong with the component.
+const REFUSED: i32 = 3;
+
+/// The compiler's side: a component on stdin becomes compiled code on stdout, and stderr says how many bytes of memory
+/// that took, or why not. Gives the process's exit status.
+pub fn compile_for_parent(memory_bytes_max: u64, cpu_seconds_max: u64) -> io::Result<i32> {
+    limit(memory_bytes_max, cpu_seconds_max)?;
+    let mut wasm = Vec::new();
+    io::stdin().lock().read_to_end(&mut wasm)?;
+    let engine = wasmtime::Engine::new(&engine::compiling()).map_err(io::Error::other)?;
+    match engine.precompile_component(&wasm) {
+        Ok(code) => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(&code)?;
+            stdout.flush()?;
+            writeln!(io::stderr(), "{}", memory_bytes_peak().unwrap_or_default())?;
+            Ok(0)
+        }
+        Err(e) => {
+            writeln!(io::stderr(), "{}", e.root_cause())?;
+            Ok(REFUSED)
+        }
+    }
+}
+
+/// As Linux tells it (proc(5), `VmHWM`).
+fn memory_bytes_peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(unix)]
+fn limit(memory_bytes_max: u64, cpu_seconds_max: u64) -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, nice, setrlimit};
+    let most = |n| Rlimit { current: Some(n), maximum: Some(n) };
+    setrlimit(Resource::As, most(memory_bytes_max))?;
+    // For when the parent is gone and nobody watches the clock.
+    setrlimit(Resource::Cpu, most(cpu_seconds_max))?;
+    nice(NICE)?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn limit(_: u64, _: u64) -> io::Result<()> {
+    Ok(())
+}
