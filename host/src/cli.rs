@@ -47,7 +47,7 @@ enum Command {
     },
     /// The plugins' compiler: a component on stdin, compiled code on stdout.
     #[command(name = ecomm::plugin::COMPILER, hide = true)]
-    Compile { memory_bytes_max: u64, cpu_seconds_max: u64 },
+    Compile { memory_bytes_max: u64, cpu_seconds_max: u64, niceness: u8 },
     /// Show the main job on an embedded database: order in, components run, mail out.
     Demo(demo::Args),
 }
@@ -55,8 +55,8 @@ enum Command {
 /// Runs the command of this process's arguments.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
-    if let Command::Compile { memory_bytes_max, cpu_seconds_max } = args.command {
-        let status = ecomm::plugin::compile_for_parent(memory_bytes_max, cpu_seconds_max)?;
+    if let Command::Compile { memory_bytes_max, cpu_seconds_max, niceness } = args.command {
+        let status = ecomm::plugin::compile_for_parent(memory_bytes_max, cpu_seconds_max, niceness)?;
         return Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -17,9 +17,6 @@ use super::fault::LoadError;
 /// The subcommand by which a program that embeds this host serves as the compiler; it calls [`compile_for_parent`].
 pub const SUBCOMMAND: &str = "compile-component";
 
-/// Of how much the compiler gives way, as `nice` counts.
-const NICE: i32 = 10;
-
 /// Who compiles, and what it may use.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +27,8 @@ pub struct Compiling {
     pub time_ms_max: u64,
     /// Bytes of address space.
     pub memory_bytes_max: u64,
+    /// How much it gives way to deliveries: 0 not at all, 19 the most (nice(1)).
+    pub niceness: u8,
 }
 
 /// What a compiler made.
@@ -93,8 +92,10 @@ impl Compiler {
             set => set.clone(),
         };
         let seconds = self.settings.time_ms_max.div_ceil(1_000) + 1;
+        let limits = [self.settings.memory_bytes_max, seconds, self.settings.niceness.into()];
         Command::new(program)
-            .args([SUBCOMMAND, &self.settings.memory_bytes_max.to_string(), &seconds.to_string()])
+            .arg(SUBCOMMAND)
+            .args(limits.map(|n: u64| n.to_string()))
             // Secrets of the host are none of its business.
             .env_clear()
             .stdin(Stdio::piped())
@@ -118,8 +119,8 @@ const REFUSED: i32 = 3;
 
 /// The compiler's side: a component on stdin becomes compiled code on stdout, and stderr says how many bytes of memory
 /// that took, or why not. Gives the process's exit status.
-pub fn compile_for_parent(memory_bytes_max: u64, cpu_seconds_max: u64) -> io::Result<i32> {
-    limit(memory_bytes_max, cpu_seconds_max)?;
+pub fn compile_for_parent(memory_bytes_max: u64, cpu_seconds_max: u64, niceness: u8) -> io::Result<i32> {
+    limit(memory_bytes_max, cpu_seconds_max, niceness)?;
     let mut wasm = Vec::new();
     io::stdin().lock().read_to_end(&mut wasm)?;
     let engine = wasmtime::Engine::new(&engine::compiling()).map_err(io::Error::other)?;
@@ -146,17 +147,17 @@ fn memory_bytes_peak() -> Option<u64> {
 }
 
 #[cfg(unix)]
-fn limit(memory_bytes_max: u64, cpu_seconds_max: u64) -> io::Result<()> {
+fn limit(memory_bytes_max: u64, cpu_seconds_max: u64, niceness: u8) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
     let most = |n| Rlimit { current: Some(n), maximum: Some(n) };
     setrlimit(Resource::As, most(memory_bytes_max))?;
     // For when the parent is gone and nobody watches the clock.
     setrlimit(Resource::Cpu, most(cpu_seconds_max))?;
-    nice(NICE)?;
+    nice(niceness.into())?;
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn limit(_: u64, _: u64) -> io::Result<()> {
+fn limit(_: u64, _: u64, _: u8) -> io::Result<()> {
     Ok(())
 }

@@ -116,6 +116,8 @@ pub fn environment(database: &Database, more: &[(&str, &str)]) -> Vec<(String, S
         ("PLUGINS__CALLS_MAX", "8"),
         ("PLUGINS__CACHE_PATH", &cache),
         ("PLUGINS__COMPILER__PROGRAM", env!("CARGO_BIN_EXE_ecomm")),
+        // Tests wait for it.
+        ("PLUGINS__COMPILER__NICENESS", "0"),
         // Unoptimised and shared, the machine must not look like a slow plugin.
         ("PLUGINS__CALL__TIME_MS_MAX", "2000"),
         ("PLUGINS__CONFIGURE__TIME_MS_MAX", "10000"),
