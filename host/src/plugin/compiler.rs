@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,13 +17,17 @@ use super::fault::LoadError;
 /// The subcommand by which a program that embeds this host serves as the compiler; it calls [`compile_for_parent`].
 pub const SUBCOMMAND: &str = "compile-component";
 
+/// How many times longer than the processor works on a compilation it may take by the clock.
+const PATIENCE: u32 = 10;
+
 /// Who compiles, and what it may use.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Compiling {
     /// A program that has the subcommand `compile-component`; this one when empty.
     pub program: PathBuf,
-    /// Milliseconds for one compilation.
+    /// Milliseconds of the processor's time for one compilation, in whole seconds. By the clock it may take
+    /// ten times as long: the machine may be busy.
     pub time_ms_max: u64,
     /// Bytes of address space.
     pub memory_bytes_max: u64,
@@ -53,7 +57,7 @@ impl Compiler {
 
     /// Compiles a component.
     pub(crate) async fn compile(&self, wasm: &[u8]) -> Result<Compiled, LoadError> {
-        let deadline = Duration::from_millis(self.settings.time_ms_max);
+        let deadline = Duration::from_millis(self.settings.time_ms_max).saturating_mul(PATIENCE);
         // Dropped at the deadline, and with it the process.
         let run = tokio::time::timeout(deadline, self.run(wasm)).await;
         let (code, memory_bytes) = run.map_err(|_| LoadError::CompileTime { max_ms: self.settings.time_ms_max })??;
@@ -79,6 +83,7 @@ impl Compiler {
         match status.code() {
             Some(0) => Ok((code.map_err(host)?, said.parse().unwrap_or_default())),
             Some(REFUSED) => Err(LoadError::Compile(said)),
+            _ if is_out_of_time(status) => Err(LoadError::CompileTime { max_ms: self.settings.time_ms_max }),
             _ if said.contains("memory allocation") => {
                 Err(LoadError::CompileMemory { max_bytes: self.settings.memory_bytes_max })
             }
@@ -88,10 +93,12 @@ impl Compiler {
 
     fn start(&self) -> io::Result<Child> {
         let program = match &self.settings.program {
+            // Itself, also when the file has been replaced by another version since.
+            own if own.as_os_str().is_empty() && cfg!(target_os = "linux") => PathBuf::from("/proc/self/exe"),
             own if own.as_os_str().is_empty() => std::env::current_exe()?,
             set => set.clone(),
         };
-        let seconds = self.settings.time_ms_max.div_ceil(1_000) + 1;
+        let seconds = self.settings.time_ms_max.div_ceil(1_000);
         let limits = [self.settings.memory_bytes_max, seconds, self.settings.niceness.into()];
         Command::new(program)
             .arg(SUBCOMMAND)
@@ -104,6 +111,17 @@ impl Compiler {
             .kill_on_drop(true)
             .spawn()
     }
+}
+
+#[cfg(unix)]
+fn is_out_of_time(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    status.signal() == Some(rustix::process::Signal::XCPU.as_raw())
+}
+
+#[cfg(not(unix))]
+fn is_out_of_time(_: ExitStatus) -> bool {
+    false
 }
 
 async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
@@ -149,10 +167,10 @@ fn memory_bytes_peak() -> Option<u64> {
 #[cfg(unix)]
 fn limit(memory_bytes_max: u64, cpu_seconds_max: u64, niceness: u8) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
-    let most = |n| Rlimit { current: Some(n), maximum: Some(n) };
-    setrlimit(Resource::As, most(memory_bytes_max))?;
-    // For when the parent is gone and nobody watches the clock.
-    setrlimit(Resource::Cpu, most(cpu_seconds_max))?;
+    setrlimit(Resource::As, Rlimit { current: Some(memory_bytes_max), maximum: Some(memory_bytes_max) })?;
+    // The signal at the lower one says why it ended.
+    let hard = cpu_seconds_max.saturating_add(1);
+    setrlimit(Resource::Cpu, Rlimit { current: Some(cpu_seconds_max), maximum: Some(hard) })?;
     nice(niceness.into())?;
     Ok(())
 }

@@ -86,7 +86,7 @@ pub(crate) struct Gate {
     compiler: Compiler,
     sandbox: Sandbox,
     cache: Cache,
-    one: Semaphore,
+    one: Arc<Semaphore>,
     bytes_max: usize,
     configure: Budget,
     call: Budget,
@@ -107,7 +107,7 @@ impl Gate {
             compiler: Compiler::new(&settings.compiler, engine.wasmtime()),
             sandbox,
             cache,
-            one: Semaphore::new(1),
+            one: Arc::new(Semaphore::new(1)),
             bytes_max: settings.component_bytes_max,
             configure: settings.configure,
             call: settings.call,
@@ -151,8 +151,12 @@ impl Gate {
         config: String,
         origin: &str,
     ) -> Result<Revision, LoadError> {
+        let one = self.one.clone().acquire_owned().await.map_err(|e| LoadError::Host(e.to_string()))?;
         let (this, origin, runtime) = (self.clone(), origin.to_owned(), tokio::runtime::Handle::current());
-        let admitting = move || runtime.block_on(this.admit_here(slot, wasm, config, &origin));
+        let admitting = move || {
+            let _one = one;
+            runtime.block_on(this.admit_here(slot, wasm, config, &origin))
+        };
         tokio::task::spawn_blocking(admitting).await.map_err(|e| LoadError::Host(e.to_string()))?
     }
 
@@ -163,7 +167,6 @@ impl Gate {
         config: String,
         origin: &str,
     ) -> Result<Revision, LoadError> {
-        let _one = self.one.acquire().await.map_err(|e| LoadError::Host(e.to_string()))?;
         let begun = self.clock.monotonic_ms();
         self.check_size(wasm.len() as u64)?;
         contract::check_kind(&wasm)?;
