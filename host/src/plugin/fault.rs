@@ -76,7 +76,9 @@ pub enum LoadError {
     #[error("does not compile: {0}")]
     Compile(String),
     /// Compiling it takes too long.
-    #[error("does not compile within {max_ms} ms of work (plugins.compiler.time_ms_max): look for a function that is huge")]
+    #[error(
+        "does not compile within {max_ms} ms of work (plugins.compiler.time_ms_max): look for a function that is huge"
+    )]
     CompileTime {
         /// What is allowed.
         max_ms: u64,

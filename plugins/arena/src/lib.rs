@@ -57,6 +57,9 @@ unsafe impl GlobalAlloc for Arena {
             self.next.store(block.addr() + size, Relaxed);
             return block;
         }
+        if size <= layout.size() {
+            return block;
+        }
         // SAFETY: the caller's promise: `size` is not 0 and does not overflow when rounded up.
         let moved = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
         if !moved.is_null() {
