@@ -1,6 +1,7 @@
 //! `cargo bench`: what the host costs, beside what it is compared with, in one run. `cargo bench -- render` runs one
-//! part; the parts are render, policy, queue, delivery, api and stages. `PostgreSQL` and `MariaDB` are measured where
-//! `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL` name a server.
+//! part; the parts are render, policy, queue, delivery, api and stages. `cargo bench -- api MariaDB` measures it with
+//! one database. `PostgreSQL` and `MariaDB` are measured where `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL`
+//! name a server.
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "it prints what it timed")]
 
@@ -14,7 +15,8 @@ mod stages;
 
 fn main() {
     // libtest's flag, which cargo passes on.
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let mut wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    wanted.retain(|word| !rig::DATABASES.iter().any(|(name, _)| name == word));
     let asked = |part: &str| wanted.is_empty() || wanted.iter().any(|w| w == part);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

@@ -20,16 +20,25 @@ pub(crate) struct Database {
 
 /// What can be measured here; says what cannot.
 pub(crate) fn databases() -> Vec<Database> {
-    let folder = || tempfile::tempdir().expect("a folder");
-    let mut found = vec![Database { name: "SQLite", server: None, folder: folder() }];
-    for (name, variable) in [("PostgreSQL", "ECOMM_TEST_POSTGRES_URL"), ("MariaDB", "ECOMM_TEST_MARIADB_URL")] {
-        match std::env::var(variable) {
-            Ok(server) => found.push(Database { name, server: Some(server), folder: folder() }),
-            Err(_) => println!("left out: {name} ({variable} is not set)"),
+    let named: Vec<String> = std::env::args().filter(|a| DATABASES.iter().any(|(name, _)| name == a)).collect();
+    let mut found = Vec::new();
+    for (name, variable) in DATABASES {
+        if !named.is_empty() && !named.iter().any(|n| n == name) {
+            continue;
         }
+        let server = std::env::var(variable).ok();
+        if server.is_none() && !variable.is_empty() {
+            println!("left out: {name} ({variable} is not set)");
+            continue;
+        }
+        found.push(Database { name, server, folder: tempfile::tempdir().expect("a folder") });
     }
     found
 }
+
+/// What each is called, and which variable names a server of it.
+pub(crate) const DATABASES: [(&str, &str); 3] =
+    [("SQLite", ""), ("PostgreSQL", "ECOMM_TEST_POSTGRES_URL"), ("MariaDB", "ECOMM_TEST_MARIADB_URL")];
 
 impl Database {
     /// A new, empty database.

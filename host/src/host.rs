@@ -16,7 +16,7 @@ use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
 use crate::plugin::{LoadError, Plugins};
 use crate::queue::Queue;
-use crate::service::{self, Changes, InFlight, Replays, Service, Slot, Throttle, Tokens, rollout};
+use crate::service::{self, Changes, Counter, InFlight, Replays, Service, Slot, Throttle, Tokens, Window, rollout};
 use crate::store::{self, Store};
 use crate::{grpc, http};
 
@@ -179,6 +179,8 @@ async fn assemble(
         tokens: tokens(config),
         throttle: Throttle::new(config.limits),
         in_flight: InFlight::default(),
+        counter: Counter::default(),
+        window: Window::default(),
         changes: Changes::default(),
         hashing: Semaphore::new(config.auth.hashing_max.max(1)),
         mailer: mailer.clone(),

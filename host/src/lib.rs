@@ -29,6 +29,7 @@ pub mod notification;
 pub mod shop;
 
 // From the doors to the database.
+pub mod group;
 pub mod grpc;
 pub mod http;
 pub mod service;

@@ -3,7 +3,6 @@
 //! An event is claimed for a lease, which is renewed while its delivery is under way. Intents and ends are recorded
 //! in groups: whatever waits when the previous commit returns goes into the next, and nobody waits for a timer.
 
-mod group;
 mod leases;
 mod record;
 
@@ -17,13 +16,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::deliver::{Deliver, Event, Observed, Report};
+use crate::group::Group;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{State, Transition};
 use crate::store::Store;
 use crate::store::queue::{Claimed, Finish, Intent};
-use group::Group;
 use leases::Leases;
 
+/// The most intents or ends that one commit carries.
+const GROUP_MAX: usize = 500;
 /// How often an outcome is tried to be recorded while the database is away: ten minutes.
 const RECORD_TRIES_MAX: u32 = 1_200;
 const RECORD_PAUSE: Duration = Duration::from_millis(500);
@@ -57,21 +58,20 @@ pub struct Queue {
     clock: Clock,
     wake: Arc<Notify>,
     leases: Leases,
-    intents: Group<Intent>,
-    ends: Group<Finish>,
+    intents: Group<Intent, bool>,
+    ends: Group<Finish, bool>,
 }
 
 impl Queue {
     /// A worker; `wake` tells it that something was enqueued.
     pub fn new(store: Store, deliver: Deliver, settings: Settings, clock: Clock, wake: Arc<Notify>) -> Self {
-        let intents = Group::new();
-        let ends = Group::new();
+        let (intents, ends) = (Group::new(1, GROUP_MAX), Group::to_the_end(1, GROUP_MAX));
         Self { store, deliver, settings, clock, wake, leases: Leases::default(), intents, ends }
     }
 
     /// Works until stopped; then lets what is under way end, and gives back what does not in time.
     pub async fn run(&self, stop: CancellationToken) {
-        let mut helpers = self.helpers();
+        let mut keeper = self.keeper();
         let mut under_way = JoinSet::new();
         let mut swept_ms = self.clock.monotonic_ms();
         let mut more = true;
@@ -97,12 +97,12 @@ impl Queue {
             }
         }
         self.drain(&mut under_way).await;
-        helpers.shutdown().await;
+        keeper.shutdown().await;
     }
 
     /// Works until nothing is due; for tests, which move the clock.
     pub async fn run_until_idle(&self) {
-        let mut helpers = self.helpers();
+        let mut keeper = self.keeper();
         let mut under_way = JoinSet::new();
         loop {
             let claimed = match self.room(under_way.len()) {
@@ -113,24 +113,32 @@ impl Queue {
                 break;
             }
         }
-        helpers.shutdown().await;
+        keeper.shutdown().await;
     }
 
-    /// The tasks that record in groups and renew leases.
-    fn helpers(&self) -> JoinSet<()> {
-        let mut helpers = JoinSet::new();
+    /// Renews the leases of what is under way.
+    fn keeper(&self) -> JoinSet<()> {
+        let mut keeper = JoinSet::new();
+        keeper.spawn(self.leases.clone().keep(self.store.clone(), self.clock.clone(), self.settings.lease_ms));
+        keeper
+    }
+
+    async fn record_intent(&self, intent: Intent) -> crate::store::Result<bool> {
         let store = self.store.clone();
-        helpers.spawn(self.intents.clone().run(move |batch: Arc<[Intent]>| {
+        let record = move |batch: Arc<[Intent]>| {
             let store = store.clone();
             async move { store.hand_over(&batch).await }
-        }));
+        };
+        self.intents.ask(intent, record).await
+    }
+
+    async fn record_end(&self, finish: Finish) -> crate::store::Result<bool> {
         let store = self.store.clone();
-        helpers.spawn(self.ends.clone().run(move |batch: Arc<[Finish]>| {
+        let record = move |batch: Arc<[Finish]>| {
             let store = store.clone();
             async move { store.finish(&batch).await }
-        }));
-        helpers.spawn(self.leases.clone().keep(self.store.clone(), self.clock.clone(), self.settings.lease_ms));
-        helpers
+        };
+        self.ends.ask(finish, record).await
     }
 
     /// How many to claim now. None while too few are free: claims of a handful cost a commit each.
@@ -176,7 +184,7 @@ impl Queue {
         let claim = finish.claim;
         // Late is better than never: unrecorded, a delivered mail would be in doubt and go out again.
         for tries in 1..=RECORD_TRIES_MAX {
-            match self.ends.record(finish.clone()).await {
+            match self.record_end(finish.clone()).await {
                 Ok(true) => {
                     if let Some((event, seed, observed)) = &seen {
                         self.deliver.shadow(event, *seed, observed);
@@ -191,12 +199,12 @@ impl Queue {
                     break;
                 }
                 Err(e) if tries == RECORD_TRIES_MAX => {
-                    tracing::error!(notification.id = claim.event, error = e, "an outcome could not be recorded");
+                    tracing::error!(notification.id = claim.event, error = %e, "an outcome could not be recorded");
                     break;
                 }
                 Err(e) => {
                     if tries == 1 {
-                        tracing::warn!(notification.id = claim.event, error = e, "an outcome is not recorded yet");
+                        tracing::warn!(notification.id = claim.event, error = %e, "an outcome is not recorded yet");
                     }
                     tokio::time::sleep(RECORD_PAUSE).await;
                 }
@@ -236,14 +244,14 @@ impl Queue {
             let intent = record::intent(claimed, intent, seed);
             let (flag, leases, claim) = (handed_over.clone(), self.leases.clone(), claimed.claim);
             async move {
-                match self.intents.record(intent).await {
+                match self.record_intent(intent).await {
                     Ok(true) => {
                         flag.store(true, std::sync::atomic::Ordering::Release);
                         leases.handed_over(claim);
                         Ok(())
                     }
                     Ok(false) => Err(NotRecorded("the claim is no longer ours".to_owned())),
-                    Err(e) => Err(NotRecorded(e)),
+                    Err(e) => Err(NotRecorded(e.to_string())),
                 }
             }
         };

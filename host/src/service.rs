@@ -5,6 +5,7 @@ mod notifications;
 mod once;
 mod orders;
 pub(crate) mod patch;
+mod place;
 mod plugins;
 mod products;
 mod rehearse;
@@ -28,7 +29,9 @@ pub use crate::store::plugins::Change;
 pub use error::Error;
 pub use once::{InFlight, KEPT_MS, Once};
 pub use patch::Patch;
+pub use place::Counter;
 pub use plugins::{ComponentInfo, NewPluginRevision, RevisionInfo, Serving, SlotInfo};
+pub use products::Window;
 pub use rehearse::{Preview, Rendered, Replay, ReplayRequest, Replays, Reproduction, Subject};
 pub use sessions::{Principal, Session, SessionInfo};
 pub use stage::Move;
@@ -70,6 +73,10 @@ pub struct Service {
     pub throttle: Throttle,
     /// Requests with an idempotency key that are under way.
     pub in_flight: InFlight,
+    /// Orders that wait to be placed.
+    pub counter: Counter,
+    /// Products that wait to be seen.
+    pub window: Window,
     /// Whom changes of orders are told.
     pub changes: Changes,
     /// Passwords are hashed so many at one time: each takes 19 MiB and tens of milliseconds.

@@ -2,10 +2,12 @@
 //!
 //! Rules that keep one text for three databases: every integer is BIGINT, time is unix milliseconds, status is text
 //! with a check, JSON is text, columns are always listed, a parameter stands once and in order (`$1` becomes `?` for
-//! `MySQL`), a batch travels as one JSON parameter that `Dialect::rows` turns into a table.
+//! `MySQL`), what is inserted travels as values (`insert`), and what else is done to many rows as one JSON parameter that
+//! `Dialect::rows` turns into a table.
 
 mod conditions;
 mod dialect;
+mod insert;
 pub(crate) mod once;
 pub(crate) mod orders;
 pub(crate) mod products;
@@ -32,12 +34,15 @@ pub(crate) use tx::{Tx, with_tx};
 
 use crate::clock::Clock;
 
+/// The most prepared statements that a connection keeps: every text of ours, inserts in each of their sizes.
+const STATEMENTS_MAX: usize = 250;
+
 /// Runs `$body` with `$pool` bound to the pool that is open; for reads outside a transaction.
 macro_rules! with_pool {
     ($store:expr, |$pool:ident| $body:expr) => {
         match &$store.db {
             $crate::store::Db::Sqlite { readers: $pool, .. } => $body,
-            $crate::store::Db::MySql($pool) => $body,
+            $crate::store::Db::MySql($pool, _) => $body,
             $crate::store::Db::Postgres($pool) => $body,
         }
     };
@@ -58,7 +63,8 @@ enum Db {
         readers: SqlitePool,
         writer: writer::Writer,
     },
-    MySql(MySqlPool),
+    /// And `auto_increment_increment`, which clusters set.
+    MySql(MySqlPool, i64),
     Postgres(PgPool),
 }
 
@@ -80,6 +86,12 @@ pub enum Error {
     /// A commit that others shared failed, or its writer is gone.
     #[error("commit: {0}")]
     Commit(String),
+    /// Work that was done for many at one time failed for all.
+    #[error(transparent)]
+    Shared(std::sync::Arc<Error>),
+    /// An order asks for more than is left.
+    #[error("not all of this is in stock")]
+    OutOfStock,
     /// A row holds what this host cannot read.
     #[error("{what} {id} holds what cannot be read: {why}")]
     Corrupt {
@@ -95,15 +107,35 @@ pub enum Error {
 impl Error {
     /// Whether a unique key refused the row.
     pub fn is_taken(&self) -> bool {
-        matches!(self, Self::Driver(sqlx::Error::Database(e)) if e.is_unique_violation())
+        match self {
+            Self::Driver(sqlx::Error::Database(e)) => e.is_unique_violation(),
+            Self::Shared(e) => e.is_taken(),
+            _ => false,
+        }
     }
 
     /// Whether the same transaction, tried again, may succeed: a deadlock's victim or a lost serialisation.
     pub fn is_transient(&self) -> bool {
-        let Self::Driver(sqlx::Error::Database(e)) = self else { return false };
+        let e = match self {
+            Self::Driver(sqlx::Error::Database(e)) => e,
+            Self::Shared(e) => return e.is_transient(),
+            _ => return false,
+        };
         match e.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
             Some(e) => matches!(e.number(), 1205 | 1213),
             None => matches!(e.code().as_deref(), Some("40001" | "40P01")),
+        }
+    }
+}
+
+impl Error {
+    /// Whether it is about what was asked: the database answered, and something else may well succeed.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Driver(e) => matches!(e, sqlx::Error::Database(_) | sqlx::Error::ColumnDecode { .. }),
+            Self::OutOfStock | Self::Corrupt { .. } => true,
+            Self::Shared(e) => e.is_refusal(),
+            Self::Url | Self::InMemory | Self::Migrate(_) | Self::Commit(_) => false,
         }
     }
 }
@@ -140,13 +172,17 @@ impl Store {
                         Ok(())
                     })
                 });
-            Db::MySql(pool.connect_with(MySqlConnectOptions::from_str(url)?).await?)
+            let options = MySqlConnectOptions::from_str(url)?.statement_cache_capacity(STATEMENTS_MAX);
+            let pool = pool.connect_with(options).await?;
+            let step = sqlx::query_scalar("select cast(@@auto_increment_increment as signed)").fetch_one(&pool).await?;
+            Db::MySql(pool, step)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let pool = PgPoolOptions::new().max_connections(options.connections_max).acquire_timeout(timeout);
             // Every statement of ours goes by a key. Without statistics, as on a young or a churning table, the
             // planner reads whole tables instead.
             let keys_only = [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")];
             let options = PgConnectOptions::from_str(url)?.options(keys_only).options([("jit", "off")]);
+            let options = options.statement_cache_capacity(STATEMENTS_MAX);
             Db::Postgres(pool.connect_with(options).await?)
         } else {
             return Err(Error::Url);
@@ -164,7 +200,10 @@ impl Store {
             .busy_timeout(timeout)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            .statement_cache_capacity(STATEMENTS_MAX)
             .pragma("cache_size", "-16384")
+            // The journal of the turns' savepoints is read by nobody after a crash.
+            .pragma("temp_store", "memory")
             .optimize_on_close(true, None);
         let writer = writer::Writer::open(&options).await?;
         let readers = SqlitePoolOptions::new()
@@ -179,7 +218,7 @@ impl Store {
     pub async fn migrate(&self) -> Result<()> {
         match &self.db {
             Db::Sqlite { writer, .. } => writer.migrate(&sqlx::migrate!("../migrations/sqlite")).await?,
-            Db::MySql(pool) => sqlx::migrate!("../migrations/mysql").run(pool).await?,
+            Db::MySql(pool, _) => sqlx::migrate!("../migrations/mysql").run(pool).await?,
             Db::Postgres(pool) => sqlx::migrate!("../migrations/postgres").run(pool).await?,
         }
         Ok(())
@@ -195,7 +234,7 @@ impl Store {
     pub(crate) async fn begin(&self) -> Result<Tx> {
         Ok(match &self.db {
             Db::Sqlite { writer, .. } => Tx::Sqlite(writer.begin().await?),
-            Db::MySql(pool) => Tx::MySql(pool.begin().await?),
+            Db::MySql(pool, step) => Tx::MySql(pool.begin().await?, *step),
             Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
         })
     }
@@ -204,7 +243,7 @@ impl Store {
     pub(crate) fn dialect(&self) -> Dialect {
         match self.db {
             Db::Sqlite { .. } => Dialect::Sqlite,
-            Db::MySql(_) => Dialect::MySql,
+            Db::MySql(..) => Dialect::MySql,
             Db::Postgres(_) => Dialect::Postgres,
         }
     }
@@ -216,7 +255,7 @@ impl Store {
                 readers.close().await;
                 writer.close().await;
             }
-            Db::MySql(pool) => pool.close().await,
+            Db::MySql(pool, _) => pool.close().await,
             Db::Postgres(pool) => pool.close().await,
         }
     }

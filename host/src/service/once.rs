@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Error, Principal, Service};
+use crate::store::once::Keep;
 use crate::store::{Tx, once};
 
 /// A client's word that all requests with this key are one request (the IETF draft "The Idempotency-Key HTTP Header
@@ -31,6 +32,17 @@ impl Once {
         }
         Ok(Self { key: key.to_owned(), fingerprint: crate::plugin::digest(request) })
     }
+
+    /// What the store knows it by.
+    pub(super) fn name(&self, who: Principal, what: &str) -> (String, String) {
+        (scope(who, what), self.key.clone())
+    }
+
+    /// What the store keeps of it.
+    pub(super) fn keep<T: Serialize>(self, who: Principal, what: &str, answer: &T) -> Keep {
+        let answer = serde_json::to_string(answer).unwrap_or_default();
+        Keep { scope: scope(who, what), name: self.key, fingerprint: self.fingerprint, answer }
+    }
 }
 
 /// The keys whose first request is under way in this host. Other hosts wait for it at the database's key.
@@ -51,7 +63,9 @@ impl Drop for UnderWay {
 /// A transaction that changes something, at most once for each key.
 pub(super) struct Change {
     pub(super) tx: Tx,
-    key: Option<(String, Once)>,
+    who: Principal,
+    what: &'static str,
+    once: Option<Once>,
     now: i64,
 }
 
@@ -124,17 +138,16 @@ impl Service {
     }
 
     /// Begins the transaction.
-    pub(super) async fn begin(&self, who: Principal, what: &str, once: Option<&Once>) -> Result<Change, Error> {
-        let key = once.map(|once| (scope(who, what), once.clone()));
-        Ok(Change { tx: self.store.begin().await?, key, now: self.clock.now_ms() })
+    pub(super) async fn begin(&self, who: Principal, what: &'static str, once: Option<&Once>) -> Result<Change, Error> {
+        Ok(Change { tx: self.store.begin().await?, who, what, once: once.cloned(), now: self.clock.now_ms() })
     }
 }
 
 impl Change {
     /// Commits, the answer with it. [`Error::InFlight`] when somebody else has taken the key.
     pub(super) async fn commit<T: Serialize>(mut self, answer: T) -> Result<T, Error> {
-        if let Some((scope, Once { key, fingerprint })) = &self.key {
-            let kept = once::keep(&mut self.tx, scope, key, fingerprint, &answer, self.now).await;
+        if let Some(once) = self.once {
+            let kept = once::keep(&mut self.tx, &[once.keep(self.who, self.what, &answer)], self.now).await;
             kept.map_err(|e| if e.is_taken() { Error::InFlight } else { e.into() })?;
         }
         self.tx.commit().await?;

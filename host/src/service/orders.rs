@@ -3,41 +3,13 @@ use std::sync::Arc;
 use futures_util::Stream;
 
 use super::{Error, Once, Page, PageRequest, Principal, Service};
-use crate::money::Money;
 use crate::notification::Payload;
-use crate::shop::order::{Item, NewOrder, Order, OrderFilter, OrderLine, Parcels, Status, StatusChange};
-use crate::shop::product::Product;
+use crate::shop::order::{Order, OrderFilter, Parcels, Status, StatusChange};
 use crate::store::orders;
 
-const PLACE: &str = "place-order";
 const CHANGE: &str = "change-order-status";
 
 impl Service {
-    /// Places an order for the caller: prices, stock, sums and the notification in one transaction.
-    pub async fn place_order(&self, who: Principal, new: NewOrder, once: Option<&Once>) -> Result<Order, Error> {
-        let order = self.once(who, PLACE, once, || self.try_place(who, new.clone(), once)).await?;
-        self.changed(order.id);
-        Ok(order)
-    }
-
-    async fn try_place(&self, who: Principal, new: NewOrder, once: Option<&Once>) -> Result<Order, Error> {
-        let mut change = self.begin(who, PLACE, once).await?;
-        let (tx, now) = (&mut change.tx, self.clock.now_ms());
-        let prepared = orders::prepare(tx, who.user_id, new.items.as_slice()).await?;
-        // The token outlived its user.
-        let (user, products) = prepared.ok_or(Error::Unauthenticated)?;
-        let lines = lines(new.items.as_slice(), products)?;
-        let country = new.ship_to.as_ref().map(|address| &address.country);
-        let totals = self.pricing.totals(&lines, country).map_err(|e| Error::Conflict(e.to_string()))?;
-        let order = orders::insert(tx, who.user_id, new, lines, totals, now).await?;
-        let payload = Payload::of_change(&order, None, user.into(), &self.shop);
-        orders::notify(tx, &payload, &self.message_id(), self.store.offset_ms()).await?;
-        if !orders::take_stock(tx, &order).await? {
-            return Err(Error::Conflict("somebody was faster: not all of this is in stock any more".to_owned()));
-        }
-        change.commit(order).await
-    }
-
     /// One order: the caller's own, or any for admins.
     pub async fn order(&self, who: Principal, id: i64) -> Result<Order, Error> {
         let order = self.store.order(id).await?.filter(|o| who.is_admin || o.user_id == who.user_id);
@@ -105,7 +77,7 @@ impl Service {
         let order = orders::advance(tx, order, status, tracking, now).await?;
         if let Some(customer) = orders::customer(tx, &order).await? {
             let payload = Payload::of_change(&order, Some(previous), customer.into(), &self.shop);
-            orders::notify(tx, &payload, &self.message_id(), self.store.offset_ms()).await?;
+            orders::notify(tx, &[(payload, self.message_id())], self.store.offset_ms()).await?;
         }
         change.commit(order).await
     }
@@ -137,44 +109,12 @@ impl Service {
     }
 
     /// A change is committed: tells the workers and whoever watches the order.
-    fn changed(&self, order_id: i64) {
+    pub(super) fn changed(&self, order_id: i64) {
         self.enqueued();
         self.changes.tell(order_id);
     }
 
-    fn message_id(&self) -> String {
+    pub(super) fn message_id(&self) -> String {
         format!("{}@{}", self.clock.uuid(), self.message_id_domain)
     }
-}
-
-/// The order's lines out of the products: our prices, and only what is in stock.
-fn lines(items: &[Item], products: Vec<Product>) -> Result<Vec<OrderLine>, Error> {
-    let mut products = products.into_iter().peekable();
-    let mut lines = Vec::with_capacity(items.len());
-    for item in items {
-        let Some(product) = products.next_if(|p| p.id == item.product_id) else {
-            return Err(Error::Conflict(format!("there is no product {}", item.product_id)));
-        };
-        if product.stock < i64::from(item.quantity) {
-            return Err(Error::Conflict(format!(
-                "only {} of \"{}\" are in stock",
-                product.stock,
-                product.sku.as_str()
-            )));
-        }
-        let total = product.price.amount.checked_mul(item.quantity.into());
-        let total = total.ok_or_else(|| Error::Conflict("the total is too large".to_owned()))?;
-        lines.push(OrderLine {
-            product_id: product.id,
-            sku: product.sku,
-            name: product.name,
-            quantity: item.quantity,
-            unit_price: product.price,
-            total: Money::new(total, product.price.currency),
-            url: product.url,
-            image: product.image,
-            attributes: product.attributes,
-        });
-    }
-    Ok(lines)
 }

@@ -1,7 +1,22 @@
+use std::sync::Arc;
+
 use super::patch::{Patch, merged};
 use super::{Error, Once, Page, PageRequest, Principal, Service};
+use crate::group::Group;
 use crate::shop::product::{NewProduct, Product, ProductFilter, ProductSort};
 use crate::store::{self, products};
+
+/// Reads at one time, and the most products that one read carries.
+const READS_MAX: (usize, usize) = (2, 100);
+
+/// Who waits to see a product: those who come while others are read are read together.
+pub struct Window(Group<i64, Option<Product>>);
+
+impl Default for Window {
+    fn default() -> Self {
+        Self(Group::new(READS_MAX.0, READS_MAX.1))
+    }
+}
 
 impl Service {
     /// Adds a product. For admins.
@@ -18,7 +33,12 @@ impl Service {
     /// One product. Anybody may look; only admins see archived ones.
     pub async fn product(&self, who: Option<Principal>, id: i64) -> Result<Product, Error> {
         let sees_all = who.is_some_and(|who| who.is_admin);
-        let product = self.store.product(id).await?.filter(|p| sees_all || p.archived_at.is_none());
+        let store = self.store.clone();
+        let look = move |ids: Arc<[i64]>| {
+            let store = store.clone();
+            async move { store.products_by_id(&ids).await }
+        };
+        let product = self.window.0.ask(id, look).await?.filter(|p| sees_all || p.archived_at.is_none());
         product.ok_or(Error::NotFound("product"))
     }
 

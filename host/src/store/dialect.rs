@@ -125,7 +125,7 @@ pub(crate) enum Column {
 }
 
 impl Column {
-    fn name(&self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Int(name) | Self::Text(name) => name,
         }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::conditions::{Arg, Conditions};
 use super::dialect::Column::{Int, Text};
-use super::tx::insert_id;
+use super::insert::Insert;
 use super::users::json;
 use super::{Error, Result, Store, Tx, with_pool, with_tx};
 use crate::notification::{Customer, Payload, State};
@@ -116,44 +116,38 @@ struct Row {
     completed_at: Option<i64>,
 }
 
-/// Writes the notification and puts it into the queue, in the transaction of the change.
-pub(super) async fn enqueue(tx: &mut Tx, payload: &Payload, message_id: &str, offset_ms: i64) -> Result<i64> {
-    let (order_id, version) = (payload.order.id, payload.order.version);
-    let now = tx.dialect().now_ms(offset_ms);
-    let state_id = insert_id!(
-        tx,
-        &format!(
-            "insert into notification_states (order_id, order_version, message_id, kind, state, attempts, reason, \
-             created_at, payload) values ($1, $2, $3, $4, 'not sent', 0, '', {now}, $5)"
-        ),
-        order_id,
-        version,
-        message_id,
-        payload.kind.as_str(),
-        json(payload),
-    );
-    let columns = "state_id, order_id, order_version, due_at, epoch, phase, attempts, claims, created_at";
-    if version == 1 {
-        let sql = tx.dialect().sql(&format!(
-            "insert into notification_events_queue ({columns}) values ($1, $2, $3, {now}, 0, 0, 0, 0, {now})"
-        ));
-        with_tx!(tx, |c| sqlx::query(sql).bind(state_id).bind(order_id).bind(version).execute(c).await.map(drop))?;
-        return Ok(state_id);
-    }
+/// Writes the notifications, each with its Message-ID, and puts them into the queue, in the transaction of the changes.
+pub(super) async fn enqueue(tx: &mut Tx, events: &[(Payload, String)], offset_ms: i64) -> Result<()> {
+    let dialect = tx.dialect();
+    let now = dialect.now_ms(offset_ms);
+    let columns = [Int("order_id"), Int("order_version"), Text("message_id"), Text("kind"), Text("payload")];
+    let fixed = [("state", "'not sent'"), ("attempts", "0"), ("reason", "''"), ("created_at", now.as_str())];
+    let row = |(payload, message_id): &(Payload, String)| {
+        serde_json::json!({
+            "order_id": payload.order.id, "order_version": payload.order.version, "message_id": message_id,
+            "kind": payload.kind, "payload": json(payload),
+        })
+    };
+    let insert = Insert { table: "notification_states", columns: &columns, fixed: &fixed };
+    insert.rows(tx, &events.iter().map(row).collect::<Vec<_>>()).await?;
+    let lanes_are_new = events.iter().all(|(payload, _)| payload.order.version == 1);
     // A lane whose head backs off or is leased makes its next event wait with it.
-    let sql = tx.dialect().sql(&format!(
-        "insert into notification_events_queue ({columns}) select $1, $2, $3, coalesce(max(l.due_at), {now}), 0, 0, \
-         0, 0, {now} from notification_events_queue l where l.order_id = $4 and l.due_at > {now}"
+    let behind = format!(
+        "coalesce((select max(l.due_at) from notification_events_queue l where l.order_id = s.order_id \
+         and l.due_at > {now}), {now})"
+    );
+    let due = if lanes_are_new { &now } else { &behind };
+    let sql = dialect.sql(&format!(
+        "insert into notification_events_queue (state_id, order_id, order_version, due_at, epoch, phase, attempts, \
+         claims, created_at) select s.id, s.order_id, s.order_version, {due}, 0, 0, 0, 0, {now} \
+         from {} {} notification_states s where s.order_id = x.lane and s.order_version = x.step",
+        dialect.rows(1, &[Int("lane"), Int("step")]),
+        dialect.join(),
     ));
-    with_tx!(tx, |c| sqlx::query(sql)
-        .bind(state_id)
-        .bind(order_id)
-        .bind(version)
-        .bind(order_id)
-        .execute(c)
-        .await
-        .map(drop))?;
-    Ok(state_id)
+    let row = |(payload, _): &(Payload, String)| serde_json::json!({ "lane": payload.order.id, "step": payload.order.version });
+    let rows = json(&events.iter().map(row).collect::<Vec<_>>());
+    with_tx!(tx, |c| sqlx::query(sql).bind(rows).execute(c).await.map(drop))?;
+    Ok(())
 }
 
 /// Sends what is queued for a user to where they are reached now, in the language and zone of now.

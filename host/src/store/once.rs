@@ -1,7 +1,9 @@
 //! What requests with an idempotency key were answered.
 
-use serde::Serialize;
+use std::collections::BTreeSet;
 
+use super::dialect::Column::{Int, Text};
+use super::insert::Insert;
 use super::users::json;
 use super::{Result, Store, Tx, with_pool, with_tx};
 
@@ -12,29 +14,46 @@ pub(crate) struct Kept {
     pub(crate) answer: String,
 }
 
-/// Takes the key and keeps the answer; [`super::Error::is_taken`] when it is taken. Waits for a transaction that has
+/// A key, and what was answered to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Keep {
+    pub(crate) scope: String,
+    pub(crate) name: String,
+    pub(crate) fingerprint: String,
+    pub(crate) answer: String,
+}
+
+/// Takes the keys and keeps the answers; [`super::Error::is_taken`] when one is taken. Waits for a transaction that has
 /// taken it and is still under way.
-pub(crate) async fn keep<T: Serialize>(
+pub(crate) async fn keep(tx: &mut Tx, keys: &[Keep], now: i64) -> Result<()> {
+    let columns = [Text("scope"), Text("name"), Text("fingerprint"), Text("answer"), Int("created_at")];
+    let row = |key: &Keep| {
+        let Keep { scope, name, fingerprint, answer } = key;
+        serde_json::json!({
+            "scope": scope, "name": name, "fingerprint": fingerprint, "answer": answer, "created_at": now,
+        })
+    };
+    let insert = Insert { table: "idempotency_keys", columns: &columns, fixed: &[] };
+    insert.rows(tx, &keys.iter().map(row).collect::<Vec<_>>()).await
+}
+
+/// Those of the keys, each a scope and a name, that are taken.
+pub(crate) async fn taken(
     tx: &mut Tx,
-    scope: &str,
-    name: &str,
-    fingerprint: &str,
-    answer: &T,
-    now: i64,
-) -> Result<()> {
-    let sql = tx
-        .dialect()
-        .sql("insert into idempotency_keys (scope, name, fingerprint, answer, created_at) values ($1, $2, $3, $4, $5)");
-    with_tx!(tx, |c| sqlx::query(sql)
-        .bind(scope)
-        .bind(name)
-        .bind(fingerprint)
-        .bind(json(answer))
-        .bind(now)
-        .execute(c)
-        .await
-        .map(drop))?;
-    Ok(())
+    keys: impl Iterator<Item = (String, String)>,
+) -> Result<BTreeSet<(String, String)>> {
+    let keys: Vec<_> = keys.map(|(scope, name)| serde_json::json!({ "scope": scope, "name": name })).collect();
+    if keys.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let dialect = tx.dialect();
+    let sql = dialect.sql(&format!(
+        "select q.scope, q.name from {} {} idempotency_keys q where q.scope = x.scope and q.name = x.name",
+        dialect.rows(1, &[Text("scope"), Text("name")]),
+        dialect.join(),
+    ));
+    let taken: Vec<_> = with_tx!(tx, |c| sqlx::query_as(sql).bind(json(&keys)).fetch_all(c).await)?;
+    Ok(taken.into_iter().collect())
 }
 
 impl Store {

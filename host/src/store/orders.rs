@@ -2,11 +2,11 @@
 
 use super::conditions::{Arg, Conditions};
 use super::dialect::Column::{Int, Text};
-use super::tx::insert_id;
+use super::insert::Insert;
 use super::users::{self, json};
 use super::{Error, Result, Store, Tx, notifications, products, with_pool, with_tx};
 use crate::money::{Currency, Money};
-use crate::shop::order::{Item, NewOrder, Order, OrderFilter, OrderLine, OrderSort, Status, Totals, Tracking};
+use crate::shop::order::{NewOrder, Order, OrderFilter, OrderLine, OrderSort, Status, Totals, Tracking};
 use crate::shop::product::Product;
 use crate::shop::text::WebAddress;
 use crate::shop::user::User;
@@ -142,76 +142,102 @@ impl Store {
     }
 }
 
-/// Who orders, and what. None: there is no such user.
-pub(crate) async fn prepare(tx: &mut Tx, user_id: i64, items: &[Item]) -> Result<Option<(User, Vec<Product>)>> {
-    let Some(user) = users::user(tx, user_id).await? else { return Ok(None) };
-    Ok(Some((user, products::of_order(tx, items).await?)))
+/// Those of the users who are there.
+pub(crate) async fn customers(tx: &mut Tx, ids: impl IntoIterator<Item = i64>) -> Result<Vec<User>> {
+    users::users(tx, ids).await
 }
 
-/// Takes an order's pieces out of stock; false when there are not so many. The last step before the commit: a product
-/// that many want is locked no longer than that.
-pub(crate) async fn take_stock(tx: &mut Tx, order: &Order) -> Result<bool> {
-    let moves: Vec<_> = order.lines.iter().map(|l| (l.product_id, -i64::from(l.quantity))).collect();
+/// Those of the products that can be ordered.
+pub(crate) async fn products(tx: &mut Tx, ids: impl IntoIterator<Item = i64>) -> Result<Vec<Product>> {
+    products::on_sale(tx, ids).await
+}
+
+/// Takes the orders' pieces out of stock; [`Error::OutOfStock`] when there are not so many. The last step before the
+/// commit: a product that many want is locked no longer than that.
+pub(crate) async fn take_stock(tx: &mut Tx, orders: &[Order]) -> Result<()> {
+    let lines = orders.iter().flat_map(|o| &o.lines);
+    let moves: Vec<_> = lines.map(|l| (l.product_id, -i64::from(l.quantity))).collect();
     products::move_stock(tx, &moves).await
 }
 
-/// Writes the order and its lines.
-pub(crate) async fn insert(
-    tx: &mut Tx,
-    user_id: i64,
-    new: NewOrder,
-    lines: Vec<OrderLine>,
-    totals: Totals,
-    now: i64,
-) -> Result<Order> {
-    let Totals { subtotal, discount, tax, shipping, total } = totals;
-    let NewOrder { items: _, payment_method, ship_to, bill_to, attributes } = new;
-    let id = insert_id!(
-        tx,
-        "insert into orders (user_id, version, status, currency, subtotal, discount, tax, shipping, total, \
-         payment_method, ship_to, bill_to, tracking, attributes, placed_at, updated_at) \
-         values ($1, 1, 'pending', $2, $3, $4, $5, $6, $7, $8, $9, $10, '[]', $11, $12, $13)",
-        user_id,
-        total.currency.code(),
-        subtotal.amount,
-        discount.amount,
-        tax.amount,
-        shipping.amount,
-        total.amount,
-        payment_method.as_str(),
-        ship_to.as_ref().map(json),
-        bill_to.as_ref().map(json),
-        json(&attributes),
-        now,
-        now,
-    );
-    insert_lines(tx, id, &lines).await?;
-    Ok(Order {
-        id,
-        user_id,
-        version: 1,
-        status: Status::Pending,
-        lines,
-        subtotal,
-        discount,
-        tax,
-        shipping,
-        total,
-        payment_method,
-        ship_to,
-        bill_to,
-        tracking: Vec::new(),
-        attributes,
-        placed_at: now,
-        updated_at: now,
-    })
+/// An order to be written.
+pub(crate) struct NewRow {
+    pub(crate) user_id: i64,
+    pub(crate) new: NewOrder,
+    pub(crate) lines: Vec<OrderLine>,
+    pub(crate) totals: Totals,
 }
 
-async fn insert_lines(tx: &mut Tx, order_id: i64, lines: &[OrderLine]) -> Result<()> {
-    let dialect = tx.dialect();
+/// Writes orders and their lines.
+pub(crate) async fn insert(tx: &mut Tx, rows: Vec<NewRow>, now: i64) -> Result<Vec<Order>> {
+    let orders: Vec<Order> = rows.into_iter().map(|row| row.placed(now)).collect();
     let columns = [
+        Int("user_id"),
+        Int("version"),
+        Text("status"),
+        Text("currency"),
+        Int("subtotal"),
+        Int("discount"),
+        Int("tax"),
+        Int("shipping"),
+        Int("total"),
+        Text("payment_method"),
+        Text("ship_to"),
+        Text("bill_to"),
+        Text("tracking"),
+        Text("attributes"),
+        Int("placed_at"),
+        Int("updated_at"),
+    ];
+    let row = |o: &Order| {
+        serde_json::json!({
+            "user_id": o.user_id, "version": o.version, "status": o.status.as_str(),
+            "currency": o.total.currency.code(), "subtotal": o.subtotal.amount, "discount": o.discount.amount,
+            "tax": o.tax.amount, "shipping": o.shipping.amount, "total": o.total.amount,
+            "payment_method": o.payment_method.as_str(), "ship_to": o.ship_to.as_ref().map(json),
+            "bill_to": o.bill_to.as_ref().map(json), "tracking": json(&o.tracking),
+            "attributes": json(&o.attributes), "placed_at": o.placed_at, "updated_at": o.updated_at,
+        })
+    };
+    let insert = Insert { table: "orders", columns: &columns, fixed: &[] };
+    let ids = insert.ids(tx, &orders.iter().map(row).collect::<Vec<_>>()).await?;
+    let orders: Vec<Order> = orders.into_iter().zip(ids).map(|(order, id)| Order { id, ..order }).collect();
+    insert_lines(tx, &orders).await?;
+    Ok(orders)
+}
+
+impl NewRow {
+    /// The order as it stands once it is placed, but for its id.
+    fn placed(self, now: i64) -> Order {
+        let Totals { subtotal, discount, tax, shipping, total } = self.totals;
+        let NewOrder { items: _, payment_method, ship_to, bill_to, attributes } = self.new;
+        Order {
+            id: 0,
+            user_id: self.user_id,
+            version: 1,
+            status: Status::Pending,
+            lines: self.lines,
+            subtotal,
+            discount,
+            tax,
+            shipping,
+            total,
+            payment_method,
+            ship_to,
+            bill_to,
+            tracking: Vec::new(),
+            attributes,
+            placed_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+async fn insert_lines(tx: &mut Tx, orders: &[Order]) -> Result<()> {
+    let columns = [
+        Int("order_id"),
         Int("line"),
-        Int("product"),
+        Int("product_id"),
         Text("sku"),
         Text("name"),
         Int("quantity"),
@@ -221,25 +247,17 @@ async fn insert_lines(tx: &mut Tx, order_id: i64, lines: &[OrderLine]) -> Result
         Text("image"),
         Text("attributes"),
     ];
-    let sql = dialect.sql(&format!(
-        "insert into order_items (order_id, line, product_id, sku, name, quantity, unit_price, total, url, image, \
-         attributes) select $1, x.line, x.product, x.sku, x.name, x.quantity, x.unit_price, x.total, x.url, \
-         x.image, x.attributes from {}",
-        dialect.rows(2, &columns)
-    ));
-    let rows: Vec<_> = lines
-        .iter()
-        .enumerate()
-        .map(|(line, l)| {
-            serde_json::json!({
-                "line": line, "product": l.product_id, "sku": l.sku, "name": l.name, "quantity": l.quantity,
-                "unit_price": l.unit_price.amount, "total": l.total.amount, "url": l.url, "image": l.image,
-                "attributes": json(&l.attributes),
-            })
+    let lines = orders.iter().flat_map(|order| order.lines.iter().enumerate().map(|line| (order.id, line)));
+    let row = |(order_id, (line, l)): (i64, (usize, &OrderLine))| {
+        serde_json::json!({
+            "order_id": order_id, "line": line, "product_id": l.product_id, "sku": l.sku.as_str(),
+            "name": l.name.as_str(), "quantity": l.quantity, "unit_price": l.unit_price.amount,
+            "total": l.total.amount, "url": l.url.as_ref().map(WebAddress::as_str),
+            "image": l.image.as_ref().map(WebAddress::as_str), "attributes": json(&l.attributes),
         })
-        .collect();
-    with_tx!(tx, |connection| sqlx::query(sql).bind(order_id).bind(json(&rows)).execute(connection).await.map(drop))?;
-    Ok(())
+    };
+    let insert = Insert { table: "order_items", columns: &columns, fixed: &[] };
+    insert.rows(tx, &lines.map(row).collect::<Vec<_>>()).await
 }
 
 /// The order, locked until the transaction ends.
@@ -286,19 +304,18 @@ pub(crate) async fn advance(
     Ok(order)
 }
 
-/// Records the notification of a change in the change's own transaction.
+/// Records the notifications of changes, each with its Message-ID, in the changes' own transaction.
 pub(crate) async fn notify(
     tx: &mut Tx,
-    payload: &crate::notification::Payload,
-    message_id: &str,
+    events: &[(crate::notification::Payload, String)],
     offset_ms: i64,
-) -> Result<i64> {
-    notifications::enqueue(tx, payload, message_id, offset_ms).await
+) -> Result<()> {
+    notifications::enqueue(tx, events, offset_ms).await
 }
 
 /// The user of a locked order, as the transaction sees it; none: they have left.
 pub(crate) async fn customer(tx: &mut Tx, order: &Order) -> Result<Option<User>> {
-    users::user(tx, order.user_id).await
+    Ok(users::users(tx, [order.user_id]).await?.pop())
 }
 
 fn lines_sql(dialect: super::Dialect, newest_first: bool) -> sqlx::AssertSqlSafe<String> {

@@ -1,12 +1,13 @@
 //! Products and their stock.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::conditions::{Arg, Conditions, escaped};
 use super::dialect::Column::Int;
 use super::tx::insert_id;
 use super::users::json;
-use super::{Error, Result, Store, Tx, with_pool, with_tx};
+use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
 use crate::money::{Currency, Money};
-use crate::shop::order::Item;
 use crate::shop::product::{NewProduct, Product, ProductFilter, ProductSort};
 use crate::shop::text::WebAddress;
 
@@ -59,11 +60,13 @@ impl TryFrom<Row> for Product {
 }
 
 impl Store {
-    /// One product.
-    pub(crate) async fn product(&self, id: i64) -> Result<Option<Product>> {
-        let sql = self.dialect().sql(&format!("select {COLUMNS} from products q where q.id = $1"));
-        let row: Option<Row> = with_pool!(self, |pool| sqlx::query_as(sql).bind(id).fetch_optional(pool).await)?;
-        row.map(Product::try_from).transpose()
+    /// Each of the products, if it is there.
+    pub(crate) async fn products_by_id(&self, wanted: &[i64]) -> Result<Vec<Option<Product>>> {
+        let (sql, ids) = (by_id(self.dialect()), ids(wanted.iter().copied().collect::<BTreeSet<_>>()));
+        let rows: Vec<Row> = with_pool!(self, |pool| sqlx::query_as(sql).bind(ids).fetch_all(pool).await)?;
+        let found = rows.into_iter().map(|row| Product::try_from(row).map(|p| (p.id, p)));
+        let found: BTreeMap<i64, Product> = found.collect::<Result<_>>()?;
+        Ok(wanted.iter().map(|id| found.get(id).cloned()).collect())
     }
 
     /// Products that pass the filter, in its order, beginning behind `after` (the sorted value and the id).
@@ -206,34 +209,43 @@ pub(crate) async fn archive(tx: &mut Tx, id: i64, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// The products of an order, by id.
-pub(super) async fn of_order(tx: &mut Tx, items: &[Item]) -> Result<Vec<Product>> {
-    let dialect = tx.dialect();
-    let sql = dialect.sql(&format!(
-        "select {COLUMNS} from {} {} products q where q.id = x.product order by q.id",
+/// Those of the products that are there, archived ones too, by whoever reads.
+fn by_id(dialect: Dialect) -> sqlx::AssertSqlSafe<String> {
+    dialect.sql(&format!(
+        "select {COLUMNS} from {} {} products q where q.id = x.product",
         dialect.rows(1, &[Int("product")]),
         dialect.join(),
-    ));
-    let rows = json(&items.iter().map(|i| serde_json::json!({ "product": i.product_id })).collect::<Vec<_>>());
-    let rows: Vec<Row> = with_tx!(tx, |connection| sqlx::query_as(sql).bind(rows).fetch_all(connection).await)?;
+    ))
+}
+
+fn ids(products: impl IntoIterator<Item = i64>) -> String {
+    json(&products.into_iter().map(|id| serde_json::json!({ "product": id })).collect::<Vec<_>>())
+}
+
+/// Those of the products that can be ordered, as the transaction sees them.
+pub(super) async fn on_sale(tx: &mut Tx, products: impl IntoIterator<Item = i64>) -> Result<Vec<Product>> {
+    let (sql, ids) = (by_id(tx.dialect()), ids(products));
+    let rows: Vec<Row> = with_tx!(tx, |connection| sqlx::query_as(sql).bind(ids).fetch_all(connection).await)?;
     // Not in the statement: without statistics a planner takes "is null" for so rare that it reads the whole table.
     rows.into_iter().filter(|row| row.archived_at.is_none()).map(Product::try_from).collect()
 }
 
-/// Moves so many pieces of each product: out of stock (negative) or back (positive). False, and the transaction is
-/// good for nothing, when one has not so many left. Late in a transaction: whoever wants the same product waits for
+/// Moves so many pieces of each product: out of stock (negative) or back (positive). [`Error::OutOfStock`], and the
+/// transaction is good for nothing, when one has not so many left. Late in a transaction: whoever wants the same product waits for
 /// its commit.
-pub(super) async fn move_stock(tx: &mut Tx, moves: &[(i64, i64)]) -> Result<bool> {
+pub(super) async fn move_stock(tx: &mut Tx, moves: &[(i64, i64)]) -> Result<()> {
     let dialect = tx.dialect();
     // By id, so that orders hardly ever wait for each other in a circle. Where they do, the database picks one that is
     // tried again.
-    let mut moves = moves.to_vec();
-    moves.sort_unstable();
-    let row = |(product, pieces): &(i64, i64)| serde_json::json!({ "product": product, "pieces": pieces });
-    let rows = json(&moves.iter().map(row).collect::<Vec<_>>());
+    let mut by_product = BTreeMap::new();
+    for (product, pieces) in moves {
+        *by_product.entry(product).or_insert(0) += pieces;
+    }
+    let row = |(product, pieces)| serde_json::json!({ "product": product, "pieces": pieces });
+    let rows = json(&by_product.iter().map(row).collect::<Vec<_>>());
     let columns = [Int("product"), Int("pieces")];
     let matching = "q.id = x.product and q.stock + x.pieces >= 0";
     let sql = dialect.update("products", &columns, "stock = q.stock + x.pieces", matching);
     let done = with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(|done| done.rows_affected()))?;
-    Ok(done == moves.len() as u64)
+    if done == by_product.len() as u64 { Ok(()) } else { Err(Error::OutOfStock) }
 }

@@ -14,6 +14,7 @@ pub use claim::Claimed;
 pub use finish::{Finish, Note};
 
 use super::dialect::Column::{self, Int, Text};
+use super::insert::Insert;
 use super::users::json;
 use super::{Dialect, Result, Store, Tx, with_tx};
 
@@ -23,8 +24,10 @@ const QUEUE: &str = "notification_events_queue";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Token {
     /// The notification, whose row in the queue it is.
+    #[serde(rename = "state_id")]
     pub event: i64,
     /// The fencing token.
+    #[serde(rename = "epoch")]
     pub token: i64,
 }
 
@@ -64,33 +67,26 @@ impl Store {
     /// Writes intents; true for each claim that still held. The proof that the database can be written to.
     pub async fn hand_over(&self, intents: &[Intent]) -> Result<Vec<bool>> {
         let mut tx = self.begin().await?;
-        let (dialect, now) = (tx.dialect(), tx.dialect().now_ms(self.offset_ms()));
+        let now = tx.dialect().now_ms(self.offset_ms());
         let rows: Vec<_> = intents.iter().map(|i| row(&i.claim)).collect();
         let unexpired = Held { expiry: Some(&now), ..Held::default() };
         let held = update_held(&mut tx, &rows, &[], "phase = 1", &unexpired).await?;
-        let rows: Vec<&Intent> = intents.iter().filter(|i| held.contains(&i.claim)).collect();
-        if !rows.is_empty() {
-            let columns = [
-                Int("event"),
-                Int("token"),
-                Text("relay"),
-                Text("renderer_digest"),
-                Int("renderer_revision"),
-                Text("policy_digest"),
-                Int("policy_revision"),
-                Int("seed"),
-                Text("situation"),
-                Text("message_hash"),
-            ];
-            let sql = dialect.sql(&format!(
-                "insert into notification_attempts (state_id, epoch, kind, relay, renderer_digest, renderer_revision, \
-                 policy_digest, policy_revision, seed, situation, message_hash, repeats, started_at) \
-                 select x.event, x.token, 'send', x.relay, x.renderer_digest, x.renderer_revision, \
-                 x.policy_digest, x.policy_revision, x.seed, x.situation, x.message_hash, 1, {now} from {}",
-                dialect.rows(1, &columns)
-            ));
-            with_tx!(&mut tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
-        }
+        let rows = intents.iter().filter(|i| held.contains(&i.claim)).map(object).collect::<Vec<_>>();
+        let columns = [
+            Int("state_id"),
+            Int("epoch"),
+            Text("relay"),
+            Text("renderer_digest"),
+            Int("renderer_revision"),
+            Text("policy_digest"),
+            Int("policy_revision"),
+            Int("seed"),
+            Text("situation"),
+            Text("message_hash"),
+        ];
+        let fixed = [("kind", "'send'"), ("repeats", "1"), ("started_at", now.as_str())];
+        let insert = Insert { table: "notification_attempts", columns: &columns, fixed: &fixed };
+        insert.rows(&mut tx, &rows).await?;
         tx.commit().await?;
         Ok(intents.iter().map(|i| held.contains(&i.claim)).collect())
     }
@@ -203,6 +199,14 @@ fn tokens(found: Vec<(i64, i64)>) -> HashSet<Token> {
 fn token(row: &serde_json::Value) -> Token {
     let number = |key: &str| row[key].as_i64().unwrap_or_default();
     Token { event: number("event"), token: number("token") }
+}
+
+/// A value of ours with its columns' names.
+///
+/// # Panics
+/// Never: our values have text keys and no failing parts.
+fn object<T: Serialize>(value: &T) -> serde_json::Value {
+    serde_json::to_value(value).expect("our own values serialise")
 }
 
 fn row(claim: &Token) -> serde_json::Value {

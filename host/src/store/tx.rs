@@ -8,7 +8,8 @@ use super::{Dialect, Result};
 /// Rolled back when dropped.
 pub(crate) enum Tx {
     Sqlite(Turn),
-    MySql(Transaction<'static, MySql>),
+    /// And how far the ids of one statement's rows are apart.
+    MySql(Transaction<'static, MySql>, i64),
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -20,7 +21,7 @@ macro_rules! with_tx {
                 let $connection = turn.connection();
                 $body
             }
-            $crate::store::Tx::MySql(tx) => {
+            $crate::store::Tx::MySql(tx, _) => {
                 let $connection = &mut **tx;
                 $body
             }
@@ -37,7 +38,7 @@ impl Tx {
     pub(crate) async fn commit(self) -> Result<()> {
         match self {
             Self::Sqlite(turn) => turn.commit().await,
-            Self::MySql(tx) => Ok(tx.commit().await?),
+            Self::MySql(tx, _) => Ok(tx.commit().await?),
             Self::Postgres(tx) => Ok(tx.commit().await?),
         }
     }
@@ -45,7 +46,7 @@ impl Tx {
     pub(crate) fn dialect(&self) -> Dialect {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
-            Self::MySql(_) => Dialect::MySql,
+            Self::MySql(..) => Dialect::MySql,
             Self::Postgres(_) => Dialect::Postgres,
         }
     }
@@ -56,7 +57,7 @@ macro_rules! insert_id {
     ($tx:expr, $sql:expr $(, $value:expr)* $(,)?) => {{
         let dialect = $tx.dialect();
         match $tx {
-            $crate::store::Tx::MySql(tx) => {
+            $crate::store::Tx::MySql(tx, _) => {
                 let done = sqlx::query(dialect.sql($sql))$(.bind($value))*.execute(&mut **tx).await?;
                 i64::try_from(done.last_insert_id()).unwrap_or(i64::MAX)
             }

@@ -1,5 +1,6 @@
 //! Users and their sessions.
 
+use super::dialect::Column::Int;
 use super::tx::insert_id;
 use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
 use crate::notification::Customer;
@@ -299,11 +300,17 @@ pub(crate) async fn anonymise(tx: &mut Tx, user_id: i64, nobody: &Customer, now:
     Ok(())
 }
 
-/// The user, as the transaction sees it.
-pub(super) async fn user(tx: &mut Tx, id: i64) -> Result<Option<User>> {
-    let sql = tx.dialect().sql(&format!("select {COLUMNS} from users where id = $1 and deleted_at is null"));
-    let row: Option<Row> = with_tx!(tx, |connection| sqlx::query_as(sql).bind(id).fetch_optional(connection).await)?;
-    row.map(User::try_from).transpose()
+/// Those of the users who are there, as the transaction sees them.
+pub(super) async fn users(tx: &mut Tx, ids: impl IntoIterator<Item = i64>) -> Result<Vec<User>> {
+    let dialect = tx.dialect();
+    let sql = dialect.sql(&format!(
+        "select {COLUMNS} from {} {} users q where q.id = x.member and q.deleted_at is null",
+        dialect.rows(1, &[Int("member")]),
+        dialect.join(),
+    ));
+    let rows = json(&ids.into_iter().map(|id| serde_json::json!({ "member": id })).collect::<Vec<_>>());
+    let rows: Vec<Row> = with_tx!(tx, |connection| sqlx::query_as(sql).bind(rows).fetch_all(connection).await)?;
+    rows.into_iter().map(User::try_from).collect()
 }
 
 /// A value of ours as JSON text.

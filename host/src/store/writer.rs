@@ -53,8 +53,9 @@ impl Writer {
         let mut turn = Turn { state, wake: self.wake.clone() };
         let state = &mut *turn.state;
         state.clean().await;
+        // First: were this future dropped before the connection answers, what it did would be left behind.
+        state.in_turn = true;
         if state.open {
-            state.in_turn = true;
             state.execute("savepoint turn").await?;
             return Ok(turn);
         }
@@ -62,10 +63,9 @@ impl Writer {
         // One message to the connection's thread, not two.
         if let Err(e) = state.execute("begin immediate; savepoint turn").await {
             let _ = state.execute("rollback").await;
-            state.open = false;
+            (state.open, state.in_turn) = (false, false);
             return Err(e);
         }
-        state.in_turn = true;
         Ok(turn)
     }
 

@@ -136,15 +136,25 @@ async fn a_request_id_makes_retries_one_order() {
     app.end().await;
 }
 
+/// Somebody else holds the database while the deadline passes; the order that waited for it is then not placed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deadline_that_is_over_ends_the_call() {
+    use sqlx::{Connection, Executor, SqliteConnection};
     let app = App::start(sqlite().await).await;
     let mut orders = Orders::new(channel(&app).await);
-    let mut request = with(&app.customer, pb::ListOrdersRequest::default());
-    request.set_timeout(Duration::from_nanos(1));
-    let refused = orders.list_orders(request).await.unwrap_err();
+    let mut other = SqliteConnection::connect(&app.database.url).await.unwrap();
+    other.execute("begin immediate").await.unwrap();
+    let new = || pb::CreateOrderRequest {
+        items: vec![pb::OrderItem { product_id: app.product, quantity: 1 }],
+        ..Default::default()
+    };
+    let mut request = with(&app.customer, new());
+    request.set_timeout(Duration::from_millis(100));
+    let refused = orders.create_order(request).await.unwrap_err();
     assert!(matches!(refused.code(), Code::Cancelled | Code::DeadlineExceeded), "{refused}");
-    orders.list_orders(with(&app.customer, pb::ListOrdersRequest::default())).await.unwrap();
+    other.execute("rollback").await.unwrap();
+    orders.create_order(with(&app.customer, new())).await.unwrap();
+    assert_eq!(app.database.number("select count(*) from orders").await, 1);
     app.end().await;
 }
 

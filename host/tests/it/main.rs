@@ -13,6 +13,7 @@ mod gate;
 mod grpc;
 mod misbehaviour;
 mod operators;
+mod place;
 mod relay;
 mod rest;
 mod sessions;

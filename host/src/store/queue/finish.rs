@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::{Held, Provenance, QUEUE, Token, delete_held, make_due, row, update_held};
+use super::{Held, Provenance, QUEUE, Token, delete_held, make_due, object, row, update_held};
 use crate::notification::Transition;
 use crate::store::dialect::Column::{self, Int, Text};
+use crate::store::insert::Insert;
 use crate::store::users::json;
 use crate::store::{Dialect, Result, Store, Tx, with_tx};
 
@@ -143,15 +144,15 @@ async fn push_followers(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()>
 
 #[derive(Serialize)]
 struct NoteRow<'a> {
-    event: i64,
-    token: i64,
+    #[serde(flatten)]
+    claim: &'a Token,
     #[serde(flatten)]
     note: &'a Note,
 }
 
 const NOTE_COLUMNS: [Column; 19] = [
-    Int("event"),
-    Int("token"),
+    Int("state_id"),
+    Int("epoch"),
     Text("kind"),
     Text("phase"),
     Text("class"),
@@ -176,7 +177,7 @@ async fn journal(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
     let mut added = Vec::new();
     for finish in alive {
         for note in &finish.notes {
-            let row = NoteRow { event: finish.claim.event, token: finish.claim.token, note };
+            let row = NoteRow { claim: &finish.claim, note };
             if note.kind == "send" && finish.intent {
                 closed.push(row);
             } else if note.verdict.as_deref() == Some("wait") && repeat(tx, finish, now).await? {
@@ -211,7 +212,7 @@ async fn journal(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
             .map(|row| {
                 let n = row.note;
                 serde_json::json!({
-                    "event": row.event, "new_phase": n.phase, "new_class": n.class, "new_code": n.code,
+                    "event": row.claim.event, "new_phase": n.phase, "new_class": n.class, "new_code": n.code,
                     "new_enhanced": n.enhanced, "new_reply": n.reply, "new_verdict": n.verdict,
                     "new_reason": n.reason, "new_delay_ms": n.delay_ms,
                 })
@@ -219,18 +220,9 @@ async fn journal(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
             .collect();
         with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
     }
-    if !added.is_empty() {
-        let sql = dialect.sql(&format!(
-            "insert into notification_attempts (state_id, epoch, kind, phase, class, code, enhanced, reply, relay, \
-             verdict, reason, delay_ms, renderer_digest, renderer_revision, policy_digest, policy_revision, seed, \
-             situation, repeats, started_at, ended_at) select x.event, x.token, x.kind, x.phase, x.class, x.code, \
-             x.enhanced, x.reply, x.relay, x.verdict, x.reason, x.delay_ms, x.renderer_digest, x.renderer_revision, \
-             x.policy_digest, x.policy_revision, x.seed, x.situation, 1, x.started_at, {now} from {}",
-            dialect.rows(1, &NOTE_COLUMNS)
-        ));
-        with_tx!(tx, |c| sqlx::query(sql).bind(json(&added)).execute(c).await.map(drop))?;
-    }
-    Ok(())
+    let fixed = [("repeats", "1"), ("ended_at", now)];
+    let insert = Insert { table: "notification_attempts", columns: &NOTE_COLUMNS, fixed: &fixed };
+    insert.rows(tx, &added.iter().map(object).collect::<Vec<_>>()).await
 }
 
 /// Takes intents back that were recorded for mails that then did not go out: the lease ended or the host stopped.
