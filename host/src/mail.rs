@@ -5,6 +5,7 @@ pub mod mailbox;
 mod message;
 mod relay;
 mod session;
+mod socket;
 
 use std::future::Future;
 use std::path::PathBuf;

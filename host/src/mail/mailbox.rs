@@ -6,6 +6,7 @@ mod server;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
@@ -109,6 +110,7 @@ struct Inner {
     faults: Mutex<Vec<Fault>>,
     count: watch::Sender<u64>,
     connections: std::sync::atomic::AtomicU64,
+    pipelines: AtomicBool,
     tls: Option<TlsAcceptor>,
 }
 
@@ -118,7 +120,26 @@ impl Mailbox {
         let count = watch::Sender::new(0);
         let (messages, faults) = (Mutex::default(), Mutex::default());
         let connections = std::sync::atomic::AtomicU64::new(0);
-        Self(Arc::new(Inner { path, messages_max, clock, messages, faults, count, connections, tls }))
+        Self(Arc::new(Inner {
+            path,
+            messages_max,
+            clock,
+            messages,
+            faults,
+            count,
+            connections,
+            pipelines: AtomicBool::new(true),
+            tls,
+        }))
+    }
+
+    /// Whether clients may send an envelope in one piece (RFC 2920), from the next EHLO on.
+    pub fn set_pipelining(&self, pipelines: bool) {
+        self.0.pipelines.store(pipelines, Ordering::Relaxed);
+    }
+
+    fn pipelines(&self) -> bool {
+        self.0.pipelines.load(Ordering::Relaxed)
     }
 
     /// Serves SMTP until cancelled.

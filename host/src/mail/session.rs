@@ -1,31 +1,27 @@
 //! One SMTP connection, driven phase by phase over lettre's protocol code.
 //!
 //! lettre's own transport is not used: a send that is cancelled half-way goes back to its pool and shifts every later
-//! reply by one, so that a rejected mail is reported as sent (lettre 0.11.23; `tests/it/smtp.rs` holds the case); it
+//! reply by one, so that a rejected mail is reported as sent (lettre 0.11.23; `tests/it/relay.rs` holds the case); it
 //! hides how far a send got; and its sockets wait for delayed acknowledgements.
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::socket::{Counted, Socket};
 use super::{Message, RelaySettings};
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{Class, bounded};
@@ -78,6 +74,8 @@ pub(super) enum Transacted {
 pub(super) struct Session {
     smtp: AsyncSmtpConnection,
     written: Arc<AtomicU64>,
+    /// The relay takes an envelope in one piece (PIPELINING, RFC 2920).
+    pipelines: bool,
     pub(super) mails: u32,
     pub(super) idle_since_ms: i64,
 }
@@ -114,13 +112,17 @@ impl Session {
             within(deadlines.command_ms_max, upgrading).await.map_err(|e| Broken::of("starttls", e))?;
             narrow.store(false, Ordering::Relaxed);
         }
+        // Once more: lettre keeps of the first answer what it knows.
+        let said = within(deadlines.command_ms_max, smtp.command(Ehlo::new(hello.clone())));
+        let said = said.await.map_err(|e| Broken::of("ehlo", e))?;
+        let pipelines = said.message().any(|line| line.eq_ignore_ascii_case("PIPELINING"));
         if !relay.username.is_empty() {
             let credentials = Credentials::new(relay.username.clone(), relay.password.expose_secret().to_owned());
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
             let login = smtp.auth(&mechanisms, &credentials);
             within(deadlines.command_ms_max, login).await.map_err(|e| Broken::of("auth", e))?;
         }
-        Ok(Self { smtp, written, mails: 0, idle_since_ms: 0 })
+        Ok(Self { smtp, written, pipelines, mails: 0, idle_since_ms: 0 })
     }
 
     /// One mail. Ended by the lease whatever the deadlines say.
@@ -175,16 +177,43 @@ impl Session {
         if !message.bytes.is_ascii() {
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
-        let mail = self.smtp.command(Mail::new(Some(message.from.clone()), parameters));
-        held(lease, deadlines.command_ms_max, mail).await.map_err(|e| Broken::of("mail", e))?;
-        let rcpt = self.smtp.command(Rcpt::new(message.to.clone(), Vec::new()));
-        held(lease, deadlines.command_ms_max, rcpt).await.map_err(|e| Broken::of("rcpt", e))?;
-        let data = self.smtp.command(Data);
-        let reply = held(lease, deadlines.data_ms_max, data).await.map_err(|e| Broken::of("data", e))?;
-        if !reply.has_code(354) {
-            return Err(Broken::silent("data", "the relay did not answer DATA with 354"));
+        let mail = Mail::new(Some(message.from.clone()), parameters).to_string();
+        self.offer([mail, Rcpt::new(message.to.clone(), Vec::new()).to_string(), Data.to_string()], deadlines, lease)
+            .await
+    }
+
+    /// MAIL, RCPT and DATA: in one piece, or each after the reply to the one before. Each reply is its phase's.
+    async fn offer(&mut self, commands: [String; 3], deadlines: &Deadlines, lease: &Lease) -> Result<(), Broken> {
+        let mut refused: Option<Broken> = None;
+        let steps =
+            [("mail", deadlines.command_ms_max), ("rcpt", deadlines.command_ms_max), ("data", deadlines.data_ms_max)];
+        for (n, (phase, ms)) in steps.into_iter().enumerate() {
+            let reply = match n {
+                0 if self.pipelines => held(lease, ms, self.smtp.command(commands.concat())).await,
+                _ if self.pipelines => held(lease, ms, self.smtp.read_response()).await,
+                n => held(lease, ms, self.smtp.command(&commands[n])).await,
+            };
+            match reply {
+                Ok(reply) if phase == "data" => match &mut refused {
+                    // It waits for a message that will not come.
+                    Some(refused) => refused.unusable = true,
+                    None if reply.has_code(354) => {}
+                    None => return Err(Broken::silent(phase, "the relay did not answer DATA with 354")),
+                },
+                Ok(_) => {}
+                Err(e) => {
+                    let broken = Broken::of(phase, e);
+                    let last = !self.pipelines || broken.unusable;
+                    let unusable = broken.unusable;
+                    let first = refused.get_or_insert(broken);
+                    first.unusable |= unusable;
+                    if last {
+                        break;
+                    }
+                }
+            }
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     /// Forgets a refused transaction, so that the connection can serve again.
@@ -273,77 +302,6 @@ fn enhanced(code: u16, text: &str) -> Option<String> {
     let fits = |p: &&str| (1..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit());
     let class = (code / 100).to_string();
     (parts.len() == 3 && parts.iter().all(fits) && parts[0] == class).then(|| word.to_owned())
-}
-
-/// A socket that counts what it has taken.
-#[derive(Debug)]
-struct Counted {
-    socket: Socket,
-    written: Arc<AtomicU64>,
-    /// Until TLS is up, bytes are handed out one at a time: lettre would keep what it has read ahead in clear text
-    /// and take it for what the relay says under TLS (the STARTTLS injection of CVE-2011-0411).
-    narrow: Arc<AtomicBool>,
-}
-
-#[derive(Debug)]
-enum Socket {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl AsyncTokioStream for Counted {
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        match &self.socket {
-            Socket::Plain(s) => s.peer_addr(),
-            Socket::Tls(s) => s.get_ref().0.peer_addr(),
-        }
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.narrow.load(Ordering::Relaxed)
-            && buf.remaining() > 1
-            && let Socket::Plain(socket) = &mut self.socket
-        {
-            let mut byte = [0; 1];
-            let mut one = ReadBuf::new(&mut byte);
-            let read = Pin::new(socket).poll_read(cx, &mut one);
-            buf.put_slice(one.filled());
-            return read;
-        }
-        match &mut self.socket {
-            Socket::Plain(s) => Pin::new(s).poll_read(cx, buf),
-            Socket::Tls(s) => Pin::new(s).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = match &mut self.socket {
-            Socket::Plain(s) => Pin::new(s).poll_write(cx, buf),
-            Socket::Tls(s) => Pin::new(s).poll_write(cx, buf),
-        };
-        if let Poll::Ready(Ok(n)) = &written {
-            self.written.fetch_add(*n as u64, Ordering::Relaxed);
-        }
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Plain(s) => Pin::new(s).poll_flush(cx),
-            Socket::Tls(s) => Pin::new(s).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Plain(s) => Pin::new(s).poll_shutdown(cx),
-            Socket::Tls(s) => Pin::new(s).poll_shutdown(cx),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -116,14 +116,57 @@ async fn each_phase_has_its_outcome() {
         (Phase::Dot, Act::Drop, InDoubt, "body", None),
         (Phase::Dot, Act::Hang, InDoubt, "body", None),
     ];
-    for (phase, act, class, reached, code) in table {
-        // Faults before the mail are only met on a new connection.
-        rig.mailer.close().await;
-        rig.clock.advance(60_000);
-        let found = rig.fails(phase, act.clone()).await;
-        assert_eq!(found, (Some(class), reached, code), "{phase:?} {act:?}");
+    for pipelining in [true, false] {
+        rig.mailbox.set_pipelining(pipelining);
+        for (phase, act, class, reached, code) in table.clone() {
+            // Faults before the mail are only met on a new connection.
+            rig.mailer.close().await;
+            rig.clock.advance(60_000);
+            let found = rig.fails(phase, act.clone()).await;
+            assert_eq!(found, (Some(class), reached, code), "{phase:?} {act:?}, pipelining {pipelining}");
+        }
+        assert_eq!(rig.send().await.result, Ok(()));
     }
-    assert_eq!(rig.send().await.result, Ok(()));
+}
+
+/// RFC 2920: a relay that refuses the envelope may still go on to take a message; none follows, not even an empty one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_envelope_is_not_followed_by_a_message() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let clock = Clock::system();
+    let mailer = Mailer::new(settings(port, 2_000), &clock).unwrap();
+    let relay = async {
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut stream = BufReader::new(socket);
+        stream.write_all(b"220 x\r\n").await.unwrap();
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line).await.unwrap() == 0 {
+                return lines;
+            }
+            let verb = line[..4].to_owned();
+            let answer: &[u8] = match verb.as_str() {
+                "EHLO" => b"250-x\r\n250 pipelining\r\n",
+                "RCPT" => b"550 5.1.1 no such user\r\n",
+                "DATA" => b"354 go\r\n",
+                _ => b"250 ok\r\n",
+            };
+            stream.write_all(answer).await.unwrap();
+            lines.push(verb);
+        }
+    };
+    let message = message(&mailer, "Hello.");
+    let lease = Lease::until(&clock, clock.monotonic_ms() + 60_000);
+    let sending = async {
+        let outcome = mailer.send("default", &message, &lease, async { panic!("there is nothing to record") }).await;
+        mailer.close().await;
+        outcome.unwrap()
+    };
+    let (lines, outcome) = tokio::join!(relay, sending);
+    assert_eq!((outcome.result, outcome.phase, outcome.code), (Err(Class::Rejected), "rcpt", Some(550)));
+    assert_eq!(lines, ["EHLO", "EHLO", "MAIL", "RCPT", "DATA"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -58,14 +58,16 @@ fn dropped() -> io::Error {
 }
 
 async fn session<S: AsyncRead + AsyncWrite + Unpin>(mailbox: &Mailbox, stream: S, plain: bool) -> io::Result<End<S>> {
-    let mut stream = BufReader::with_capacity(16 << 10, stream);
+    let mut stream = BufReader::with_capacity(16 << 10, BufWriter::with_capacity(1 << 10, stream));
     if plain {
         answer(mailbox, &mut stream, Phase::Greeting, None, "220 mailbox.localhost ESMTP").await?;
     }
-    let (mut from, mut to) = (String::new(), String::new());
+    // None: MAIL was not taken; empty: RCPT was not.
+    let (mut from, mut to) = (None, String::new());
     let mut line = Vec::new();
     loop {
         line.clear();
+        settle(&mut stream).await?;
         if (&mut stream).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await? == 0 {
             return Ok(End::Quit);
         }
@@ -75,26 +77,32 @@ async fn session<S: AsyncRead + AsyncWrite + Unpin>(mailbox: &Mailbox, stream: S
         match verb.as_str() {
             "EHLO" | "HELO" => {
                 let starttls = if plain && mailbox.0.tls.is_some() { "250-STARTTLS\r\n" } else { "" };
+                let pipelining = if mailbox.pipelines() { "250-PIPELINING\r\n" } else { "" };
                 let hello = format!(
                     "250-mailbox.localhost\r\n250-SIZE {MESSAGE_BYTES_MAX}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
-                     {starttls}250 ENHANCEDSTATUSCODES"
+                     {pipelining}{starttls}250 ENHANCEDSTATUSCODES"
                 );
                 answer(mailbox, &mut stream, Phase::Ehlo, None, &hello).await?;
             }
-            "STARTTLS" if plain && mailbox.0.tls.is_some() => return Ok(End::Upgrade(stream.into_inner())),
-            "MAIL" => {
-                path(text).clone_into(&mut from);
-                to.clear();
-                answer(mailbox, &mut stream, Phase::Mail, None, "250 2.1.0 ok").await?;
+            "STARTTLS" if plain && mailbox.0.tls.is_some() => {
+                return Ok(End::Upgrade(stream.into_inner().into_inner()));
             }
+            "MAIL" => {
+                to.clear();
+                let taken = answer(mailbox, &mut stream, Phase::Mail, None, "250 2.1.0 ok").await?;
+                from = taken.then(|| path(text).to_owned());
+            }
+            "RCPT" if from.is_none() => say(&mut stream, "503 5.5.1 MAIL first").await?,
             "RCPT" => {
                 path(text).clone_into(&mut to);
-                answer(mailbox, &mut stream, Phase::Rcpt, Some(&to), "250 2.1.5 ok").await?;
+                if !answer(mailbox, &mut stream, Phase::Rcpt, Some(&to), "250 2.1.5 ok").await? {
+                    to.clear();
+                }
             }
             "DATA" if to.is_empty() => say(&mut stream, "503 5.5.1 MAIL and RCPT first").await?,
             "DATA" => {
                 if answer(mailbox, &mut stream, Phase::Data, Some(&to), "354 go ahead").await? {
-                    message(mailbox, &mut stream, &from, &to).await?;
+                    message(mailbox, &mut stream, from.as_deref().unwrap_or_default(), &to).await?;
                 }
                 to.clear();
             }
@@ -105,6 +113,7 @@ async fn session<S: AsyncRead + AsyncWrite + Unpin>(mailbox: &Mailbox, stream: S
             "NOOP" => say(&mut stream, "250 2.0.0 ok").await?,
             "QUIT" => {
                 say(&mut stream, "221 2.0.0 bye").await?;
+                stream.flush().await?;
                 return Ok(End::Quit);
             }
             _ => say(&mut stream, "500 5.5.2 unknown command").await?,
@@ -115,7 +124,7 @@ async fn session<S: AsyncRead + AsyncWrite + Unpin>(mailbox: &Mailbox, stream: S
 /// Reads the message and answers for it.
 async fn message<S: AsyncRead + AsyncWrite + Unpin>(
     mailbox: &Mailbox,
-    stream: &mut BufReader<S>,
+    stream: &mut BufReader<BufWriter<S>>,
     from: &str,
     to: &str,
 ) -> io::Result<()> {
@@ -123,6 +132,7 @@ async fn message<S: AsyncRead + AsyncWrite + Unpin>(
     let mut bytes = Vec::with_capacity(4 << 10);
     loop {
         let begin = bytes.len();
+        settle(stream).await?;
         if stream.read_until(b'\n', &mut bytes).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -131,6 +141,7 @@ async fn message<S: AsyncRead + AsyncWrite + Unpin>(
         }
         if bytes.len() > MESSAGE_BYTES_MAX {
             say(stream, "552 5.3.4 too large").await?;
+            stream.flush().await?;
             return Err(dropped());
         }
         if bytes[begin..] == *b".\r\n" {
@@ -165,7 +176,10 @@ async fn answer<S: AsyncWrite + Unpin>(
     match mailbox.fault(phase, to) {
         None => say(stream, usual).await.map(|()| true),
         Some(Act::Reply(line)) => say(stream, &line).await.map(|()| false),
-        Some(act) => perform(act).await.map(|()| false),
+        Some(act) => {
+            stream.flush().await?;
+            perform(act).await.map(|()| false)
+        }
     }
 }
 
@@ -177,8 +191,12 @@ async fn perform(act: Act) -> io::Result<()> {
 }
 
 async fn say<S: AsyncWrite + Unpin>(stream: &mut S, line: &str) -> io::Result<()> {
-    stream.write_all(format!("{line}\r\n").as_bytes()).await?;
-    stream.flush().await
+    stream.write_all(format!("{line}\r\n").as_bytes()).await
+}
+
+/// Sends the replies before waiting for more: those to a pipelined envelope together (RFC 2920 3.2).
+async fn settle<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<BufWriter<S>>) -> io::Result<()> {
+    if stream.buffer().is_empty() { stream.flush().await } else { Ok(()) }
 }
 
 /// The address between the angle brackets.
