@@ -74,7 +74,12 @@ impl<T, A> Rounds<T, A> {
 impl<T, A> Drop for Rounds<T, A> {
     fn drop(&mut self) {
         if !self.ended {
-            self.shared.state().under_way -= 1;
+            let mut state = self.shared.state();
+            state.under_way -= 1;
+            if state.under_way == 0 {
+                // The work panicked. Who waits hears of it now, not when somebody else asks.
+                state.waiting.clear();
+            }
         }
     }
 }
@@ -209,6 +214,7 @@ mod tests {
                 async move {
                     this.rounds.lock().unwrap().push(items.to_vec());
                     this.gate.acquire().await.unwrap().forget();
+                    assert!(!items.contains(&66), "as the test wants it");
                     if items.contains(&13) {
                         return Err(store::Error::OutOfStock);
                     }
@@ -291,6 +297,14 @@ mod tests {
         doubler.gate.add_permits(1);
         assert_eq!(doubler.ask(&group, 2).await.unwrap(), 4);
         assert_eq!(doubler.rounds(), [vec![1], vec![2]]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_leaves_nobody_waiting() {
+        let (group, doubler) = (Group::new(1, 9), Doubler::new());
+        let answers = behind_one(&group, &doubler, &[66, 1, 2]).await;
+        assert!(answers.iter().all(|a| matches!(a, Err(store::Error::Commit(_)))), "{answers:?}");
+        assert_eq!(doubler.ask(&group, 3).await.unwrap(), 6);
     }
 
     #[tokio::test]
