@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
 const TARGET: &str = "wasm32-wasip2";
-const GUESTS: [&str; 3] = ["renderer", "policy", "misbehaving"];
+/// What is built together has its dependencies' features together, and the policy does without `std`.
+const GUESTS: [&[&str]; 2] = [&["renderer", "misbehaving"], &["policy"]];
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
@@ -44,9 +45,23 @@ fn guests(root: &Path, out: &Path) {
     }
     add_target(root);
     let target_dir = out.join("guests");
+    for set in GUESTS {
+        build(root, &target_dir, set);
+    }
+    for guest in GUESTS.into_iter().flatten() {
+        let from = target_dir.join(TARGET).join("release").join(format!("{guest}.wasm"));
+        let to = out.join(format!("{guest}.wasm"));
+        if let Err(e) = std::fs::copy(&from, &to) {
+            fail(&format!("{} cannot be copied: {e}", from.display()));
+        }
+    }
+    println!("cargo::rustc-env=MISBEHAVING_WASM={}", out.join("misbehaving.wasm").display());
+}
+
+fn build(root: &Path, target_dir: &Path, guests: &[&str]) {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["build", "--quiet", "--release", "--locked", "--target", TARGET, "--target-dir"]);
-    cargo.arg(&target_dir).args(GUESTS.iter().flat_map(|g| ["-p", g]));
+    cargo.arg(target_dir).args(guests.iter().flat_map(|g| ["-p", g]));
     // What was set for the host's build does not fit the guests'.
     for set in ["RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         cargo.env_remove(set);
@@ -57,14 +72,6 @@ fn guests(root: &Path, out: &Path) {
     if !output.status.success() {
         fail(&format!("the default components do not build:\n{}", String::from_utf8_lossy(&output.stderr)));
     }
-    for guest in GUESTS {
-        let from = target_dir.join(TARGET).join("release").join(format!("{guest}.wasm"));
-        let to = out.join(format!("{guest}.wasm"));
-        if let Err(e) = std::fs::copy(&from, &to) {
-            fail(&format!("{} cannot be copied: {e}", from.display()));
-        }
-    }
-    println!("cargo::rustc-env=MISBEHAVING_WASM={}", out.join("misbehaving.wasm").display());
 }
 
 fn add_target(root: &Path) {

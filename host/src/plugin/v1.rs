@@ -1,6 +1,7 @@
 //! Major 1 of the contract: its bindings, and calls with the host's own nouns.
 
 mod convert;
+mod records;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -117,8 +118,9 @@ impl Guest {
         n: &Notification,
     ) -> wasmtime::Result<Result<Email, String>> {
         wasmtime::ensure!(self.slot == Slot::Renderer, WRONG_SLOT);
-        let render = self.asked.typed::<(&wit::Notification,), (Result<wit::Email, String>,)>(store, instance)?;
-        let (answer,) = render.call_async(store, (&n.into(),)).await?;
+        let render =
+            self.asked.typed::<(records::Notification<'_>,), (Result<wit::Email, String>,)>(store, instance)?;
+        let (answer,) = render.call_async(store, (n.into(),)).await?;
         Ok(answer.map(Email::from))
     }
 
@@ -129,10 +131,10 @@ impl Guest {
         n: &Notification,
         s: &Situation,
     ) -> wasmtime::Result<Admission> {
-        type Asked<'a> = (&'a wit::Notification, &'a wit_policy::Situation);
+        type Asked<'a> = (records::Notification<'a>, records::Situation<'a>);
         wasmtime::ensure!(self.slot == Slot::Policy, WRONG_SLOT);
         let admit = self.asked.typed::<Asked<'_>, (wit_policy::Admission,)>(store, instance)?;
-        Ok(admit.call_async(store, (&n.into(), &s.into())).await?.0.into())
+        Ok(admit.call_async(store, (n.into(), s.into())).await?.0.into())
     }
 
     pub(crate) async fn on_failure(
@@ -143,10 +145,10 @@ impl Guest {
         f: &Failure,
         s: &Situation,
     ) -> wasmtime::Result<Verdict> {
-        type Asked<'a> = (&'a wit::Notification, &'a wit_policy::Failure, &'a wit_policy::Situation);
+        type Asked<'a> = (records::Notification<'a>, records::Failure<'a>, records::Situation<'a>);
         let Some(export) = &self.on_failure else { wasmtime::bail!(WRONG_SLOT) };
         let on_failure = export.typed::<Asked<'_>, (wit_policy::Verdict,)>(store, instance)?;
-        Ok(on_failure.call_async(store, (&n.into(), &f.into(), &s.into())).await?.0.into())
+        Ok(on_failure.call_async(store, (n.into(), f.into(), s.into())).await?.0.into())
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Attributes;
-use super::text::{Country, Line, OptionalLine, Sku, WebAddress};
+use super::text::{AddressLines, Country, Line, OptionalLine, Sku, WebAddress};
 use crate::money::{self, AMOUNT_MAX, Money};
 
 /// The most lines an order may have.
@@ -176,28 +176,6 @@ pub struct Address {
     pub postal_code: OptionalLine,
     /// The country.
     pub country: Country,
-}
-
-/// One to five lines.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Line>", into = "Vec<Line>")]
-pub struct AddressLines(Vec<Line>);
-
-impl TryFrom<Vec<Line>> for AddressLines {
-    type Error = String;
-
-    fn try_from(lines: Vec<Line>) -> Result<Self, String> {
-        if !(1..=5).contains(&lines.len()) {
-            return Err("must be 1 to 5 lines".to_owned());
-        }
-        Ok(Self(lines))
-    }
-}
-
-impl From<AddressLines> for Vec<Line> {
-    fn from(lines: AddressLines) -> Self {
-        lines.0
-    }
 }
 
 /// One parcel of a shipment.

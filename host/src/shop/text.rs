@@ -161,6 +161,35 @@ impl TimeZone {
     }
 }
 
+/// The lines of an address: one to five.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Line>", into = "Vec<Line>")]
+pub struct AddressLines(Vec<Line>);
+
+impl TryFrom<Vec<Line>> for AddressLines {
+    type Error = String;
+
+    fn try_from(lines: Vec<Line>) -> Result<Self, String> {
+        if !(1..=5).contains(&lines.len()) {
+            return Err("must be 1 to 5 lines".to_owned());
+        }
+        Ok(Self(lines))
+    }
+}
+
+impl AddressLines {
+    /// The lines, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Line> {
+        self.0.iter()
+    }
+}
+
+impl From<AddressLines> for Vec<Line> {
+    fn from(lines: AddressLines) -> Self {
+        lines.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Email, Line, Locale, Sku, TimeZone, WebAddress};

@@ -1,3 +1,8 @@
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::Deserialize;
 
 /// The operator's config, JSON. Every key may be left out.

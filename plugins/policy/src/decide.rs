@@ -1,3 +1,6 @@
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+
 use crate::config::{Config, InDoubt, QuietHours, RenderFailed};
 use crate::contract::{Notification, OrderStatus};
 use crate::decisions::{Admission, Class, Failure, Situation, Verdict};
@@ -65,7 +68,7 @@ fn until_awake_ms(quiet: QuietHours, s: &Situation) -> Option<u64> {
 fn same(a: &OrderStatus, b: &OrderStatus) -> bool {
     match (a, b) {
         (OrderStatus::Other(a), OrderStatus::Other(b)) => a == b,
-        _ => std::mem::discriminant(a) == std::mem::discriminant(b),
+        _ => core::mem::discriminant(a) == core::mem::discriminant(b),
     }
 }
 

@@ -1,5 +1,11 @@
 //! The default policy: exponential backoff, permanent replies give up, a mail in doubt is sent again or
 //! held. An ordinary plugin; it has no privileges.
+//!
+//! It does without `std`, whose panics alone import a dozen functions of WASI: linking those to each fresh instance
+//! costs more than a decision.
+#![cfg_attr(target_family = "wasm", no_std)]
+
+extern crate alloc;
 
 #[expect(missing_docs, clippy::pedantic, reason = "generated; wit/v1 documents every item")]
 mod bindings {
@@ -20,28 +26,50 @@ pub use decide::{admit, on_failure};
 #[cfg(target_family = "wasm")]
 #[expect(unsafe_code, reason = "the component ABI's export glue")]
 mod component {
-    use std::sync::OnceLock;
+    use alloc::borrow::ToOwned as _;
+    use alloc::boxed::Box;
+    use alloc::string::String;
+    use core::panic::PanicInfo;
 
-    use arena as _;
+    use once_cell::race::OnceBox;
 
     use crate::Config;
     use crate::decisions::{Admission, Failure, Guest, Notification, Situation, Verdict};
 
-    static CONFIG: OnceLock<Config> = OnceLock::new();
+    /// An order of the most lines takes about half.
+    const CALL_BYTES: usize = 128 << 10;
+
+    static CONFIG: OnceBox<Config> = OnceBox::new();
+
+    // `memcmp`, which otherwise comes with `std`.
+    #[link(name = "c")]
+    unsafe extern "C" {}
+
+    /// Without `std` there is nowhere to write to: the host reports the trap.
+    #[panic_handler]
+    fn panic(_: &PanicInfo<'_>) -> ! {
+        core::arch::wasm32::unreachable()
+    }
+
+    fn config() -> &'static Config {
+        CONFIG.get_or_init(Box::default)
+    }
 
     struct Component;
 
     impl Guest for Component {
         fn configure(config: String) -> Result<(), String> {
-            CONFIG.set(Config::parse(&config)?).map_err(|_| "configure was called twice".to_owned())
+            CONFIG.set(Box::new(Config::parse(&config)?)).map_err(|_| "configure was called twice".to_owned())?;
+            arena::reserve(CALL_BYTES);
+            Ok(())
         }
 
         fn admit(n: Notification, s: Situation) -> Admission {
-            crate::admit(CONFIG.get_or_init(Config::default), &n, &s)
+            crate::admit(config(), &n, &s)
         }
 
         fn on_failure(_: Notification, f: Failure, s: Situation) -> Verdict {
-            crate::on_failure(CONFIG.get_or_init(Config::default), &f, &s)
+            crate::on_failure(config(), &f, &s)
         }
     }
 

@@ -23,9 +23,10 @@ pub use render::Renderer;
 mod component {
     use std::sync::OnceLock;
 
-    use arena as _;
-
     use crate::bindings::exports::ecomm::notification::renderer::{Email, Guest, Notification};
+
+    /// What an order of a few lines takes, and as much again.
+    const CALL_BYTES: usize = 512 << 10;
 
     static RENDERER: OnceLock<crate::Renderer> = OnceLock::new();
 
@@ -34,7 +35,9 @@ mod component {
     impl Guest for Component {
         fn configure(config: String) -> Result<(), String> {
             let renderer = crate::Renderer::new(&crate::Config::parse(&config)?)?;
-            RENDERER.set(renderer).map_err(|_| "configure was called twice".to_owned())
+            RENDERER.set(renderer).map_err(|_| "configure was called twice".to_owned())?;
+            arena::reserve(CALL_BYTES);
+            Ok(())
         }
 
         fn render(n: Notification) -> Result<Email, String> {

@@ -1,23 +1,22 @@
 //! Between the host's nouns and the contract's. Destructured without `..`: a new field does not compile until it is
 //! mapped or left out on purpose.
 
-use super::bindings::policy::exports::ecomm::notification::policy as wit_policy;
-use super::bindings::renderer::ecomm::notification::types as wit;
+use super::{records, wit, wit_policy};
 use crate::money::Money;
 use crate::notification::{Admission, Class, Customer, Failure, Notification, Payload, Situation, Verdict};
 use crate::plugin::{Attachment, Email};
 use crate::shop::order::{Address, Order, OrderLine, Status, Tracking};
-use crate::shop::text::Line;
+use crate::shop::text::{Line, WebAddress};
 use crate::shop::{Attributes, Shop};
 
-impl From<&Notification> for wit::Notification {
-    fn from(n: &Notification) -> Self {
+impl<'a> From<&'a Notification> for records::Notification<'a> {
+    fn from(n: &'a Notification) -> Self {
         let Notification { id, message_id, payload } = n;
         let Payload { kind, occurred_at, utc_offset_minutes, shop, customer, order, previous, attributes } = payload;
         Self {
             id: unsigned(*id),
-            kind: kind.clone(),
-            message_id: message_id.clone(),
+            kind,
+            message_id,
             occurred_at: unsigned(*occurred_at),
             utc_offset_minutes: *utc_offset_minutes,
             shop: shop.into(),
@@ -28,33 +27,28 @@ impl From<&Notification> for wit::Notification {
     }
 }
 
-impl From<&Shop> for wit::Shop {
-    fn from(shop: &Shop) -> Self {
+impl<'a> From<&'a Shop> for records::Shop<'a> {
+    fn from(shop: &'a Shop) -> Self {
         let Shop { name, url, support_email, attributes } = shop;
-        Self {
-            name: name.clone(),
-            url: url.clone(),
-            support_email: support_email.clone(),
-            attributes: pairs(attributes),
-        }
+        Self { name, url, support_email, attributes: pairs(attributes) }
     }
 }
 
-impl From<&Customer> for wit::Customer {
-    fn from(customer: &Customer) -> Self {
+impl<'a> From<&'a Customer> for records::Customer<'a> {
+    fn from(customer: &'a Customer) -> Self {
         let Customer { id, name, email, locale, time_zone, attributes } = customer;
         Self {
             id: unsigned(*id),
-            name: name.as_str().to_owned(),
-            email: email.as_str().to_owned(),
-            locale: locale.as_str().to_owned(),
-            time_zone: time_zone.as_str().to_owned(),
+            name: name.as_str(),
+            email: email.as_str(),
+            locale: locale.as_str(),
+            time_zone: time_zone.as_str(),
             attributes: pairs(attributes),
         }
     }
 }
 
-fn order(order: &Order, previous: Option<Status>) -> wit::Order {
+fn order(order: &Order, previous: Option<Status>) -> records::Order<'_> {
     let Order {
         id,
         user_id: _,
@@ -74,7 +68,7 @@ fn order(order: &Order, previous: Option<Status>) -> wit::Order {
         placed_at,
         updated_at: _,
     } = order;
-    wit::Order {
+    records::Order {
         id: unsigned(*id),
         number: id.to_string(),
         version: u32::try_from(*version).unwrap_or(u32::MAX),
@@ -87,7 +81,7 @@ fn order(order: &Order, previous: Option<Status>) -> wit::Order {
         tax: tax.into(),
         shipping: shipping.into(),
         total: total.into(),
-        payment_method: payment_method.as_str().to_owned(),
+        payment_method: payment_method.as_str(),
         ship_to: ship_to.as_ref().map(Into::into),
         bill_to: bill_to.as_ref().map(Into::into),
         tracking: tracking.iter().map(Into::into).collect(),
@@ -95,52 +89,48 @@ fn order(order: &Order, previous: Option<Status>) -> wit::Order {
     }
 }
 
-impl From<&OrderLine> for wit::Line {
-    fn from(line: &OrderLine) -> Self {
+impl<'a> From<&'a OrderLine> for records::Line<'a> {
+    fn from(line: &'a OrderLine) -> Self {
         let OrderLine { product_id, sku, name, quantity, unit_price, total, url, image, attributes } = line;
         Self {
             product_id: unsigned(*product_id),
-            sku: sku.as_str().to_owned(),
-            name: name.as_str().to_owned(),
+            sku: sku.as_str(),
+            name: name.as_str(),
             quantity: *quantity,
             unit_price: unit_price.into(),
             total: total.into(),
-            url: url.as_ref().map(|u| u.as_str().to_owned()),
-            image: image.as_ref().map(|i| i.as_str().to_owned()),
+            url: url.as_ref().map(WebAddress::as_str),
+            image: image.as_ref().map(WebAddress::as_str),
             attributes: pairs(attributes),
         }
     }
 }
 
-impl From<&Money> for wit::Money {
-    fn from(money: &Money) -> Self {
+impl<'a> From<&'a Money> for records::Money<'a> {
+    fn from(money: &'a Money) -> Self {
         let Money { amount, currency } = money;
-        Self { amount: *amount, currency: currency.code().to_owned(), exponent: currency.exponent() }
+        Self { amount: *amount, currency: currency.code(), exponent: currency.exponent() }
     }
 }
 
-impl From<&Address> for wit::Address {
-    fn from(address: &Address) -> Self {
+impl<'a> From<&'a Address> for records::Address<'a> {
+    fn from(address: &'a Address) -> Self {
         let Address { name, lines, city, region, postal_code, country } = address;
         Self {
-            name: name.as_str().to_owned(),
-            lines: Vec::from(lines.clone()).into_iter().map(Line::into).collect(),
-            city: city.as_str().to_owned(),
-            region: region.as_str().to_owned(),
-            postal_code: postal_code.as_str().to_owned(),
-            country: country.as_str().to_owned(),
+            name: name.as_str(),
+            lines: lines.iter().map(Line::as_str).collect(),
+            city: city.as_str(),
+            region: region.as_str(),
+            postal_code: postal_code.as_str(),
+            country: country.as_str(),
         }
     }
 }
 
-impl From<&Tracking> for wit::Tracking {
-    fn from(tracking: &Tracking) -> Self {
+impl<'a> From<&'a Tracking> for records::Tracking<'a> {
+    fn from(tracking: &'a Tracking) -> Self {
         let Tracking { carrier, number, url } = tracking;
-        Self {
-            carrier: carrier.as_str().to_owned(),
-            number: number.as_str().to_owned(),
-            url: url.as_ref().map(|u| u.as_str().to_owned()),
-        }
+        Self { carrier: carrier.as_str(), number: number.as_str(), url: url.as_ref().map(WebAddress::as_str) }
     }
 }
 
@@ -155,8 +145,8 @@ impl From<Status> for wit::OrderStatus {
     }
 }
 
-impl From<&Failure> for wit_policy::Failure {
-    fn from(failure: &Failure) -> Self {
+impl<'a> From<&'a Failure> for records::Failure<'a> {
+    fn from(failure: &'a Failure) -> Self {
         let Failure { at, class, phase, code, enhanced, reply, relay } = failure;
         Self {
             at: unsigned(*at),
@@ -167,17 +157,17 @@ impl From<&Failure> for wit_policy::Failure {
                 Class::InDoubt => wit_policy::Class::InDoubt,
                 Class::RenderFailed => wit_policy::Class::RenderFailed,
             },
-            phase: phase.clone(),
+            phase,
             code: *code,
-            enhanced: enhanced.clone(),
-            reply: reply.clone(),
-            relay: relay.clone(),
+            enhanced: enhanced.as_deref(),
+            reply,
+            relay,
         }
     }
 }
 
-impl From<&Situation> for wit_policy::Situation {
-    fn from(situation: &Situation) -> Self {
+impl<'a> From<&'a Situation> for records::Situation<'a> {
+    fn from(situation: &'a Situation) -> Self {
         let Situation {
             now,
             utc_offset_minutes,
@@ -199,7 +189,7 @@ impl From<&Situation> for wit_policy::Situation {
             queued_at: unsigned(*queued_at),
             age_max_ms: unsigned(*age_max_ms),
             history: history.iter().map(Into::into).collect(),
-            relays: relays.iter().map(|r| wit_policy::Relay { name: r.name.clone(), available: r.available }).collect(),
+            relays: relays.iter().map(|r| records::Relay { name: &r.name, available: r.available }).collect(),
             newest_status: (*newest_status).into(),
         }
     }
@@ -246,8 +236,8 @@ impl From<wit_policy::Verdict> for Verdict {
     }
 }
 
-fn pairs(attributes: &Attributes) -> wit::Attributes {
-    attributes.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+fn pairs(attributes: &Attributes) -> records::Attributes<'_> {
+    attributes.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect()
 }
 
 fn unsigned(n: i64) -> u64 {
