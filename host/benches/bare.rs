@@ -159,8 +159,9 @@ pub(crate) async fn fill_orders(url: &str, user_id: i64, orders: i64) {
 pub(crate) async fn multiply_decisions(url: &str, decisions: u64) {
     let mut connection = SqliteConnection::connect_with(&sqlite(url)).await.expect("a connection");
     let copy = format!(
-        "insert into notification_attempts (state_id, epoch, kind, situation, seed, repeats, started_at) \
-         select a.state_id, a.epoch, 'decision', a.situation, a.seed, 1, a.started_at from \
+        "insert into notification_attempts (state_id, epoch, kind, phase, class, relay, policy_digest, policy_revision, \
+         situation, seed, repeats, started_at, ended_at) select a.state_id, a.epoch, a.kind, a.phase, a.class, a.relay, \
+         a.policy_digest, a.policy_revision, a.situation, a.seed, 1, a.started_at, a.ended_at from \
          (select * from notification_attempts where situation is not null) a, \
          (with recursive s(n) as (select 1 union all select n + 1 from s where n < 100) select n from s) \
          limit max(0, {decisions} - (select count(*) from notification_attempts where situation is not null))"

@@ -1,6 +1,6 @@
 //! `cargo bench`: what the host costs, beside what it is compared with, in one run. `cargo bench -- render` runs one
-//! part; the parts are render, policy, queue, delivery, api and stages. `cargo bench -- api MariaDB` measures it with
-//! one database. `PostgreSQL` and `MariaDB` are measured where `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL`
+//! part; the parts are render, policy, queue, delivery, api, stages and replay. `cargo bench -- api MariaDB` measures it
+//! with one database. `PostgreSQL` and `MariaDB` are measured where `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL`
 //! name a server.
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "it prints what it timed")]
@@ -37,6 +37,9 @@ fn main() {
         }
         if asked("stages") {
             stages::measure().await;
+        }
+        if asked("replay") {
+            stages::replay().await;
         }
     });
 }

@@ -294,7 +294,8 @@ impl Service {
                 self.store.stored_events(before, from, to, limit).await?.into_iter().map(Item::Event).collect()
             }
             Slot::Policy => {
-                self.store.stored_decisions(before, from, to, limit).await?.into_iter().map(Item::Decision).collect()
+                let decisions = self.store.stored_decisions(before, from, to, limit).await?;
+                decisions.into_iter().map(|decision| Item::Decision(Box::new(decision))).collect()
             }
         })
     }

@@ -1,5 +1,7 @@
 //! Stored events and decisions, as a replay reads them: newest first, a page at a time.
 
+use std::collections::HashMap;
+
 use super::{Result, Store, with_pool};
 use crate::notification::{Class, Failure};
 
@@ -13,36 +15,55 @@ pub(crate) struct StoredEvent {
 }
 
 /// A stored decision: what the policy saw.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub(crate) struct StoredDecision {
     pub(crate) id: i64,
     pub(crate) state_id: i64,
     pub(crate) message_id: String,
     pub(crate) payload: String,
     pub(crate) situation: String,
+    /// Of a mail that arrived: the revision of the policy that had it sent, and the relay. It was asked nothing else.
+    pub(crate) sent: Option<(i64, String)>,
     /// Of a mail that was tried: what came of it, as the journal has it.
-    pub(crate) class: Option<String>,
-    pub(crate) phase: Option<String>,
-    pub(crate) code: Option<i64>,
-    pub(crate) enhanced: Option<String>,
-    pub(crate) reply: Option<String>,
-    pub(crate) relay: Option<String>,
-    pub(crate) ended_at: Option<i64>,
+    pub(crate) failure: Option<Failure>,
 }
 
-impl StoredDecision {
-    /// What failed, if the mail was tried and did.
-    pub(crate) fn failure(&self) -> Option<Failure> {
-        let class = self.class.as_deref()?;
-        Some(Failure {
+/// A million of these are read one after the other, and each column costs: failures, which are few, are read apart.
+#[derive(sqlx::FromRow)]
+struct DecisionRow {
+    id: i64,
+    state_id: i64,
+    message_id: String,
+    payload: String,
+    situation: String,
+    sent_by: Option<i64>,
+    sent_via: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct FailureRow {
+    id: i64,
+    class: String,
+    phase: Option<String>,
+    code: Option<i64>,
+    enhanced: Option<String>,
+    reply: Option<String>,
+    relay: Option<String>,
+    ended_at: Option<i64>,
+}
+
+impl FailureRow {
+    fn failure(self) -> Option<(i64, Failure)> {
+        let failure = Failure {
             at: self.ended_at?,
-            class: Class::try_from(class.to_owned()).ok()?,
-            phase: self.phase.clone()?,
+            class: Class::try_from(self.class).ok()?,
+            phase: self.phase?,
             code: self.code.and_then(|code| u16::try_from(code).ok()),
-            enhanced: self.enhanced.clone(),
-            reply: self.reply.clone().unwrap_or_default(),
-            relay: self.relay.clone().unwrap_or_default(),
-        })
+            enhanced: self.enhanced,
+            reply: self.reply.unwrap_or_default(),
+            relay: self.relay.unwrap_or_default(),
+        };
+        Some((self.id, failure))
     }
 }
 
@@ -83,18 +104,43 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<StoredDecision>> {
         let sql = self.dialect().sql(
-            "select a.id, a.state_id, s.message_id, s.payload, a.situation, a.class, a.phase, a.code, a.enhanced, \
-             a.reply, a.relay, a.ended_at from notification_attempts a \
+            "select a.id, a.state_id, s.message_id, s.payload, a.situation, \
+             case when a.class = 'delivered' then a.policy_revision end as sent_by, \
+             case when a.class = 'delivered' then a.relay end as sent_via from notification_attempts a \
              join notification_states s on s.id = a.state_id where a.id < $1 and a.situation is not null \
              and a.started_at >= $2 and a.started_at < $3 order by a.id desc limit $4",
         );
-        Ok(with_pool!(self, |pool| sqlx::query_as(sql)
+        let rows: Vec<DecisionRow> = with_pool!(self, |pool| sqlx::query_as(sql)
             .bind(before)
             .bind(from)
             .bind(to)
             .bind(limit)
             .fetch_all(pool)
-            .await)?)
+            .await)?;
+        let mut failures = match (rows.last(), rows.first()) {
+            (Some(oldest), Some(newest)) => self.failures(oldest.id, newest.id).await?,
+            _ => HashMap::new(),
+        };
+        let decision = |row: DecisionRow| StoredDecision {
+            id: row.id,
+            state_id: row.state_id,
+            message_id: row.message_id,
+            payload: row.payload,
+            situation: row.situation,
+            sent: row.sent_by.zip(row.sent_via),
+            failure: failures.remove(&row.id),
+        };
+        Ok(rows.into_iter().map(decision).collect())
+    }
+
+    async fn failures(&self, from: i64, to: i64) -> Result<HashMap<i64, Failure>> {
+        let sql = self.dialect().sql(
+            "select id, class, phase, code, enhanced, reply, relay, ended_at from notification_attempts \
+             where id >= $1 and id <= $2 and class <> 'delivered' and situation is not null",
+        );
+        let rows: Vec<FailureRow> =
+            with_pool!(self, |pool| sqlx::query_as(sql).bind(from).bind(to).fetch_all(pool).await)?;
+        Ok(rows.into_iter().filter_map(FailureRow::failure).collect())
     }
 
     /// One event.

@@ -1,7 +1,7 @@
 //! One stored event, run by a candidate and by the active revision.
 
 use super::read;
-use crate::notification::{Admission, Failure, Notification, Situation, Verdict};
+use crate::notification::{Admission, Failure, Notification, Relay, Situation, Verdict};
 use crate::plugin::{Email, Fault, Plugins, Revision};
 use crate::store::stored::{StoredDecision, StoredEvent};
 
@@ -25,7 +25,7 @@ pub(super) struct Outcome {
 /// What a replay runs over.
 pub(super) enum Item {
     Event(StoredEvent),
-    Decision(StoredDecision),
+    Decision(Box<StoredDecision>),
 }
 
 /// Two revisions and one event.
@@ -73,19 +73,24 @@ impl Run<'_> {
     }
 
     /// Both questions that the policy was asked: whether to send, and, where the mail was tried and failed, what of it.
-    async fn decide(&self, stored: StoredDecision) -> Option<Outcome> {
-        let failure = stored.failure();
+    async fn decide(&self, stored: Box<StoredDecision>) -> Option<Outcome> {
         let n = read(stored.state_id, stored.message_id, &stored.payload).ok()?;
         let situation: Situation = serde_json::from_str(&stored.situation).ok()?;
-        let after = failure.map(|f| (situation.clone().after(&f), f));
+        let after = stored.failure.map(|f| (situation.clone().after(&f), f));
         let begun = self.clock.monotonic_us();
         let new = self.answers(self.candidate, &n, &situation, after.as_ref()).await;
         let time_us = self.clock.monotonic_us() - begun;
-        let old = self.answers(self.baseline, &n, &situation, after.as_ref()).await.ok().map(|(a, _)| a);
         let (fuel, new, why) = match new {
             Ok((answers, fuel)) => (fuel, Some(answers), None),
             Err(fault) => (0, None, Some(fault.to_string())),
         };
+        if let (Some((admission, None)), Some((by, relay))) = (&new, &stored.sent)
+            && *by == self.baseline.number
+            && leads_to(admission, relay, &situation.relays)
+        {
+            return Some(Outcome { changed: Changed::default(), fault: false, fuel, time_us, example: None });
+        }
+        let old = self.answers(self.baseline, &n, &situation, after.as_ref()).await.ok().map(|(a, _)| a);
         let fault = new.is_none();
         let decision = !fault && new != old;
         let example = (fault || decision).then(|| {
@@ -118,7 +123,37 @@ impl Run<'_> {
 /// What a policy said to a mail, and to its failure.
 type Answers = (Admission, Option<Verdict>);
 
+/// Whether a mail so admitted goes by this relay for certain. Where it does and the journal has it so, the active
+/// revision need not be asked again what it said then: a plugin is a pure function.
+fn leads_to(admission: &Admission, relay: &str, relays: &[Relay]) -> bool {
+    match admission {
+        Admission::Send(Some(named)) => named == relay,
+        // By the first that was available, or by the one that an earlier verdict named: only with one is that certain.
+        Admission::Send(None) => matches!(relays, [only] if only.name == relay),
+        _ => false,
+    }
+}
+
 fn told((admission, verdict): &Answers) -> String {
     let verdict = verdict.as_ref().map(|v| format!(", then {v:?}"));
     format!("{admission:?}{}", verdict.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::leads_to;
+    use crate::notification::{Admission, Relay};
+
+    #[test]
+    fn what_the_journal_answers_for_the_active_revision() {
+        let relay = |name: &str| Relay { name: name.to_owned(), available: true };
+        let (one, two) = (vec![relay("a")], vec![relay("a"), relay("b")]);
+        assert!(leads_to(&Admission::Send(None), "a", &one));
+        assert!(!leads_to(&Admission::Send(None), "gone", &one));
+        assert!(!leads_to(&Admission::Send(None), "a", &two), "an earlier verdict may have named it");
+        assert!(leads_to(&Admission::Send(Some("b".to_owned())), "b", &two));
+        assert!(!leads_to(&Admission::Send(Some("b".to_owned())), "a", &two));
+        assert!(!leads_to(&Admission::Skip("no".to_owned()), "a", &one));
+        assert!(!leads_to(&Admission::Wait(1), "a", &one));
+    }
 }
