@@ -192,6 +192,21 @@ pub struct Plugins {
     clock: Clock,
 }
 
+/// Takes a component through the gate and keeps nothing: it needs no database, and compiles anew.
+pub async fn gate_report(
+    settings: &Settings,
+    clock: &Clock,
+    slot: Slot,
+    wasm: Arc<[u8]>,
+    config: String,
+) -> Result<Report, LoadError> {
+    let engine = engine::Engine::new(1, &settings.call)?;
+    let sandbox = Sandbox::new(&engine, 1)?;
+    let settings = Settings { cache_path: PathBuf::new(), ..settings.clone() };
+    let gate = Arc::new(Gate::new(&engine, sandbox, &settings, b"", clock.clone()));
+    Ok(gate.admit(slot, wasm, config, "check").await?.report)
+}
+
 impl Plugins {
     /// Prepares the built-ins; they serve until [`route`](Self::route) says otherwise. `number` gives each its number.
     pub async fn start<E: From<LoadError>>(

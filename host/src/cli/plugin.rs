@@ -186,6 +186,14 @@ pub(super) enum NotificationCommand {
 const OPERATOR: Principal = Principal { user_id: 0, session_id: 0, is_admin: true, role: None };
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Command::Check { slot, file, plugin_config } = args.command {
+        let config = super::load_for_authors(args.config.as_deref())?;
+        let (slot, wasm) = (slot.into(), read(&file).await?.into());
+        let own = Value::Object(object(plugin_config.as_deref()).await?).to_string();
+        let report = ecomm::plugin::gate_report(&config.plugins, &Clock::system(), slot, wasm, own).await?;
+        let report = serde_json::to_value(&report)?;
+        return say(&if args.json { show(&report)? } else { table::report(&report) }).map(|()| ExitCode::SUCCESS);
+    }
     let config = super::load(args.config.as_deref())?;
     let service = ecomm::host::offline(config, Clock::system()).await?;
     let done = answer(&service, args.command, args.json).await;
@@ -229,12 +237,6 @@ async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow:
             let all = PageRequest { limit: Some(100), cursor: None };
             let changes = service.plugin_history(OPERATOR, None, &all).await?.items;
             return say(&if json { show(&changes)? } else { table::history(&changes) });
-        }
-        Command::Check { slot, file, plugin_config } => {
-            let wasm = read(&file).await?;
-            let config = Value::Object(object(plugin_config.as_deref()).await?).to_string();
-            let revision = service.plugins.admit(slot.into(), wasm.into(), config, "check").await?;
-            serde_json::to_value(&revision.report)?
         }
         Command::Install { slot, file, plugin_config, why } => {
             let config = object(plugin_config.as_deref()).await?;

@@ -98,16 +98,30 @@ fn answered(app: &App, args: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr))
 }
 
+#[test]
+fn a_component_is_checked_without_a_shop() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ecomm"));
+        let output = command.env_clear().current_dir(&folder).args(["plugin", "check"]).args(args).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), said)
+    };
+    let file = env!("MISBEHAVING_WASM");
+    let (good, report) = check(&["renderer", file, "--json"]);
+    assert!(good, "{report}");
+    assert_eq!(serde_json::from_str::<Value>(&report).unwrap()["contract"], "ecomm:notification@1.0.0");
+    let (good, report) = check(&["renderer", file]);
+    assert!(good && report.contains("FIXTURE") && report.contains("wasi:cli/stderr"), "{report}");
+    let (good, why) = check(&["policy", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
+    assert!(!good && why.contains("does not begin like one"), "{why}");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing is kept");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_stages_what_the_host_then_serves() {
     let app = App::start(sqlite().await).await;
     let file = env!("MISBEHAVING_WASM");
-    let (good, report) = answered(&app, &["plugin", "check", "renderer", file, "--json"]);
-    assert!(good, "{report}");
-    assert_eq!(serde_json::from_str::<Value>(&report).unwrap()["contract"], "ecomm:notification@1.0.0");
-    let (good, why) =
-        answered(&app, &["plugin", "check", "policy", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
-    assert!(!good && why.contains("does not begin like one"), "{why}");
     let (good, made) = answered(&app, &["plugin", "install", "renderer", file, "--why", "by hand", "--json"]);
     assert!(good, "{made}");
     let number = serde_json::from_str::<Value>(&made).unwrap()["id"].clone();

@@ -57,7 +57,7 @@ pub(super) fn list(slots: &[SlotInfo], revisions: &[RevisionInfo]) -> String {
 }
 
 pub(super) fn revision(r: &RevisionInfo) -> String {
-    let mut rows = vec![
+    let rows = [
         row(&["revision", &r.id.to_string()]),
         row(&["slot", &r.slot]),
         row(&["stage", &r.stage]),
@@ -67,15 +67,19 @@ pub(super) fn revision(r: &RevisionInfo) -> String {
         row(&["installed", &format!("{} by {}", rfc3339::text(r.created_at), r.created_by)]),
         row(&["config", &r.config.to_string()]),
     ];
-    for key in ["metadata", "contract", "bytes", "snapshotted", "making", "prepared_ms", "cached"] {
-        rows.push(row(&[key, &r.report[key].to_string()]));
-    }
-    for warning in r.report["warnings"].as_array().into_iter().flatten() {
+    columns(&rows) + &report(&r.report)
+}
+
+/// What the gate found.
+pub(super) fn report(report: &serde_json::Value) -> String {
+    let keys = ["metadata", "contract", "imports", "bytes", "snapshotted", "making", "prepared_ms", "cached"];
+    let mut rows: Vec<_> = keys.iter().map(|key| row(&[key, &report[key].to_string()])).collect();
+    for warning in report["warnings"].as_array().into_iter().flatten() {
         rows.push(row(&["warning", warning.as_str().unwrap_or_default()]));
     }
     let mut text = columns(&rows);
     let mut rows = vec![row(&["FIXTURE", "FUEL", "MEMORY", "TIME"])];
-    for trial in r.report["trials"].as_array().into_iter().flatten() {
+    for trial in report["trials"].as_array().into_iter().flatten() {
         rows.push(vec![
             trial["fixture"].as_str().unwrap_or_default().to_owned(),
             trial["fuel"].to_string(),
