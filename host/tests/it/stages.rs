@@ -10,6 +10,8 @@ use crate::database::{Database, on_each_database};
 on_each_database! {
     a_component_walks_through_every_stage
     two_hosts_converge
+    a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it
+    a_policy_is_also_compared_by_what_it_makes_of_failures
 }
 
 const OPERATOR: Principal = Principal { user_id: 1, session_id: 0, is_admin: true, role: None };
@@ -176,9 +178,8 @@ async fn a_revision_that_only_fails_rests_and_is_tried_again() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it() {
-    let app = App::start(sqlite().await).await;
+async fn a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it(database: Database) {
+    let app = App::start(database).await;
     orders(&app, 5).await;
     app.database.execute("update notification_states set payload = '{}' where id = 1").await;
     let candidate = install(&app, json!({})).await;
@@ -206,12 +207,20 @@ async fn a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it() {
     let (_, policy) = app.client.call("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await;
     let told = replay(policy["id"].as_i64().unwrap_or_else(|| panic!("{policy}"))).await;
     assert_eq!([&told["events"], &told["changed_decisions"]].map(|n| n.as_u64().unwrap()), [5, 0]);
+    // What the journal says of the active revision is no answer of the candidate's: each hour is quiet in one half of
+    // the day. One of the five cannot be read.
+    let mut changed = 0;
+    for (from, until) in [(0, 12), (12, 0)] {
+        let new = json!({ "slot": "policy", "config": { "quiet_hours": { "from": from, "until": until } } });
+        let quiet = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap();
+        changed += replay(quiet).await["changed_decisions"].as_u64().unwrap();
+    }
+    assert_eq!(changed, 4);
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_policy_is_also_compared_by_what_it_makes_of_failures() {
-    let app = App::start(sqlite().await).await;
+async fn a_policy_is_also_compared_by_what_it_makes_of_failures(database: Database) {
+    let app = App::start(database).await;
     let new = json!({ "slot": "policy", "config": { "attempts_max": 1 } });
     let policy = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap();
     stage(&app, policy, json!({ "stage": "shadow" })).await;
