@@ -24,10 +24,11 @@ pub(crate) mod stored;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Executor, MySqlPool, PgPool, SqlitePool};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{Connection, Executor, MySqlPool, PgPool, SqlitePool};
 
 pub(crate) use dialect::Dialect;
 pub(crate) use tx::{Tx, with_tx};
@@ -36,6 +37,9 @@ use crate::clock::Clock;
 
 /// The most prepared statements that a connection keeps: every text of ours, inserts in each of their sizes.
 const STATEMENTS_MAX: usize = 250;
+
+/// How long a connection may have been idle and is still used without asking the database whether it is there.
+const TRUSTED_IDLE_MAX: Duration = Duration::from_secs(1);
 
 /// Runs `$body` with `$pool` bound to the pool that is open; for reads outside a transaction.
 macro_rules! with_pool {
@@ -153,31 +157,44 @@ pub struct Options {
     pub connect_timeout_ms: u64,
 }
 
+/// The same for each pool.
+fn pool_options<DB: sqlx::Database>(options: &Options) -> PoolOptions<DB> {
+    PoolOptions::new()
+        .max_connections(options.connections_max)
+        .acquire_timeout(Duration::from_millis(options.connect_timeout_ms))
+        // It would cost each transaction a round trip. What was in use a moment ago was alive.
+        .test_before_acquire(false)
+        .before_acquire(|connection: &mut DB::Connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for >= TRUSTED_IDLE_MAX {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+}
+
 impl Store {
     /// Connects.
     pub async fn open(options: &Options, clock: Clock) -> Result<Self> {
         use secrecy::ExposeSecret;
         let url = options.url.expose_secret();
-        let timeout = Duration::from_millis(options.connect_timeout_ms);
         let db = if url.starts_with("sqlite:") {
-            Self::open_sqlite(url, options.connections_max, timeout).await?
+            Self::open_sqlite(url, options).await?
         } else if url.starts_with("mysql:") || url.starts_with("mariadb:") {
-            let pool = MySqlPoolOptions::new()
-                .max_connections(options.connections_max)
-                .acquire_timeout(timeout)
-                .after_connect(|connection, _| {
-                    Box::pin(async move {
-                        // Gap locks of REPEATABLE READ would stop enqueues below a claim's range.
-                        connection.execute("set session transaction isolation level read committed").await?;
-                        Ok(())
-                    })
-                });
+            let pool = pool_options(options).after_connect(|connection: &mut MySqlConnection, _| {
+                Box::pin(async move {
+                    // Gap locks of REPEATABLE READ would stop enqueues below a claim's range.
+                    connection.execute("set session transaction isolation level read committed").await?;
+                    Ok(())
+                })
+            });
             let options = MySqlConnectOptions::from_str(url)?.statement_cache_capacity(STATEMENTS_MAX);
             let pool = pool.connect_with(options).await?;
             let step = sqlx::query_scalar("select cast(@@auto_increment_increment as signed)").fetch_one(&pool).await?;
             Db::MySql(pool, step)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let pool = PgPoolOptions::new().max_connections(options.connections_max).acquire_timeout(timeout);
+            let pool = pool_options(options);
             // Every statement of ours goes by a key. Without statistics, as on a young or a churning table, the
             // planner reads whole tables instead.
             let keys_only = [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")];
@@ -190,14 +207,14 @@ impl Store {
         Ok(Self { db, clock })
     }
 
-    async fn open_sqlite(url: &str, readers_max: u32, timeout: Duration) -> Result<Db> {
+    async fn open_sqlite(url: &str, options: &Options) -> Result<Db> {
         if url.contains(":memory:") || url.contains("mode=memory") {
             return Err(Error::InMemory);
         }
-        let options = SqliteConnectOptions::from_str(url)?
+        let connect = SqliteConnectOptions::from_str(url)?
             .create_if_missing(true)
             .foreign_keys(true)
-            .busy_timeout(timeout)
+            .busy_timeout(Duration::from_millis(options.connect_timeout_ms))
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .statement_cache_capacity(STATEMENTS_MAX)
@@ -205,12 +222,8 @@ impl Store {
             // The journal of the turns' savepoints is read by nobody after a crash.
             .pragma("temp_store", "memory")
             .optimize_on_close(true, None);
-        let writer = writer::Writer::open(&options).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(readers_max)
-            .acquire_timeout(timeout)
-            .connect_with(options.read_only(true))
-            .await?;
+        let writer = writer::Writer::open(&connect).await?;
+        let readers = pool_options(options).connect_with(connect.read_only(true)).await?;
         Ok(Db::Sqlite { readers, writer })
     }
 

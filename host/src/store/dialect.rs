@@ -66,6 +66,15 @@ impl Dialect {
         }
     }
 
+    /// After a table: reads it by that index. What `MySQL` knows about a table lags behind one that churns, and it then
+    /// reads the whole index for each row; `SQLite` is never told, and [`super::Store::open`] tells `PostgreSQL`.
+    pub(crate) fn by_index(self, index: &str) -> String {
+        match self {
+            Self::MySql => format!("force index ({index})"),
+            Self::Sqlite | Self::Postgres => String::new(),
+        }
+    }
+
     /// Keeps the selected rows of `q` until the transaction ends; the one `SQLite` writer needs no such thing.
     pub(crate) fn lock(self) -> &'static str {
         match self {
@@ -85,33 +94,53 @@ impl Dialect {
 
     /// Updates the rows of `table` (`q`) that match a row of parameter 1 (`x`). `set` names columns of `q` bare, so
     /// no column of `x` may have the name of one that is set.
-    pub(crate) fn update(self, table: &str, columns: &[Column], set: &str, matching: &str) -> AssertSqlSafe<String> {
-        let rows = self.rows(1, columns);
+    pub(crate) fn update<'a>(
+        self,
+        table: impl Into<Table<'a>>,
+        columns: &[Column],
+        set: &str,
+        matching: &str,
+    ) -> AssertSqlSafe<String> {
+        let (Table { name: table, index }, rows) = (table.into(), self.rows(1, columns));
+        let by_index = index.map_or_else(String::new, |index| self.by_index(index));
         self.sql(&match self {
-            Self::MySql => format!("update {rows} straight_join {table} as q on {matching} set {set}"),
+            Self::MySql => format!("update {rows} straight_join {table} as q {by_index} on {matching} set {set}"),
             Self::Sqlite | Self::Postgres => format!("update {table} as q set {set} from {rows} where {matching}"),
         })
     }
 
     /// Deletes the rows of `table` (`q`, with the primary key `key`) that match a row of parameter 1 (`x`); `then` is
     /// a `returning` clause, which `MySQL` does not have.
-    pub(crate) fn delete(
+    pub(crate) fn delete<'a>(
         self,
-        table: &str,
+        table: impl Into<Table<'a>>,
         key: &str,
         columns: &[Column],
         matching: &str,
         then: &str,
     ) -> AssertSqlSafe<String> {
-        let rows = self.rows(1, columns);
+        let (Table { name: table, index }, rows) = (table.into(), self.rows(1, columns));
+        let by_index = index.map_or_else(String::new, |index| self.by_index(index));
         self.sql(&match self {
-            Self::MySql => format!("delete q from {rows} straight_join {table} as q on {matching}"),
+            Self::MySql => format!("delete q from {rows} straight_join {table} as q {by_index} on {matching}"),
             Self::Postgres => format!("delete from {table} as q using {rows} where {matching} {then}"),
             Self::Sqlite => format!(
                 "delete from {table} where {key} in (select q.{key} from {rows} cross join {table} as q \
                  where {matching}) {then}"
             ),
         })
+    }
+}
+
+/// A table whose rows are changed, and by which index they are found; none: by its primary key.
+pub(crate) struct Table<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) index: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for Table<'a> {
+    fn from(name: &'a str) -> Self {
+        Self { name, index: None }
     }
 }
 

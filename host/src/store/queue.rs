@@ -14,11 +14,25 @@ pub use claim::Claimed;
 pub use finish::{Finish, Note};
 
 use super::dialect::Column::{self, Int, Text};
+use super::dialect::Table;
 use super::insert::Insert;
 use super::users::json;
 use super::{Dialect, Result, Store, Tx, with_tx};
 
 const QUEUE: &str = "notification_events_queue";
+
+/// The queue's index of lanes; `MySQL` names a key by its first column.
+const LANES: &str = "order_id";
+const ATTEMPTS: Table = Table { name: "notification_attempts", index: Some("attempts_state") };
+
+/// That `q` is the oldest of its lane.
+fn is_head(dialect: Dialect) -> String {
+    let by_lane = dialect.by_index(LANES);
+    format!(
+        "not exists (select 1 from {QUEUE} p {by_lane} where p.order_id = q.order_id \
+         and p.order_version < q.order_version)"
+    )
+}
 
 /// Which claim of which event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -109,8 +123,8 @@ impl Store {
         let mut tx = self.begin().await?;
         let (dialect, now) = (tx.dialect(), tx.dialect().now_ms(self.offset_ms()));
         let sql = dialect.sql(&format!(
-            "select q.state_id from {QUEUE} q where q.epoch = 0 and q.due_at > {now} and not exists (select 1 \
-             from {QUEUE} p where p.order_id = q.order_id and p.order_version < q.order_version)"
+            "select q.state_id from {QUEUE} q where q.epoch = 0 and q.due_at > {now} and {}",
+            is_head(dialect)
         ));
         let late: Vec<i64> = with_tx!(&mut tx, |c| sqlx::query_scalar(sql).fetch_all(c).await)?;
         make_due(&mut tx, &late, &now, "q.state_id = x.event and q.epoch = 0").await?;

@@ -2,7 +2,7 @@
 
 use serde_json::json as object;
 
-use super::QUEUE;
+use super::{QUEUE, is_head};
 use crate::notification::{Failure, HISTORY_MAX, Notification, Payload};
 use crate::shop::order::Status;
 use crate::store::dialect::Column::Int;
@@ -95,9 +95,9 @@ impl Store {
 
 /// The `with … materialized` keeps the planner from running the limited select more than once.
 async fn take_in_one(tx: &mut Tx, now: &str, limit: i64, lease_ms: i64, lock: &str) -> Result<Vec<i64>> {
+    let is_head = is_head(tx.dialect());
     let sql = tx.dialect().sql(&format!(
-        "with c as materialized (select q.state_id from {QUEUE} q where q.due_at <= {now} and not exists (select 1 \
-         from {QUEUE} p where p.order_id = q.order_id and p.order_version < q.order_version) \
+        "with c as materialized (select q.state_id from {QUEUE} q where q.due_at <= {now} and {is_head} \
          order by q.due_at, q.state_id limit $1 {lock}) \
          update {QUEUE} set due_at = {now} + $2, epoch = epoch + 1, claims = claims + 1 \
          where state_id in (select c.state_id from c) returning state_id"
@@ -109,22 +109,20 @@ async fn take_in_one(tx: &mut Tx, now: &str, limit: i64, lease_ms: i64, lock: &s
 /// second row can look like its head, so the heads are asked for again under the locks.
 async fn take_by_steps(tx: &mut Tx, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<i64>> {
     let dialect = tx.dialect();
+    let (is_head, by_time) = (is_head(dialect), dialect.by_index("q_due"));
     let sql = dialect.sql(&format!(
-        "select q.state_id, q.order_id from {QUEUE} q force index (q_due) where q.due_at <= {now} and not exists (select 1 \
-         from {QUEUE} p where p.order_id = q.order_id and p.order_version < q.order_version) \
+        "select q.state_id from {QUEUE} q {by_time} where q.due_at <= {now} and {is_head} \
          order by q.due_at, q.state_id limit $1 for update skip locked"
     ));
-    let found: Vec<(i64, i64)> = with_tx!(tx, |c| sqlx::query_as(sql).bind(limit).fetch_all(c).await)?;
+    let found: Vec<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(limit).fetch_all(c).await)?;
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    let lanes: Vec<_> = found.iter().map(|(id, lane)| object!({ "event": id, "lane": lane })).collect();
     let sql = dialect.sql(&format!(
-        "select q.state_id from {} straight_join {QUEUE} q on q.state_id = x.event where not exists (select 1 from {QUEUE} p \
-         where p.order_id = x.lane and p.order_version < q.order_version)",
-        dialect.rows(1, &[Int("event"), Int("lane")])
+        "select q.state_id from {} straight_join {QUEUE} q on q.state_id = x.event where {is_head}",
+        dialect.rows(1, &[Int("event")])
     ));
-    let heads: Vec<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(json(&lanes)).fetch_all(c).await)?;
+    let heads: Vec<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(events(&found)).fetch_all(c).await)?;
     let set = format!("due_at = {now} + {lease_ms}, epoch = q.epoch + 1, claims = q.claims + 1");
     let sql = dialect.update(QUEUE, &[Int("event")], &set, "q.state_id = x.event");
     with_tx!(tx, |c| sqlx::query(sql).bind(events(&heads)).execute(c).await.map(drop))?;
@@ -147,10 +145,11 @@ async fn read(tx: &mut Tx, now: &str, ids: &[i64]) -> Result<Vec<Row>> {
 async fn read_history(tx: &mut Tx, state_ids: &[i64]) -> Result<Vec<Entry>> {
     let dialect = tx.dialect();
     let sql = dialect.sql(&format!(
-        "select {ENTRY} from {} {} notification_attempts q where q.state_id = x.event and q.kind = 'send' \
+        "select {ENTRY} from {} {} notification_attempts q {} where q.state_id = x.event and q.kind = 'send' \
          and q.ended_at is not null order by q.id",
         dialect.rows(1, &[Int("event")]),
         dialect.join(),
+        dialect.by_index("attempts_state"),
     ));
     Ok(with_tx!(tx, |c| sqlx::query_as(sql).bind(events(state_ids)).fetch_all(c).await)?)
 }

@@ -4,9 +4,12 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::{Held, Provenance, QUEUE, Token, delete_held, make_due, object, row, update_held};
+use super::{
+    ATTEMPTS, Held, LANES, Provenance, QUEUE, Token, delete_held, is_head, make_due, object, row, update_held,
+};
 use crate::notification::Transition;
 use crate::store::dialect::Column::{self, Int, Text};
+use crate::store::dialect::Table;
 use crate::store::insert::Insert;
 use crate::store::users::json;
 use crate::store::{Dialect, Result, Store, Tx, with_tx};
@@ -137,7 +140,8 @@ async fn push_followers(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()>
     let set = format!("due_at = {}(q.due_at, {now} + x.delay)", tx.dialect().greatest());
     let columns = [Int("lane"), Int("place"), Int("delay")];
     let matching = "q.order_id = x.lane and q.order_version > x.place";
-    let sql = tx.dialect().update(QUEUE, &columns, &set, matching);
+    let lanes = Table { name: QUEUE, index: Some(LANES) };
+    let sql = tx.dialect().update(lanes, &columns, &set, matching);
     with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
     Ok(())
 }
@@ -206,7 +210,7 @@ async fn journal(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
              ended_at = {now}"
         );
         let matching = "q.state_id = x.event and q.kind = 'send' and q.ended_at is null";
-        let sql = dialect.update("notification_attempts", &columns, &set, matching);
+        let sql = dialect.update(ATTEMPTS, &columns, &set, matching);
         let rows: Vec<_> = closed
             .iter()
             .map(|row| {
@@ -232,7 +236,7 @@ async fn take_back(tx: &mut Tx, alive: &[&Finish]) -> Result<()> {
         return Ok(());
     }
     let matching = "q.state_id = x.event and q.epoch = x.token and q.kind = 'send' and q.ended_at is null";
-    let sql = tx.dialect().delete("notification_attempts", "id", &[Int("event"), Int("token")], matching, "");
+    let sql = tx.dialect().delete(ATTEMPTS, "id", &[Int("event"), Int("token")], matching, "");
     with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
     Ok(())
 }
@@ -269,18 +273,15 @@ async fn end(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
     let set = format!("state = x.new_state, attempts = x.new_attempts, reason = x.new_reason, completed_at = {now}");
     let sql = dialect.update("notification_states", &columns, &set, "q.id = x.event");
     with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
-    let is_next = format!(
-        "q.order_id = x.lane and q.due_at > {now} and not exists (select 1 from {QUEUE} p \
-         where p.order_id = q.order_id and p.order_version < q.order_version)"
-    );
+    let is_next = format!("q.order_id = x.lane and q.due_at > {now} and {}", is_head(dialect));
     if dialect != Dialect::MySql {
         let sql = dialect.update(QUEUE, &[Int("lane")], &format!("due_at = {now}"), &is_next);
         with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
         return Ok(());
     }
     // It does not update a table that the condition reads.
-    let from = dialect.rows(1, &[Int("lane")]);
-    let sql = dialect.sql(&format!("select q.state_id from {from} straight_join {QUEUE} q where {is_next}"));
+    let (from, by_lane) = (dialect.rows(1, &[Int("lane")]), dialect.by_index(LANES));
+    let sql = dialect.sql(&format!("select q.state_id from {from} straight_join {QUEUE} q {by_lane} where {is_next}"));
     let next: Vec<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(&rows).fetch_all(c).await)?;
     make_due(tx, &next, now, "q.state_id = x.event").await
 }
