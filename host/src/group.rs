@@ -129,7 +129,10 @@ where
     F: Fn(Arc<[T]>) -> W,
     W: Future<Output = store::Result<Vec<A>>>,
 {
-    while let Some((items, mut askers)) = rounds.next() {
+    loop {
+        // Whoever is about to ask does so first: rounds are fewer and larger, and on an idle host nobody waits longer.
+        tokio::task::yield_now().await;
+        let Some((items, mut askers)) = rounds.next() else { break };
         let items: Arc<[T]> = items.into();
         let gone = nobody_waits(&mut askers, rounds.shared.to_the_end);
         let answers = tokio::select! {

@@ -198,7 +198,9 @@ impl Store {
             // Every statement of ours goes by a key. Without statistics, as on a young or a churning table, the
             // planner reads whole tables instead.
             let keys_only = [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")];
-            let options = PgConnectOptions::from_str(url)?.options(keys_only).options([("jit", "off")]);
+            // One way by key is as good for each value: planned once for each connection, not for each execution.
+            let once = [("plan_cache_mode", "force_generic_plan"), ("jit", "off")];
+            let options = PgConnectOptions::from_str(url)?.options(keys_only).options(once);
             let options = options.statement_cache_capacity(STATEMENTS_MAX);
             Db::Postgres(pool.connect_with(options).await?)
         } else {
