@@ -39,6 +39,7 @@ fn main() {
             stages::measure().await;
         }
         if asked("replay") {
+            plugin::compute().await;
             stages::replay().await;
         }
     });

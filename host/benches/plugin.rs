@@ -1,5 +1,6 @@
 //! What the sandbox costs: a render of five lines and a policy's decision, against native code.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use ecomm::clock::Clock;
@@ -249,10 +250,8 @@ pub(crate) async fn render() {
     }
 }
 
-pub(crate) async fn policy() {
-    let host = plugins().await;
-    let event = rig::notification();
-    let situation = Situation {
+fn situation() -> Situation {
+    Situation {
         now: 1_768_000_400_000,
         utc_offset_minutes: 0,
         seed: 42,
@@ -263,7 +262,12 @@ pub(crate) async fn policy() {
         history: Vec::new(),
         relays: vec![Relay { name: "default".to_owned(), available: true }],
         newest_status: Status::Pending,
-    };
+    }
+}
+
+pub(crate) async fn policy() {
+    let host = plugins().await;
+    let (event, situation) = (rig::notification(), situation());
     let mut times = Vec::new();
     for _ in 0..ROUNDS * CALLS {
         let begun = Instant::now();
@@ -273,4 +277,35 @@ pub(crate) async fn policy() {
     }
     println!("\npolicy call, fresh from snapshot, every budget on, a five-line order lowered");
     println!("  p50 {:.2} µs   p99 {:.2} µs", rig::percentile(&mut times, 50), rig::percentile(&mut times, 99));
+}
+
+/// What all cores make of a replay when the database is left out.
+pub(crate) async fn compute() {
+    let host = Arc::new(plugins().await);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    println!("\ncompute of a replay on {cores} cores, a five-line order, nothing read");
+    for renders in [false, true] {
+        let mut rates = Vec::new();
+        for _ in 0..ROUNDS / 4 {
+            let begun = Instant::now();
+            let mut tasks = tokio::task::JoinSet::new();
+            for _ in 0..cores {
+                let host = host.clone();
+                tasks.spawn(async move {
+                    let (event, situation, routing) = (rig::notification(), situation(), host.routing());
+                    for _ in 0..CALLS * 4 {
+                        if renders {
+                            host.render_by(&routing.renderer.active, &event, 7).await.expect("rendered");
+                        } else {
+                            host.admit_by(&routing.policy.active, &event, &situation).await.expect("decided");
+                        }
+                    }
+                });
+            }
+            tasks.join_all().await;
+            #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+            rates.push((cores * CALLS * 4) as f64 / begun.elapsed().as_secs_f64());
+        }
+        println!("  {:<17} {:>8.0}/s", if renders { "renders" } else { "policy decisions" }, rig::median(rates));
+    }
 }
