@@ -71,7 +71,7 @@ pub fn router(service: App, settings: &Settings) -> Router {
         .route("/v1/notifications/{id}", get(notifications::one))
         .route("/v1/mailbox", get(notifications::mails))
         .route("/v1/mailbox/{id}", get(notifications::mail))
-        .merge(plugins::routes(&service))
+        .merge(plugins::routes())
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
         .layer(from_fn_with_state(service.clone(), gateway::admit));

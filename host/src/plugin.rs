@@ -314,9 +314,9 @@ impl Plugins {
         self.gate.inspect(wasm)
     }
 
-    /// The most bytes that a component may have.
-    pub fn component_bytes_max(&self) -> usize {
-        self.settings.component_bytes_max
+    /// Whether a component that began like `before` may go on with `piece`; refuses what is too large or will be none.
+    pub fn check_start(&self, before: &[u8], piece: &[u8]) -> Result<(), LoadError> {
+        self.gate.check_start(before, piece)
     }
 
     /// Forgets compiled code but for these revisions' digest, slot and config; says how many files and bytes went.

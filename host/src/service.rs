@@ -15,6 +15,7 @@ pub mod stage;
 mod throttle;
 mod tokens;
 mod transit;
+mod upload;
 mod users;
 mod watch;
 
@@ -38,6 +39,7 @@ pub use stage::Move;
 pub use throttle::{Allowance, Client, Limits, Throttle};
 pub use tokens::{SECRET_BYTES_MIN, Tokens};
 pub use transit::{Plan, Require, Terms};
+pub use upload::Upload;
 pub use users::create_admin;
 pub use watch::Changes;
 

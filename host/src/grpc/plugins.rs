@@ -59,17 +59,12 @@ impl pb::plugin_service_server::PluginService for Api {
         &self,
         request: Request<Streaming<pb::UploadPluginComponentRequest>>,
     ) -> Answer<pb::UploadPluginComponentResponse> {
-        let who = self.caller(&request)?;
-        who.must_operate().map_err(status)?;
+        let mut upload = self.0.upload(self.caller(&request)?).map_err(status)?;
         let mut parts = request.into_inner();
-        let (mut wasm, most) = (Vec::new(), self.0.component_bytes_max());
         while let Some(part) = parts.message().await? {
-            if wasm.len() + part.content.len() > most {
-                return Err(field("content", &format!("a component may have {most} bytes")));
-            }
-            wasm.extend_from_slice(&part.content);
+            upload.take(&part.content).map_err(status)?;
         }
-        let component = self.0.upload_component(who, &wasm).await.map_err(status)?;
+        let component = upload.end().await.map_err(status)?;
         Ok(Response::new(pb::UploadPluginComponentResponse {
             digest: component.digest,
             bytes: component.bytes,

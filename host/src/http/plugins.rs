@@ -1,9 +1,9 @@
 use axum::Json;
-use axum::body::Body as RawBody;
-use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{get, post};
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -12,8 +12,8 @@ use super::answer::{List, changed, page};
 use super::extract::{Asked, Body, Caller, Id, IfMatch};
 use super::problem::Problem;
 use crate::service::{
-    Change, ComponentInfo, Move, NewPluginRevision, PageRequest, Plan, Preview, Replay, ReplayRequest, Reproduction,
-    Require, RevisionInfo, Slot, SlotInfo, Subject, Terms,
+    Change, ComponentInfo, Error, Move, NewPluginRevision, PageRequest, Plan, Preview, Replay, ReplayRequest,
+    Reproduction, Require, RevisionInfo, Slot, SlotInfo, Subject, Terms,
 };
 
 /// Who serves what, as the asked host runs it. For viewers.
@@ -28,11 +28,6 @@ use crate::service::{
 )]
 pub(super) async fn list(State(app): State<App>, Caller(who): Caller) -> Result<Json<Vec<SlotInfo>>, Problem> {
     Ok(Json(app.plugin_slots(who)?))
-}
-
-/// The route of uploads: it alone takes bodies as large as components.
-pub(super) fn upload_route(app: &App) -> MethodRouter<App> {
-    post(upload).layer(DefaultBodyLimit::max(app.component_bytes_max()))
 }
 
 /// Takes a component in, under its digest; it serves nobody yet. For operators.
@@ -52,22 +47,28 @@ pub(super) async fn upload(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    who.must_operate().map_err(Problem::from)?;
+    who.must_operate()?;
     let media = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if !media.eq_ignore_ascii_case("application/wasm") {
         let detail = "the body must be application/wasm";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", detail));
     }
-    let request = request.map(RawBody::new);
-    let wasm = axum::body::Bytes::from_request(request, &app).await.map_err(|e| {
-        if e.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            let detail = format!("a component may have {} bytes", app.component_bytes_max());
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
-        } else {
+    let mut upload = app.upload(who)?;
+    let mut pieces = request.into_body().into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| {
             Problem::new(StatusCode::BAD_REQUEST, "body", "the component did not arrive whole; nothing was kept")
-        }
-    })?;
-    Ok((StatusCode::CREATED, Json(app.upload_component(who, &wasm).await?)).into_response())
+        })?;
+        upload.take(&piece).map_err(refused)?;
+    }
+    Ok((StatusCode::CREATED, Json(upload.end().await.map_err(refused)?)).into_response())
+}
+
+fn refused(e: Error) -> Problem {
+    if e.is_too_large() {
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", e.to_string());
+    }
+    e.into()
 }
 
 /// What is asked of lists.
@@ -388,10 +389,10 @@ pub(super) async fn reproduce(
 }
 
 /// The routes below `/v1/plugins`.
-pub(super) fn routes(app: &App) -> axum::Router<App> {
+pub(super) fn routes() -> axum::Router<App> {
     axum::Router::new()
         .route("/v1/plugins", get(list))
-        .route("/v1/plugins/components", upload_route(app))
+        .route("/v1/plugins/components", post(upload))
         .route("/v1/plugins/revisions", get(revisions).post(install))
         .route("/v1/plugins/revisions/{id}", get(revision))
         .route("/v1/plugins/revisions/{id}/stage", post(stage))

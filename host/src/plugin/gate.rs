@@ -137,6 +137,12 @@ impl Gate {
         Ok(contract::metadata(wasm))
     }
 
+    /// Whether a component that began like `before` may go on with `piece`.
+    pub(crate) fn check_start(&self, before: &[u8], piece: &[u8]) -> Result<(), LoadError> {
+        self.check_size((before.len() + piece.len()) as u64)?;
+        contract::check_start(before, piece)
+    }
+
     /// Forgets compiled code but for these revisions' digest, slot and config.
     pub(crate) async fn collect_garbage(&self, kept: &[(String, String, String)]) -> (usize, u64) {
         self.cache.collect_garbage(kept).await

@@ -60,6 +60,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it was refused for its size alone.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::Refused(LoadError::TooLarge { .. }))
+    }
+
     /// The input breaks a rule at `pointer`.
     pub fn invalid(pointer: &str, detail: &str) -> Self {
         Self::Invalid { pointer: pointer.to_owned(), detail: detail.to_owned() }

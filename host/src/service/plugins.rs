@@ -137,20 +137,6 @@ impl Service {
         Ok(Slot::ALL.into_iter().map(info).collect())
     }
 
-    /// Takes a component in, under its digest. It serves nobody yet. For operators.
-    pub async fn upload_component(&self, who: Principal, wasm: &[u8]) -> Result<ComponentInfo, Error> {
-        who.must_operate()?;
-        let metadata = self.plugins.inspect(wasm)?;
-        let digest = plugin::digest(wasm);
-        self.store.keep_component(&digest, wasm, &metadata.to_string(), &name(who)).await?;
-        Ok(ComponentInfo { digest, bytes: i64::try_from(wasm.len()).unwrap_or(i64::MAX), metadata })
-    }
-
-    /// The most bytes that a component may have.
-    pub fn component_bytes_max(&self) -> usize {
-        self.plugins.component_bytes_max()
-    }
-
     /// Takes a component with a config through the gate; it is ready then, and serves nobody. The same one again is
     /// the same revision, unless that was quarantined. For operators.
     pub async fn install(&self, who: Principal, new: NewPluginRevision) -> Result<RevisionInfo, Error> {

@@ -31,6 +31,9 @@ async fn a_component_goes_by_grpc_too() {
     assert_eq!(component.bytes, i64::try_from(wasm.len()).unwrap());
     let refused = plugins.upload_plugin_component(with(&app.customer, futures_util::stream::iter(parts))).await;
     assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+    let junk = [&b"%PD"[..], b"F-1.7"].map(|part| pb::UploadPluginComponentRequest { content: part.to_vec() });
+    let refused = plugins.upload_plugin_component(with(&app.admin, futures_util::stream::iter(junk))).await;
+    assert_eq!(refused.unwrap_err().code(), Code::FailedPrecondition);
 
     let slot = pb::PluginSlotName::Renderer.into();
     let new = |config: &str| pb::CreatePluginRevisionRequest {

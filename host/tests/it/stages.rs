@@ -270,6 +270,19 @@ async fn a_sent_mail_is_made_again_bit_for_bit() {
     app.end().await;
 }
 
+/// Promises a component of 5,000 bytes and sends its beginning.
+async fn begin_upload(app: &App, beginning: &str) -> tokio::net::TcpStream {
+    let address = app.client.base.trim_start_matches("http://");
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /v1/plugins/components HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: \
+         application/wasm\r\ncontent-length: 5000\r\n\r\n{beginning}",
+        app.admin
+    );
+    tokio::io::AsyncWriteExt::write_all(&mut socket, head.as_bytes()).await.unwrap();
+    socket
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_taken_is_refused_and_leaves_nothing() {
     let app = App::with(sqlite().await, &[("PLUGINS__COMPONENT_BYTES_MAX", "2000000")]).await;
@@ -280,20 +293,17 @@ async fn what_cannot_be_taken_is_refused_and_leaves_nothing() {
     for (content_type, body, status) in [
         ("text/plain", b"\0asm\x0d\0\x01\0".to_vec(), 415),
         ("application/wasm", b"nothing of that kind".to_vec(), 422),
-        ("application/wasm", vec![0; 2_000_001], 413),
+        ("application/wasm", [&b"\0asm\x0d\0\x01\0"[..], &[0; 2_000_000]].concat(), 413),
     ] {
         assert_eq!(post(content_type, body).send().await.unwrap().status().as_u16(), status);
     }
     // Cut half-way: promised more than came.
-    let address = app.client.base.trim_start_matches("http://");
-    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
-    let head = format!(
-        "POST /v1/plugins/components HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: \
-         application/wasm\r\ncontent-length: 5000\r\n\r\n\0asm",
-        app.admin
-    );
-    tokio::io::AsyncWriteExt::write_all(&mut socket, head.as_bytes()).await.unwrap();
-    drop(socket);
+    drop(begin_upload(&app, "\0asm").await);
+    // What begins like nothing of ours is refused before the rest has come.
+    let mut socket = begin_upload(&app, "%PDF-1.7").await;
+    let mut answer = [0; 12];
+    tokio::io::AsyncReadExt::read_exact(&mut socket, &mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 422");
     assert_eq!(app.database.number("select count(*) from plugin_components").await, 2);
     let digest = upload(&app, std::fs::read(env!("MISBEHAVING_WASM")).unwrap()).await;
     for (new, status) in [

@@ -26,6 +26,17 @@ pub(super) fn check_kind(wasm: &[u8]) -> Result<(), LoadError> {
     refuse("it does not begin like one")
 }
 
+/// Refuses what does not begin like a component, at the piece with which that is known. Compiled code passes: it is told
+/// as such once it is whole.
+pub(super) fn check_start(before: &[u8], piece: &[u8]) -> Result<(), LoadError> {
+    let known = COMPONENT_PREAMBLE.len();
+    if before.len() >= known || before.len() + piece.len() < known {
+        return Ok(());
+    }
+    let start: Vec<u8> = before.iter().chain(piece).take(known).copied().collect();
+    if start.starts_with(b"\x7fELF") { Ok(()) } else { check_kind(&start) }
+}
+
 /// Looks at imports and exports by name before linking; imports and exports come back for the report.
 pub(super) fn check(slot: Slot, component: &Component) -> Result<(Vec<String>, Vec<String>), LoadError> {
     let engine = component.engine();
@@ -108,4 +119,19 @@ pub(super) fn explain_or(error: &wasmtime::Error, cell: &sandbox::Cell) -> LoadE
 
 fn chain(error: &wasmtime::Error) -> String {
     error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_is_judged_once_it_is_there() {
+        let (start, rest) = COMPONENT_PREAMBLE.split_at(5);
+        assert!(check_start(&[], start).is_ok(), "not known yet");
+        assert!(check_start(start, rest).is_ok());
+        assert!(check_start(start, b"no!").is_err());
+        assert!(check_start(&COMPONENT_PREAMBLE, b"whatever follows").is_ok());
+        assert!(check_start(&[], b"\x7fELF and more").is_ok(), "compiled code is told as such by `check_kind`");
+    }
 }
