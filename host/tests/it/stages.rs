@@ -293,7 +293,7 @@ async fn what_cannot_be_taken_is_refused_and_leaves_nothing() {
     for (content_type, body, status) in [
         ("text/plain", b"\0asm\x0d\0\x01\0".to_vec(), 415),
         ("application/wasm", b"nothing of that kind".to_vec(), 422),
-        ("application/wasm", [&b"\0asm\x0d\0\x01\0"[..], &[0; 2_000_000]].concat(), 413),
+        ("application/wasm", [b"\0asm\x0d\0\x01\0".to_vec(), vec![0; 2_000_000]].concat(), 413),
     ] {
         assert_eq!(post(content_type, body).send().await.unwrap().status().as_u16(), status);
     }
