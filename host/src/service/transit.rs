@@ -137,7 +137,9 @@ impl Service {
         let mut tx = self.store.begin().await?;
         let slot = plugins::lock_slot(&mut tx, &row.slot).await?;
         super::must_match(expected, slot.version)?;
-        let (mut next, resting) = stage::apply(&slot, id, &row.rests, to).map_err(Error::Conflict)?;
+        // Under the lock: what was read before may have been quarantined since.
+        let rests = plugins::rests(&mut tx, id).await?;
+        let (mut next, resting) = stage::apply(&slot, id, &rests, to).map_err(Error::Conflict)?;
         next.changed_at = self.clock.now_ms();
         if let Some(plan) = plan {
             next.plan = serde_json::to_string(plan).unwrap_or_default();

@@ -255,6 +255,12 @@ pub(crate) async fn write_slot(tx: &mut Tx, slot: &SlotRow) -> Result<()> {
     Ok(())
 }
 
+/// What a revision is when it serves nowhere. Only the lock on its slot keeps it so.
+pub(crate) async fn rests(tx: &mut Tx, id: i64) -> Result<String> {
+    let sql = tx.dialect().sql("select rests from plugin_revisions where id = $1");
+    Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(id).fetch_one(c).await)?)
+}
+
 /// Writes what a revision is when it serves nowhere.
 pub(crate) async fn rest(tx: &mut Tx, id: i64, rests: &str, why: &str) -> Result<()> {
     let sql = tx.dialect().sql("update plugin_revisions set rests = $1, why = $2 where id = $3");

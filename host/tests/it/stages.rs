@@ -10,6 +10,7 @@ use crate::database::{Database, on_each_database};
 on_each_database! {
     a_component_walks_through_every_stage
     two_hosts_converge
+    what_is_quarantined_is_not_promoted_at_the_same_moment
     a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it
     a_policy_is_also_compared_by_what_it_makes_of_failures
 }
@@ -142,6 +143,21 @@ async fn two_hosts_converge(database: Database) {
     })
     .await;
     other.stop().await;
+    app.end().await;
+}
+
+/// Without `If-Match` there is nothing but the slot's lock between a promotion and a guard that quarantines.
+async fn what_is_quarantined_is_not_promoted_at_the_same_moment(database: Database) {
+    let app = App::start(database).await;
+    for delay in 0..3 {
+        let id = install(&app, json!({ "delay_ms": delay })).await;
+        let move_to = |to| app.host.service.move_revision(OPERATOR, id, to, Terms::default());
+        let (quarantined, _) = tokio::join!(move_to(Move::Quarantine), move_to(Move::Activate));
+        quarantined.unwrap();
+        assert_ne!(slot(&app).await["active"]["revision"], json!(id));
+        let shown = app.client.ok("GET", &format!("/v1/plugins/revisions/{id}"), &app.admin, None).await;
+        assert_eq!(shown["stage"], "quarantined");
+    }
     app.end().await;
 }
 
