@@ -100,11 +100,12 @@ impl Service {
         self.throttle.log_in(email.as_str(), from)?;
         let found = self.store.user_by_email(email.as_str()).await?;
         let (user, hash) = found.map_or((None, NOBODY.to_owned()), |(user, hash)| (Some(user), hash));
-        let is_right = self.is_password(password, hash).await;
+        let is_right = self.is_password(password, hash.clone()).await;
         let user = user.filter(|_| is_right).ok_or(Error::WrongCredentials)?;
         let nobody_yet = Principal { user_id: user.id, session_id: 0, is_admin: user.is_admin, role: user.role };
         let expires_at = self.clock.now_ms() + self.tokens.refresh_ms;
-        let session_id = self.store.insert_session(user.id, expires_at).await?;
+        let session_id = self.store.insert_session(user.id, &hash, expires_at).await?;
+        let session_id = session_id.ok_or(Error::WrongCredentials)?;
         let who = Principal { session_id, ..nobody_yet };
         let session = self.session(who)?;
         let hash = token_hash(&session.refresh_token);

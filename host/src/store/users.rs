@@ -121,9 +121,14 @@ impl Store {
         let row: Option<Row> =
             with_pool!(self, |pool| sqlx::query_as(self.dialect().sql(&sql)).bind(email).fetch_optional(pool).await)?;
         let Some(row) = row else { return Ok(None) };
-        let sql = self.dialect().sql("select password_hash from users where id = $1");
-        let hash = with_pool!(self, |pool| sqlx::query_scalar(sql).bind(row.id).fetch_one(pool).await)?;
-        Ok(Some((row.try_into()?, hash)))
+        let hash = self.password_hash(row.id).await?;
+        hash.map(|hash| Ok((row.try_into()?, hash))).transpose()
+    }
+
+    /// What the store keeps of a password.
+    pub(crate) async fn password_hash(&self, id: i64) -> Result<Option<String>> {
+        let sql = self.dialect().sql("select password_hash from users where id = $1 and deleted_at is null");
+        Ok(with_pool!(self, |pool| sqlx::query_scalar(sql).bind(id).fetch_optional(pool).await)?)
     }
 
     /// One user.
@@ -144,10 +149,14 @@ impl Store {
         rows.into_iter().map(User::try_from).collect()
     }
 
-    /// Records a log-in; the id goes into its tokens.
-    pub(crate) async fn insert_session(&self, user_id: i64, expires_at: i64) -> Result<i64> {
+    /// Records a log-in; the id goes into its tokens. None: `hash` is not the user's password any longer. A change of
+    /// it waits for the lock, and then finds this session among those that it ends.
+    pub(crate) async fn insert_session(&self, user_id: i64, hash: &str, expires_at: i64) -> Result<Option<i64>> {
         let now = self.clock.now_ms();
         let mut tx = self.begin().await?;
+        if lock(&mut tx, user_id).await?.is_none_or(|(_, newest)| newest != hash) {
+            return Ok(None);
+        }
         let id = insert_id!(
             &mut tx,
             "insert into sessions (user_id, created_at, expires_at) values ($1, $2, $3)",
@@ -156,7 +165,7 @@ impl Store {
             expires_at,
         );
         tx.commit().await?;
-        Ok(id)
+        Ok(Some(id))
     }
 
     /// One session, alive or not.

@@ -11,6 +11,7 @@ on_each_database! {
     logging_out_ends_the_session_that_it_names
     rights_follow_at_the_next_renewal
     a_new_password_ends_the_other_sessions
+    a_log_in_under_way_does_not_outlive_the_password
 }
 
 async fn renew(app: &App, session: &Value) -> (u16, Value) {
@@ -99,6 +100,25 @@ async fn a_new_password_ends_the_other_sessions(database: Database) {
     app.end().await;
 }
 
+async fn a_log_in_under_way_does_not_outlive_the_password(database: Database) {
+    let app = App::start(database).await;
+    let mut old = PASSWORD.to_owned();
+    let path = format!("/v1/users/{}", app.client.session("ada@example.com").await["user_id"]);
+    for round in 0..5 {
+        let new = format!("the password of round {round}");
+        let change = Some(json!({ "password": new }));
+        let log_in = Some(json!({ "email": "ada@example.com", "password": old }));
+        let (_, (status, session)) = tokio::join!(
+            app.client.ok("PATCH", &path, &app.admin, change),
+            app.client.call("POST", "/v1/sessions", "", log_in)
+        );
+        // Either it came too late, or the change found its session.
+        assert!(status == 401 || renew(&app, &session).await.0 == 401, "round {round}: {status}");
+        old = new;
+    }
+    app.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_runs_out() {
     let app = App::with(sqlite().await, &[("AUTH__REFRESH_TOKEN_MS", "1000000")]).await;
@@ -122,6 +142,9 @@ async fn log_ins_are_throttled_by_account_and_by_address() {
     let (status, headers, problem) = log_in("ada@example.com").await;
     assert_eq!((status, problem["type"].as_str()), (429, Some("urn:ecomm:problem:too-many-requests")));
     assert!(headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() >= 1);
+    // No other way to guess it.
+    let guess = Some(json!({ "password": "a new password", "current_password": "not the password" }));
+    assert_eq!(app.client.call("PATCH", "/v1/users/2", &app.customer, guess).await.0.as_u16(), 429);
     // The same for an account that does not exist, so that nothing is told; and others are not touched.
     for expected in [401, 401, 401, 429] {
         assert_eq!(log_in("nobody@example.com").await.0, expected);
