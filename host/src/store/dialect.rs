@@ -84,6 +84,16 @@ impl Dialect {
         }
     }
 
+    /// Keeps the selected rows of `q` from being changed until the transaction ends, but lets others keep them too: as
+    /// a foreign key does.
+    pub(crate) fn share(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::MySql => "lock in share mode",
+            Self::Postgres => "for key share of q",
+        }
+    }
+
     /// The larger of two values.
     pub(crate) fn greatest(self) -> &'static str {
         match self {

@@ -142,7 +142,7 @@ impl Store {
     }
 }
 
-/// Those of the users who are there.
+/// Those of the users who are there, who stay as they are until the transaction ends.
 pub(crate) async fn customers(tx: &mut Tx, ids: impl IntoIterator<Item = i64>) -> Result<Vec<User>> {
     users::users(tx, ids).await
 }
@@ -313,7 +313,7 @@ pub(crate) async fn notify(
     notifications::enqueue(tx, events, offset_ms).await
 }
 
-/// The user of a locked order, as the transaction sees it; none: they have left.
+/// The user of a locked order, who stays as they are until the transaction ends; none: they have left.
 pub(crate) async fn customer(tx: &mut Tx, order: &Order) -> Result<Option<User>> {
     Ok(users::users(tx, [order.user_id]).await?.pop())
 }

@@ -309,13 +309,15 @@ pub(crate) async fn anonymise(tx: &mut Tx, user_id: i64, nobody: &Customer, now:
     Ok(())
 }
 
-/// Those of the users who are there, as the transaction sees them.
+/// Those of the users who are there. They neither leave nor move before the transaction ends, so what it writes of them
+/// is there for [`anonymise`] to find.
 pub(super) async fn users(tx: &mut Tx, ids: impl IntoIterator<Item = i64>) -> Result<Vec<User>> {
     let dialect = tx.dialect();
     let sql = dialect.sql(&format!(
-        "select {COLUMNS} from {} {} users q where q.id = x.member and q.deleted_at is null",
+        "select {COLUMNS} from {} {} users q where q.id = x.member and q.deleted_at is null {}",
         dialect.rows(1, &[Int("member")]),
         dialect.join(),
+        dialect.share(),
     ));
     let rows = json(&ids.into_iter().map(|id| serde_json::json!({ "member": id })).collect::<Vec<_>>());
     let rows: Vec<Row> = with_tx!(tx, |connection| sqlx::query_as(sql).bind(rows).fetch_all(connection).await)?;

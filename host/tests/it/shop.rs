@@ -15,6 +15,7 @@ on_each_database! {
     customers_cancel_their_own_and_the_stock_returns
     queued_mail_goes_to_the_new_address
     a_user_who_leaves_is_nobody_and_the_orders_stay
+    an_order_under_way_does_not_remember_who_left
     taxes_and_shipping_follow_the_country
     amounts_are_exact
 }
@@ -260,6 +261,24 @@ async fn a_user_who_leaves_is_nobody_and_the_orders_stay(database: Database) {
     assert_eq!(app.client.ok("GET", &format!("/v1/orders/{order}"), &app.admin, None).await["version"], 3);
     assert_eq!(app.mailbox.messages().len(), 1);
     assert!(text(&app.mailbox.messages()[0]).contains("Ada"));
+    app.end().await;
+}
+
+async fn an_order_under_way_does_not_remember_who_left(database: Database) {
+    let app = App::start(database).await;
+    for round in 0..10 {
+        let email = format!("leaver-{round}@example.com");
+        let new = json!({ "email": email, "name": "A Leaver", "password": PASSWORD });
+        app.client.ok("POST", "/v1/users", "", Some(new)).await;
+        let session = app.client.session(&email).await;
+        let (token, path) = (session["access_token"].as_str().unwrap(), format!("/v1/users/{}", session["user_id"]));
+        let order = || Some(json!({ "items": [{ "product_id": app.product, "quantity": 1 }] }));
+        let place = async || app.client.call("POST", "/v1/orders", token, order()).await.0.as_u16();
+        let (left, ..) = tokio::join!(app.client.call("DELETE", &path, &app.admin, None), place(), place(), place());
+        assert_eq!(left.0.as_u16(), 204);
+        let payloads = app.database.texts("select payload from notification_states").await;
+        assert!(!payloads.iter().any(|p| p.contains("leaver-")), "round {round}");
+    }
     app.end().await;
 }
 
