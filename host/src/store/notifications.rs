@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::conditions::{Arg, Conditions};
 use super::dialect::Column::{Int, Text};
 use super::insert::Insert;
+use super::queue::ATTEMPTS;
 use super::users::json;
 use super::{Error, Result, Store, Tx, with_pool, with_tx};
 use crate::notification::{Customer, Payload, State};
@@ -160,7 +161,8 @@ pub(crate) async fn readdress(tx: &mut Tx, customer: &Customer) -> Result<()> {
     rewrite(tx, queued, |payload| payload.customer = customer.clone()).await
 }
 
-/// Takes a user out of all that is kept of their mails; what is still queued is skipped.
+/// Takes a user out of all that is kept of their mails: payloads, and what relays and plugins said of them. What is
+/// still queued is skipped.
 pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Result<()> {
     let now = tx.dialect().now_ms(offset_ms);
     let sql = tx.dialect().sql(
@@ -169,9 +171,6 @@ pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Re
     let queued: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(nobody.id).fetch_all(c).await)?;
     let rows = json(&queued.iter().map(|id| serde_json::json!({ "event": id })).collect::<Vec<_>>());
     let sql = tx.dialect().delete("notification_events_queue", "state_id", &[Int("event")], "q.state_id = x.event", "");
-    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
-    let set = format!("state = 'skipped', reason = 'the customer has left', completed_at = {now}");
-    let sql = tx.dialect().update("notification_states", &[Int("event")], &set, "q.id = x.event");
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
     let mut after = 0;
     loop {
@@ -185,14 +184,32 @@ pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Re
             .bind(REWRITES_MAX)
             .fetch_all(c)
             .await)?;
-        let Some((last, _)) = kept.last() else { return Ok(()) };
+        let Some((last, _)) = kept.last() else { break };
         after = *last;
+        forget_words(tx, &kept).await?;
         rewrite(tx, kept, |payload| {
             payload.customer = nobody.clone();
             (payload.order.ship_to, payload.order.bill_to) = (None, None);
         })
         .await?;
     }
+    let set = format!("state = 'skipped', reason = 'the customer has left', completed_at = {now}");
+    let sql = tx.dialect().update("notification_states", &[Int("event")], &set, "q.id = x.event");
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// Forgets what relays and plugins said of mails: both saw the address, and relays repeat it. With a relay's words goes
+/// what a policy saw of them.
+async fn forget_words(tx: &mut Tx, mails: &[(i64, String)]) -> Result<()> {
+    let rows = json(&mails.iter().map(|(id, _)| serde_json::json!({ "event": id })).collect::<Vec<_>>());
+    let set = "reply = null, reason = null, \
+               situation = case when q.situation like '%\"history\":[]%' then q.situation end";
+    let sql = tx.dialect().update(ATTEMPTS, &[Int("event")], set, "q.state_id = x.event");
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
+    let sql = tx.dialect().update("notification_states", &[Int("event")], "reason = ''", "q.id = x.event");
+    with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
+    Ok(())
 }
 
 /// Payloads that are rewritten at one time.

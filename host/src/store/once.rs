@@ -56,6 +56,13 @@ pub(crate) async fn taken(
     Ok(taken.into_iter().collect())
 }
 
+/// Forgets a user's keys: an answer that was kept says who they were.
+pub(crate) async fn forget(tx: &mut Tx, user_id: i64) -> Result<()> {
+    let sql = tx.dialect().sql("delete from idempotency_keys where scope like $1");
+    with_tx!(tx, |c| sqlx::query(sql).bind(format!("{user_id}:%")).execute(c).await.map(drop))?;
+    Ok(())
+}
+
 impl Store {
     /// What was answered to the key, if it was.
     pub(crate) async fn kept(&self, scope: &str, name: &str) -> Result<Option<Kept>> {

@@ -23,7 +23,7 @@ const QUEUE: &str = "notification_events_queue";
 
 /// The queue's index of lanes; `MySQL` names a key by its first column.
 const LANES: &str = "order_id";
-const ATTEMPTS: Table = Table { name: "notification_attempts", index: Some("attempts_state") };
+pub(super) const ATTEMPTS: Table = Table { name: "notification_attempts", index: Some("attempts_state") };
 
 /// That `q` is the oldest of its lane.
 fn is_head(dialect: Dialect) -> String {

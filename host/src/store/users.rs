@@ -2,7 +2,7 @@
 
 use super::dialect::Column::Int;
 use super::tx::insert_id;
-use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
+use super::{Dialect, Error, Result, Store, Tx, once, with_pool, with_tx};
 use crate::notification::Customer;
 use crate::shop::user::{NewUser, Role, User};
 
@@ -305,7 +305,8 @@ pub(crate) async fn anonymise(tx: &mut Tx, user_id: i64, nobody: &Customer, now:
         .map(drop))?;
     revoke_sessions(tx, user_id, 0, now).await?;
     let sql = tx.dialect().sql("update orders set ship_to = null, bill_to = null where user_id = $1");
-    with_tx!(tx, |c| sqlx::query(sql).bind(user_id).execute(c).await.map(drop))?;
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(user_id).execute(c).await.map(drop))?;
+    once::forget(tx, user_id).await?;
     Ok(())
 }
 
