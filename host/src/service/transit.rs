@@ -100,6 +100,10 @@ impl Service {
         if let Some(error) = &replay.error {
             return refuse(format!("it ended early: {error}"));
         }
+        let routing = self.plugins.routing();
+        if Slot::ALL.into_iter().all(|slot| routing.slot(slot).active.number != replay.baseline) {
+            return refuse(format!("it compares with revision {}, which is not active any more", replay.baseline));
+        }
         if replay.events == replay.unreadable {
             return refuse("it saw no event, so it shows nothing".to_owned());
         }

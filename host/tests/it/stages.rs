@@ -217,8 +217,15 @@ async fn a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it(databa
     let (status, problem) = app.client.call("POST", &path, &app.admin, Some(change(10))).await;
     assert_eq!(status.as_u16(), 409, "{problem}");
     app.client.ok("POST", &path, &app.admin, Some(change(80))).await;
-    // The same against itself changes nothing; a policy replays its decisions.
-    assert_eq!(replay(candidate).await["changed_bodies"], 0);
+    // The same against itself changes nothing; and is no evidence against another.
+    let told = replay(candidate).await;
+    assert_eq!(told["changed_bodies"], 0);
+    app.client.ok("POST", "/v1/plugins/renderer/rollback", &app.admin, Some(json!({}))).await;
+    let again = json!({ "stage": "active", "require": { "replay": told["id"] } });
+    let (status, problem) = app.client.call("POST", &path, &app.admin, Some(again)).await;
+    assert_eq!(status.as_u16(), 409);
+    assert!(problem["detail"].as_str().unwrap().contains("not active any more"), "{problem}");
+    // A policy replays its decisions.
     let new = json!({ "slot": "policy", "config": { "attempts_max": 2 } });
     let (_, policy) = app.client.call("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await;
     let told = replay(policy["id"].as_i64().unwrap_or_else(|| panic!("{policy}"))).await;
