@@ -10,7 +10,7 @@ use crate::notification::Customer;
 use crate::shop::Attributes;
 use crate::shop::text::{Email, Line};
 use crate::shop::user::{NewUser, Password, Profile, Role, User, english, utc};
-use crate::store::{self, Store, notifications, users};
+use crate::store::{self, Store, Tx, notifications, users};
 
 /// What a patch says of a field that may be cleared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -98,6 +98,7 @@ impl Service {
         let mut change = self.begin(who, "update-user", once).await?;
         let tx = &mut change.tx;
         let (user, hash) = users::lock(tx, id).await?.ok_or(Error::NotFound("user"))?;
+        still_admin(tx, who, &user).await?;
         super::must_match(expected, user.version)?;
         let before = Profile::from(user.clone());
         let Profile { email, name, locale, time_zone, attributes } = merged(&before, patch)?;
@@ -159,12 +160,13 @@ impl Service {
     /// them is skipped, their sessions end, their orders stay. Oneself, or anybody for admins.
     pub async fn delete_user(&self, who: Principal, id: i64, expected: Option<i64>) -> Result<(), Error> {
         who.must_be(id)?;
-        self.once(who, "delete-user", None, || self.try_delete(id, expected)).await
+        self.once(who, "delete-user", None, || self.try_delete(who, id, expected)).await
     }
 
-    async fn try_delete(&self, id: i64, expected: Option<i64>) -> Result<(), Error> {
+    async fn try_delete(&self, who: Principal, id: i64, expected: Option<i64>) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         let (user, _) = users::lock(&mut tx, id).await?.ok_or(Error::NotFound("user"))?;
+        still_admin(&mut tx, who, &user).await?;
         super::must_match(expected, user.version)?;
         if user.is_admin && users::count_admins(&mut tx).await? == 1 {
             return Err(Error::Conflict("the last admin cannot be deleted".to_owned()));
@@ -179,6 +181,16 @@ impl Service {
         let _permit = self.hashing.acquire().await;
         hash(&self.clock, password).await
     }
+}
+
+/// Who asks as an admin must be one still: with the token of before, rights that were taken could be taken back.
+async fn still_admin(tx: &mut Tx, who: Principal, user: &User) -> Result<(), Error> {
+    let is_admin = if who.is_admin && who.user_id != user.id {
+        users::users(tx, [who.user_id]).await?.pop().is_some_and(|who| who.is_admin)
+    } else {
+        user.is_admin
+    };
+    if who.is_admin && !is_admin { Err(Error::Forbidden) } else { Ok(()) }
 }
 
 /// Takes what is not part of the profile out of the patch. Null and absent are the same: none of these can be cleared.

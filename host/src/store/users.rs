@@ -312,7 +312,7 @@ pub(crate) async fn anonymise(tx: &mut Tx, user_id: i64, nobody: &Customer, now:
 
 /// Those of the users who are there. They neither leave nor move before the transaction ends, so what it writes of them
 /// is there for [`anonymise`] to find.
-pub(super) async fn users(tx: &mut Tx, ids: impl IntoIterator<Item = i64>) -> Result<Vec<User>> {
+pub(crate) async fn users(tx: &mut Tx, ids: impl IntoIterator<Item = i64>) -> Result<Vec<User>> {
     let dialect = tx.dialect();
     let sql = dialect.sql(&format!(
         "select {COLUMNS} from {} {} users q where q.id = x.member and q.deleted_at is null {}",

@@ -67,6 +67,13 @@ async fn rights_follow_at_the_next_renewal(database: Database) {
     let promoted = renew(&app, &session).await.1;
     app.client.ok("GET", "/v1/users", access(&promoted), None).await;
     app.client.ok("PATCH", &path, &app.admin, Some(json!({ "is_admin": false }))).await;
+    // The token that still says so does not take them back, for oneself or another, nor does it send others away.
+    let again = || Some(json!({ "is_admin": true }));
+    for (method, path, body) in
+        [("PATCH", path.as_str(), again()), ("PATCH", "/v1/users/1", again()), ("DELETE", "/v1/users/1", None)]
+    {
+        assert_eq!(app.client.call(method, path, access(&promoted), body).await.0.as_u16(), 403, "{method} {path}");
+    }
     // Losing rights ends sessions: the next renewal is a log-in.
     assert_eq!(renew(&app, &promoted).await.0, 401);
     let again = app.client.session("ada@example.com").await;
