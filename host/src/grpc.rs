@@ -122,9 +122,14 @@ impl Api {
                 Some(self.0.authenticate(bearer.map(|(_, token)| token.trim())).map_err(status)?)
             }
         };
-        let from = request.remote_addr().map(|peer| peer.ip());
-        self.0.throttle.request(Client::of(who, from)).map_err(status)?;
+        self.count(request, who)?;
         Ok(who)
+    }
+
+    /// Counts a call; one that asks for no token is its address's.
+    fn count<T>(&self, request: &Request<T>, who: Option<Principal>) -> Result<(), Status> {
+        let from = request.remote_addr().map(|peer| peer.ip());
+        self.0.throttle.request(Client::of(who, from)).map(drop).map_err(status)
     }
 }
 

@@ -26,6 +26,7 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl pb::user_service_server::UserService for Api {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Answer<CreateUserResponse> {
+        self.count(&request, None)?;
         let new = request.into_inner().try_into()?;
         let user = self.0.sign_up(new).await.map_err(status)?;
         Ok(Response::new(CreateUserResponse { user: Some(user.into()) }))
@@ -73,6 +74,7 @@ impl pb::user_service_server::UserService for Api {
 #[tonic::async_trait]
 impl pb::session_service_server::SessionService for Api {
     async fn create_session(&self, request: Request<CreateSessionRequest>) -> Answer<CreateSessionResponse> {
+        self.count(&request, None)?;
         let from = request.remote_addr().map(|peer| peer.ip());
         let credentials = request.into_inner().try_into()?;
         let session = self.0.log_in(credentials, from).await.map_err(status)?;
@@ -80,6 +82,7 @@ impl pb::session_service_server::SessionService for Api {
     }
 
     async fn renew_session(&self, request: Request<RenewSessionRequest>) -> Answer<RenewSessionResponse> {
+        self.count(&request, None)?;
         let token = request.into_inner().try_into()?;
         let session = self.0.renew_session(&token).await.map_err(status)?;
         Ok(Response::new(RenewSessionResponse { session: Some(session.into()) }))

@@ -73,6 +73,26 @@ async fn errors_say_what_programs_need() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_without_a_token_are_counted() {
+    let app = App::with(sqlite().await, &[("LIMITS__REQUESTS_PER_MINUTE_MAX", "5")]).await;
+    let channel = channel(&app).await;
+    let mut users = pb::user_service_client::UserServiceClient::new(channel.clone());
+    let mut sessions = pb::session_service_client::SessionServiceClient::new(channel);
+    // Of five, two were for the set-up. The sixth is one too many, whatever it asks for.
+    for _ in 0..3 {
+        let refused = users.create_user(pb::CreateUserRequest::default()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    }
+    let refused = [
+        users.create_user(pb::CreateUserRequest::default()).await.unwrap_err(),
+        sessions.create_session(pb::CreateSessionRequest::default()).await.unwrap_err(),
+        sessions.renew_session(pb::RenewSessionRequest::default()).await.unwrap_err(),
+    ];
+    assert_eq!(refused.map(|r| r.code()), [Code::ResourceExhausted; 3]);
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watched_order_tells_each_change_until_its_end() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;
