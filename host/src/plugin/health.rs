@@ -43,13 +43,13 @@ impl Counts {
     pub fn since(self, began: Self) -> Self {
         Self {
             running: self.running,
-            calls: self.calls - began.calls,
-            faults: self.faults - began.faults,
-            rejected: self.rejected - began.rejected,
-            shadowed: self.shadowed - began.shadowed,
-            diverged: self.diverged - began.diverged,
-            shadow_faults: self.shadow_faults - began.shadow_faults,
-            shadow_skipped: self.shadow_skipped - began.shadow_skipped,
+            calls: self.calls.saturating_sub(began.calls),
+            faults: self.faults.saturating_sub(began.faults),
+            rejected: self.rejected.saturating_sub(began.rejected),
+            shadowed: self.shadowed.saturating_sub(began.shadowed),
+            diverged: self.diverged.saturating_sub(began.diverged),
+            shadow_faults: self.shadow_faults.saturating_sub(began.shadow_faults),
+            shadow_skipped: self.shadow_skipped.saturating_sub(began.shadow_skipped),
         }
     }
 
@@ -163,7 +163,15 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
-    use super::{Health, Strikes};
+    use super::{Counts, Health, Strikes};
+
+    /// Another revision's counts, or those of before a restart.
+    #[test]
+    fn what_began_higher_counts_from_nothing() {
+        let (few, many) =
+            (Counts { calls: 3, ..Counts::default() }, Counts { calls: 9, faults: 2, ..Counts::default() });
+        assert_eq!((few.since(many), many.since(few).calls), (Counts::default(), 6));
+    }
 
     #[test]
     fn strikes_open_and_a_probe_closes() {

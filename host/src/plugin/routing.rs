@@ -45,10 +45,11 @@ impl Lineage {
     pub(crate) fn in_order(&self, order_id: i64) -> impl Iterator<Item = &Arc<Revision>> {
         let canary = self.canary.as_ref().filter(|c| share(order_id, c.revision.number) < c.percent);
         let canary = canary.map(|c| &c.revision);
-        let active = Some(&self.active).filter(|a| canary.is_none_or(|c| c.number != a.number));
-        let last_good = self.last_good.as_ref().filter(|l| l.number != self.builtin.number);
-        let builtin = Some(&self.builtin).filter(|b| b.number != self.active.number);
-        [canary, active, last_good, builtin].into_iter().flatten()
+        let turns = [canary, Some(&self.active), self.last_good.as_ref(), Some(&self.builtin)];
+        let first_turn = move |turn: usize| {
+            turns[turn].filter(|one| turns[..turn].iter().flatten().all(|before| before.number != one.number))
+        };
+        (0..turns.len()).filter_map(first_turn)
     }
 }
 

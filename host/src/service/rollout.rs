@@ -94,7 +94,9 @@ impl Service {
         let active = prepare(row.active).await?.unwrap_or_else(|| now.builtin.clone());
         let canary = prepare(row.canary).await?.map(|revision| {
             let percent = u32::try_from(row.percent).unwrap_or_default();
-            let same = now.canary.as_ref().filter(|c| c.revision.number == revision.number && c.percent == percent);
+            // Beside another active revision it is another comparison.
+            let same = now.canary.as_ref().filter(|_| now.active.number == active.number);
+            let same = same.filter(|c| c.revision.number == revision.number && c.percent == percent);
             let began = (revision.counts(), active.counts());
             let began_ms = self.clock.monotonic_ms();
             same.cloned().unwrap_or_else(|| Canary { revision, percent, began, began_ms })
@@ -151,7 +153,9 @@ impl Service {
         let guard = self.plugins.guard();
         let (theirs, ours) = canary.began;
         let counts = canary.revision.counts().since(theirs);
-        let baseline = self.plugins.routing().slot(slot).active.counts().since(ours);
+        let active = self.plugins.routing().slot(slot).active.counts();
+        // Beside a canary that serves nearly all, the active revision is hardly asked: then what it did before counts.
+        let baseline = Some(active.since(ours)).filter(|b| b.calls >= guard.calls_min).unwrap_or(active);
         if counts.calls < guard.calls_min {
             return None;
         }

@@ -194,7 +194,8 @@ pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Re
         .await?;
     }
     let set = format!("state = 'skipped', reason = 'the customer has left', completed_at = {now}");
-    let sql = tx.dialect().update("notification_states", &[Int("event")], &set, "q.id = x.event");
+    let sql =
+        tx.dialect().update("notification_states", &[Int("event")], &set, "q.id = x.event and q.completed_at is null");
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
     Ok(())
 }
