@@ -52,6 +52,16 @@ impl Service {
         let sees_all = who.is_some_and(|who| who.is_admin) && filter.archived;
         let limit = page.limit()?;
         let after = page.after_key()?;
+        // A cursor is its client's to change.
+        let fits = after.as_ref().is_none_or(|(value, _)| match (filter.sort, value) {
+            (ProductSort::Oldest | ProductSort::Newest, value) => value.is_none(),
+            (ProductSort::Cheapest | ProductSort::Dearest, Some(amount)) => amount.parse::<i64>().is_ok(),
+            (ProductSort::Name, Some(name)) => !name.contains('\0'),
+            (_, None) => false,
+        });
+        if !fits {
+            return Err(Error::invalid("/cursor", "must be the next cursor of a page in the same order"));
+        }
         let items = self.store.products(filter, sees_all, after.as_ref(), limit + 1).await?;
         Ok(Page::cut_by(items, limit, |p| match filter.sort {
             ProductSort::Oldest | ProductSort::Newest => (None, p.id),

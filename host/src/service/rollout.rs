@@ -101,10 +101,18 @@ impl Service {
             let began_ms = self.clock.monotonic_ms();
             same.cloned().unwrap_or_else(|| Canary { revision, percent, began, began_ms })
         });
+        // Those stand by or look on: one that cannot be had any more must not keep the others from serving.
+        let at_hand = async |id: Option<i64>| match prepare(id).await {
+            Err(e @ (Error::Refused(_) | Error::NotFound(_))) => {
+                tracing::warn!(plugin.revision = id, error = %e, "{slot}: it cannot be prepared; going on without it");
+                Ok(None)
+            }
+            prepared => prepared,
+        };
         let next = Lineage {
             version: row.version,
-            last_good: prepare(row.previous).await?,
-            shadow: prepare(row.shadow).await?,
+            last_good: at_hand(row.previous).await?,
+            shadow: at_hand(row.shadow).await?,
             builtin: now.builtin.clone(),
             canary,
             active,
@@ -128,22 +136,25 @@ impl Service {
 
     /// One look: follows the database, then judges the canaries.
     pub async fn look_after_plugins(&self) -> Result<(), Error> {
+        let mut looked = Ok(());
         for row in self.store.slots().await? {
             let Some(slot) = Slot::ALL.into_iter().find(|s| s.as_str() == row.slot) else { continue };
-            self.follow(slot, &row).await?;
-            let Some(canary) = self.plugins.routing().slot(slot).canary.clone() else { continue };
-            match self.judge(slot, &canary, &row) {
-                None => {}
-                // Another host may have been faster.
-                Some((to, plan, why)) => {
-                    let id = canary.revision.number;
-                    match self.transit(id, to, plan.as_ref(), &why, "host", Some(row.version)).await {
-                        Ok(_) => tracing::info!(plugin.revision = id, "{slot}: {}: {why}", to.as_str()),
-                        Err(Error::Stale { .. } | Error::Conflict(_)) => {}
-                        Err(e) => return Err(e),
-                    }
-                }
-            }
+            // The other slot is looked after all the same.
+            looked = looked.and(self.look_after_slot(slot, &row).await);
+        }
+        looked
+    }
+
+    async fn look_after_slot(&self, slot: Slot, row: &SlotRow) -> Result<(), Error> {
+        self.follow(slot, row).await?;
+        let Some(canary) = self.plugins.routing().slot(slot).canary.clone() else { return Ok(()) };
+        let Some((to, plan, why)) = self.judge(slot, &canary, row) else { return Ok(()) };
+        let id = canary.revision.number;
+        match self.transit(id, to, plan.as_ref(), &why, "host", Some(row.version)).await {
+            Ok(_) => tracing::info!(plugin.revision = id, "{slot}: {}: {why}", to.as_str()),
+            // Another host may have been faster.
+            Err(Error::Stale { .. } | Error::Conflict(_)) => {}
+            Err(e) => return Err(e),
         }
         Ok(())
     }

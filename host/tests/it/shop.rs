@@ -142,6 +142,13 @@ async fn products_are_found_by_what_is_asked(database: Database) {
         }
     }
     assert_eq!(ids(&app, "/v1/products?limit=1&sort=name", "").await.len(), 4);
+    // A cursor belongs to its order.
+    for (sort, other) in [("name", "price"), ("created_at", "price"), ("created_at", "name"), ("price", "created_at")] {
+        let page = app.client.ok("GET", &format!("/v1/products?limit=1&sort={sort}"), "", None).await;
+        let path = format!("/v1/products?sort={other}&cursor={}", page["next_cursor"].as_str().unwrap());
+        let (status, problem) = app.client.call("GET", &path, "", None).await;
+        assert_eq!((status.as_u16(), &problem["errors"][0]["pointer"]), (422, &json!("/cursor")), "{path}");
+    }
     for bad in ["limit=0", "limit=101", "limit=x", "sort=size", "cursor=%00", "cursor=AAAA", "colour=red", "q="] {
         let (status, problem) = app.client.call("GET", &format!("/v1/products?{bad}"), "", None).await;
         assert!(status.is_client_error() && problem["type"].is_string(), "{bad}: {status}");

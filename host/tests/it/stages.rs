@@ -387,6 +387,16 @@ async fn a_restart_keeps_what_operators_chose() {
         |database: &Database| ecomm::config::Config::load(None, crate::app::environment(database, &named)).unwrap();
     let roles = ecomm::host::Roles { worker: false, ..ecomm::host::Roles::ALL };
     let clock = ecomm::clock::Clock::system();
+    // The one before, which stands by, is not what the gate would take any more: what serves, serves on.
+    let rename = async |from: &str, to: &str| {
+        let set = format!("config = replace(config, '{from}', '{to}')");
+        database.execute(&format!("update plugin_revisions set {set} where id = {named_first}")).await;
+    };
+    rename("from_name", "nobody_knows").await;
+    let host = ecomm::host::Host::start(restarted(&database), roles, clock.clone()).await.unwrap();
+    assert_eq!(host.service.plugin_slots(OPERATOR).unwrap()[0].active.revision, chosen);
+    host.stop().await;
+    rename("nobody_knows", "from_name").await;
     let host = ecomm::host::Host::start(restarted(&database), roles, clock.clone()).await.unwrap();
     assert_eq!(host.service.plugin_slots(OPERATOR).unwrap()[0].active.revision, chosen);
     // Back without the gate: it is known.
