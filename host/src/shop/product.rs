@@ -32,7 +32,7 @@ pub struct Product {
     pub image: Option<WebAddress>,
     /// Values that templates and policies may use.
     pub attributes: Attributes,
-    /// Raised by every change but that of the stock by orders.
+    /// Raised by every change, also of the stock by orders.
     pub version: i64,
     /// When it was taken out of the shop.
     #[serde(with = "crate::clock::rfc3339::option")]

@@ -245,7 +245,7 @@ pub(super) async fn move_stock(tx: &mut Tx, moves: &[(i64, i64)]) -> Result<()> 
     let rows = json(&by_product.iter().map(row).collect::<Vec<_>>());
     let columns = [Int("product"), Int("pieces")];
     let matching = "q.id = x.product and q.stock + x.pieces >= 0";
-    let sql = dialect.update("products", &columns, "stock = q.stock + x.pieces", matching);
+    let sql = dialect.update("products", &columns, "stock = q.stock + x.pieces, version = q.version + 1", matching);
     let done = with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(|done| done.rows_affected()))?;
     if done == by_product.len() as u64 { Ok(()) } else { Err(Error::OutOfStock) }
 }
