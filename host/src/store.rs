@@ -38,6 +38,9 @@ use crate::clock::Clock;
 /// The most prepared statements that a connection keeps: every text of ours, inserts in each of their sizes.
 const STATEMENTS_MAX: usize = 250;
 
+/// How many rows of `SQLite` wait to be read.
+const ROWS_BUFFERED_MAX: usize = 1_000;
+
 /// How long a connection may have been idle and is still used without asking the database whether it is there.
 const TRUSTED_IDLE_MAX: Duration = Duration::from_secs(1);
 
@@ -221,6 +224,8 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .statement_cache_capacity(STATEMENTS_MAX)
             .pragma("cache_size", "-16384")
+            // A result that fits goes over to whoever reads it at once, not in turns of a few rows.
+            .row_buffer_size(ROWS_BUFFERED_MAX)
             // The journal of the turns' savepoints is read by nobody after a crash.
             .pragma("temp_store", "memory")
             .optimize_on_close(true, None);
