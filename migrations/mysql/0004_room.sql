@@ -1,0 +1,3 @@
+-- PostgreSQL leaves room for changes on its pages; here they are made in place.
+
+select 1;
