@@ -7,7 +7,7 @@ use tonic::Status;
 use super::convert::{field, take};
 use super::pb;
 use crate::notification::State;
-use crate::service::{Once, PageRequest, Patch};
+use crate::service::{Once, PageRequest, Patch, Service};
 use crate::shop::order::{OrderFilter, OrderSort};
 use crate::shop::product::{ProductFilter, ProductSort};
 
@@ -26,11 +26,18 @@ pub(super) fn etag(etag: &str) -> Result<Option<i64>, Status> {
 }
 
 /// Requests with the same id are one request (AIP-155).
-pub(super) fn once<M: prost::Message>(request_id: &str, request: &M) -> Result<Option<Once>, Status> {
+pub(super) fn once<M: prost::Message>(
+    service: &Service,
+    request_id: &str,
+    request: &M,
+) -> Result<Option<Once>, Status> {
     if request_id.is_empty() {
         return Ok(None);
     }
-    Once::new(request_id, &request.encode_to_vec()).map(Some).map_err(|e| field("request_id", &e.to_string()))
+    service
+        .idempotency_key(request_id, &request.encode_to_vec())
+        .map(Some)
+        .map_err(|e| field("request_id", &e.to_string()))
 }
 
 fn unix_ms(name: &str, at: Option<Timestamp>) -> Result<Option<i64>, Status> {

@@ -51,7 +51,7 @@ impl pb::user_service_server::UserService for Api {
     async fn update_user(&self, request: Request<UpdateUserRequest>) -> Answer<UpdateUserResponse> {
         let who = self.caller(&request)?;
         let request = request.into_inner();
-        let once = filters::once(&request.request_id, &request)?;
+        let once = filters::once(&self.0, &request.request_id, &request)?;
         let UpdateUserRequest { user, update_mask, password, current_password, etag, request_id: _ } = request;
         let user = user.ok_or_else(|| field("user", "must be given"))?;
         let (id, is_bare) = (user.id, update_mask.is_none() && password.is_some());
@@ -106,7 +106,7 @@ impl pb::product_service_server::ProductService for Api {
     async fn create_product(&self, request: Request<CreateProductRequest>) -> Answer<CreateProductResponse> {
         let who = self.caller(&request)?;
         let request = request.into_inner();
-        let once = filters::once(&request.request_id, &request)?;
+        let once = filters::once(&self.0, &request.request_id, &request)?;
         let product = self.0.create_product(who, request.try_into()?, once.as_ref()).await.map_err(status)?;
         Ok(Response::new(CreateProductResponse { product: Some(product.into()) }))
     }
@@ -130,7 +130,7 @@ impl pb::product_service_server::ProductService for Api {
     async fn update_product(&self, request: Request<UpdateProductRequest>) -> Answer<UpdateProductResponse> {
         let who = self.caller(&request)?;
         let request = request.into_inner();
-        let once = filters::once(&request.request_id, &request)?;
+        let once = filters::once(&self.0, &request.request_id, &request)?;
         let UpdateProductRequest { product, update_mask, etag, request_id: _ } = request;
         let product = product.ok_or_else(|| field("product", "must be given"))?;
         let (id, expected) = (product.id, filters::etag(&etag)?);
@@ -152,7 +152,7 @@ impl pb::order_service_server::OrderService for Api {
     async fn create_order(&self, request: Request<CreateOrderRequest>) -> Answer<CreateOrderResponse> {
         let who = self.caller(&request)?;
         let request = request.into_inner();
-        let once = filters::once(&request.request_id, &request)?;
+        let once = filters::once(&self.0, &request.request_id, &request)?;
         let order = self.0.place_order(who, request.try_into()?, once.as_ref()).await.map_err(status)?;
         Ok(Response::new(CreateOrderResponse { order: Some(order.into()) }))
     }
@@ -179,7 +179,7 @@ impl pb::order_service_server::OrderService for Api {
     ) -> Answer<ChangeOrderStatusResponse> {
         let who = self.caller(&request)?;
         let request = request.into_inner();
-        let once = filters::once(&request.request_id, &request)?;
+        let once = filters::once(&self.0, &request.request_id, &request)?;
         let ChangeOrderStatusRequest { id, status: wanted, tracking, etag, request_id: _ } = request;
         let change = StatusChange { status: changed(wanted)?, tracking: parcels(tracking)? };
         let expected = filters::etag(&etag)?;

@@ -96,7 +96,7 @@ async fn read(request: Request, app: &App, media_types: &[&str]) -> Result<(Byte
         fingerprint.extend_from_slice(&bytes);
         // A structured field's string (RFC 9651) stands in quotes; most clients leave them out.
         let key = key.to_str().unwrap_or_default();
-        Once::new(key.strip_prefix('"').and_then(|k| k.strip_suffix('"')).unwrap_or(key), &fingerprint)
+        app.idempotency_key(key.strip_prefix('"').and_then(|k| k.strip_suffix('"')).unwrap_or(key), &fingerprint)
     });
     let refused = |e: Error| Problem::new(StatusCode::BAD_REQUEST, "idempotency-key", e.to_string());
     Ok((bytes, once.transpose().map_err(refused)?))

@@ -13,7 +13,8 @@ use crate::store::{Tx, once};
 #[derive(Clone, Debug)]
 pub struct Once {
     key: String,
-    fingerprint: String,
+    /// Of the request, by each secret of the host, the newest first.
+    fingerprints: Vec<String>,
 }
 
 /// How long an answer is kept for retries: a day.
@@ -21,18 +22,20 @@ pub const KEPT_MS: i64 = 86_400_000;
 /// The longest key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
 
-impl Once {
+impl Service {
     /// `key` is the client's, `request` whatever tells this request from another.
-    pub fn new(key: &str, request: &[u8]) -> Result<Self, Error> {
+    pub fn idempotency_key(&self, key: &str, request: &[u8]) -> Result<Once, Error> {
         let fits = (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
         if !fits {
             let detail =
                 format!("an idempotency key is 1 to {KEY_BYTES_MAX} visible ASCII characters without quotation marks");
             return Err(Error::invalid("", &detail));
         }
-        Ok(Self { key: key.to_owned(), fingerprint: crate::plugin::digest(request) })
+        Ok(Once { key: key.to_owned(), fingerprints: self.tokens.fingerprints(request) })
     }
+}
 
+impl Once {
     /// What the store knows it by.
     pub(super) fn name(&self, who: Principal, what: &str) -> (String, String) {
         (scope(who, what), self.key.clone())
@@ -41,7 +44,8 @@ impl Once {
     /// What the store keeps of it.
     pub(super) fn keep<T: Serialize>(self, who: Principal, what: &str, answer: &T) -> Keep {
         let answer = serde_json::to_string(answer).unwrap_or_default();
-        Keep { scope: scope(who, what), name: self.key, fingerprint: self.fingerprint, answer }
+        let fingerprint = self.fingerprints.into_iter().next().unwrap_or_default();
+        Keep { scope: scope(who, what), name: self.key, fingerprint, answer }
     }
 }
 
@@ -123,7 +127,7 @@ impl Service {
     ) -> Result<Option<T>, Error> {
         let Some(once) = once else { return Ok(None) };
         let Some(before) = self.store.kept(&scope(who, what), &once.key).await? else { return Ok(None) };
-        if before.fingerprint != once.fingerprint {
+        if !once.fingerprints.contains(&before.fingerprint) {
             return Err(Error::KeyReused);
         }
         let corrupt = |e: serde_json::Error| crate::store::Error::Commit(format!("a kept answer: {e}"));

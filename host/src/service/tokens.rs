@@ -1,6 +1,8 @@
+use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 
 use super::{Error, Principal};
 use crate::clock::Clock;
@@ -50,6 +52,7 @@ struct Key {
     id: String,
     encoding: EncodingKey,
     decoding: DecodingKey,
+    fingerprint: Hmac<Sha256>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,6 +72,9 @@ struct Claims {
 
 impl Tokens {
     /// Signs with the first of `secrets`, each at least [`SECRET_BYTES_MIN`] long, and believes all of them.
+    ///
+    /// # Panics
+    /// Never: HMAC takes keys of any length.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretString>, access_ms: i64, refresh_ms: i64) -> Self {
         let key = |secret: &SecretString| {
             let secret = secret.expose_secret().as_bytes();
@@ -76,9 +82,22 @@ impl Tokens {
                 id: crate::plugin::digest(secret)[..16].to_owned(),
                 encoding: EncodingKey::from_secret(secret),
                 decoding: DecodingKey::from_secret(secret),
+                fingerprint: Hmac::new_from_slice(secret).expect("HMAC takes keys of any length"),
             }
         };
         Self { keys: secrets.into_iter().map(key).collect(), access_ms, refresh_ms }
+    }
+
+    /// What may be kept of a request that may hold a password: nobody guesses it from that without the secret. By each
+    /// secret, the newest first.
+    pub(super) fn fingerprints(&self, request: &[u8]) -> Vec<String> {
+        let fingerprint = |key: &Key| {
+            let mut mac = key.fingerprint.clone();
+            mac.update(b"ecomm request\0");
+            mac.update(request);
+            crate::hex::encode(&mac.finalize().into_bytes())
+        };
+        self.keys.iter().map(fingerprint).collect()
     }
 
     /// An access token and when it ends.

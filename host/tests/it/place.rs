@@ -79,7 +79,7 @@ async fn a_key_that_another_host_took_spoils_nobody_elses_order(database: Databa
     let app = App::start(database).await;
     let other = second_host(&app).await;
     let who = app.host.service.authenticate(Some(&app.customer)).unwrap();
-    let once = |key: &str| Some(Once::new(key, b"the same").unwrap());
+    let once = |key: &str| Some(app.host.service.idempotency_key(key, b"the same").unwrap());
     let first = other.service.place_order(who, order(app.product, 1), once("k3").as_ref()).await.unwrap();
     let keys: Vec<_> = (0..8).map(|n| once(&format!("k{n}"))).collect();
     let again = keys.into_iter().map(|key| (order(app.product, 1), key));
