@@ -2,6 +2,7 @@
 
 mod admin;
 mod demo;
+mod notification;
 mod plugin;
 mod serve;
 mod story;
@@ -41,10 +42,7 @@ enum Command {
     /// Inspect, try, stage, activate and roll back components.
     Plugin(plugin::Args),
     /// Deal with single notifications.
-    Notification {
-        #[command(subcommand)]
-        command: plugin::NotificationCommand,
-    },
+    Notification(notification::Args),
     /// The plugins' compiler: a component on stdin, compiled code on stdout.
     #[command(name = ecomm::plugin::COMPILER, hide = true)]
     Compile { memory_bytes_max: u64, cpu_seconds_max: u64, niceness: u8 },
@@ -66,7 +64,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             Command::Migrate { config } => migrate(config.as_deref()).await,
             Command::Admin { command } => admin::run(command).await,
             Command::Plugin(args) => plugin::run(args).await,
-            Command::Notification { command } => plugin::notification(command).await,
+            Command::Notification(args) => notification::run(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Compile { .. } => unreachable!("needs no runtime; see above"),
         }

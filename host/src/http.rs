@@ -69,6 +69,8 @@ pub fn router(service: App, settings: &Settings) -> Router {
         .route("/v1/orders/{id}/notifications", get(notifications::of_order))
         .route("/v1/notifications", get(notifications::list))
         .route("/v1/notifications/{id}", get(notifications::one))
+        .route("/v1/notifications/{id}/retry", post(notifications::retry))
+        .route("/v1/notifications/{id}/cancel", post(notifications::cancel))
         .route("/v1/mailbox", get(notifications::mails))
         .route("/v1/mailbox/{id}", get(notifications::mail))
         .merge(plugins::routes())

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -18,9 +18,8 @@ use crate::clock::Clock;
 use crate::deliver::{Deliver, Event, Observed, Report};
 use crate::group::Group;
 use crate::lease::{Lease, NotRecorded};
-use crate::notification::{State, Transition};
 use crate::store::Store;
-use crate::store::queue::{Claimed, Finish, Intent};
+use crate::store::queue::{Claimed, Finish, Intent, Which};
 use leases::Leases;
 
 /// The most intents or ends that one commit carries.
@@ -60,13 +59,16 @@ pub struct Queue {
     leases: Leases,
     intents: Group<Intent, bool>,
     ends: Group<Finish, bool>,
+    /// For what may end the host: one at a time, so that no other is suspected with it for long.
+    suspects: Arc<Semaphore>,
 }
 
 impl Queue {
     /// A worker; `wake` tells it that something was enqueued.
     pub fn new(store: Store, deliver: Deliver, settings: Settings, clock: Clock, wake: Arc<Notify>) -> Self {
         let (intents, ends) = (Group::new(1, GROUP_MAX), Group::to_the_end(1, GROUP_MAX));
-        Self { store, deliver, settings, clock, wake, leases: Leases::default(), intents, ends }
+        let suspects = Arc::new(Semaphore::new(1));
+        Self { store, deliver, settings, clock, wake, leases: Leases::default(), intents, ends, suspects }
     }
 
     /// Works until stopped; then lets what is under way end, and gives back what does not in time.
@@ -152,7 +154,8 @@ impl Queue {
         // Measured before the claim: the database's lease begins later and so ends later.
         let until_ms = self.clock.monotonic_ms() + self.settings.lease_ms;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let claimed = match self.store.claim(limit, self.settings.lease_ms).await {
+        let which = if self.suspects.available_permits() > 0 { Which::All } else { Which::Unsuspected };
+        let claimed = match self.store.claim(which, limit, self.settings.lease_ms).await {
             Ok(claimed) => claimed,
             Err(e) => {
                 if !e.is_transient() {
@@ -163,15 +166,34 @@ impl Queue {
             }
         };
         let count = claimed.len();
+        let mut back = Vec::new();
         for event in claimed {
-            let lease = Lease::until(&self.clock, until_ms);
-            under_way.spawn(self.clone().one(event, lease));
+            let alone = if event.is_suspected() {
+                let Ok(permit) = self.suspects.clone().try_acquire_owned() else {
+                    back.push(record::give_back(&event));
+                    continue;
+                };
+                Some(permit)
+            } else {
+                None
+            };
+            under_way.spawn(self.clone().one(event, Lease::until(&self.clock, until_ms), alone));
         }
+        self.give_back(&back).await;
         count
     }
 
-    /// One claimed event, to its recorded end.
-    async fn one(self, claimed: Claimed, lease: Lease) {
+    /// Gives leases back, uncharged.
+    async fn give_back(&self, back: &[Finish]) {
+        if !back.is_empty()
+            && let Err(e) = self.store.finish(back).await
+        {
+            tracing::error!(error = %e, "leases could not be given back; they run out by themselves");
+        }
+    }
+
+    /// One claimed event, to its recorded end; a suspect's permit ends with it.
+    async fn one(self, claimed: Claimed, lease: Lease, alone: Option<OwnedSemaphorePermit>) {
         self.leases.insert(&claimed, &lease);
         let _guard = self.leases.forget_on_panic(claimed.claim);
         let (finish, seen) = match self.examine(claimed) {
@@ -211,14 +233,16 @@ impl Queue {
             }
         }
         self.leases.remove(claim);
+        if alone.is_some() {
+            drop(alone);
+            // For the next of its kind.
+            self.wake.notify_one();
+        }
     }
 
     /// Events that cannot be worked on end here.
     fn examine(&self, claimed: Claimed) -> Result<(Claimed, Event), Box<Finish>> {
-        let held = |reason: String| {
-            let transition = Transition::End { state: State::Held, reason };
-            Box::new(record::finish(&claimed, transition, claimed.attempts, Vec::new(), claimed.in_doubt))
-        };
+        let held = |reason: String| Box::new(record::hold(&claimed, reason, self.clock.now_ms()));
         if claimed.claims > self.settings.claims_max {
             return Err(held(format!("claimed {} times without an end: it crashes the host", claimed.claims - 1)));
         }
@@ -272,12 +296,7 @@ impl Queue {
             return;
         }
         under_way.shutdown().await;
-        let back = self.leases.not_handed_over();
-        if !back.is_empty()
-            && let Err(e) = self.store.finish(&back).await
-        {
-            tracing::error!(error = %e, "leases could not be given back; they run out by themselves");
-        }
+        self.give_back(&self.leases.not_handed_over()).await;
     }
 }
 

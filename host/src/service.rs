@@ -28,6 +28,7 @@ pub use crate::plugin::{Counts, Revision, Slot};
 pub use crate::store::notifications::{Entry, Record};
 pub use crate::store::plugins::Change;
 pub use error::Error;
+pub use notifications::Retry;
 pub use once::{InFlight, KEPT_MS, Once};
 pub use patch::Patch;
 pub use place::Counter;

@@ -1,5 +1,4 @@
-//! `ecomm plugin` and `ecomm notification reproduce`: the same use cases as over the APIs, on the database itself.
-//! Running hosts follow within two seconds.
+//! `ecomm plugin`: the same use cases as over the APIs, on the database itself. Running hosts follow within two seconds.
 
 mod table;
 
@@ -167,23 +166,8 @@ enum Command {
     Gc,
 }
 
-#[derive(Subcommand)]
-pub(super) enum NotificationCommand {
-    /// Make a mail that was sent again, and say whether it is the same bytes.
-    Reproduce {
-        /// The notification.
-        id: i64,
-        /// The settings; see config.default.toml.
-        #[arg(long, env = "ECOMM_CONFIG")]
-        config: Option<PathBuf>,
-        /// Answer in JSON.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
 /// Who has the database may do everything with it.
-const OPERATOR: Principal = Principal { user_id: 0, session_id: 0, is_admin: true, role: None };
+pub(super) const OPERATOR: Principal = Principal { user_id: 0, session_id: 0, is_admin: true, role: None };
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Command::Check { slot, file, plugin_config } = args.command {
@@ -199,22 +183,6 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let done = answer(&service, args.command, args.json).await;
     service.store.close().await;
     done.map(|()| ExitCode::SUCCESS)
-}
-
-pub(super) async fn notification(command: NotificationCommand) -> anyhow::Result<ExitCode> {
-    let NotificationCommand::Reproduce { id, config, json } = command;
-    let service = ecomm::host::offline(super::load(config.as_deref())?, Clock::system()).await?;
-    let made = service.reproduce(OPERATOR, id).await;
-    service.store.close().await;
-    let made = made?;
-    if json {
-        say(&serde_json::to_string_pretty(&made)?)?;
-    } else {
-        say(&made.message)?;
-        let verdict = if made.is_same { "the same bytes as were sent" } else { "NOT the bytes that were sent" };
-        say(&format!("-- {verdict}: revision {}, seed {}, sha256 {}", made.revision, made.seed, made.made_hash))?;
-    }
-    Ok(if made.is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow::Result<()> {
@@ -383,12 +351,12 @@ async fn object(file: Option<&Path>) -> anyhow::Result<Map<String, Value>> {
     serde_json::from_slice(&read(file).await?).with_context(|| format!("{} is not a JSON object", file.display()))
 }
 
-fn show(value: &impl serde::Serialize) -> anyhow::Result<String> {
+pub(super) fn show(value: &impl serde::Serialize) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)?)
 }
 
 /// A reader that has seen enough, such as `head`, is no failure.
-fn say(text: &str) -> anyhow::Result<()> {
+pub(super) fn say(text: &str) -> anyhow::Result<()> {
     match writeln!(std::io::stdout(), "{}", text.trim_end()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
         _ => Ok(()),

@@ -8,17 +8,19 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{changed, field, parcels};
 use super::pb::{
-    self, CancelOrderRequest, CancelOrderResponse, ChangeOrderStatusRequest, ChangeOrderStatusResponse,
-    CreateOrderRequest, CreateOrderResponse, CreateProductRequest, CreateProductResponse, CreateSessionRequest,
-    CreateSessionResponse, CreateUserRequest, CreateUserResponse, DeleteProductRequest, DeleteProductResponse,
-    DeleteSessionRequest, DeleteSessionResponse, DeleteUserRequest, DeleteUserResponse, GetNotificationRequest,
-    GetNotificationResponse, GetOrderRequest, GetOrderResponse, GetProductRequest, GetProductResponse, GetUserRequest,
-    GetUserResponse, ListNotificationsRequest, ListNotificationsResponse, ListOrdersRequest, ListOrdersResponse,
-    ListProductsRequest, ListProductsResponse, ListSessionsRequest, ListSessionsResponse, ListUsersRequest,
-    ListUsersResponse, RenewSessionRequest, RenewSessionResponse, UpdateProductRequest, UpdateProductResponse,
-    UpdateUserRequest, UpdateUserResponse, WatchOrderRequest, WatchOrderResponse,
+    self, CancelNotificationRequest, CancelNotificationResponse, CancelOrderRequest, CancelOrderResponse,
+    ChangeOrderStatusRequest, ChangeOrderStatusResponse, CreateOrderRequest, CreateOrderResponse, CreateProductRequest,
+    CreateProductResponse, CreateSessionRequest, CreateSessionResponse, CreateUserRequest, CreateUserResponse,
+    DeleteProductRequest, DeleteProductResponse, DeleteSessionRequest, DeleteSessionResponse, DeleteUserRequest,
+    DeleteUserResponse, GetNotificationRequest, GetNotificationResponse, GetOrderRequest, GetOrderResponse,
+    GetProductRequest, GetProductResponse, GetUserRequest, GetUserResponse, ListNotificationsRequest,
+    ListNotificationsResponse, ListOrdersRequest, ListOrdersResponse, ListProductsRequest, ListProductsResponse,
+    ListSessionsRequest, ListSessionsResponse, ListUsersRequest, ListUsersResponse, RenewSessionRequest,
+    RenewSessionResponse, RetryNotificationRequest, RetryNotificationResponse, UpdateProductRequest,
+    UpdateProductResponse, UpdateUserRequest, UpdateUserResponse, WatchOrderRequest, WatchOrderResponse,
 };
 use super::{Api, filters, status};
+use crate::service::Retry;
 use crate::shop::order::StatusChange;
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -233,5 +235,25 @@ impl pb::notification_service_server::NotificationService for Api {
         let who = self.caller(&request)?;
         let found = self.0.notification(who, request.into_inner().id).await.map_err(status)?;
         Ok(Response::new(GetNotificationResponse { notification: Some(found.into()) }))
+    }
+
+    async fn retry_notification(
+        &self,
+        request: Request<RetryNotificationRequest>,
+    ) -> Answer<RetryNotificationResponse> {
+        let who = self.caller(&request)?;
+        let RetryNotificationRequest { id, why, allow_late } = request.into_inner();
+        let found = self.0.retry_notification(who, id, &Retry { why, allow_late }).await.map_err(status)?;
+        Ok(Response::new(RetryNotificationResponse { notification: Some(found.into()) }))
+    }
+
+    async fn cancel_notification(
+        &self,
+        request: Request<CancelNotificationRequest>,
+    ) -> Answer<CancelNotificationResponse> {
+        let who = self.caller(&request)?;
+        let CancelNotificationRequest { id, why } = request.into_inner();
+        let found = self.0.cancel_notification(who, id, &why).await.map_err(status)?;
+        Ok(Response::new(CancelNotificationResponse { notification: Some(found.into()) }))
     }
 }

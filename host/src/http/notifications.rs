@@ -4,14 +4,14 @@ use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::answer::{List, page};
-use super::extract::{Asked, Caller, Id};
+use super::extract::{Asked, Body, Caller, Id};
 use super::problem::Problem;
 use crate::notification::State as Standing;
-use crate::service::{PageRequest, Received, Record};
+use crate::service::{PageRequest, Received, Record, Retry};
 
 /// What is asked of the list of notifications.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
@@ -65,6 +65,76 @@ pub(super) async fn list(
 )]
 pub(super) async fn one(State(app): State<App>, Caller(who): Caller, Id(id): Id<i64>) -> Result<Json<Record>, Problem> {
     Ok(Json(app.notification(who, id).await?))
+}
+
+/// How a notification is tried again.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NotificationRetry {
+    /// Why, for the journal.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    why: String,
+    /// Even if a newer mail of the order has gone out.
+    #[serde(default)]
+    allow_late: bool,
+}
+
+/// How a notification is ended.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NotificationCancel {
+    /// Why, for the journal.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    why: String,
+}
+
+/// Queues a notification again that was held, failed or skipped, before what of its order is still queued, to the
+/// customer's address of now. Where a newer mail of the order has gone out, only with `allow_late`. For admins.
+#[utoipa::path(
+    post,
+    path = "/v1/notifications/{id}/retry",
+    tag = "notifications",
+    params(("id" = i64, Path)),
+    request_body = NotificationRetry,
+    responses(
+        (status = 200, description = "The notification", body = Record),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn retry(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+    Body(NotificationRetry { why, allow_late }, _): Body<NotificationRetry>,
+) -> Result<Json<Record>, Problem> {
+    Ok(Json(app.retry_notification(who, id, &Retry { why, allow_late }).await?))
+}
+
+/// Ends a notification that is queued or held: its mail is not sent, and the next of its order is due. For admins.
+#[utoipa::path(
+    post,
+    path = "/v1/notifications/{id}/cancel",
+    tag = "notifications",
+    params(("id" = i64, Path)),
+    request_body = NotificationCancel,
+    responses(
+        (status = 200, description = "The notification", body = Record),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn cancel(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+    Body(NotificationCancel { why }, _): Body<NotificationCancel>,
+) -> Result<Json<Record>, Problem> {
+    Ok(Json(app.cancel_notification(who, id, &why).await?))
 }
 
 /// The notifications of an order. What became of each attempt is for admins.

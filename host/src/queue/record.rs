@@ -1,7 +1,7 @@
 //! From what a delivery reports to what the store writes down.
 
 use crate::deliver;
-use crate::notification::Transition;
+use crate::notification::{Class, State, Transition};
 use crate::store::queue::{Claimed, Finish, Intent, Note, Provenance};
 
 pub(super) fn intent(claimed: &Claimed, intent: deliver::Intent, seed: u64) -> Intent {
@@ -38,6 +38,22 @@ pub(super) fn finish(
         notes,
         intent,
     }
+}
+
+/// Holds what cannot be worked on. An intent of an earlier claim is closed: nobody else will.
+pub(super) fn hold(claimed: &Claimed, reason: String, started_at: i64) -> Finish {
+    let open = claimed.in_doubt.then(|| Note {
+        kind: "send",
+        phase: Some("body".to_owned()),
+        class: Some(Class::InDoubt.as_str().to_owned()),
+        verdict: Some("hold".to_owned()),
+        reason: Some(reason.clone()),
+        started_at,
+        ..Note::default()
+    });
+    let attempts = claimed.attempts + i64::from(claimed.in_doubt);
+    let transition = Transition::End { state: State::Held, reason };
+    finish(claimed, transition, attempts, open.into_iter().collect(), claimed.in_doubt)
 }
 
 /// Undoes a claim. An intent that this claim may have recorded goes too: its mail did not go out.

@@ -1,6 +1,18 @@
+use super::plugins::{must_be_short, name};
 use super::{Error, Page, PageRequest, Principal, Record, Service};
 use crate::mail::mailbox::{Mailbox, Received};
 use crate::notification::State;
+use crate::store::queue::by_hand;
+use crate::store::{notifications, orders};
+
+/// How a notification is tried again by hand.
+#[derive(Clone, Debug, Default)]
+pub struct Retry {
+    /// Why, for the journal; at most 500 characters.
+    pub why: String,
+    /// Even if a newer mail of the order has gone out.
+    pub allow_late: bool,
+}
 
 impl Service {
     /// The notifications of an order: where each stands, for its owner; with what became of each attempt, for admins.
@@ -36,6 +48,69 @@ impl Service {
         self.store.notification(id).await?.ok_or(Error::NotFound("notification"))
     }
 
+    /// Queues a notification again that was held, failed or skipped, before what of its order is still queued, to the
+    /// customer's address of now. Where a newer mail of the order has gone out, only if a late one is allowed. For
+    /// admins.
+    pub async fn retry_notification(&self, who: Principal, id: i64, retry: &Retry) -> Result<Record, Error> {
+        who.must_be_admin()?;
+        must_be_short(&retry.why)?;
+        self.once(who, "retry-notification", None, || self.try_retry(who, id, retry)).await?;
+        self.enqueued();
+        self.notification(who, id).await
+    }
+
+    async fn try_retry(&self, who: Principal, id: i64, retry: &Retry) -> Result<(), Error> {
+        let mut tx = self.store.begin().await?;
+        // The order first, as whoever changes it does.
+        let order_id = by_hand::order_of(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
+        let order = orders::lock(&mut tx, order_id).await?.ok_or(Error::NotFound("notification"))?;
+        let customer = orders::customer(&mut tx, &order).await?;
+        let standing = by_hand::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
+        if matches!(standing.state, State::NotSent | State::Sent) {
+            let state = standing.state.as_str();
+            return Err(Error::Conflict(format!(
+                "only what was held, failed or skipped is tried again; it is {state}"
+            )));
+        }
+        let customer = customer.ok_or_else(|| Error::Conflict("the customer has left".to_owned()))?;
+        // Before the question whether it is late: from here on nothing newer begins to be handed over.
+        by_hand::take_from_workers(&mut tx, &standing).await?;
+        let is_late = by_hand::is_late(&mut tx, &standing).await?;
+        if is_late && !retry.allow_late {
+            let why = "a newer mail of its order was sent or is on its way; set allow_late to send this one after it";
+            return Err(Error::Conflict(why.to_owned()));
+        }
+        by_hand::requeue(&mut tx, id, is_late, &by(who, &retry.why), self.store.offset_ms()).await?;
+        notifications::readdress(&mut tx, &customer.into()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Ends a notification that is queued or held: its mail is not sent, and the next of its order is due. For admins.
+    pub async fn cancel_notification(&self, who: Principal, id: i64, why: &str) -> Result<Record, Error> {
+        who.must_be_admin()?;
+        must_be_short(why)?;
+        self.once(who, "cancel-notification", None, || self.try_cancel(who, id, why)).await?;
+        self.enqueued();
+        self.notification(who, id).await
+    }
+
+    async fn try_cancel(&self, who: Principal, id: i64, why: &str) -> Result<(), Error> {
+        let mut tx = self.store.begin().await?;
+        let standing = by_hand::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
+        if !matches!(standing.state, State::NotSent | State::Held) {
+            return Err(Error::Conflict(format!(
+                "only what is queued or held can be cancelled; it is {}",
+                standing.state.as_str()
+            )));
+        }
+        if standing.is_handed_over {
+            let why = "its mail is being handed over to a relay; look again when that has ended";
+            return Err(Error::Conflict(why.to_owned()));
+        }
+        by_hand::cancel(&mut tx, id, standing.order_id, &by(who, why), self.store.offset_ms()).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// What the mailbox for development holds. For admins.
     pub fn mails(&self, who: Principal) -> Result<Vec<Received>, Error> {
         Ok(self.mailbox(who)?.messages())
@@ -50,4 +125,10 @@ impl Service {
         who.must_be_admin()?;
         self.mailbox.as_ref().ok_or(Error::NotFound("mailbox: mailbox.enabled is false"))
     }
+}
+
+/// For the journal.
+fn by(who: Principal, why: &str) -> String {
+    let who = name(who);
+    if why.is_empty() { format!("by {who}") } else { format!("by {who}: {why}") }
 }

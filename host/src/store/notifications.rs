@@ -99,7 +99,7 @@ pub struct Entry {
 }
 
 /// The columns of [`Entry`].
-pub(super) const ENTRY: &str = "q.state_id, q.epoch, q.kind, q.phase, q.class, q.code, q.enhanced, q.reply, q.relay, \
+const ENTRY: &str = "q.state_id, q.epoch, q.kind, q.phase, q.class, q.code, q.enhanced, q.reply, q.relay, \
     q.verdict, q.reason, q.delay_ms, q.renderer_digest, q.renderer_revision, q.policy_digest, q.policy_revision, \
     q.seed, q.situation, q.message_hash, q.repeats, q.started_at, q.ended_at";
 

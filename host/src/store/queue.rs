@@ -3,6 +3,7 @@
 //! An event is claimed by moving its `due_at` a lease into the future and raising its `epoch`; whoever finishes it
 //! must show that epoch. Only the oldest event of an order is claimable, so a row that stays is the lane's lock.
 
+pub(crate) mod by_hand;
 mod claim;
 mod finish;
 
@@ -10,7 +11,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-pub use claim::Claimed;
+pub use claim::{Claimed, UNSUSPECTED_CLAIMS_MAX, Which};
 pub use finish::{Finish, Note};
 
 use super::dialect::Column::{self, Int, Text};
@@ -236,4 +237,21 @@ async fn make_due(tx: &mut Tx, events: &[i64], now: &str, matching: &str) -> Res
     let sql = tx.dialect().update(QUEUE, &[Int("event")], &format!("due_at = {now}"), matching);
     with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
     Ok(())
+}
+
+/// Makes the oldest event of each lane due: what was before it has left.
+async fn make_due_next(tx: &mut Tx, lanes: &[i64], now: &str) -> Result<()> {
+    let dialect = tx.dialect();
+    let rows = json(&lanes.iter().map(|lane| serde_json::json!({ "lane": lane })).collect::<Vec<_>>());
+    let is_next = format!("q.order_id = x.lane and q.due_at > {now} and {}", is_head(dialect));
+    if dialect != Dialect::MySql {
+        let sql = dialect.update(QUEUE, &[Int("lane")], &format!("due_at = {now}"), &is_next);
+        with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
+        return Ok(());
+    }
+    // It does not update a table that the condition reads.
+    let (from, by_lane) = (dialect.rows(1, &[Int("lane")]), dialect.by_index(LANES));
+    let sql = dialect.sql(&format!("select q.state_id from {from} straight_join {QUEUE} q {by_lane} where {is_next}"));
+    let next: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(&rows).fetch_all(c).await)?;
+    make_due(tx, &next, now, "q.state_id = x.event").await
 }

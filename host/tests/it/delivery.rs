@@ -1,9 +1,10 @@
 //! From an order to a mail and what can come between.
 
-use ecomm::mail::mailbox::{Act, Phase};
+use ecomm::mail::mailbox::{Act, Fault, Phase};
+use ecomm::store::queue::{UNSUSPECTED_CLAIMS_MAX, Which};
 use serde_json::json;
 
-use crate::app::{App, journal, reply, sqlite, text};
+use crate::app::{App, eventually, journal, reply, sqlite, text};
 use crate::database::{Database, on_each_database};
 
 on_each_database! {
@@ -15,6 +16,7 @@ on_each_database! {
     a_rejection_frees_its_lane
     a_lost_answer_is_in_doubt_and_sent_again
     cancelling_returns_the_stock
+    what_may_end_its_host_is_tried_alone
 }
 
 async fn whole_path(database: Database) {
@@ -208,7 +210,7 @@ async fn an_event_that_never_ends_is_held() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;
     for _ in 0..10 {
-        assert_eq!(app.host.service.store.claim(1, 1_000).await.unwrap().len(), 1);
+        assert_eq!(app.host.service.store.claim(Which::All, 1, 1_000).await.unwrap().len(), 1);
         app.clock.advance(1_001);
     }
     app.drain().await;
@@ -216,6 +218,40 @@ async fn an_event_that_never_ends_is_held() {
     assert_eq!(notification["state"], "held");
     assert!(notification["reason"].as_str().unwrap().contains("crashes the host"));
     assert!(app.mailbox.messages().is_empty());
+    app.end().await;
+}
+
+async fn what_may_end_its_host_is_tried_alone(database: Database) {
+    let app = App::start(database).await;
+    let store = &app.host.service.store;
+    for _ in 0..3 {
+        app.order().await;
+    }
+    for _ in 0..UNSUSPECTED_CLAIMS_MAX {
+        assert_eq!(store.claim(Which::All, 10, 1_000).await.unwrap().len(), 3);
+        app.clock.advance(1_001);
+    }
+    let other = json!({ "items": [{ "product_id": app.product, "quantity": 1 }] });
+    app.client.ok("POST", "/v1/orders", &app.admin, Some(other)).await;
+    let to = Some("ada@example.com".to_owned());
+    app.mailbox.inject(Fault { phase: Phase::Dot, act: Act::Hang, times: 1, to });
+    let queue = app.host.queue.clone();
+    let work = tokio::spawn(async move { queue.run_until_idle().await });
+    let under_way = "select count(*) from notification_events_queue where phase > 0";
+    eventually("the other's mail", async || {
+        let others = app.mailbox.messages().iter().filter(|m| m.to == "admin@shop.example").count();
+        others == 1 && app.queued().await == 3 && app.database.number(under_way).await == 1
+    })
+    .await;
+    assert!(store.claim(Which::Unsuspected, 10, 1_000).await.unwrap().is_empty());
+    // Those that waited were not charged for it.
+    assert_eq!(store.claim(Which::All, 10, 1_000).await.unwrap().iter().map(|c| c.claims).collect::<Vec<_>>(), [3, 3]);
+    work.abort();
+    for _ in 0..3 {
+        app.clock.advance(3_600_000);
+        app.drain().await;
+    }
+    assert_eq!(app.states().await, ["sent"; 4]);
     app.end().await;
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, unreachable_pub, reason = "a panic is how a test fails, and nobody imports tests")]
 
 mod app;
+mod by_hand;
 mod cluster;
 mod crash;
 mod database;

@@ -1,7 +1,7 @@
 //! The queue's verbs on every database.
 
 use ecomm::notification::{State, Transition};
-use ecomm::store::queue::{Claimed, Finish, Intent, Note, Provenance};
+use ecomm::store::queue::{Claimed, Finish, Intent, Note, Provenance, Which};
 
 use crate::app::App;
 use crate::database::{Database, on_each_database};
@@ -21,7 +21,7 @@ on_each_database! {
     a_change_happens_once
 }
 
-fn finish(claimed: &Claimed, transition: Transition) -> Finish {
+pub fn finish(claimed: &Claimed, transition: Transition) -> Finish {
     Finish {
         claim: claimed.claim,
         order_id: claimed.order_id,
@@ -33,7 +33,7 @@ fn finish(claimed: &Claimed, transition: Transition) -> Finish {
     }
 }
 
-fn intent(claimed: &Claimed) -> Intent {
+pub fn intent(claimed: &Claimed) -> Intent {
     Intent {
         claim: claimed.claim,
         relay: "default".to_owned(),
@@ -43,12 +43,12 @@ fn intent(claimed: &Claimed) -> Intent {
     }
 }
 
-fn sent() -> Transition {
+pub fn sent() -> Transition {
     Transition::End { state: State::Sent, reason: "250 ok".to_owned() }
 }
 
-async fn claim(app: &App, limit: i64) -> Vec<Claimed> {
-    app.host.service.store.claim(limit, 60_000).await.unwrap()
+pub async fn claim(app: &App, limit: i64) -> Vec<Claimed> {
+    app.host.service.store.claim(Which::All, limit, 60_000).await.unwrap()
 }
 
 async fn only_the_head_of_a_lane_is_claimed(database: Database) {
@@ -214,7 +214,7 @@ async fn eight_workers_claim_each_event_once(database: Database) {
         let mut mine = Vec::new();
         let mut empty = 0;
         while empty < 3 {
-            match app.host.service.store.claim(3, 60_000).await {
+            match app.host.service.store.claim(Which::All, 3, 60_000).await {
                 Ok(claimed) if claimed.is_empty() => empty += 1,
                 Ok(claimed) => mine.extend(claimed.iter().map(|c| c.claim.event)),
                 Err(e) => assert!(e.is_transient(), "{e}"),

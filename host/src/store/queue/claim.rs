@@ -6,7 +6,6 @@ use super::{QUEUE, is_head};
 use crate::notification::{Failure, HISTORY_MAX, Notification, Payload};
 use crate::shop::order::Status;
 use crate::store::dialect::Column::Int;
-use crate::store::notifications::{ENTRY, Entry};
 use crate::store::users::json;
 use crate::store::{Dialect, Result, Store, Tx, with_tx};
 
@@ -74,46 +73,110 @@ struct Row {
     status: String,
 }
 
+#[derive(sqlx::FromRow)]
+struct FailureRow {
+    state_id: i64,
+    class: Option<String>,
+    phase: Option<String>,
+    code: Option<i64>,
+    enhanced: Option<String>,
+    reply: Option<String>,
+    relay: Option<String>,
+    ended_at: i64,
+    /// When the first failed of all, these included.
+    first_at: i64,
+}
+
+/// How often in a row an event may be claimed without a recorded end and not be suspected of ending its hosts.
+pub const UNSUSPECTED_CLAIMS_MAX: i64 = 2;
+
+/// Which events are claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Whatever is due.
+    All,
+    /// What this claim does not bring above [`UNSUSPECTED_CLAIMS_MAX`].
+    Unsuspected,
+}
+
+impl Claimed {
+    /// Whether its earlier claims may have ended their hosts.
+    pub fn is_suspected(&self) -> bool {
+        self.claims > UNSUSPECTED_CLAIMS_MAX
+    }
+}
+
 impl Store {
     /// Leases up to `limit` due events for `lease_ms`, oldest due first. Fewer does not mean that no more are due.
-    pub async fn claim(&self, limit: i64, lease_ms: i64) -> Result<Vec<Claimed>> {
+    pub async fn claim(&self, which: Which, limit: i64, lease_ms: i64) -> Result<Vec<Claimed>> {
         let mut tx = self.begin().await?;
         let now = tx.dialect().now_ms(self.offset_ms());
-        let ids = match tx.dialect() {
-            Dialect::Sqlite => take_in_one(&mut tx, &now, limit, lease_ms, "").await?,
-            Dialect::Postgres => take_in_one(&mut tx, &now, limit, lease_ms, "for update skip locked").await?,
-            Dialect::MySql => take_by_steps(&mut tx, &now, limit, lease_ms).await?,
+        let rows = if tx.dialect() == Dialect::Postgres {
+            take_and_read(&mut tx, which, &now, limit, lease_ms).await?
+        } else {
+            let ids = match tx.dialect() {
+                Dialect::MySql => take_by_steps(&mut tx, which, &now, limit, lease_ms).await?,
+                _ => take(&mut tx, which, &now, limit, lease_ms).await?,
+            };
+            if ids.is_empty() { Vec::new() } else { read(&mut tx, &now, &ids).await? }
         };
-        let rows = if ids.is_empty() { Vec::new() } else { read(&mut tx, &now, &ids).await? };
         // Each claim and each end raises the epoch: at 1 there is no history.
-        let tried: Vec<i64> = rows.iter().filter(|r| r.epoch > 1).map(|r| r.state_id).collect();
+        let tried: Vec<&Row> = rows.iter().filter(|r| r.epoch > 1).collect();
         let mut history = if tried.is_empty() { Vec::new() } else { read_history(&mut tx, &tried).await? };
         tx.commit().await?;
         Ok(rows.into_iter().map(|row| row.claimed(&mut history)).collect())
     }
 }
 
-/// The `with … materialized` keeps the planner from running the limited select more than once.
-async fn take_in_one(tx: &mut Tx, now: &str, limit: i64, lease_ms: i64, lock: &str) -> Result<Vec<i64>> {
-    let is_head = is_head(tx.dialect());
+/// The heads that are due.
+fn due(dialect: Dialect, which: Which, now: &str, lock: &str) -> String {
+    let (is_head, by_time) = (is_head(dialect), dialect.by_index("q_due"));
+    let unsuspected = match which {
+        Which::All => String::new(),
+        Which::Unsuspected => format!("and q.claims < {UNSUSPECTED_CLAIMS_MAX}"),
+    };
+    format!(
+        "select q.state_id from {QUEUE} q {by_time} where q.due_at <= {now} {unsuspected} and {is_head} \
+         order by q.due_at, q.state_id limit $1 {lock}"
+    )
+}
+
+/// What a claim changes.
+fn leased(now: &str, lease: &str) -> String {
+    format!("due_at = {now} + {lease}, epoch = epoch + 1, claims = claims + 1")
+}
+
+async fn take(tx: &mut Tx, which: Which, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<i64>> {
     let sql = tx.dialect().sql(&format!(
-        "with c as materialized (select q.state_id from {QUEUE} q where q.due_at <= {now} and {is_head} \
-         order by q.due_at, q.state_id limit $1 {lock}) \
-         update {QUEUE} set due_at = {now} + $2, epoch = epoch + 1, claims = claims + 1 \
-         where state_id in (select c.state_id from c) returning state_id"
+        "with c as materialized ({}) update {QUEUE} set {} where state_id in (select c.state_id from c) \
+         returning state_id",
+        due(tx.dialect(), which, now, ""),
+        leased(now, "$2"),
     ));
     Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(limit).bind(lease_ms).fetch_all(c).await)?)
 }
 
+/// `PostgreSQL` reads what belongs to the rows in the statement that changes them. `materialized` keeps its planner from
+/// running the limited select more than once.
+async fn take_and_read(tx: &mut Tx, which: Which, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<Row>> {
+    let sql = tx.dialect().sql(&format!(
+        "with c as materialized ({}), q as (update {QUEUE} set {} where state_id in (select c.state_id from c) \
+         returning state_id, order_id, order_version, epoch, phase, attempts, claims, relay, created_at) \
+         select {} from q cross join notification_states s cross join orders o \
+         where s.id = q.state_id and o.id = q.order_id order by q.state_id",
+        due(tx.dialect(), which, now, "for update skip locked"),
+        leased(now, "$2"),
+        row_columns(now),
+    ));
+    Ok(with_tx!(tx, |c| sqlx::query_as(sql).bind(limit).bind(lease_ms).fetch_all(c).await)?)
+}
+
 /// `MySQL` returns nothing from an update, and its locking read sees newer rows than the subquery beside it: a lane's
 /// second row can look like its head, so the heads are asked for again under the locks.
-async fn take_by_steps(tx: &mut Tx, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<i64>> {
+async fn take_by_steps(tx: &mut Tx, which: Which, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<i64>> {
     let dialect = tx.dialect();
-    let (is_head, by_time) = (is_head(dialect), dialect.by_index("q_due"));
-    let sql = dialect.sql(&format!(
-        "select q.state_id from {QUEUE} q {by_time} where q.due_at <= {now} and {is_head} \
-         order by q.due_at, q.state_id limit $1 for update skip locked"
-    ));
+    let is_head = is_head(dialect);
+    let sql = dialect.sql(&due(dialect, which, now, "for update skip locked"));
     let found: Vec<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(limit).fetch_all(c).await)?;
     if found.is_empty() {
         return Ok(Vec::new());
@@ -129,29 +192,52 @@ async fn take_by_steps(tx: &mut Tx, now: &str, limit: i64, lease_ms: i64) -> Res
     Ok(heads)
 }
 
+/// The columns of [`Row`].
+fn row_columns(now: &str) -> String {
+    format!(
+        "q.state_id, q.order_id, q.order_version, q.epoch, q.phase, q.attempts, q.claims, q.relay, q.created_at, \
+         {now} as claimed_at, s.message_id, s.payload, o.status"
+    )
+}
+
 async fn read(tx: &mut Tx, now: &str, ids: &[i64]) -> Result<Vec<Row>> {
     let dialect = tx.dialect();
     let sql = dialect.sql(&format!(
-        "select q.state_id, q.order_id, q.order_version, q.epoch, q.phase, q.attempts, q.claims, q.relay, \
-         q.created_at, {now} as claimed_at, s.message_id, s.payload, o.status \
-         from {} {join} {QUEUE} q {join} notification_states s {join} orders o \
+        "select {columns} from {rows} {join} {QUEUE} q {join} notification_states s {join} orders o \
          where q.state_id = x.event and s.id = q.state_id and o.id = q.order_id order by q.state_id",
-        dialect.rows(1, &[Int("event")]),
+        columns = row_columns(now),
+        rows = dialect.rows(1, &[Int("event")]),
         join = dialect.join(),
     ));
     Ok(with_tx!(tx, |c| sqlx::query_as(sql).bind(events(ids)).fetch_all(c).await)?)
 }
 
-async fn read_history(tx: &mut Tx, state_ids: &[i64]) -> Result<Vec<Entry>> {
+/// The newest failures of each event since it was queued; the policy is shown no more.
+async fn read_history(tx: &mut Tx, tried: &[&Row]) -> Result<Vec<FailureRow>> {
     let dialect = tx.dialect();
+    let by_state = dialect.by_index("attempts_state");
+    let failed = |a: &str| {
+        format!("{a}.state_id = x.event and {a}.kind = 'send' and {a}.ended_at is not null and {a}.ended_at >= x.since")
+    };
+    let nth = |order: &str, column: &str, n: usize| {
+        let failed = failed("a");
+        format!(
+            "(select a.{column} from notification_attempts a {by_state} where {failed} order by a.id {order} \
+             limit 1 offset {n})"
+        )
+    };
     let sql = dialect.sql(&format!(
-        "select {ENTRY} from {} {} notification_attempts q {} where q.state_id = x.event and q.kind = 'send' \
-         and q.ended_at is not null order by q.id",
-        dialect.rows(1, &[Int("event")]),
-        dialect.join(),
-        dialect.by_index("attempts_state"),
+        "select q.state_id, q.class, q.phase, q.code, q.enhanced, q.reply, q.relay, q.ended_at, {first} as first_at \
+         from {rows} {join} notification_attempts q {by_state} where {failed} and q.id >= coalesce({oldest}, 0) \
+         order by q.id",
+        first = nth("asc", "ended_at", 0),
+        rows = dialect.rows(1, &[Int("event"), Int("since")]),
+        join = dialect.join(),
+        failed = failed("q"),
+        oldest = nth("desc", "id", HISTORY_MAX - 1),
     ));
-    Ok(with_tx!(tx, |c| sqlx::query_as(sql).bind(events(state_ids)).fetch_all(c).await)?)
+    let rows: Vec<_> = tried.iter().map(|row| object!({ "event": row.state_id, "since": row.created_at })).collect();
+    Ok(with_tx!(tx, |c| sqlx::query_as(sql).bind(json(&rows)).fetch_all(c).await)?)
 }
 
 fn events(ids: &[i64]) -> String {
@@ -159,11 +245,10 @@ fn events(ids: &[i64]) -> String {
 }
 
 impl Row {
-    fn claimed(self, history: &mut Vec<Entry>) -> Claimed {
+    fn claimed(self, history: &mut Vec<FailureRow>) -> Claimed {
         let id = self.state_id;
-        let mut failures: Vec<Failure> = history.extract_if(.., |e| e.state_id == id).filter_map(failure).collect();
-        let first_failed_at = failures.first().map(|f| f.at);
-        failures.drain(..failures.len().saturating_sub(HISTORY_MAX));
+        let failures: Vec<FailureRow> = history.extract_if(.., |f| f.state_id == id).collect();
+        let first_failed_at = failures.first().map(|f| f.first_at);
         // One row that cannot be read must not cost the batch its lease.
         let (newest_status, unreadable) = match Status::try_from(self.status) {
             Ok(status) => (status, None),
@@ -181,7 +266,7 @@ impl Row {
             claimed_at: self.claimed_at,
             first_failed_at,
             newest_status,
-            history: failures,
+            history: failures.into_iter().filter_map(FailureRow::failure).collect(),
             message_id: self.message_id,
             payload: self.payload,
             unreadable,
@@ -189,14 +274,16 @@ impl Row {
     }
 }
 
-fn failure(entry: Entry) -> Option<Failure> {
-    Some(Failure {
-        at: entry.ended_at?,
-        class: entry.class?.try_into().ok()?,
-        phase: entry.phase.unwrap_or_default(),
-        code: entry.code.and_then(|c| u16::try_from(c).ok()),
-        enhanced: entry.enhanced,
-        reply: entry.reply.unwrap_or_default(),
-        relay: entry.relay.unwrap_or_default(),
-    })
+impl FailureRow {
+    fn failure(self) -> Option<Failure> {
+        Some(Failure {
+            at: self.ended_at,
+            class: self.class?.try_into().ok()?,
+            phase: self.phase.unwrap_or_default(),
+            code: self.code.and_then(|c| u16::try_from(c).ok()),
+            enhanced: self.enhanced,
+            reply: self.reply.unwrap_or_default(),
+            relay: self.relay.unwrap_or_default(),
+        })
+    }
 }

@@ -4,15 +4,13 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::{
-    ATTEMPTS, Held, LANES, Provenance, QUEUE, Token, delete_held, is_head, make_due, object, row, update_held,
-};
+use super::{ATTEMPTS, Held, LANES, Provenance, QUEUE, Token, delete_held, make_due_next, object, row, update_held};
 use crate::notification::Transition;
 use crate::store::dialect::Column::{self, Int, Text};
 use crate::store::dialect::Table;
 use crate::store::insert::Insert;
 use crate::store::users::json;
-use crate::store::{Dialect, Result, Store, Tx, with_tx};
+use crate::store::{Result, Store, Tx, with_tx};
 
 /// A row for the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -110,7 +108,7 @@ async fn postpone(tx: &mut Tx, finishes: &[Finish], now: &str) -> Result<HashSet
     update_held(tx, &rows, &columns, &set, &Held { ends: true, expiry: None }).await
 }
 
-/// Undoes claims.
+/// Undoes claims: as if they had never been.
 async fn give_back(tx: &mut Tx, finishes: &[Finish], now: &str) -> Result<HashSet<Token>> {
     let back = finishes.iter().filter(|f| matches!(f.transition, Transition::GiveBack));
     let row = |f: &Finish| {
@@ -121,7 +119,7 @@ async fn give_back(tx: &mut Tx, finishes: &[Finish], now: &str) -> Result<HashSe
     if rows.is_empty() {
         return Ok(HashSet::new());
     }
-    let set = format!("due_at = {now}, phase = x.new_phase, claims = 0");
+    let set = format!("due_at = {now}, phase = x.new_phase, claims = q.claims - 1");
     update_held(tx, &rows, &[Int("new_phase")], &set, &Held { ends: true, expiry: None }).await
 }
 
@@ -257,31 +255,22 @@ async fn repeat(tx: &mut Tx, finish: &Finish, now: &str) -> Result<bool> {
 
 /// Says what became of events that left the queue, and makes the next of their lanes due.
 async fn end(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
-    let row = |f: &&Finish| match &f.transition {
-        Transition::End { state, reason } => Some(serde_json::json!({
-            "event": f.claim.event, "lane": f.order_id, "new_state": state.as_str(), "new_attempts": f.attempts,
-            "new_reason": reason,
-        })),
+    let end = |f: &&Finish| match &f.transition {
+        Transition::End { state, reason } => Some((
+            serde_json::json!({
+                "event": f.claim.event, "new_state": state.as_str(), "new_attempts": f.attempts, "new_reason": reason,
+            }),
+            f.order_id,
+        )),
         Transition::Later { .. } | Transition::GiveBack => None,
     };
-    let rows: Vec<_> = alive.iter().filter_map(row).collect();
+    let (rows, lanes): (Vec<_>, Vec<_>) = alive.iter().filter_map(end).unzip();
     if rows.is_empty() {
         return Ok(());
     }
-    let (rows, dialect) = (json(&rows), tx.dialect());
     let columns = [Int("event"), Text("new_state"), Int("new_attempts"), Text("new_reason")];
     let set = format!("state = x.new_state, attempts = x.new_attempts, reason = x.new_reason, completed_at = {now}");
-    let sql = dialect.update("notification_states", &columns, &set, "q.id = x.event");
-    with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
-    let is_next = format!("q.order_id = x.lane and q.due_at > {now} and {}", is_head(dialect));
-    if dialect != Dialect::MySql {
-        let sql = dialect.update(QUEUE, &[Int("lane")], &format!("due_at = {now}"), &is_next);
-        with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
-        return Ok(());
-    }
-    // It does not update a table that the condition reads.
-    let (from, by_lane) = (dialect.rows(1, &[Int("lane")]), dialect.by_index(LANES));
-    let sql = dialect.sql(&format!("select q.state_id from {from} straight_join {QUEUE} q {by_lane} where {is_next}"));
-    let next: Vec<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(&rows).fetch_all(c).await)?;
-    make_due(tx, &next, now, "q.state_id = x.event").await
+    let sql = tx.dialect().update("notification_states", &columns, &set, "q.id = x.event");
+    with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
+    make_due_next(tx, &lanes, now).await
 }

@@ -1,0 +1,106 @@
+//! What people do to single notifications: the one act by which mails of an order may overtake one another.
+
+use super::{QUEUE, make_due_next};
+use crate::notification::State;
+use crate::store::{Error, Result, Tx, with_tx};
+
+/// Where a notification stands, locked until the transaction ends.
+pub(crate) struct Standing {
+    pub(crate) state: State,
+    pub(crate) order_id: i64,
+    order_version: i64,
+    /// Its mail is on its way to a relay at this moment, or was when its host ended.
+    pub(crate) is_handed_over: bool,
+}
+
+/// Of which order a notification is.
+pub(crate) async fn order_of(tx: &mut Tx, id: i64) -> Result<Option<i64>> {
+    let sql = tx.dialect().sql("select order_id from notification_states where id = $1");
+    Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(id).fetch_optional(c).await)?)
+}
+
+/// Locks the row of the queue first, as a worker that ends a claim does.
+pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<Option<Standing>> {
+    let lock = tx.dialect().lock();
+    let sql = tx.dialect().sql(&format!("select q.phase from {QUEUE} q where q.state_id = $1 {lock}"));
+    let phase: Option<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(id).fetch_optional(c).await)?;
+    let sql = tx
+        .dialect()
+        .sql(&format!("select q.state, q.order_id, q.order_version from notification_states q where q.id = $1 {lock}"));
+    let row: Option<(String, i64, i64)> = with_tx!(tx, |c| sqlx::query_as(sql).bind(id).fetch_optional(c).await)?;
+    let Some((state, order_id, order_version)) = row else { return Ok(None) };
+    let state = State::try_from(state).map_err(|why| Error::Corrupt { what: "notification", id, why })?;
+    Ok(Some(Standing { state, order_id, order_version, is_handed_over: phase.is_some_and(|phase| phase > 0) }))
+}
+
+/// Ends the claims of newer events of the order whose mails have not begun to be handed over: what is put before them goes
+/// first. What was never claimed stays known as that, for [`Store::sweep`](crate::store::Store::sweep).
+pub(crate) async fn take_from_workers(tx: &mut Tx, standing: &Standing) -> Result<()> {
+    let sql = tx.dialect().sql(&format!(
+        "update {QUEUE} set epoch = epoch + 1 where order_id = $1 and order_version > $2 and phase = 0 and epoch > 0"
+    ));
+    let (order, version) = (standing.order_id, standing.order_version);
+    with_tx!(tx, |c| sqlx::query(sql).bind(order).bind(version).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// Whether a newer mail of the order was sent, or may have been: it is being handed over.
+pub(crate) async fn is_late(tx: &mut Tx, standing: &Standing) -> Result<bool> {
+    let sql = tx.dialect().sql(&format!(
+        "select count(*) from notification_states s left join {QUEUE} q on q.state_id = s.id \
+         where s.order_id = $1 and s.order_version > $2 and (s.state = 'sent' or coalesce(q.phase, 0) > 0)"
+    ));
+    let (order, version) = (standing.order_id, standing.order_version);
+    let newer: i64 = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(order).bind(version).fetch_one(c).await)?;
+    Ok(newer > 0)
+}
+
+/// Puts a notification that ended back into the queue, due now and as if nothing had been tried. Epochs go on from the
+/// time, so that no claim of its earlier stay counts as held again. Late ones are told apart in the journal, where they can
+/// be counted.
+pub(crate) async fn requeue(tx: &mut Tx, id: i64, is_late: bool, reason: &str, offset_ms: i64) -> Result<()> {
+    let now = tx.dialect().now_ms(offset_ms);
+    note(tx, id, if is_late { "retry-late" } else { "retry" }, reason, &now).await?;
+    // Else the next attempt's end would be this one's too.
+    let sql = tx.dialect().sql(&format!(
+        "update notification_attempts set ended_at = {now} where state_id = $1 and kind = 'send' and ended_at is null"
+    ));
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
+    let sql = tx.dialect().sql(
+        "update notification_states set state = 'not sent', attempts = 0, reason = '', completed_at = null \
+         where id = $1",
+    );
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
+    let sql = tx.dialect().sql(&format!(
+        "insert into {QUEUE} (state_id, order_id, order_version, due_at, epoch, phase, attempts, claims, created_at) \
+         select s.id, s.order_id, s.order_version, {now}, {now}, 0, 0, 0, {now} from notification_states s \
+         where s.id = $1"
+    ));
+    with_tx!(tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// Ends a notification as failed, whether it is queued or held, and makes the next of its order due. Who had claimed it
+/// can no longer hand it over.
+pub(crate) async fn cancel(tx: &mut Tx, id: i64, order_id: i64, reason: &str, offset_ms: i64) -> Result<()> {
+    let now = tx.dialect().now_ms(offset_ms);
+    note(tx, id, "cancel", reason, &now).await?;
+    let sql = tx.dialect().sql(&format!(
+        "update notification_states set state = 'failed', reason = $1, completed_at = {now}, \
+         attempts = coalesce((select q.attempts from {QUEUE} q where q.state_id = notification_states.id), attempts) \
+         where id = $2"
+    ));
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(reason).bind(id).execute(c).await.map(drop))?;
+    let sql = tx.dialect().sql(&format!("delete from {QUEUE} where state_id = $1"));
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
+    make_due_next(tx, &[order_id], &now).await
+}
+
+async fn note(tx: &mut Tx, id: i64, verdict: &str, reason: &str, now: &str) -> Result<()> {
+    let sql = tx.dialect().sql(&format!(
+        "insert into notification_attempts (state_id, epoch, kind, verdict, reason, repeats, started_at, ended_at) \
+         values ($1, {now}, 'decision', $2, $3, 1, {now}, {now})"
+    ));
+    with_tx!(tx, |c| sqlx::query(sql).bind(id).bind(verdict).bind(reason).execute(c).await.map(drop))?;
+    Ok(())
+}

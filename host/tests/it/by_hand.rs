@@ -1,0 +1,176 @@
+//! What people do to single notifications: try them again, cancel them.
+
+use ecomm::mail::mailbox::Phase;
+use serde_json::{Value, json};
+
+use crate::app::{App, journal, reply};
+use crate::database::{Database, on_each_database};
+use crate::store::{claim, finish, intent, sent};
+
+on_each_database! {
+    a_failed_mail_is_tried_again
+    a_cancelled_mail_is_not_sent
+    what_is_handed_over_is_not_cancelled
+    a_late_mail_is_only_sent_when_that_is_meant
+    a_mail_that_is_tried_again_goes_before_newer_ones
+    a_claim_of_an_earlier_stay_does_not_count
+    a_long_history_is_cut
+}
+
+async fn act(app: &App, id: &Value, what: &str, why: &str) -> (u16, Value) {
+    let path = format!("/v1/notifications/{id}/{what}");
+    let (status, answer) = app.client.call("POST", &path, &app.admin, Some(json!({ "why": why }))).await;
+    (status.as_u16(), answer)
+}
+
+async fn a_failed_mail_is_tried_again(database: Database) {
+    let app = App::start(database).await;
+    let order = app.order().await;
+    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
+    app.drain().await;
+    let id = app.notifications(order).await[0]["id"].clone();
+    assert_eq!(app.states().await, ["failed"]);
+    let (status, _) =
+        app.client.call("POST", &format!("/v1/notifications/{id}/retry"), &app.customer, Some(json!({}))).await;
+    assert_eq!(status, 403);
+    let me = app.client.ok("GET", "/v1/users/2", &app.customer, None).await;
+    let moved = json!({ "email": "ada@new.example", "current_password": crate::app::PASSWORD });
+    app.client.ok("PATCH", &format!("/v1/users/{}", me["id"]), &app.customer, Some(moved)).await;
+
+    let (status, queued) = act(&app, &id, "retry", "new address").await;
+    assert_eq!((status, &queued["state"], &queued["attempts"]), (200, &json!("not sent"), &json!(0)), "{queued}");
+    assert_eq!(queued["completed_at"], Value::Null);
+    // What failed before is not held against it.
+    assert_eq!(claim(&app, 1).await.remove(0).history, []);
+    app.clock.advance(60_001);
+    app.drain().await;
+    assert_eq!(app.mailbox.messages()[0].to, "ada@new.example");
+    let told = &app.notifications(order).await[0];
+    assert_eq!((&told["state"], &told["attempts"]), (&json!("sent"), &json!(1)));
+    let expected = ["send rcpt rejected 550 give-up", "decision - - - retry", "send body delivered 250 -"];
+    assert_eq!(journal(told), expected);
+    assert!(told["journal"][1]["reason"].as_str().unwrap().ends_with(": new address"));
+
+    let (status, refused) = act(&app, &id, "retry", "").await;
+    assert_eq!(status, 409, "{refused}");
+    assert_eq!(act(&app, &json!(4711), "retry", "").await.0, 404);
+    assert_eq!(act(&app, &id, "retry", &"x".repeat(501)).await.0, 422);
+    app.end().await;
+}
+
+async fn a_cancelled_mail_is_not_sent(database: Database) {
+    let app = App::start(database).await;
+    let order = app.order().await;
+    app.change(order, "shipped").await;
+    app.fail(Phase::Rcpt, reply("450 4.2.1 later"), 1);
+    app.drain().await;
+    assert_eq!(app.states().await, ["not sent", "not sent"]);
+    let id = app.notifications(order).await[0]["id"].clone();
+    let (status, cancelled) = act(&app, &id, "cancel", "told by phone").await;
+    assert_eq!((status, &cancelled["state"], &cancelled["attempts"]), (200, &json!("failed"), &json!(1)));
+    assert!(cancelled["reason"].as_str().unwrap().ends_with(": told by phone"), "{cancelled}");
+    // What waited behind it is due at once.
+    app.drain().await;
+    assert_eq!(app.states().await, ["failed", "sent"]);
+    assert_eq!(app.mailbox.messages().len(), 1);
+    assert_eq!(act(&app, &id, "cancel", "").await.0, 409);
+    app.end().await;
+}
+
+async fn what_is_handed_over_is_not_cancelled(database: Database) {
+    let app = App::start(database).await;
+    let order = app.order().await;
+    let store = &app.host.service.store;
+    let id = app.notifications(order).await[0]["id"].clone();
+    let head = claim(&app, 1).await.remove(0);
+    assert_eq!(store.hand_over(&[intent(&head)]).await.unwrap(), [true]);
+    let (status, refused) = act(&app, &id, "cancel", "").await;
+    assert_eq!(status, 409);
+    assert!(refused["detail"].as_str().unwrap().contains("handed over"), "{refused}");
+    assert_eq!(store.finish(&[finish(&head, sent())]).await.unwrap(), [true]);
+    assert_eq!(app.states().await, ["sent"]);
+    app.end().await;
+}
+
+async fn a_late_mail_is_only_sent_when_that_is_meant(database: Database) {
+    let app = App::start(database).await;
+    let order = app.order().await;
+    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
+    app.drain().await;
+    let id = app.notifications(order).await[0]["id"].clone();
+    app.change(order, "shipped").await;
+    let newer = claim(&app, 1).await.remove(0);
+    assert_eq!(app.host.service.store.hand_over(&[intent(&newer)]).await.unwrap(), [true]);
+    let (status, refused) = act(&app, &id, "retry", "").await;
+    assert_eq!(status, 409);
+    assert!(refused["detail"].as_str().unwrap().contains("allow_late"), "{refused}");
+    assert_eq!(app.host.service.store.finish(&[finish(&newer, sent())]).await.unwrap(), [true]);
+    assert_eq!(act(&app, &id, "retry", "").await.0, 409);
+    assert_eq!(app.states().await, ["failed", "sent"]);
+
+    let allowed = json!({ "why": "they asked", "allow_late": true });
+    app.client.ok("POST", &format!("/v1/notifications/{id}/retry"), &app.admin, Some(allowed)).await;
+    app.drain().await;
+    assert_eq!(app.states().await, ["sent", "sent"]);
+    let late = "select count(*) from notification_attempts where verdict = 'retry-late'";
+    assert_eq!(app.database.number(late).await, 1);
+    app.end().await;
+}
+
+async fn a_mail_that_is_tried_again_goes_before_newer_ones(database: Database) {
+    let app = App::start(database).await;
+    let order = app.order().await;
+    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
+    app.drain().await;
+    let id = app.notifications(order).await[0]["id"].clone();
+    app.change(order, "shipped").await;
+    let newer = claim(&app, 1).await.remove(0);
+    assert_eq!(act(&app, &id, "retry", "").await.0, 200);
+    // Who had claimed it cannot hand it over any more.
+    assert_eq!(app.host.service.store.hand_over(&[intent(&newer)]).await.unwrap(), [false]);
+    app.drain().await;
+    assert_eq!(app.states().await, ["sent", "sent"]);
+    let subjects: Vec<_> = app.mailbox.messages().iter().map(|m| m.subject.clone()).collect();
+    assert_eq!(subjects, ["Your order 1 at My Shop", "Order 1 is on its way"]);
+    app.end().await;
+}
+
+async fn a_claim_of_an_earlier_stay_does_not_count(database: Database) {
+    let app = App::start(database).await;
+    let order = app.order().await;
+    let store = &app.host.service.store;
+    let id = app.notifications(order).await[0]["id"].clone();
+    let stale = claim(&app, 1).await.remove(0);
+    assert_eq!(act(&app, &id, "cancel", "").await.0, 200);
+    assert_eq!(store.hand_over(&[intent(&stale)]).await.unwrap(), [false]);
+    assert_eq!(act(&app, &id, "retry", "").await.0, 200);
+    let head = claim(&app, 1).await.remove(0);
+    assert_eq!(store.hand_over(&[intent(&stale)]).await.unwrap(), [false]);
+    assert_eq!(store.finish(&[finish(&stale, sent())]).await.unwrap(), [false]);
+    assert_eq!(store.finish(&[finish(&head, sent())]).await.unwrap(), [true]);
+    app.end().await;
+}
+
+/// A policy sees the last ten failures; when the first was is known all the same.
+async fn a_long_history_is_cut(database: Database) {
+    let app = App::start(database).await;
+    app.order().await;
+    claim(&app, 1).await;
+    for n in 0..25 {
+        let at = app.clock.now_ms() + 1_000 + n;
+        app.database
+            .execute(&format!(
+                "insert into notification_attempts (state_id, epoch, kind, class, code, repeats, started_at, ended_at) \
+                 select id, 1, 'send', 'deferred', {}, 1, {at}, {at} from notification_states",
+                400 + n
+            ))
+            .await;
+    }
+    app.clock.advance(60_001);
+    let head = claim(&app, 1).await.remove(0);
+    let codes: Vec<_> = head.history.iter().filter_map(|f| f.code).collect();
+    assert_eq!(codes, (415..425).collect::<Vec<_>>());
+    let first = app.database.number("select min(ended_at) from notification_attempts").await;
+    assert_eq!(head.first_failed_at, Some(first));
+    app.end().await;
+}
