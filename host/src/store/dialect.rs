@@ -11,9 +11,10 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    /// Turns a text with `$1` … into what this database takes. Parameters stand once and in order.
+    /// Turns a text with `$1` … into what this database takes. Parameters stand once and in order. `SQLite` would take
+    /// them as they are, but as names, of which it looks through all for each value that is bound.
     pub(crate) fn sql(self, text: &str) -> AssertSqlSafe<String> {
-        if self != Self::MySql {
+        if self == Self::Postgres {
             return AssertSqlSafe(text.to_owned());
         }
         let mut out = String::with_capacity(text.len());
@@ -201,9 +202,11 @@ mod tests {
     use super::Dialect;
 
     #[test]
-    fn only_mysql_needs_question_marks() {
+    fn only_postgres_numbers_parameters() {
         let text = "select '$.a' from t where a = $1 and b = $12";
         assert_eq!(Dialect::Postgres.sql(text).0, text);
-        assert_eq!(Dialect::MySql.sql(text).0, "select '$.a' from t where a = ? and b = ?");
+        for dialect in [Dialect::MySql, Dialect::Sqlite] {
+            assert_eq!(dialect.sql(text).0, "select '$.a' from t where a = ? and b = ?");
+        }
     }
 }

@@ -159,7 +159,7 @@ mod tests {
     fn places_are_numbered_through() {
         let insert = Insert { table: "t", columns: &[Int("a"), Text("b")], fixed: &[("c", "now()")] };
         let sql = insert.sql(Dialect::Sqlite, 2, "returning id").0;
-        assert_eq!(sql, "insert into t (a, b, c) values ($1, $2, now()), ($3, $4, now()) returning id");
+        assert_eq!(sql, "insert into t (a, b, c) values (?, ?, now()), (?, ?, now()) returning id");
         assert_eq!(insert.sql(Dialect::MySql, 1, "").0, "insert into t (a, b, c) values (?, ?, now()) ");
         assert_eq!(
             insert.columns_sql("").0,
