@@ -4,11 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use ecomm::grpc::pb;
+use ecomm::mail::mailbox::Phase;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tonic::{Code, Request};
 
-use crate::app::{App, environment, sqlite};
+use crate::app::{App, environment, reply, sqlite};
 use crate::doors::{channel, with};
 
 type Plugins = pb::plugin_service_client::PluginServiceClient<tonic::transport::Channel>;
@@ -119,6 +120,37 @@ fn a_component_is_checked_without_a_shop() {
     let (good, why) = check(&["policy", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
     assert!(!good && why.contains("does not begin like one"), "{why}");
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing is kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_notification_is_dealt_with_by_every_door() {
+    let app = App::start(sqlite().await).await;
+    let order = app.order().await;
+    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 2);
+    app.drain().await;
+    let id = app.notifications(order).await[0]["id"].as_i64().unwrap();
+    let (good, said) = answered(&app, &["notification", "retry", &id.to_string(), "--why", "by hand", "--json"]);
+    assert!(good, "{said}");
+    assert_eq!(serde_json::from_str::<Value>(&said).unwrap()["state"], "not sent");
+    let (good, why) = answered(&app, &["notification", "retry", &id.to_string()]);
+    assert!(!good && why.contains("only what was held, failed or skipped"), "{why}");
+    app.drain().await;
+    assert_eq!(app.states().await, ["failed"]);
+
+    let mut notifications = pb::notification_service_client::NotificationServiceClient::new(channel(&app).await);
+    let retry = pb::RetryNotificationRequest { id, why: "once more".to_owned(), allow_late: false };
+    let refused = notifications.retry_notification(with(&app.customer, retry.clone())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let queued = notifications.retry_notification(with(&app.admin, retry)).await.unwrap().into_inner();
+    assert_eq!(queued.notification.unwrap().state(), pb::NotificationState::NotSent);
+    let cancel = pb::CancelNotificationRequest { id, why: "told by phone".to_owned() };
+    let ended = notifications.cancel_notification(with(&app.admin, cancel.clone())).await.unwrap().into_inner();
+    assert_eq!(ended.notification.unwrap().state(), pb::NotificationState::Failed);
+    let refused = notifications.cancel_notification(with(&app.admin, cancel)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    let (good, why) = answered(&app, &["notification", "cancel", &id.to_string()]);
+    assert!(!good && why.contains("it is failed"), "{why}");
+    app.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
