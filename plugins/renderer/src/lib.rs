@@ -26,7 +26,7 @@ mod component {
     use crate::bindings::exports::ecomm::notification::renderer::{Email, Guest, Notification};
 
     /// What an order of a few lines takes, and as much again.
-    const CALL_BYTES: usize = 512 << 10;
+    const CALL_BYTES: usize = 128 << 10;
 
     static RENDERER: OnceLock<crate::Renderer> = OnceLock::new();
 
