@@ -220,7 +220,7 @@ impl Mailbox {
 
 /// A header's value, unfolded (RFC 5322 2.2.3); empty when there is none.
 fn header(message: &[u8], name: &str) -> String {
-    let head = message.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(message.len());
+    let head = memchr::memmem::find(message, b"\r\n\r\n").unwrap_or(message.len());
     let head = String::from_utf8_lossy(&message[..head]).replace("\r\n ", " ").replace("\r\n\t", " ");
     head.split("\r\n")
         .filter_map(|line| line.split_once(':'))

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use lettre::Address;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
+use lettre::message::header::{self, ContentTransferEncoding, ContentType, HeaderName, HeaderValue, Headers};
+use lettre::message::{Attachment, Body, Mailbox, Mailboxes, MultiPart, SinglePart};
 
 use super::Settings;
 use crate::hex;
@@ -16,8 +16,8 @@ use crate::shop::text;
 #[derive(Clone, Debug)]
 pub struct Message {
     /// Headers and body (RFC 5322), dots not yet stuffed.
-    pub bytes: Vec<u8>,
-    /// SHA-256 of the bytes, in hex.
+    pub text: String,
+    /// SHA-256 of the text, in hex.
     pub hash: String,
     pub(super) from: Address,
     pub(super) to: Address,
@@ -28,26 +28,32 @@ pub(super) fn build(settings: &Settings, n: &Notification, email: &Email, seed: 
     let from = address(&settings.from)?;
     let from_name = email.from_name.clone().unwrap_or_else(|| settings.from_name.as_str().to_owned());
     let date = Duration::from_millis(u64::try_from(n.payload.occurred_at).unwrap_or_default());
-    let mut builder = lettre::Message::builder()
-        .from(Mailbox::new(Some(from_name), from.clone()))
-        .to(Mailbox::new(Some(n.payload.customer.name.as_str().to_owned()), to.clone()))
-        .subject(email.subject.clone())
-        .message_id(Some(format!("<{}>", n.message_id)))
-        .date(SystemTime::UNIX_EPOCH + date)
-        .raw_header(raw("Auto-Submitted", "auto-generated")?);
+    // Not by lettre's builder: it parses the addresses again that it has just written.
+    let mut headers = Headers::with_capacity(8 + email.headers.len());
+    headers.set(header::From::from(one(Some(from_name), &from)));
+    headers.set(header::To::from(one(Some(n.payload.customer.name.as_str().to_owned()), &to)));
+    headers.set(header::Subject::from(email.subject.clone()));
+    headers.set(header::MessageId::from(format!("<{}>", n.message_id)));
+    headers.set(header::Date::from(SystemTime::UNIX_EPOCH + date));
+    headers.insert_raw(raw("Auto-Submitted", "auto-generated")?);
     let reply_to = match (&email.reply_to, &settings.reply_to) {
         (Some(renderer), _) => Some(text::Email::try_from(renderer.clone())?),
         (None, host) => host.clone(),
     };
     if let Some(reply_to) = reply_to {
-        builder = builder.reply_to(Mailbox::new(None, address(&reply_to)?));
+        headers.set(header::ReplyTo::from(one(None, &address(&reply_to)?)));
     }
     for (name, value) in &email.headers {
-        builder = builder.raw_header(raw(name, value)?);
+        headers.insert_raw(raw(name, value)?);
     }
-    let message = builder.multipart(body(email, seed)?).map_err(|e| e.to_string())?;
-    let bytes = message.formatted();
-    Ok(Message { hash: crate::plugin::digest(&bytes), bytes, from, to })
+    headers.set(header::MIME_VERSION_1_0);
+    let body = String::from_utf8(body(email, seed)?.formatted()).map_err(|e| e.to_string())?;
+    let text = headers.to_string() + &body;
+    Ok(Message { hash: crate::plugin::digest(text.as_bytes()), text, from, to })
+}
+
+fn one(name: Option<String>, address: &Address) -> Mailboxes {
+    Mailbox::new(name, address.clone()).into()
 }
 
 /// text | alternative(text, html) | related(…, inline files) | mixed(…, files), each only where needed.

@@ -145,14 +145,17 @@ impl Session {
         if let Err(why) = recorded.await {
             return Transacted::NotRecorded(why.to_string());
         }
+        let data = mail_data(&message.text);
+        let length = data.len() as u64;
         let before = self.written.load(Ordering::Relaxed);
-        let sent = held(lease, deadlines.body_ms_max, self.smtp.message(&message.bytes)).await;
+        // As a command, in one piece: lettre's `message` writes the final dot apart, which costs both sides a wake-up.
+        let sent = held(lease, deadlines.body_ms_max, self.smtp.command(data)).await;
         match sent {
             Ok(response) => Transacted::Done(response),
             Err(e) => {
                 let broken = Broken::of("body", e);
                 let out = self.written.load(Ordering::Relaxed) - before;
-                let class = if broken.code.is_some() { broken.class() } else { after_body(out, &message.bytes) };
+                let class = if broken.code.is_some() { broken.class() } else { after_body(out, length) };
                 Transacted::Failed(class, broken)
             }
         }
@@ -174,7 +177,7 @@ impl Session {
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
-        if !message.bytes.is_ascii() {
+        if !message.text.is_ascii() {
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
         let mail = Mail::new(Some(message.from.clone()), parameters).to_string();
@@ -227,12 +230,34 @@ impl Session {
     }
 }
 
-/// Whether a message whose reply was lost may have been taken: once a byte of what ends it was written. Under
-/// STARTTLS the count is of ciphertext and errs on the side of doubt.
-fn after_body(written: u64, message: &[u8]) -> Class {
-    let at_line_start = |i: &usize| *i == 0 || message[..*i].ends_with(b"\r\n");
-    let stuffed = message.iter().enumerate().filter(|(i, b)| **b == b'.' && at_line_start(i)).count();
-    if written > (message.len() + stuffed) as u64 { Class::InDoubt } else { Class::NotHandedOver }
+/// The message as it goes over the wire (RFC 5321 4.1.1.4): dots at the beginning of lines doubled (4.5.2), and the line
+/// that ends it.
+fn mail_data(text: &str) -> String {
+    let mut data = String::with_capacity(text.len() + 2 + END.len());
+    let mut rest = text;
+    if rest.starts_with('.') {
+        data.push('.');
+    }
+    while let Some(at) = memchr::memmem::find(rest.as_bytes(), b"\r\n.") {
+        data.push_str(&rest[..at + 3]);
+        data.push('.');
+        rest = &rest[at + 3..];
+    }
+    data.push_str(rest);
+    if !data.ends_with("\r\n") {
+        data.push_str("\r\n");
+    }
+    data.push_str(END);
+    data
+}
+
+/// What ends the mail data.
+const END: &str = ".\r\n";
+
+/// Whether a message whose reply was lost may have been taken, of `length` bytes on the wire: once the first byte of what
+/// ends it was written. Under STARTTLS the count is of ciphertext and errs on the side of doubt.
+fn after_body(written: u64, length: u64) -> Class {
+    if written > length - END.len() as u64 { Class::InDoubt } else { Class::NotHandedOver }
 }
 
 /// Why a step did not come to its end.
@@ -306,16 +331,20 @@ fn enhanced(code: u16, text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Class, after_body, enhanced};
+    use super::{Class, after_body, enhanced, mail_data};
+
+    #[test]
+    fn dots_are_doubled_and_the_end_is_a_line() {
+        assert_eq!(mail_data(".a\r\n..b\r\nc.d\r\n.\r\n"), "..a\r\n...b\r\nc.d\r\n..\r\n.\r\n");
+        assert_eq!(mail_data("a"), "a\r\n.\r\n");
+    }
 
     #[test]
     fn doubt_begins_with_the_first_byte_of_the_end() {
-        let message = b".a\r\n..b\r\nc.d\r\n";
-        // Two lines begin with a dot, so 15 + 2 bytes are on the wire before what ends the message.
-        let length = message.len() as u64 + 2;
-        assert_eq!(after_body(0, message), Class::NotHandedOver);
-        assert_eq!(after_body(length, message), Class::NotHandedOver);
-        assert_eq!(after_body(length + 1, message), Class::InDoubt);
+        assert_eq!(mail_data(".a\r\n").len(), 8);
+        assert_eq!(after_body(0, 8), Class::NotHandedOver);
+        assert_eq!(after_body(5, 8), Class::NotHandedOver);
+        assert_eq!(after_body(6, 8), Class::InDoubt);
     }
 
     #[test]

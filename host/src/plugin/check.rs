@@ -76,7 +76,7 @@ pub(super) fn email(email: Email, budget: &Budget) -> Result<Email, Fault> {
     if email.text.contains('\0') || email.html.as_ref().is_some_and(|h| h.contains('\0')) {
         return bad("the text or the HTML holds a NUL");
     }
-    let bare = |t: &str| t.bytes().zip(t.bytes().skip(1).chain([0])).any(|(a, b)| a == b'\r' && b != b'\n');
+    let bare = |t: &str| memchr::memchr_iter(b'\r', t.as_bytes()).any(|at| t.as_bytes().get(at + 1) != Some(&b'\n'));
     if bare(&email.text) || email.html.as_deref().is_some_and(bare) {
         return bad("the text or the HTML holds a carriage return without a line feed");
     }

@@ -191,7 +191,7 @@ impl Service {
             is_same: message.hash == mail.message_hash,
             sent_hash: mail.message_hash,
             made_hash: message.hash.clone(),
-            message: String::from_utf8_lossy(&message.bytes).into_owned(),
+            message: message.text,
         })
     }
 

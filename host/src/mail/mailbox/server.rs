@@ -129,29 +129,32 @@ async fn message<S: AsyncRead + AsyncWrite + Unpin>(
     to: &str,
 ) -> io::Result<()> {
     let body_fault = mailbox.fault(Phase::Body, Some(to));
-    let mut bytes = Vec::with_capacity(4 << 10);
-    loop {
-        let begin = bytes.len();
+    let mut bytes = Vec::with_capacity(8 << 10);
+    let end = loop {
         settle(stream).await?;
-        if stream.read_until(b'\n', &mut bytes).await? == 0 {
+        let piece = stream.fill_buf().await?;
+        if piece.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if body_fault.is_some() {
             return Err(dropped());
         }
+        let before = bytes.len();
+        bytes.extend_from_slice(piece);
+        if let Some(end) = end_of_data(&bytes, before) {
+            stream.consume(end + END.len() - before);
+            break end;
+        }
+        let length = piece.len();
+        stream.consume(length);
         if bytes.len() > MESSAGE_BYTES_MAX {
             say(stream, "552 5.3.4 too large").await?;
             stream.flush().await?;
             return Err(dropped());
         }
-        if bytes[begin..] == *b".\r\n" {
-            bytes.truncate(begin);
-            break;
-        }
-        if bytes[begin] == b'.' {
-            bytes.remove(begin);
-        }
-    }
+    };
+    bytes.truncate(end);
+    unstuff(&mut bytes);
     match mailbox.fault(Phase::Dot, Some(to)) {
         None => {
             mailbox.keep(from, to, bytes).await;
@@ -162,6 +165,36 @@ async fn message<S: AsyncRead + AsyncWrite + Unpin>(
             mailbox.keep(from, to, bytes).await;
             perform(act).await
         }
+    }
+}
+
+/// The line that ends a message (RFC 5321 4.1.1.4).
+const END: &[u8] = b".\r\n";
+
+/// Where the line is that ends a message, of which `before` bytes were looked through earlier.
+fn end_of_data(bytes: &[u8], before: usize) -> Option<usize> {
+    if bytes.starts_with(END) {
+        return Some(0);
+    }
+    // It may have begun in the piece before.
+    let from = before.saturating_sub(2 + END.len() - 1);
+    memchr::memmem::find(&bytes[from..], b"\r\n.\r\n").map(|at| from + at + 2)
+}
+
+/// Takes away the dot that every line beginning with one was given (RFC 5321 4.5.2).
+fn unstuff(bytes: &mut Vec<u8>) {
+    let mut stuffed: Vec<usize> = memchr::memmem::find_iter(bytes, b"\r\n.").map(|at| at + 2).collect();
+    if bytes.starts_with(b".") {
+        stuffed.insert(0, 0);
+    }
+    let mut stuffed = stuffed.into_iter().peekable();
+    let mut at = 0;
+    if stuffed.peek().is_some() {
+        bytes.retain(|_| {
+            let is_stuffed = stuffed.next_if_eq(&at).is_some();
+            at += 1;
+            !is_stuffed
+        });
     }
 }
 
@@ -202,4 +235,29 @@ async fn settle<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<BufWri
 /// The address between the angle brackets.
 fn path(line: &str) -> &str {
     line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |(address, _)| address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{end_of_data, unstuff};
+
+    #[test]
+    fn a_message_ends_with_a_dot_on_its_own_line_wherever_it_is_cut() {
+        let whole = b"a\r\n..\r\n.b\r\n.\r\nMAIL";
+        for cut in 0..whole.len() {
+            assert_eq!(end_of_data(&whole[..cut], 0), (cut >= 14).then_some(11), "{cut}");
+            assert_eq!(end_of_data(whole, cut.min(13)), Some(11), "{cut}");
+        }
+        assert_eq!(end_of_data(b".\r\n", 0), Some(0));
+        assert_eq!(end_of_data(b".\r\n", 1), Some(0));
+    }
+
+    #[test]
+    fn one_dot_goes() {
+        for (sent, meant) in [("..a\r\n...b\r\nc.\r\n", ".a\r\n..b\r\nc.\r\n"), ("a\r\n", "a\r\n"), ("", "")] {
+            let mut bytes = sent.as_bytes().to_vec();
+            unstuff(&mut bytes);
+            assert_eq!(bytes, meant.as_bytes());
+        }
+    }
 }
