@@ -224,6 +224,8 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .statement_cache_capacity(STATEMENTS_MAX)
             .pragma("cache_size", "-16384")
+            // 16 MiB of log between checkpoints: what is written again and again goes to the database once.
+            .pragma("wal_autocheckpoint", "4096")
             // A result that fits goes over to whoever reads it at once, not in turns of a few rows.
             .row_buffer_size(ROWS_BUFFERED_MAX)
             // The journal of the turns' savepoints is read by nobody after a crash.

@@ -6,6 +6,7 @@
 pub(crate) mod by_hand;
 mod claim;
 mod finish;
+mod postgres;
 
 use std::collections::HashSet;
 
@@ -18,7 +19,7 @@ use super::dialect::Column::{self, Int, Text};
 use super::dialect::Table;
 use super::insert::Insert;
 use super::users::json;
-use super::{Dialect, Result, Store, Tx, with_tx};
+use super::{Db, Dialect, Result, Store, Tx, with_tx};
 
 const QUEUE: &str = "notification_events_queue";
 
@@ -81,8 +82,12 @@ pub struct Provenance {
 impl Store {
     /// Writes intents; true for each claim that still held. The proof that the database can be written to.
     pub async fn hand_over(&self, intents: &[Intent]) -> Result<Vec<bool>> {
+        let now = self.dialect().now_ms(self.offset_ms());
+        if let Db::Postgres(pool) = &self.db {
+            let held = postgres::hand_over(&mut *pool.acquire().await?, &now, intents).await?;
+            return Ok(intents.iter().map(|i| held.contains(&i.claim)).collect());
+        }
         let mut tx = self.begin().await?;
-        let now = tx.dialect().now_ms(self.offset_ms());
         let rows: Vec<_> = intents.iter().map(|i| row(&i.claim)).collect();
         let unexpired = Held { expiry: Some(&now), ..Held::default() };
         let held = update_held(&mut tx, &rows, &[], "phase = 1", &unexpired).await?;
@@ -243,7 +248,8 @@ async fn make_due(tx: &mut Tx, events: &[i64], now: &str, matching: &str) -> Res
 async fn make_due_next(tx: &mut Tx, lanes: &[i64], now: &str) -> Result<()> {
     let dialect = tx.dialect();
     let rows = json(&lanes.iter().map(|lane| serde_json::json!({ "lane": lane })).collect::<Vec<_>>());
-    let is_next = format!("q.order_id = x.lane and q.due_at > {now} and {}", is_head(dialect));
+    // Found by its lane: `due_at + 0` is in no index.
+    let is_next = format!("q.order_id = x.lane and q.due_at + 0 > {now} and {}", is_head(dialect));
     if dialect != Dialect::MySql {
         let sql = dialect.update(QUEUE, &[Int("lane")], &format!("due_at = {now}"), &is_next);
         with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;

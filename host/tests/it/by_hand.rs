@@ -13,6 +13,7 @@ on_each_database! {
     what_is_handed_over_is_not_cancelled
     a_late_mail_is_only_sent_when_that_is_meant
     a_mail_that_is_tried_again_goes_before_newer_ones
+    two_of_a_lane_end_together
     a_claim_of_an_earlier_stay_does_not_count
     a_long_history_is_cut
 }
@@ -132,6 +133,28 @@ async fn a_mail_that_is_tried_again_goes_before_newer_ones(database: Database) {
     assert_eq!(app.states().await, ["sent", "sent"]);
     let subjects: Vec<_> = app.mailbox.messages().iter().map(|m| m.subject.clone()).collect();
     assert_eq!(subjects, ["Your order 1 at My Shop", "Order 1 is on its way"]);
+    app.end().await;
+}
+
+/// What comes after both is due, although each sees the other still queued.
+async fn two_of_a_lane_end_together(database: Database) {
+    let app = App::start(database).await;
+    let order = app.order().await;
+    let store = &app.host.service.store;
+    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
+    app.drain().await;
+    let id = app.notifications(order).await[0]["id"].clone();
+    app.change(order, "shipped").await;
+    let newer = claim(&app, 1).await.remove(0);
+    assert_eq!(store.hand_over(&[intent(&newer)]).await.unwrap(), [true]);
+    let allowed = json!({ "allow_late": true });
+    app.client.ok("POST", &format!("/v1/notifications/{id}/retry"), &app.admin, Some(allowed)).await;
+    let older = claim(&app, 1).await.remove(0);
+    assert_eq!((older.order_version, newer.order_version), (1, 2));
+    app.change(order, "delivered").await;
+    assert!(claim(&app, 1).await.is_empty());
+    assert_eq!(store.finish(&[finish(&newer, sent()), finish(&older, sent())]).await.unwrap(), [true, true]);
+    assert_eq!(claim(&app, 1).await.remove(0).order_version, 3);
     app.end().await;
 }
 

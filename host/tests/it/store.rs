@@ -15,6 +15,7 @@ on_each_database! {
     an_intent_that_led_to_nothing_is_taken_back
     a_row_that_cannot_be_read_costs_only_itself
     intents_and_ends_are_journalled
+    a_batch_ends_in_several_ways
     the_sweep_frees_what_only_inherited_its_time
     eight_workers_claim_each_event_once
     stock_is_exact_under_concurrency
@@ -27,9 +28,9 @@ pub fn finish(claimed: &Claimed, transition: Transition) -> Finish {
         order_id: claimed.order_id,
         order_version: claimed.order_version,
         attempts: claimed.attempts + 1,
+        intent: matches!(transition, Transition::End { .. }),
         transition,
         notes: Vec::new(),
-        intent: false,
     }
 }
 
@@ -187,6 +188,45 @@ async fn intents_and_ends_are_journalled(database: Database) {
     let third = claim(&app, 1).await.remove(0);
     assert!(!third.in_doubt);
     assert_eq!(third.history.len(), 1);
+    app.end().await;
+}
+
+async fn a_batch_ends_in_several_ways(database: Database) {
+    let app = App::start(database).await;
+    let mut orders = Vec::new();
+    for _ in 0..4 {
+        orders.push(app.order().await);
+    }
+    let store = &app.host.service.store;
+    let claimed = claim(&app, 4).await;
+    let intents: Vec<_> = claimed[..2].iter().map(intent).collect();
+    assert_eq!(store.hand_over(&intents).await.unwrap(), [true, true]);
+    let note = |kind: &'static str, class: &str| Note { kind, class: Some(class.to_owned()), ..Note::default() };
+    let mut stale = claimed[3].clone();
+    stale.claim.token += 1;
+    let skip = Transition::End { state: State::Skipped, reason: "told already".to_owned() };
+    let ends = [
+        Finish { notes: vec![note("send", "delivered")], ..finish(&claimed[0], sent()) },
+        Finish {
+            intent: true,
+            notes: vec![note("send", "deferred")],
+            ..finish(&claimed[1], Transition::Later { delay_ms: 1_000, relay: None })
+        },
+        Finish { intent: false, notes: vec![note("decision", "skip")], ..finish(&claimed[2], skip) },
+        finish(&stale, sent()),
+    ];
+    assert_eq!(store.finish(&ends).await.unwrap(), [true, true, true, false]);
+    assert_eq!(app.states().await, ["sent", "not sent", "skipped", "not sent"]);
+    assert_eq!(app.queued().await, 2);
+    let mut classes = Vec::new();
+    for order in orders {
+        let journal = app.notifications(order).await[0]["journal"].clone();
+        classes.push(journal[0]["class"].as_str().map(ToOwned::to_owned));
+    }
+    assert_eq!(
+        classes.iter().map(Option::as_deref).collect::<Vec<_>>(),
+        [Some("delivered"), Some("deferred"), Some("skip"), None]
+    );
     app.end().await;
 }
 

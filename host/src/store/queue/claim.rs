@@ -2,12 +2,12 @@
 
 use serde_json::json as object;
 
-use super::{QUEUE, is_head};
+use super::{QUEUE, is_head, postgres};
 use crate::notification::{Failure, HISTORY_MAX, Notification, Payload};
 use crate::shop::order::Status;
 use crate::store::dialect::Column::Int;
 use crate::store::users::json;
-use crate::store::{Dialect, Result, Store, Tx, with_tx};
+use crate::store::{Db, Dialect, Result, Store, Tx, with_pool, with_tx};
 
 /// An event, leased to this worker.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Claimed {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(super) struct Row {
     state_id: i64,
     order_id: i64,
     order_version: i64,
@@ -107,29 +107,62 @@ impl Claimed {
 }
 
 impl Store {
-    /// Leases up to `limit` due events for `lease_ms`, oldest due first. Fewer does not mean that no more are due.
+    /// Leases up to `limit` due events for `lease_ms`, oldest due first. Fewer does not mean that no more are due. What is
+    /// leased when this fails half-way comes again when its lease has run out.
     pub async fn claim(&self, which: Which, limit: i64, lease_ms: i64) -> Result<Vec<Claimed>> {
-        let mut tx = self.begin().await?;
-        let now = tx.dialect().now_ms(self.offset_ms());
-        let rows = if tx.dialect() == Dialect::Postgres {
-            take_and_read(&mut tx, which, &now, limit, lease_ms).await?
+        let now = self.dialect().now_ms(self.offset_ms());
+        let rows = if let Db::Postgres(pool) = &self.db {
+            postgres::claim(&mut *pool.acquire().await?, which, &now, limit, lease_ms).await?
         } else {
+            let mut tx = self.begin().await?;
             let ids = match tx.dialect() {
                 Dialect::MySql => take_by_steps(&mut tx, which, &now, limit, lease_ms).await?,
                 _ => take(&mut tx, which, &now, limit, lease_ms).await?,
             };
-            if ids.is_empty() { Vec::new() } else { read(&mut tx, &now, &ids).await? }
+            let rows = if ids.is_empty() { Vec::new() } else { read(&mut tx, &now, &ids).await? };
+            tx.commit().await?;
+            rows
         };
         // Each claim and each end raises the epoch: at 1 there is no history.
         let tried: Vec<&Row> = rows.iter().filter(|r| r.epoch > 1).collect();
-        let mut history = if tried.is_empty() { Vec::new() } else { read_history(&mut tx, &tried).await? };
-        tx.commit().await?;
+        let mut history = if tried.is_empty() { Vec::new() } else { self.history(&tried).await? };
         Ok(rows.into_iter().map(|row| row.claimed(&mut history)).collect())
+    }
+
+    /// The newest failures of each event since it was queued; the policy is shown no more.
+    async fn history(&self, tried: &[&Row]) -> Result<Vec<FailureRow>> {
+        let dialect = self.dialect();
+        let by_state = dialect.by_index("attempts_state");
+        let failed = |a: &str| {
+            format!(
+                "{a}.state_id = x.event and {a}.kind = 'send' and {a}.ended_at is not null and {a}.ended_at >= x.since"
+            )
+        };
+        let nth = |order: &str, column: &str, n: usize| {
+            let failed = failed("a");
+            format!(
+                "(select a.{column} from notification_attempts a {by_state} where {failed} order by a.id {order} \
+                 limit 1 offset {n})"
+            )
+        };
+        let sql = dialect.sql(&format!(
+            "select q.state_id, q.class, q.phase, q.code, q.enhanced, q.reply, q.relay, q.ended_at, {first} as first_at \
+             from {rows} {join} notification_attempts q {by_state} where {failed} and q.id >= coalesce({oldest}, 0) \
+             order by q.id",
+            first = nth("asc", "ended_at", 0),
+            rows = dialect.rows(1, &[Int("event"), Int("since")]),
+            join = dialect.join(),
+            failed = failed("q"),
+            oldest = nth("desc", "id", HISTORY_MAX - 1),
+        ));
+        let row = |row: &&Row| object!({ "event": row.state_id, "since": row.created_at });
+        let rows = json(&tried.iter().map(row).collect::<Vec<_>>());
+        Ok(with_pool!(self, |pool| sqlx::query_as(sql).bind(rows).fetch_all(pool).await)?)
     }
 }
 
 /// The heads that are due.
-fn due(dialect: Dialect, which: Which, now: &str, lock: &str) -> String {
+pub(super) fn due(dialect: Dialect, which: Which, now: &str, lock: &str) -> String {
     let (is_head, by_time) = (is_head(dialect), dialect.by_index("q_due"));
     let unsuspected = match which {
         Which::All => String::new(),
@@ -142,7 +175,7 @@ fn due(dialect: Dialect, which: Which, now: &str, lock: &str) -> String {
 }
 
 /// What a claim changes.
-fn leased(now: &str, lease: &str) -> String {
+pub(super) fn leased(now: &str, lease: &str) -> String {
     format!("due_at = {now} + {lease}, epoch = epoch + 1, claims = claims + 1")
 }
 
@@ -154,21 +187,6 @@ async fn take(tx: &mut Tx, which: Which, now: &str, limit: i64, lease_ms: i64) -
         leased(now, "$2"),
     ));
     Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(limit).bind(lease_ms).fetch_all(c).await)?)
-}
-
-/// `PostgreSQL` reads what belongs to the rows in the statement that changes them. `materialized` keeps its planner from
-/// running the limited select more than once.
-async fn take_and_read(tx: &mut Tx, which: Which, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<Row>> {
-    let sql = tx.dialect().sql(&format!(
-        "with c as materialized ({}), q as (update {QUEUE} set {} where state_id in (select c.state_id from c) \
-         returning state_id, order_id, order_version, epoch, phase, attempts, claims, relay, created_at) \
-         select {} from q cross join notification_states s cross join orders o \
-         where s.id = q.state_id and o.id = q.order_id order by q.state_id",
-        due(tx.dialect(), which, now, "for update skip locked"),
-        leased(now, "$2"),
-        row_columns(now),
-    ));
-    Ok(with_tx!(tx, |c| sqlx::query_as(sql).bind(limit).bind(lease_ms).fetch_all(c).await)?)
 }
 
 /// `MySQL` returns nothing from an update, and its locking read sees newer rows than the subquery beside it: a lane's
@@ -193,7 +211,7 @@ async fn take_by_steps(tx: &mut Tx, which: Which, now: &str, limit: i64, lease_m
 }
 
 /// The columns of [`Row`].
-fn row_columns(now: &str) -> String {
+pub(super) fn row_columns(now: &str) -> String {
     format!(
         "q.state_id, q.order_id, q.order_version, q.epoch, q.phase, q.attempts, q.claims, q.relay, q.created_at, \
          {now} as claimed_at, s.message_id, s.payload, o.status"
@@ -210,34 +228,6 @@ async fn read(tx: &mut Tx, now: &str, ids: &[i64]) -> Result<Vec<Row>> {
         join = dialect.join(),
     ));
     Ok(with_tx!(tx, |c| sqlx::query_as(sql).bind(events(ids)).fetch_all(c).await)?)
-}
-
-/// The newest failures of each event since it was queued; the policy is shown no more.
-async fn read_history(tx: &mut Tx, tried: &[&Row]) -> Result<Vec<FailureRow>> {
-    let dialect = tx.dialect();
-    let by_state = dialect.by_index("attempts_state");
-    let failed = |a: &str| {
-        format!("{a}.state_id = x.event and {a}.kind = 'send' and {a}.ended_at is not null and {a}.ended_at >= x.since")
-    };
-    let nth = |order: &str, column: &str, n: usize| {
-        let failed = failed("a");
-        format!(
-            "(select a.{column} from notification_attempts a {by_state} where {failed} order by a.id {order} \
-             limit 1 offset {n})"
-        )
-    };
-    let sql = dialect.sql(&format!(
-        "select q.state_id, q.class, q.phase, q.code, q.enhanced, q.reply, q.relay, q.ended_at, {first} as first_at \
-         from {rows} {join} notification_attempts q {by_state} where {failed} and q.id >= coalesce({oldest}, 0) \
-         order by q.id",
-        first = nth("asc", "ended_at", 0),
-        rows = dialect.rows(1, &[Int("event"), Int("since")]),
-        join = dialect.join(),
-        failed = failed("q"),
-        oldest = nth("desc", "id", HISTORY_MAX - 1),
-    ));
-    let rows: Vec<_> = tried.iter().map(|row| object!({ "event": row.state_id, "since": row.created_at })).collect();
-    Ok(with_tx!(tx, |c| sqlx::query_as(sql).bind(json(&rows)).fetch_all(c).await)?)
 }
 
 fn events(ids: &[i64]) -> String {

@@ -4,13 +4,15 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::{ATTEMPTS, Held, LANES, Provenance, QUEUE, Token, delete_held, make_due_next, object, row, update_held};
+use super::{
+    ATTEMPTS, Held, LANES, Provenance, QUEUE, Token, delete_held, make_due_next, object, postgres, row, update_held,
+};
 use crate::notification::Transition;
 use crate::store::dialect::Column::{self, Int, Text};
 use crate::store::dialect::Table;
 use crate::store::insert::Insert;
 use crate::store::users::json;
-use crate::store::{Result, Store, Tx, with_tx};
+use crate::store::{Db, Dialect, Result, Store, Tx, with_tx};
 
 /// A row for the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -67,31 +69,49 @@ pub struct Finish {
 impl Store {
     /// Ends claims; true for each that still held. What did not hold is somebody else's by now and stays as it is.
     pub async fn finish(&self, finishes: &[Finish]) -> Result<Vec<bool>> {
-        let mut tx = self.begin().await?;
-        let now = tx.dialect().now_ms(self.offset_ms());
-        let mut held = dequeue(&mut tx, finishes).await?;
-        held.extend(postpone(&mut tx, finishes, &now).await?);
-        held.extend(give_back(&mut tx, finishes, &now).await?);
-        let alive: Vec<&Finish> = finishes.iter().filter(|f| held.contains(&f.claim)).collect();
-        take_back(&mut tx, &alive).await?;
-        journal(&mut tx, &alive, &now).await?;
-        end(&mut tx, &alive, &now).await?;
-        push_followers(&mut tx, &alive, &now).await?;
-        tx.commit().await?;
+        let now = self.dialect().now_ms(self.offset_ms());
+        let in_one = |f: &&Finish| self.dialect() == Dialect::Postgres && postgres::is_plain(f);
+        let (plain, others): (Vec<_>, Vec<_>) = finishes.iter().partition(in_one);
+        let held = if let Db::Postgres(pool) = &self.db
+            && others.is_empty()
+        {
+            postgres::end(&mut *pool.acquire().await?, &now, &plain).await?
+        } else {
+            let mut tx = self.begin().await?;
+            let mut held = finish(&mut tx, &others, &now).await?;
+            if let Tx::Postgres(tx) = &mut tx {
+                held.extend(postgres::end(tx, &now, &plain).await?);
+            }
+            tx.commit().await?;
+            held
+        };
         Ok(finishes.iter().map(|f| held.contains(&f.claim)).collect())
     }
 }
 
+/// Ends claims, whatever they ask for; says which.
+async fn finish(tx: &mut Tx, finishes: &[&Finish], now: &str) -> Result<HashSet<Token>> {
+    let mut held = dequeue(tx, finishes).await?;
+    held.extend(postpone(tx, finishes, now).await?);
+    held.extend(give_back(tx, finishes, now).await?);
+    let alive: Vec<&Finish> = finishes.iter().copied().filter(|f| held.contains(&f.claim)).collect();
+    take_back(tx, &alive).await?;
+    journal(tx, &alive, now).await?;
+    end(tx, &alive, now).await?;
+    push_followers(tx, &alive, now).await?;
+    Ok(held)
+}
+
 /// Takes what ends out of the queue.
-async fn dequeue(tx: &mut Tx, finishes: &[Finish]) -> Result<HashSet<Token>> {
+async fn dequeue(tx: &mut Tx, finishes: &[&Finish]) -> Result<HashSet<Token>> {
     let ends = finishes.iter().filter(|f| matches!(f.transition, Transition::End { .. }));
     let rows: Vec<_> = ends.map(|f| row(&f.claim)).collect();
     if rows.is_empty() { Ok(HashSet::new()) } else { delete_held(tx, &rows).await }
 }
 
 /// Sets when an event comes back.
-async fn postpone(tx: &mut Tx, finishes: &[Finish], now: &str) -> Result<HashSet<Token>> {
-    let row = |f: &Finish| match &f.transition {
+async fn postpone(tx: &mut Tx, finishes: &[&Finish], now: &str) -> Result<HashSet<Token>> {
+    let row = |f: &&Finish| match &f.transition {
         Transition::Later { delay_ms, relay } => Some(serde_json::json!({
             "event": f.claim.event, "token": f.claim.token, "delay": delay_ms, "new_attempts": f.attempts,
             "new_relay": relay,
@@ -109,9 +129,9 @@ async fn postpone(tx: &mut Tx, finishes: &[Finish], now: &str) -> Result<HashSet
 }
 
 /// Undoes claims: as if they had never been.
-async fn give_back(tx: &mut Tx, finishes: &[Finish], now: &str) -> Result<HashSet<Token>> {
+async fn give_back(tx: &mut Tx, finishes: &[&Finish], now: &str) -> Result<HashSet<Token>> {
     let back = finishes.iter().filter(|f| matches!(f.transition, Transition::GiveBack));
-    let row = |f: &Finish| {
+    let row = |f: &&Finish| {
         let phase = i64::from(f.intent);
         serde_json::json!({ "event": f.claim.event, "token": f.claim.token, "new_phase": phase })
     };

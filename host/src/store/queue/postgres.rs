@@ -1,0 +1,120 @@
+//! `PostgreSQL`'s texts of the verbs that every mail needs: one statement each, which is its own transaction. In between
+//! statements a transaction waits for a busy host to come round to the next, and everybody in its group with it.
+
+use std::collections::HashSet;
+
+use sqlx::PgConnection;
+
+use super::claim::{self, Row};
+use super::finish::{Finish, Note};
+use super::{Intent, QUEUE, Token, Which, tokens};
+use crate::notification::Transition;
+use crate::store::{Dialect, Result};
+
+/// Takes heads that are due, and reads what belongs to them. `materialized` keeps the planner from running the limited
+/// select more than once.
+pub(super) async fn claim(
+    connection: &mut PgConnection,
+    which: Which,
+    now: &str,
+    limit: i64,
+    lease_ms: i64,
+) -> Result<Vec<Row>> {
+    let sql = Dialect::Postgres.sql(&format!(
+        "with c as materialized ({}), q as (update {QUEUE} set {} where state_id in (select c.state_id from c) \
+         returning state_id, order_id, order_version, epoch, phase, attempts, claims, relay, created_at) \
+         select {} from q cross join notification_states s cross join orders o \
+         where s.id = q.state_id and o.id = q.order_id order by q.state_id",
+        claim::due(Dialect::Postgres, which, now, "for update skip locked"),
+        claim::leased(now, "$2"),
+        claim::row_columns(now),
+    ));
+    Ok(sqlx::query_as(sql).bind(limit).bind(lease_ms).fetch_all(connection).await?)
+}
+
+/// Writes intents; says for which claims.
+pub(super) async fn hand_over(connection: &mut PgConnection, now: &str, intents: &[Intent]) -> Result<HashSet<Token>> {
+    let sql = Dialect::Postgres.sql(&format!(
+        "with held as (update {QUEUE} q set phase = 1 from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], \
+         $5::bigint[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[]) \
+         as x(event, token, by_relay, renderer, renderer_no, policy, policy_no, chance, seen, hash) \
+         where q.state_id = x.event and q.epoch = x.token and q.due_at > {now} returning x.*) \
+         insert into notification_attempts (state_id, epoch, relay, renderer_digest, renderer_revision, \
+         policy_digest, policy_revision, seed, situation, message_hash, kind, repeats, started_at) \
+         select event, token, by_relay, renderer, renderer_no, policy, policy_no, chance, seen, hash, 'send', 1, {now} \
+         from held returning state_id, epoch"
+    ));
+    let by = |f: fn(&super::Provenance) -> Option<i64>| intents.iter().map(|i| f(&i.provenance)).collect::<Vec<_>>();
+    let found: Vec<(i64, i64)> = sqlx::query_as(sql)
+        .bind(intents.iter().map(|i| i.claim.event).collect::<Vec<_>>())
+        .bind(intents.iter().map(|i| i.claim.token).collect::<Vec<_>>())
+        .bind(intents.iter().map(|i| i.relay.as_str()).collect::<Vec<_>>())
+        .bind(intents.iter().map(|i| i.provenance.renderer_digest.as_deref()).collect::<Vec<_>>())
+        .bind(by(|p| p.renderer_revision))
+        .bind(intents.iter().map(|i| i.provenance.policy_digest.as_deref()).collect::<Vec<_>>())
+        .bind(by(|p| p.policy_revision))
+        .bind(by(|p| p.seed))
+        .bind(intents.iter().map(|i| i.situation.as_str()).collect::<Vec<_>>())
+        .bind(intents.iter().map(|i| i.message_hash.as_str()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    Ok(tokens(found))
+}
+
+/// Whether [`end`] does all that a finish asks for: an end, and at most the outcome of an open intent.
+pub(super) fn is_plain(finish: &Finish) -> bool {
+    matches!(finish.transition, Transition::End { .. })
+        && finish.intent
+        && (finish.notes.is_empty() || matches!(&finish.notes[..], [note] if note.kind == "send"))
+}
+
+/// Ends claims that are [plain](is_plain); says which. All parts see the queue as it was before: what makes the next of a
+/// lane due has to look past what leaves. `due_at + 0` keeps the planner from looking for whatever is not due yet.
+pub(super) async fn end(connection: &mut PgConnection, now: &str, ends: &[&Finish]) -> Result<HashSet<Token>> {
+    let sql = Dialect::Postgres.sql(&format!(
+        "with gone as (delete from {QUEUE} q using unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], \
+         $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[], \
+         $13::text[], $14::bigint[]) as x(event, token, new_state, new_attempts, new_reason, notes, phase, class, code, \
+         enhanced, reply, verdict, reason, delay_ms) \
+         where q.state_id = x.event and q.epoch = x.token returning x.*, q.order_id), \
+         closed as (update notification_attempts a set phase = g.phase, class = g.class, code = g.code, \
+         enhanced = g.enhanced, reply = g.reply, verdict = g.verdict, reason = g.reason, delay_ms = g.delay_ms, \
+         ended_at = {now} from gone g \
+         where a.state_id = g.event and a.kind = 'send' and a.ended_at is null and g.notes = 1), \
+         told as (update notification_states s set state = g.new_state, attempts = g.new_attempts, \
+         reason = g.new_reason, completed_at = {now} from gone g where s.id = g.event), \
+         next as (update {QUEUE} q set due_at = {now} from gone g where q.order_id = g.order_id and q.due_at + 0 > {now} \
+         and q.state_id not in (select event from gone) and not exists (select 1 from {QUEUE} p \
+         where p.order_id = q.order_id and p.order_version < q.order_version \
+         and p.state_id not in (select event from gone))) \
+         select event, token from gone"
+    ));
+    let (states, reasons): (Vec<_>, Vec<_>) = ends.iter().map(|f| outcome(f)).unzip();
+    let note = |f: fn(&Note) -> Option<&str>| ends.iter().map(|e| e.notes.first().and_then(f)).collect::<Vec<_>>();
+    let number = |f: fn(&Note) -> Option<i64>| ends.iter().map(|e| e.notes.first().and_then(f)).collect::<Vec<_>>();
+    let found: Vec<(i64, i64)> = sqlx::query_as(sql)
+        .bind(ends.iter().map(|e| e.claim.event).collect::<Vec<_>>())
+        .bind(ends.iter().map(|e| e.claim.token).collect::<Vec<_>>())
+        .bind(states)
+        .bind(ends.iter().map(|e| e.attempts).collect::<Vec<_>>())
+        .bind(reasons)
+        .bind(ends.iter().map(|e| i64::from(!e.notes.is_empty())).collect::<Vec<_>>())
+        .bind(note(|n| n.phase.as_deref()))
+        .bind(note(|n| n.class.as_deref()))
+        .bind(number(|n| n.code))
+        .bind(note(|n| n.enhanced.as_deref()))
+        .bind(note(|n| n.reply.as_deref()))
+        .bind(note(|n| n.verdict.as_deref()))
+        .bind(note(|n| n.reason.as_deref()))
+        .bind(number(|n| n.delay_ms))
+        .fetch_all(connection)
+        .await?;
+    Ok(tokens(found))
+}
+
+fn outcome(finish: &Finish) -> (&'static str, &str) {
+    match &finish.transition {
+        Transition::End { state, reason } => (state.as_str(), reason),
+        Transition::Later { .. } | Transition::GiveBack => ("", ""),
+    }
+}
