@@ -7,6 +7,7 @@ pub(crate) mod by_hand;
 mod claim;
 mod finish;
 mod postgres;
+mod sqlite;
 
 use std::collections::HashSet;
 
@@ -83,13 +84,18 @@ impl Store {
     /// Writes intents; true for each claim that still held. The proof that the database can be written to.
     pub async fn hand_over(&self, intents: &[Intent]) -> Result<Vec<bool>> {
         let now = self.dialect().now_ms(self.offset_ms());
-        if let Db::Postgres(pool) = &self.db {
-            let held = postgres::hand_over(&mut *pool.acquire().await?, &now, intents).await?;
-            return Ok(intents.iter().map(|i| held.contains(&i.claim)).collect());
-        }
+        let held = match &self.db {
+            Db::Sqlite { writer, .. } => sqlite::hand_over(writer, &now, intents).await?,
+            Db::Postgres(pool) => postgres::hand_over(&mut *pool.acquire().await?, &now, intents).await?,
+            Db::MySql(..) => self.hand_over_by_steps(&now, intents).await?,
+        };
+        Ok(intents.iter().map(|i| held.contains(&i.claim)).collect())
+    }
+
+    async fn hand_over_by_steps(&self, now: &str, intents: &[Intent]) -> Result<HashSet<Token>> {
         let mut tx = self.begin().await?;
         let rows: Vec<_> = intents.iter().map(|i| row(&i.claim)).collect();
-        let unexpired = Held { expiry: Some(&now), ..Held::default() };
+        let unexpired = Held { expiry: Some(now), ..Held::default() };
         let held = update_held(&mut tx, &rows, &[], "phase = 1", &unexpired).await?;
         let rows = intents.iter().filter(|i| held.contains(&i.claim)).map(object).collect::<Vec<_>>();
         let columns = [
@@ -104,11 +110,11 @@ impl Store {
             Text("situation"),
             Text("message_hash"),
         ];
-        let fixed = [("kind", "'send'"), ("repeats", "1"), ("started_at", now.as_str())];
+        let fixed = [("kind", "'send'"), ("repeats", "1"), ("started_at", now)];
         let insert = Insert { table: "notification_attempts", columns: &columns, fixed: &fixed };
         insert.rows(&mut tx, &rows).await?;
         tx.commit().await?;
-        Ok(intents.iter().map(|i| held.contains(&i.claim)).collect())
+        Ok(held)
     }
 
     /// Moves the leases on; true for each claim that still held.

@@ -1,11 +1,15 @@
 //! The one writer of an `SQLite` database. Whoever waits while a commit is under way shares the next one, each in
 //! a savepoint of its own; none is answered before the commit.
+//!
+//! The connection has a thread of its own. Whoever waits for its answer waits, on a busy host, for everybody else as
+//! well: so a turn's statements go there together where they can ([`Writer::run`]), and nobody waits for its release.
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, FromRow};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 
 use super::{Error, Result};
@@ -31,7 +35,7 @@ struct State {
     connection: Option<SqliteConnection>,
     /// A transaction is open.
     open: bool,
-    /// A savepoint is open; found by somebody else than its turn, that turn was dropped half-way.
+    /// A turn is under way; found by somebody else than the turn, that one was dropped half-way.
     in_turn: bool,
     /// Who is told of the commit.
     waiting: Vec<oneshot::Sender<std::result::Result<(), String>>>,
@@ -49,24 +53,36 @@ impl Writer {
 
     /// Waits for the turn. The lock is fair: turns are had in the order in which they were asked for.
     pub(crate) async fn begin(&self) -> Result<Turn> {
+        let (turn, _) = self.run::<Nothing>("", SqliteArguments::default()).await?;
+        Ok(turn)
+    }
+
+    /// The same, and runs any number of statements at once; what they return is one list.
+    pub(crate) async fn run<T>(&self, sql: &str, arguments: SqliteArguments) -> Result<(Turn, Vec<T>)>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
         let state = self.state.clone().lock_owned().await;
         let mut turn = Turn { state, wake: self.wake.clone() };
         let state = &mut *turn.state;
         state.clean().await;
+        let connection = state.connection.as_mut().ok_or_else(closed)?;
+        let is_first = !state.open;
         // First: were this future dropped before the connection answers, what it did would be left behind.
-        state.in_turn = true;
-        if state.open {
-            state.execute("savepoint turn").await?;
-            return Ok(turn);
+        (state.open, state.in_turn) = (true, true);
+        let text = format!("{}savepoint turn; {sql}", if is_first { "begin immediate; " } else { "" });
+        let text = AssertSqlSafe(text);
+        match sqlx::query_as_with(text, arguments).fetch_all(connection).await {
+            Ok(rows) => Ok((turn, rows)),
+            Err(e) => {
+                if is_first {
+                    // Nobody shares it, and perhaps it never began.
+                    let _ = state.execute("rollback").await;
+                    (state.open, state.in_turn) = (false, false);
+                }
+                Err(e.into())
+            }
         }
-        state.open = true;
-        // One message to the connection's thread, not two.
-        if let Err(e) = state.execute("begin immediate; savepoint turn").await {
-            let _ = state.execute("rollback").await;
-            (state.open, state.in_turn) = (false, false);
-            return Err(e);
-        }
-        Ok(turn)
     }
 
     pub(crate) async fn migrate(&self, migrator: &Migrator) -> Result<()> {
@@ -102,13 +118,10 @@ impl Turn {
 
     /// Ends the turn and waits for the shared commit.
     pub(crate) async fn commit(mut self) -> Result<()> {
-        // First: were this future dropped while the release is under way, the savepoint would be taken for one that
-        // the database rolled back, and everybody who shares the commit would fail.
         self.state.in_turn = false;
-        if let Err(e) = self.state.execute("release turn").await {
-            self.state.in_turn = true;
-            return Err(e);
-        }
+        let connection = self.state.connection.as_mut().ok_or_else(closed)?;
+        // Sent, and not waited for: it goes before whatever is sent next. Should it fail, the commit ends the savepoint.
+        let _ = connection.execute("release turn").now_or_never();
         let (told, tell) = oneshot::channel();
         self.state.waiting.push(told);
         drop(self);
@@ -167,6 +180,15 @@ async fn commit_whenever_woken(state: Arc<Mutex<State>>, wake: Arc<Notify>) {
         let mut state = state.lock().await;
         state.clean().await;
         state.commit().await;
+    }
+}
+
+/// No statement of a turn's beginning returns a row.
+struct Nothing;
+
+impl FromRow<'_, SqliteRow> for Nothing {
+    fn from_row(_: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self)
     }
 }
 

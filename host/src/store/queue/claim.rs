@@ -2,7 +2,7 @@
 
 use serde_json::json as object;
 
-use super::{QUEUE, is_head, postgres};
+use super::{QUEUE, is_head, postgres, sqlite};
 use crate::notification::{Failure, HISTORY_MAX, Notification, Payload};
 use crate::shop::order::Status;
 use crate::store::dialect::Column::Int;
@@ -111,17 +111,15 @@ impl Store {
     /// leased when this fails half-way comes again when its lease has run out.
     pub async fn claim(&self, which: Which, limit: i64, lease_ms: i64) -> Result<Vec<Claimed>> {
         let now = self.dialect().now_ms(self.offset_ms());
-        let rows = if let Db::Postgres(pool) = &self.db {
-            postgres::claim(&mut *pool.acquire().await?, which, &now, limit, lease_ms).await?
-        } else {
-            let mut tx = self.begin().await?;
-            let ids = match tx.dialect() {
-                Dialect::MySql => take_by_steps(&mut tx, which, &now, limit, lease_ms).await?,
-                _ => take(&mut tx, which, &now, limit, lease_ms).await?,
-            };
-            let rows = if ids.is_empty() { Vec::new() } else { read(&mut tx, &now, &ids).await? };
-            tx.commit().await?;
-            rows
+        let rows = match &self.db {
+            Db::Sqlite { writer, .. } => sqlite::claim(writer, which, &now, limit, lease_ms).await?,
+            Db::Postgres(pool) => postgres::claim(&mut *pool.acquire().await?, which, &now, limit, lease_ms).await?,
+            Db::MySql(..) => {
+                let mut tx = self.begin().await?;
+                let rows = take_by_steps(&mut tx, which, &now, limit, lease_ms).await?;
+                tx.commit().await?;
+                rows
+            }
         };
         // Each claim and each end raises the epoch: at 1 there is no history.
         let tried: Vec<&Row> = rows.iter().filter(|r| r.epoch > 1).collect();
@@ -179,23 +177,13 @@ pub(super) fn leased(now: &str, lease: &str) -> String {
     format!("due_at = {now} + {lease}, epoch = epoch + 1, claims = claims + 1")
 }
 
-async fn take(tx: &mut Tx, which: Which, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<i64>> {
-    let sql = tx.dialect().sql(&format!(
-        "with c as materialized ({}) update {QUEUE} set {} where state_id in (select c.state_id from c) \
-         returning state_id",
-        due(tx.dialect(), which, now, ""),
-        leased(now, "$2"),
-    ));
-    Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(limit).bind(lease_ms).fetch_all(c).await)?)
-}
-
 /// `MySQL` returns nothing from an update, and its locking read sees newer rows than the subquery beside it: a lane's
 /// second row can look like its head, so the heads are asked for again under the locks.
-async fn take_by_steps(tx: &mut Tx, which: Which, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<i64>> {
+async fn take_by_steps(tx: &mut Tx, which: Which, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<Row>> {
     let dialect = tx.dialect();
     let is_head = is_head(dialect);
     let sql = dialect.sql(&due(dialect, which, now, "for update skip locked"));
-    let found: Vec<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(limit).fetch_all(c).await)?;
+    let found: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(limit).fetch_all(c).await)?;
     if found.is_empty() {
         return Ok(Vec::new());
     }
@@ -203,11 +191,11 @@ async fn take_by_steps(tx: &mut Tx, which: Which, now: &str, limit: i64, lease_m
         "select q.state_id from {} straight_join {QUEUE} q on q.state_id = x.event where {is_head}",
         dialect.rows(1, &[Int("event")])
     ));
-    let heads: Vec<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(events(&found)).fetch_all(c).await)?;
+    let heads: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(events(&found)).fetch_all(c).await)?;
     let set = format!("due_at = {now} + {lease_ms}, epoch = q.epoch + 1, claims = q.claims + 1");
     let sql = dialect.update(QUEUE, &[Int("event")], &set, "q.state_id = x.event");
-    with_tx!(tx, |c| sqlx::query(sql).bind(events(&heads)).execute(c).await.map(drop))?;
-    Ok(heads)
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(events(&heads)).execute(c).await.map(drop))?;
+    if heads.is_empty() { Ok(Vec::new()) } else { read(tx, now, &heads).await }
 }
 
 /// The columns of [`Row`].

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::{
-    ATTEMPTS, Held, LANES, Provenance, QUEUE, Token, delete_held, make_due_next, object, postgres, row, update_held,
+    ATTEMPTS, Held, LANES, Provenance, QUEUE, Token, delete_held, make_due_next, object, postgres, row, sqlite,
+    update_held,
 };
 use crate::notification::Transition;
 use crate::store::dialect::Column::{self, Int, Text};
@@ -70,22 +71,41 @@ impl Store {
     /// Ends claims; true for each that still held. What did not hold is somebody else's by now and stays as it is.
     pub async fn finish(&self, finishes: &[Finish]) -> Result<Vec<bool>> {
         let now = self.dialect().now_ms(self.offset_ms());
-        let in_one = |f: &&Finish| self.dialect() == Dialect::Postgres && postgres::is_plain(f);
+        let in_one = |f: &&Finish| self.dialect() != Dialect::MySql && f.is_plain();
         let (plain, others): (Vec<_>, Vec<_>) = finishes.iter().partition(in_one);
-        let held = if let Db::Postgres(pool) = &self.db
-            && others.is_empty()
-        {
-            postgres::end(&mut *pool.acquire().await?, &now, &plain).await?
-        } else {
-            let mut tx = self.begin().await?;
-            let mut held = finish(&mut tx, &others, &now).await?;
-            if let Tx::Postgres(tx) = &mut tx {
-                held.extend(postgres::end(tx, &now, &plain).await?);
+        let held = match &self.db {
+            Db::Sqlite { writer, .. } if others.is_empty() => sqlite::end(writer, &now, &plain).await?,
+            Db::Postgres(pool) if others.is_empty() => postgres::end(&mut *pool.acquire().await?, &now, &plain).await?,
+            _ => {
+                let mut tx = self.begin().await?;
+                let mut held = finish(&mut tx, &others, &now).await?;
+                match &mut tx {
+                    Tx::Sqlite(turn) => held.extend(sqlite::end_within(turn.connection(), &now, &plain).await?),
+                    Tx::Postgres(tx) => held.extend(postgres::end(tx, &now, &plain).await?),
+                    Tx::MySql(..) => {}
+                }
+                tx.commit().await?;
+                held
             }
-            tx.commit().await?;
-            held
         };
         Ok(finishes.iter().map(|f| held.contains(&f.claim)).collect())
+    }
+}
+
+impl Finish {
+    /// Whether it is an end and asks for no more than the outcome of an open intent: what most mails come to.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.transition, Transition::End { .. })
+            && self.intent
+            && (self.notes.is_empty() || matches!(&self.notes[..], [note] if note.kind == "send"))
+    }
+
+    /// The state of an end, and why.
+    pub(super) fn outcome(&self) -> (&'static str, &str) {
+        match &self.transition {
+            Transition::End { state, reason } => (state.as_str(), reason),
+            Transition::Later { .. } | Transition::GiveBack => ("", ""),
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use sqlx::PgConnection;
 use super::claim::{self, Row};
 use super::finish::{Finish, Note};
 use super::{Intent, QUEUE, Token, Which, tokens};
-use crate::notification::Transition;
 use crate::store::{Dialect, Result};
 
 /// Takes heads that are due, and reads what belongs to them. `materialized` keeps the planner from running the limited
@@ -61,14 +60,7 @@ pub(super) async fn hand_over(connection: &mut PgConnection, now: &str, intents:
     Ok(tokens(found))
 }
 
-/// Whether [`end`] does all that a finish asks for: an end, and at most the outcome of an open intent.
-pub(super) fn is_plain(finish: &Finish) -> bool {
-    matches!(finish.transition, Transition::End { .. })
-        && finish.intent
-        && (finish.notes.is_empty() || matches!(&finish.notes[..], [note] if note.kind == "send"))
-}
-
-/// Ends claims that are [plain](is_plain); says which. All parts see the queue as it was before: what makes the next of a
+/// Ends claims that are [plain](Finish::is_plain); says which. All parts see the queue as it was before: what makes the next of a
 /// lane due has to look past what leaves. `due_at + 0` keeps the planner from looking for whatever is not due yet.
 pub(super) async fn end(connection: &mut PgConnection, now: &str, ends: &[&Finish]) -> Result<HashSet<Token>> {
     let sql = Dialect::Postgres.sql(&format!(
@@ -89,7 +81,7 @@ pub(super) async fn end(connection: &mut PgConnection, now: &str, ends: &[&Finis
          and p.state_id not in (select event from gone))) \
          select event, token from gone"
     ));
-    let (states, reasons): (Vec<_>, Vec<_>) = ends.iter().map(|f| outcome(f)).unzip();
+    let (states, reasons): (Vec<_>, Vec<_>) = ends.iter().map(|f| f.outcome()).unzip();
     let note = |f: fn(&Note) -> Option<&str>| ends.iter().map(|e| e.notes.first().and_then(f)).collect::<Vec<_>>();
     let number = |f: fn(&Note) -> Option<i64>| ends.iter().map(|e| e.notes.first().and_then(f)).collect::<Vec<_>>();
     let found: Vec<(i64, i64)> = sqlx::query_as(sql)
@@ -110,11 +102,4 @@ pub(super) async fn end(connection: &mut PgConnection, now: &str, ends: &[&Finis
         .fetch_all(connection)
         .await?;
     Ok(tokens(found))
-}
-
-fn outcome(finish: &Finish) -> (&'static str, &str) {
-    match &finish.transition {
-        Transition::End { state, reason } => (state.as_str(), reason),
-        Transition::Later { .. } | Transition::GiveBack => ("", ""),
-    }
 }

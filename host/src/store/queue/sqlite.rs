@@ -1,0 +1,157 @@
+//! `SQLite`'s texts of the verbs that every mail needs: any number of statements, sent together. Parameter 1 is a JSON array
+//! with an array for each row, its columns by their places.
+
+use std::collections::HashSet;
+
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, AssertSqlSafe, SqliteConnection};
+
+use super::claim::{self, Row};
+use super::finish::Finish;
+use super::{Intent, QUEUE, Token, Which, tokens};
+use crate::store::users::json;
+use crate::store::writer::Writer;
+use crate::store::{Dialect, Result};
+
+/// Takes heads that are due, and reads what belongs to them.
+pub(super) async fn claim(writer: &Writer, which: Which, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<Row>> {
+    let sql = format!(
+        "with c as materialized ({}) update {QUEUE} set {} where state_id in (select c.state_id from c) \
+         returning state_id, order_id, order_version, epoch, phase, attempts, claims, relay, created_at, \
+         {now} as claimed_at, \
+         (select s.message_id from notification_states s where s.id = {QUEUE}.state_id) as message_id, \
+         (select s.payload from notification_states s where s.id = {QUEUE}.state_id) as payload, \
+         (select o.status from orders o where o.id = {QUEUE}.order_id) as status",
+        claim::due(Dialect::Sqlite, which, now, ""),
+        claim::leased(now, "$2"),
+    );
+    let (turn, rows) = writer.run(&sql, arguments(limit, &[lease_ms])?).await?;
+    turn.commit().await?;
+    Ok(rows)
+}
+
+/// Writes intents; says for which claims.
+pub(super) async fn hand_over(writer: &Writer, now: &str, intents: &[Intent]) -> Result<HashSet<Token>> {
+    let x = rows(&[
+        "event",
+        "token",
+        "relay",
+        "renderer",
+        "renderer_no",
+        "policy",
+        "policy_no",
+        "seed",
+        "situation",
+        "hash",
+    ]);
+    let held = "q.state_id = x.event and q.epoch = x.token";
+    let sql = format!(
+        "update {QUEUE} as q set phase = 1 from {x} where {held} and q.due_at > {now} returning state_id, epoch; \
+         insert into notification_attempts (state_id, epoch, relay, renderer_digest, renderer_revision, policy_digest, \
+         policy_revision, seed, situation, message_hash, kind, repeats, started_at) \
+         select x.event, x.token, x.relay, x.renderer, x.renderer_no, x.policy, x.policy_no, x.seed, x.situation, \
+         x.hash, 'send', 1, {now} from {x} cross join {QUEUE} q where {held} and q.phase = 1"
+    );
+    let row = |i: &Intent| {
+        let by = &i.provenance;
+        json(&(
+            i.claim.event,
+            i.claim.token,
+            &i.relay,
+            &by.renderer_digest,
+            by.renderer_revision,
+            &by.policy_digest,
+            by.policy_revision,
+            by.seed,
+            &i.situation,
+            &i.message_hash,
+        ))
+    };
+    let (turn, held) = writer.run(&sql, arguments(list(intents.iter().map(row)), &[])?).await?;
+    turn.commit().await?;
+    Ok(tokens(held))
+}
+
+/// Ends claims that are [plain](Finish::is_plain); says which.
+pub(super) async fn end(writer: &Writer, now: &str, ends: &[&Finish]) -> Result<HashSet<Token>> {
+    let (turn, held) = writer.run(&end_sql(now), arguments(end_rows(ends), &[])?).await?;
+    turn.commit().await?;
+    Ok(tokens(held))
+}
+
+/// The same in a transaction that does more.
+pub(super) async fn end_within(
+    connection: &mut SqliteConnection,
+    now: &str,
+    ends: &[&Finish],
+) -> Result<HashSet<Token>> {
+    let query = sqlx::query_as_with(AssertSqlSafe(end_sql(now)), arguments(end_rows(ends), &[])?);
+    Ok(tokens(query.fetch_all(connection).await?))
+}
+
+/// The row leaves the queue last: it is what shows that a claim still held.
+fn end_sql(now: &str) -> String {
+    let x = rows(&[
+        "event", "token", "state", "attempts", "why", "notes", "phase", "class", "code", "enhanced", "reply",
+        "verdict", "reason", "delay_ms",
+    ]);
+    let held = format!("from {x} cross join {QUEUE} h where h.state_id = x.event and h.epoch = x.token");
+    format!(
+        "update notification_attempts as a set phase = x.phase, class = x.class, code = x.code, \
+         enhanced = x.enhanced, reply = x.reply, verdict = x.verdict, reason = x.reason, delay_ms = x.delay_ms, \
+         ended_at = {now} {held} and x.notes = 1 and a.state_id = x.event and a.kind = 'send' and a.ended_at is null; \
+         update notification_states as s set state = x.state, attempts = x.attempts, reason = x.why, \
+         completed_at = {now} {held} and s.id = x.event; \
+         update {QUEUE} as q set due_at = {now} {held} and q.order_id = h.order_id \
+         and q.order_version > h.order_version and q.due_at > {now} and not exists (select 1 from {QUEUE} p \
+         where p.order_id = q.order_id and p.order_version < q.order_version and p.state_id <> h.state_id \
+         and p.state_id not in (select value ->> 0 from json_each($1))); \
+         delete from {QUEUE} where state_id in (select h.state_id {held}) returning state_id, epoch"
+    )
+}
+
+fn end_rows(ends: &[&Finish]) -> String {
+    let row = |end: &&Finish| {
+        let (state, why) = end.outcome();
+        let note = end.notes.first();
+        let text = |f: fn(&super::Note) -> &Option<String>| note.and_then(|n| f(n).as_deref());
+        json(&(
+            end.claim.event,
+            end.claim.token,
+            state,
+            end.attempts,
+            why,
+            i64::from(note.is_some()),
+            text(|n| &n.phase),
+            text(|n| &n.class),
+            note.and_then(|n| n.code),
+            text(|n| &n.enhanced),
+            text(|n| &n.reply),
+            text(|n| &n.verdict),
+            text(|n| &n.reason),
+            note.and_then(|n| n.delay_ms),
+        ))
+    };
+    list(ends.iter().map(row))
+}
+
+/// A table `x` out of parameter 1.
+fn rows(columns: &[&str]) -> String {
+    let column = |(place, name): (usize, &&str)| format!("value ->> {place} as {name}");
+    let columns: Vec<_> = columns.iter().enumerate().map(column).collect();
+    format!("(select {} from json_each($1)) as x", columns.join(", "))
+}
+
+fn list(rows: impl Iterator<Item = String>) -> String {
+    format!("[{}]", rows.collect::<Vec<_>>().join(","))
+}
+
+fn arguments<'a>(
+    first: impl sqlx::Encode<'a, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+    more: &[i64],
+) -> Result<SqliteArguments> {
+    let mut arguments = SqliteArguments::default();
+    let added = arguments.add(first).and_then(|()| more.iter().try_for_each(|n| arguments.add(*n)));
+    added.map_err(sqlx::Error::Encode)?;
+    Ok(arguments)
+}
