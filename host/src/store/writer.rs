@@ -195,3 +195,70 @@ impl FromRow<'_, SqliteRow> for Nothing {
 fn closed() -> Error {
     Error::Commit("the database is closed".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Arguments;
+
+    use super::*;
+
+    const INSERT: &str = "insert into t (n) values ($1); insert into t (n) values (-$1) returning n";
+
+    async fn writer(folder: &tempfile::TempDir) -> Writer {
+        let file = folder.path().join("test.db");
+        let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+        let writer = Writer::open(&options).await.unwrap();
+        let (turn, _) =
+            writer.run::<(i64,)>("create table t (n bigint unique)", SqliteArguments::default()).await.unwrap();
+        turn.commit().await.unwrap();
+        writer
+    }
+
+    async fn insert(writer: &Writer, n: i64) -> Result<Vec<(i64,)>> {
+        let mut arguments = SqliteArguments::default();
+        arguments.add(n).unwrap();
+        let (turn, rows) = writer.run(INSERT, arguments).await?;
+        turn.commit().await?;
+        Ok(rows)
+    }
+
+    async fn kept(writer: &Writer) -> Vec<(i64,)> {
+        let select = "select n from t where n > 0 order by n";
+        writer.run(select, SqliteArguments::default()).await.unwrap().1
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_is_dropped_half_way_leaves_nothing_and_fails_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = writer(&folder).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 1..=300 {
+            let writer = writer.clone();
+            tasks.spawn(async move {
+                if n % 3 == 0 {
+                    // Waits for its turn, begins it, and is gone before the answer.
+                    let turn = writer.begin().await.unwrap();
+                    drop(turn);
+                    assert!(insert(&writer, n).now_or_never().is_none());
+                } else {
+                    assert_eq!(insert(&writer, n).await.unwrap(), [(-n,)]);
+                }
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.unwrap();
+        }
+        let expected: Vec<_> = (1..=300).filter(|n| n % 3 != 0).map(|n| (n,)).collect();
+        assert_eq!(kept(&writer).await, expected);
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_fails_fails_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = writer(&folder).await;
+        insert(&writer, 1).await.unwrap();
+        let (first, second, third) = tokio::join!(insert(&writer, 2), insert(&writer, 1), insert(&writer, 3));
+        assert!(first.is_ok() && third.is_ok() && second.unwrap_err().is_taken());
+        assert_eq!(kept(&writer).await, [(1,), (2,), (3,)]);
+    }
+}

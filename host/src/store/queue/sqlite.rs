@@ -89,23 +89,27 @@ pub(super) async fn end_within(
     Ok(tokens(query.fetch_all(connection).await?))
 }
 
-/// The row leaves the queue last: it is what shows that a claim still held.
+/// The row leaves the queue last: it is what shows that a claim still held. `cross join` and `due_at + 0` (which is in no
+/// index) have the planner begin with the given rows and find what comes next by its lane.
 fn end_sql(now: &str) -> String {
     let x = rows(&[
         "event", "token", "state", "attempts", "why", "notes", "phase", "class", "code", "enhanced", "reply",
         "verdict", "reason", "delay_ms",
     ]);
-    let held = format!("from {x} cross join {QUEUE} h where h.state_id = x.event and h.epoch = x.token");
+    let is_held = "h.state_id = x.event and h.epoch = x.token";
+    let held = format!("from {x} cross join {QUEUE} h where {is_held}");
+    let next_of_held =
+        format!("from {x} cross join {QUEUE} h cross join {QUEUE} q where {is_held} and q.order_id = h.order_id");
     format!(
         "update notification_attempts as a set phase = x.phase, class = x.class, code = x.code, \
          enhanced = x.enhanced, reply = x.reply, verdict = x.verdict, reason = x.reason, delay_ms = x.delay_ms, \
          ended_at = {now} {held} and x.notes = 1 and a.state_id = x.event and a.kind = 'send' and a.ended_at is null; \
          update notification_states as s set state = x.state, attempts = x.attempts, reason = x.why, \
          completed_at = {now} {held} and s.id = x.event; \
-         update {QUEUE} as q set due_at = {now} {held} and q.order_id = h.order_id \
-         and q.order_version > h.order_version and q.due_at > {now} and not exists (select 1 from {QUEUE} p \
+         update {QUEUE} set due_at = {now} where state_id in (select q.state_id {next_of_held} \
+         and q.order_version > h.order_version and q.due_at + 0 > {now} and not exists (select 1 from {QUEUE} p \
          where p.order_id = q.order_id and p.order_version < q.order_version and p.state_id <> h.state_id \
-         and p.state_id not in (select value ->> 0 from json_each($1))); \
+         and p.state_id not in (select value ->> 0 from json_each($1)))); \
          delete from {QUEUE} where state_id in (select h.state_id {held}) returning state_id, epoch"
     )
 }
