@@ -24,12 +24,17 @@ async fn act(app: &App, id: &Value, what: &str, why: &str) -> (u16, Value) {
     (status.as_u16(), answer)
 }
 
-async fn a_failed_mail_is_tried_again(database: Database) {
-    let app = App::start(database).await;
+/// An order whose first mail was refused for good; the mail's id.
+async fn failed(app: &App) -> (i64, Value) {
     let order = app.order().await;
     app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
     app.drain().await;
-    let id = app.notifications(order).await[0]["id"].clone();
+    (order, app.notifications(order).await[0]["id"].clone())
+}
+
+async fn a_failed_mail_is_tried_again(database: Database) {
+    let app = App::start(database).await;
+    let (order, id) = failed(&app).await;
     assert_eq!(app.states().await, ["failed"]);
     let (status, _) =
         app.client.call("POST", &format!("/v1/notifications/{id}/retry"), &app.customer, Some(json!({}))).await;
@@ -95,10 +100,7 @@ async fn what_is_handed_over_is_not_cancelled(database: Database) {
 
 async fn a_late_mail_is_only_sent_when_that_is_meant(database: Database) {
     let app = App::start(database).await;
-    let order = app.order().await;
-    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
-    app.drain().await;
-    let id = app.notifications(order).await[0]["id"].clone();
+    let (order, id) = failed(&app).await;
     app.change(order, "shipped").await;
     let newer = claim(&app, 1).await.remove(0);
     assert_eq!(app.host.service.store.hand_over(&[intent(&newer)]).await.unwrap(), [true]);
@@ -120,10 +122,7 @@ async fn a_late_mail_is_only_sent_when_that_is_meant(database: Database) {
 
 async fn a_mail_that_is_tried_again_goes_before_newer_ones(database: Database) {
     let app = App::start(database).await;
-    let order = app.order().await;
-    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
-    app.drain().await;
-    let id = app.notifications(order).await[0]["id"].clone();
+    let (order, id) = failed(&app).await;
     app.change(order, "shipped").await;
     let newer = claim(&app, 1).await.remove(0);
     assert_eq!(act(&app, &id, "retry", "").await.0, 200);
@@ -139,21 +138,18 @@ async fn a_mail_that_is_tried_again_goes_before_newer_ones(database: Database) {
 /// What comes after both is due, although each sees the other still queued.
 async fn two_of_a_lane_end_together(database: Database) {
     let app = App::start(database).await;
-    let order = app.order().await;
     let store = &app.host.service.store;
-    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
-    app.drain().await;
-    let id = app.notifications(order).await[0]["id"].clone();
+    let (order, id) = failed(&app).await;
     app.change(order, "shipped").await;
     let newer = claim(&app, 1).await.remove(0);
     assert_eq!(store.hand_over(&[intent(&newer)]).await.unwrap(), [true]);
     let allowed = json!({ "allow_late": true });
     app.client.ok("POST", &format!("/v1/notifications/{id}/retry"), &app.admin, Some(allowed)).await;
-    let older = claim(&app, 1).await.remove(0);
-    assert_eq!((older.order_version, newer.order_version), (1, 2));
+    let first = claim(&app, 1).await.remove(0);
+    assert_eq!((first.order_version, newer.order_version), (1, 2));
     app.change(order, "delivered").await;
     assert!(claim(&app, 1).await.is_empty());
-    assert_eq!(store.finish(&[finish(&newer, sent()), finish(&older, sent())]).await.unwrap(), [true, true]);
+    assert_eq!(store.finish(&[finish(&newer, sent()), finish(&first, sent())]).await.unwrap(), [true, true]);
     assert_eq!(claim(&app, 1).await.remove(0).order_version, 3);
     app.end().await;
 }

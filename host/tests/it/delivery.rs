@@ -236,7 +236,8 @@ async fn what_may_end_its_host_is_tried_alone(database: Database) {
     let to = Some("ada@example.com".to_owned());
     app.mailbox.inject(Fault { phase: Phase::Dot, act: Act::Hang, times: 1, to });
     let queue = app.host.queue.clone();
-    let work = tokio::spawn(async move { queue.run_until_idle().await });
+    let mut work = tokio::task::JoinSet::new();
+    work.spawn(async move { queue.run_until_idle().await });
     let under_way = "select count(*) from notification_events_queue where phase > 0";
     eventually("the other's mail", async || {
         let others = app.mailbox.messages().iter().filter(|m| m.to == "admin@shop.example").count();
@@ -246,7 +247,7 @@ async fn what_may_end_its_host_is_tried_alone(database: Database) {
     assert!(store.claim(Which::Unsuspected, 10, 1_000).await.unwrap().is_empty());
     // Those that waited were not charged for it.
     assert_eq!(store.claim(Which::All, 10, 1_000).await.unwrap().iter().map(|c| c.claims).collect::<Vec<_>>(), [3, 3]);
-    work.abort();
+    work.shutdown().await;
     for _ in 0..3 {
         app.clock.advance(3_600_000);
         app.drain().await;
