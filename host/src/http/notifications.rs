@@ -73,7 +73,7 @@ pub(super) async fn one(State(app): State<App>, Caller(who): Caller, Id(id): Id<
 pub(super) struct NotificationRetry {
     /// Why, for the journal.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(max_length = 500, pattern = "^[^\\u0000]*$")]
     why: String,
     /// Even if a newer mail of the order has gone out.
     #[serde(default)]
@@ -86,7 +86,7 @@ pub(super) struct NotificationRetry {
 pub(super) struct NotificationCancel {
     /// Why, for the journal.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(max_length = 500, pattern = "^[^\\u0000]*$")]
     why: String,
 }
 

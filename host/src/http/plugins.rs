@@ -176,7 +176,7 @@ pub(super) struct StageChange {
     require: Option<Require>,
     /// Why, for the history.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(max_length = 500, pattern = "^[^\\u0000]*$")]
     why: String,
 }
 
@@ -219,7 +219,7 @@ pub(super) struct Rollback {
     to: Option<i64>,
     /// Why, for the history.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(max_length = 500, pattern = "^[^\\u0000]*$")]
     why: String,
 }
 

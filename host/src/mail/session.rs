@@ -91,7 +91,7 @@ impl Session {
         let narrow = Arc::new(AtomicBool::new(matches!(protection, Protection::Starttls(_))));
         let opening = async {
             let socket = TcpStream::connect((relay.host.as_str(), relay.port)).await?;
-            // lettre writes the body and the final dot apart: without this each mail waits for a delayed ACK.
+            // A mail is a few small writes: without this each waits for a delayed ACK.
             socket.set_nodelay(true)?;
             let socket = match protection {
                 Protection::Implicit(connector, name) => {

@@ -109,7 +109,7 @@ pub struct NewPluginRevision {
     pub config: Option<serde_json::Map<String, Value>>,
     /// Why, for the history.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(max_length = 500, pattern = "^[^\\u0000]*$")]
     pub why: String,
 }
 

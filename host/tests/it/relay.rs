@@ -176,7 +176,6 @@ async fn what_is_sent_is_what_arrives() {
     assert_eq!((outcome.result, outcome.code), (Ok(()), Some(250)));
     let message = message(&rig.mailer, "Hello.\r\n.\r\n..two dots\r\n");
     let received = rig.mailbox.messages()[0].bytes.to_vec();
-    // The protocol adds a line end before the final dot.
     assert_eq!(String::from_utf8(received).unwrap(), message.text);
 }
 
