@@ -166,7 +166,7 @@ impl Queue {
             }
         };
         let count = claimed.len();
-        let mut back = Vec::new();
+        let (mut begun, mut back) = (Vec::with_capacity(count), Vec::new());
         for event in claimed {
             let alone = if event.is_suspected() {
                 let Ok(permit) = self.suspects.clone().try_acquire_owned() else {
@@ -177,9 +177,13 @@ impl Queue {
             } else {
                 None
             };
+            begun.push((event, alone));
+        }
+        // First: the one that is tried may end the host, and the others must not be charged for it.
+        self.give_back(&back).await;
+        for (event, alone) in begun {
             under_way.spawn(self.clone().one(event, Lease::until(&self.clock, until_ms), alone));
         }
-        self.give_back(&back).await;
         count
     }
 

@@ -73,8 +73,8 @@ impl Service {
             )));
         }
         let customer = customer.ok_or_else(|| Error::Conflict("the customer has left".to_owned()))?;
-        // Before the question whether it is late: from here on nothing newer begins to be handed over.
-        by_hand::take_from_workers(&mut tx, &standing).await?;
+        // Before the question whether it is late: what is newer and not handed over yet has to be claimed again.
+        by_hand::take_from_workers(&mut tx, &standing, self.store.offset_ms()).await?;
         let is_late = by_hand::is_late(&mut tx, &standing).await?;
         if is_late && !retry.allow_late {
             let why = "a newer mail of its order was sent or is on its way; set allow_late to send this one after it";
@@ -96,6 +96,9 @@ impl Service {
 
     async fn try_cancel(&self, who: Principal, id: i64, why: &str) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
+        // The order first: a retry at the same moment goes before or after.
+        let order_id = by_hand::order_of(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
+        orders::lock(&mut tx, order_id).await?;
         let standing = by_hand::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
         if !matches!(standing.state, State::NotSent | State::Held) {
             return Err(Error::Conflict(format!(
@@ -107,7 +110,7 @@ impl Service {
             let why = "its mail is being handed over to a relay; look again when that has ended";
             return Err(Error::Conflict(why.to_owned()));
         }
-        by_hand::cancel(&mut tx, id, standing.order_id, &by(who, why), self.store.offset_ms()).await?;
+        by_hand::cancel(&mut tx, id, &standing, &by(who, why), self.store.offset_ms()).await?;
         Ok(tx.commit().await?)
     }
 

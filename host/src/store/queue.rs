@@ -250,19 +250,24 @@ async fn make_due(tx: &mut Tx, events: &[i64], now: &str, matching: &str) -> Res
     Ok(())
 }
 
-/// Makes the oldest event of each lane due: what was before it has left.
-async fn make_due_next(tx: &mut Tx, lanes: &[i64], now: &str) -> Result<()> {
+/// Makes what comes next of each lane due, where an event has left its place in it. What is claimed stays leased.
+async fn make_due_next(tx: &mut Tx, left: &[(i64, i64)], now: &str) -> Result<()> {
     let dialect = tx.dialect();
-    let rows = json(&lanes.iter().map(|lane| serde_json::json!({ "lane": lane })).collect::<Vec<_>>());
+    let row = |(lane, place): &(i64, i64)| serde_json::json!({ "lane": lane, "place": place });
+    let rows = json(&left.iter().map(row).collect::<Vec<_>>());
     // Found by its lane: `due_at + 0` is in no index.
-    let is_next = format!("q.order_id = x.lane and q.due_at + 0 > {now} and {}", is_head(dialect));
+    let is_next = format!(
+        "q.order_id = x.lane and q.order_version > x.place and q.claims = 0 and q.due_at + 0 > {now} and {}",
+        is_head(dialect)
+    );
+    let columns = [Int("lane"), Int("place")];
     if dialect != Dialect::MySql {
-        let sql = dialect.update(QUEUE, &[Int("lane")], &format!("due_at = {now}"), &is_next);
+        let sql = dialect.update(QUEUE, &columns, &format!("due_at = {now}"), &is_next);
         with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
         return Ok(());
     }
     // It does not update a table that the condition reads.
-    let (from, by_lane) = (dialect.rows(1, &[Int("lane")]), dialect.by_index(LANES));
+    let (from, by_lane) = (dialect.rows(1, &columns), dialect.by_index(LANES));
     let sql = dialect.sql(&format!("select q.state_id from {from} straight_join {QUEUE} q {by_lane} where {is_next}"));
     let next: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(&rows).fetch_all(c).await)?;
     make_due(tx, &next, now, "q.state_id = x.event").await

@@ -14,6 +14,7 @@ on_each_database! {
     a_late_mail_is_only_sent_when_that_is_meant
     a_mail_that_is_tried_again_goes_before_newer_ones
     two_of_a_lane_end_together
+    what_is_handed_over_stays_leased
     a_claim_of_an_earlier_stay_does_not_count
     a_long_history_is_cut
 }
@@ -151,6 +152,29 @@ async fn two_of_a_lane_end_together(database: Database) {
     assert!(claim(&app, 1).await.is_empty());
     assert_eq!(store.finish(&[finish(&newer, sent()), finish(&first, sent())]).await.unwrap(), [true, true]);
     assert_eq!(claim(&app, 1).await.remove(0).order_version, 3);
+    app.end().await;
+}
+
+/// Whatever leaves its order's lane before or behind it.
+async fn what_is_handed_over_stays_leased(database: Database) {
+    let app = App::start(database).await;
+    let store = &app.host.service.store;
+    let (order, id) = failed(&app).await;
+    app.change(order, "shipped").await;
+    let newer = claim(&app, 1).await.remove(0);
+    assert_eq!(store.hand_over(&[intent(&newer)]).await.unwrap(), [true]);
+    app.change(order, "delivered").await;
+    let last = app.notifications(order).await[2]["id"].clone();
+    assert_eq!(act(&app, &last, "cancel", "").await.0, 200);
+    assert!(claim(&app, 1).await.is_empty());
+    let allowed = json!({ "allow_late": true });
+    app.client.ok("POST", &format!("/v1/notifications/{id}/retry"), &app.admin, Some(allowed)).await;
+    let first = claim(&app, 1).await.remove(0);
+    assert_eq!(store.finish(&[finish(&first, sent())]).await.unwrap(), [true]);
+    assert!(claim(&app, 1).await.is_empty());
+    assert_eq!(store.renew(&[newer.claim], 60_000).await.unwrap(), [true]);
+    assert_eq!(store.finish(&[finish(&newer, sent())]).await.unwrap(), [true]);
+    assert_eq!(app.states().await, ["sent", "sent", "failed"]);
     app.end().await;
 }
 

@@ -7,7 +7,7 @@ use crate::store::{Error, Result, Tx, with_tx};
 /// Where a notification stands, locked until the transaction ends.
 pub(crate) struct Standing {
     pub(crate) state: State,
-    pub(crate) order_id: i64,
+    order_id: i64,
     order_version: i64,
     /// Its mail is on its way to a relay at this moment, or was when its host ended.
     pub(crate) is_handed_over: bool,
@@ -33,11 +33,19 @@ pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<Option<Standing>> {
     Ok(Some(Standing { state, order_id, order_version, is_handed_over: phase.is_some_and(|phase| phase > 0) }))
 }
 
-/// Ends the claims of newer events of the order whose mails have not begun to be handed over: what is put before them goes
-/// first. What was never claimed stays known as that, for [`Store::sweep`](crate::store::Store::sweep).
-pub(crate) async fn take_from_workers(tx: &mut Tx, standing: &Standing) -> Result<()> {
-    let sql = tx.dialect().sql(&format!(
-        "update {QUEUE} set epoch = epoch + 1 where order_id = $1 and order_version > $2 and phase = 0 and epoch > 0"
+/// How long newer events of an order are kept from being claimed at the least while one is put before them: longer than
+/// a claim that still saw them at the head. The end of the one before makes them due.
+const KEPT_MS: i64 = 10_000;
+
+/// Ends the claims of newer events of the order whose mails have not begun to be handed over, and waits for claims that
+/// are under way: what is put before them goes first. What was never claimed stays known as that, for
+/// [`Store::sweep`](crate::store::Store::sweep).
+pub(crate) async fn take_from_workers(tx: &mut Tx, standing: &Standing, offset_ms: i64) -> Result<()> {
+    let (dialect, now) = (tx.dialect(), tx.dialect().now_ms(offset_ms));
+    let sql = dialect.sql(&format!(
+        "update {QUEUE} set epoch = case when epoch > 0 then epoch + 1 else 0 end, claims = 0, \
+         due_at = {greatest}(due_at, {now} + {KEPT_MS}) where order_id = $1 and order_version > $2 and phase = 0",
+        greatest = dialect.greatest(),
     ));
     let (order, version) = (standing.order_id, standing.order_version);
     with_tx!(tx, |c| sqlx::query(sql).bind(order).bind(version).execute(c).await.map(drop))?;
@@ -80,9 +88,9 @@ pub(crate) async fn requeue(tx: &mut Tx, id: i64, is_late: bool, reason: &str, o
     Ok(())
 }
 
-/// Ends a notification as failed, whether it is queued or held, and makes the next of its order due. Who had claimed it
-/// can no longer hand it over.
-pub(crate) async fn cancel(tx: &mut Tx, id: i64, order_id: i64, reason: &str, offset_ms: i64) -> Result<()> {
+/// Ends a notification as failed, whether it is queued or held; where it was queued, makes what comes next of its order
+/// due. Who had claimed it can no longer hand it over.
+pub(crate) async fn cancel(tx: &mut Tx, id: i64, standing: &Standing, reason: &str, offset_ms: i64) -> Result<()> {
     let now = tx.dialect().now_ms(offset_ms);
     note(tx, id, "cancel", reason, &now).await?;
     let sql = tx.dialect().sql(&format!(
@@ -92,8 +100,8 @@ pub(crate) async fn cancel(tx: &mut Tx, id: i64, order_id: i64, reason: &str, of
     ));
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(reason).bind(id).execute(c).await.map(drop))?;
     let sql = tx.dialect().sql(&format!("delete from {QUEUE} where state_id = $1"));
-    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
-    make_due_next(tx, &[order_id], &now).await
+    let left = with_tx!(&mut *tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
+    if left == 0 { Ok(()) } else { make_due_next(tx, &[(standing.order_id, standing.order_version)], &now).await }
 }
 
 async fn note(tx: &mut Tx, id: i64, verdict: &str, reason: &str, now: &str) -> Result<()> {

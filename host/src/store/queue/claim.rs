@@ -1,4 +1,4 @@
-//! Claiming: the one verb that each database does in its own way.
+//! Claiming, and what a claim brings along.
 
 use serde_json::json as object;
 
@@ -133,7 +133,7 @@ impl Store {
         let by_state = dialect.by_index("attempts_state");
         let failed = |a: &str| {
             format!(
-                "{a}.state_id = x.event and {a}.kind = 'send' and {a}.ended_at is not null and {a}.ended_at >= x.since"
+                "{a}.state_id = x.event and {a}.kind = 'send' and {a}.class is not null and {a}.ended_at >= x.since"
             )
         };
         let nth = |order: &str, column: &str, n: usize| {

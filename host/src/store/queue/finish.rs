@@ -300,11 +300,11 @@ async fn end(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
             serde_json::json!({
                 "event": f.claim.event, "new_state": state.as_str(), "new_attempts": f.attempts, "new_reason": reason,
             }),
-            f.order_id,
+            (f.order_id, f.order_version),
         )),
         Transition::Later { .. } | Transition::GiveBack => None,
     };
-    let (rows, lanes): (Vec<_>, Vec<_>) = alive.iter().filter_map(end).unzip();
+    let (rows, left): (Vec<_>, Vec<_>) = alive.iter().filter_map(end).unzip();
     if rows.is_empty() {
         return Ok(());
     }
@@ -312,5 +312,5 @@ async fn end(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
     let set = format!("state = x.new_state, attempts = x.new_attempts, reason = x.new_reason, completed_at = {now}");
     let sql = tx.dialect().update("notification_states", &columns, &set, "q.id = x.event");
     with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
-    make_due_next(tx, &lanes, now).await
+    make_due_next(tx, &left, now).await
 }

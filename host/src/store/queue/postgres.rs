@@ -62,20 +62,22 @@ pub(super) async fn hand_over(connection: &mut PgConnection, now: &str, intents:
 
 /// Ends claims that are [plain](Finish::is_plain); says which. All parts see the queue as it was before: what makes the next of a
 /// lane due has to look past what leaves. `due_at + 0` keeps the planner from looking for whatever is not due yet.
+/// What is enqueued while this waits for a lock is not seen, and waits for the sweep.
 pub(super) async fn end(connection: &mut PgConnection, now: &str, ends: &[&Finish]) -> Result<HashSet<Token>> {
     let sql = Dialect::Postgres.sql(&format!(
         "with gone as (delete from {QUEUE} q using unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], \
          $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[], \
          $13::text[], $14::bigint[]) as x(event, token, new_state, new_attempts, new_reason, notes, phase, class, code, \
          enhanced, reply, verdict, reason, delay_ms) \
-         where q.state_id = x.event and q.epoch = x.token returning x.*, q.order_id), \
+         where q.state_id = x.event and q.epoch = x.token returning x.*, q.order_id, q.order_version as place), \
          closed as (update notification_attempts a set phase = g.phase, class = g.class, code = g.code, \
          enhanced = g.enhanced, reply = g.reply, verdict = g.verdict, reason = g.reason, delay_ms = g.delay_ms, \
          ended_at = {now} from gone g \
          where a.state_id = g.event and a.kind = 'send' and a.ended_at is null and g.notes = 1), \
          told as (update notification_states s set state = g.new_state, attempts = g.new_attempts, \
          reason = g.new_reason, completed_at = {now} from gone g where s.id = g.event), \
-         next as (update {QUEUE} q set due_at = {now} from gone g where q.order_id = g.order_id and q.due_at + 0 > {now} \
+         next as (update {QUEUE} q set due_at = {now} from gone g where q.order_id = g.order_id and q.order_version > g.place \
+         and q.claims = 0 and q.due_at + 0 > {now} \
          and q.state_id not in (select event from gone) and not exists (select 1 from {QUEUE} p \
          where p.order_id = q.order_id and p.order_version < q.order_version \
          and p.state_id not in (select event from gone))) \

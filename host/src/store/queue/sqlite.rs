@@ -107,7 +107,7 @@ fn end_sql(now: &str) -> String {
          update notification_states as s set state = x.state, attempts = x.attempts, reason = x.why, \
          completed_at = {now} {held} and s.id = x.event; \
          update {QUEUE} set due_at = {now} where state_id in (select q.state_id {next_of_held} \
-         and q.order_version > h.order_version and q.due_at + 0 > {now} and not exists (select 1 from {QUEUE} p \
+         and q.order_version > h.order_version and q.claims = 0 and q.due_at + 0 > {now} and not exists (select 1 from {QUEUE} p \
          where p.order_id = q.order_id and p.order_version < q.order_version and p.state_id <> h.state_id \
          and p.state_id not in (select value ->> 0 from json_each($1)))); \
          delete from {QUEUE} where state_id in (select h.state_id {held}) returning state_id, epoch"
