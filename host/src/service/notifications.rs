@@ -2,8 +2,9 @@ use super::plugins::{must_be_short, name};
 use super::{Error, Page, PageRequest, Principal, Record, Service};
 use crate::mail::mailbox::{Mailbox, Received};
 use crate::notification::State;
+use crate::shop::order::Order;
 use crate::store::queue::by_hand;
-use crate::store::{notifications, orders};
+use crate::store::{Tx, notifications, orders};
 
 /// How a notification is tried again by hand.
 #[derive(Clone, Debug, Default)]
@@ -61,9 +62,7 @@ impl Service {
 
     async fn try_retry(&self, who: Principal, id: i64, retry: &Retry) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
-        // The order first, as whoever changes it does.
-        let order_id = by_hand::order_of(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
-        let order = orders::lock(&mut tx, order_id).await?.ok_or(Error::NotFound("notification"))?;
+        let order = lock_order(&mut tx, id).await?;
         let customer = orders::customer(&mut tx, &order).await?;
         let standing = by_hand::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
         if matches!(standing.state, State::NotSent | State::Sent) {
@@ -96,9 +95,7 @@ impl Service {
 
     async fn try_cancel(&self, who: Principal, id: i64, why: &str) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
-        // The order first: a retry at the same moment goes before or after.
-        let order_id = by_hand::order_of(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
-        orders::lock(&mut tx, order_id).await?;
+        lock_order(&mut tx, id).await?;
         let standing = by_hand::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
         if !matches!(standing.state, State::NotSent | State::Held) {
             return Err(Error::Conflict(format!(
@@ -128,6 +125,12 @@ impl Service {
         who.must_be_admin()?;
         self.mailbox.as_ref().ok_or(Error::NotFound("mailbox: mailbox.enabled is false"))
     }
+}
+
+/// The order of a notification. Locked first, as whoever changes it does: retries and cancels go one after the other.
+async fn lock_order(tx: &mut Tx, id: i64) -> Result<Order, Error> {
+    let order_id = by_hand::order_of(tx, id).await?.ok_or(Error::NotFound("notification"))?;
+    orders::lock(tx, order_id).await?.ok_or(Error::NotFound("notification"))
 }
 
 /// For the journal.

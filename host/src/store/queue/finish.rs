@@ -80,6 +80,7 @@ impl Store {
                 let mut tx = self.begin().await?;
                 let mut held = finish(&mut tx, &others, &now).await?;
                 match &mut tx {
+                    _ if plain.is_empty() => {}
                     Tx::Sqlite(turn) => held.extend(sqlite::end_within(turn.connection(), &now, &plain).await?),
                     Tx::Postgres(tx) => held.extend(postgres::end(tx, &now, &plain).await?),
                     Tx::MySql(..) => {}
