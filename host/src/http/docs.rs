@@ -30,7 +30,7 @@ use crate::shop::product::ProductSort;
         products::create, products::list, products::one, products::update, products::archive,
         orders::place, orders::list, orders::one, orders::cancel, orders::change_status,
         notifications::of_order, notifications::list, notifications::one, notifications::retry, notifications::cancel,
-         notifications::mails, notifications::mail,
+        notifications::mails, notifications::mail,
         plugins::list, plugins::upload, plugins::revisions, plugins::install, plugins::revision, plugins::stage,
         plugins::preview, plugins::start_replay, plugins::replay, plugins::history, plugins::collect_garbage,
         plugins::roll_back, plugins::reload, plugins::reproduce,
