@@ -117,20 +117,26 @@ struct Row {
     completed_at: Option<i64>,
 }
 
+const PAYLOADS: &str = "notification_payloads";
+
 /// Writes the notifications, each with its Message-ID, and puts them into the queue, in the transaction of the changes.
 pub(super) async fn enqueue(tx: &mut Tx, events: &[(Payload, String)], offset_ms: i64) -> Result<()> {
     let dialect = tx.dialect();
     let now = dialect.now_ms(offset_ms);
-    let columns = [Int("order_id"), Int("order_version"), Text("message_id"), Text("kind"), Text("payload")];
+    let columns = [Int("order_id"), Int("order_version"), Text("message_id"), Text("kind")];
     let fixed = [("state", "'not sent'"), ("attempts", "0"), ("reason", "''"), ("created_at", now.as_str())];
     let row = |(payload, message_id): &(Payload, String)| {
         serde_json::json!({
             "order_id": payload.order.id, "order_version": payload.order.version, "message_id": message_id,
-            "kind": payload.kind, "payload": json(payload),
+            "kind": payload.kind,
         })
     };
     let insert = Insert { table: "notification_states", columns: &columns, fixed: &fixed };
-    insert.rows(tx, &events.iter().map(row).collect::<Vec<_>>()).await?;
+    let ids = insert.ids(tx, &events.iter().map(row).collect::<Vec<_>>()).await?;
+    let row =
+        |(id, (payload, _)): (i64, &(Payload, String))| serde_json::json!({ "state_id": id, "payload": json(payload) });
+    let insert = Insert { table: PAYLOADS, columns: &[Int("state_id"), Text("payload")], fixed: &[] };
+    insert.rows(tx, &ids.into_iter().zip(events).map(row).collect::<Vec<_>>()).await?;
     let lanes_are_new = events.iter().all(|(payload, _)| payload.order.version == 1);
     // A lane whose head backs off or is leased makes its next event wait with it.
     let behind = format!(
@@ -154,8 +160,8 @@ pub(super) async fn enqueue(tx: &mut Tx, events: &[(Payload, String)], offset_ms
 /// Sends what is queued for a user to where they are reached now, in the language and zone of now.
 pub(crate) async fn readdress(tx: &mut Tx, customer: &Customer) -> Result<()> {
     let sql = tx.dialect().sql(
-        "select s.id, s.payload from orders o join notification_events_queue q on q.order_id = o.id \
-         join notification_states s on s.id = q.state_id where o.user_id = $1 order by s.id",
+        "select p.state_id, p.payload from orders o join notification_events_queue q on q.order_id = o.id \
+         join notification_payloads p on p.state_id = q.state_id where o.user_id = $1 order by p.state_id",
     );
     let queued: Vec<(i64, String)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(customer.id).fetch_all(c).await)?;
     rewrite(tx, queued, |payload| payload.customer = customer.clone()).await
@@ -175,8 +181,9 @@ pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Re
     let mut after = 0;
     loop {
         let sql = tx.dialect().sql(
-            "select s.id, s.payload from orders o join notification_states s on s.order_id = o.id \
-             where o.user_id = $1 and s.id > $2 order by s.id limit $3",
+            "select s.id, p.payload from orders o join notification_states s on s.order_id = o.id \
+             join notification_payloads p on p.state_id = s.id where o.user_id = $1 and s.id > $2 \
+             order by s.id limit $3",
         );
         let kept: Vec<(i64, String)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql)
             .bind(nobody.id)
@@ -228,7 +235,7 @@ async fn rewrite(tx: &mut Tx, rows: Vec<(i64, String)>, change: impl Fn(&mut Pay
         return Ok(());
     }
     let columns = [Int("event"), Text("new_payload")];
-    let sql = tx.dialect().update("notification_states", &columns, "payload = x.new_payload", "q.id = x.event");
+    let sql = tx.dialect().update(PAYLOADS, &columns, "payload = x.new_payload", "q.state_id = x.event");
     with_tx!(tx, |c| sqlx::query(sql).bind(json(&changed)).execute(c).await.map(drop))?;
     Ok(())
 }

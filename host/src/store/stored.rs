@@ -82,8 +82,9 @@ impl Store {
     /// Events with an id below `before`, made within `from` to `to`, newest first.
     pub(crate) async fn stored_events(&self, before: i64, from: i64, to: i64, limit: i64) -> Result<Vec<StoredEvent>> {
         let sql = self.dialect().sql(
-            "select s.id, s.message_id, s.payload, (select max(a.seed) from notification_attempts a \
+            "select s.id, s.message_id, p.payload, (select max(a.seed) from notification_attempts a \
              where a.state_id = s.id and a.message_hash is not null) as seed from notification_states s \
+             join notification_payloads p on p.state_id = s.id \
              where s.id < $1 and s.created_at >= $2 and s.created_at < $3 order by s.id desc limit $4",
         );
         Ok(with_pool!(self, |pool| sqlx::query_as(sql)
@@ -104,10 +105,11 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<StoredDecision>> {
         let sql = self.dialect().sql(
-            "select a.id, a.state_id, s.message_id, s.payload, a.situation, \
+            "select a.id, a.state_id, s.message_id, p.payload, a.situation, \
              case when a.class = 'delivered' then a.policy_revision end as sent_by, \
              case when a.class = 'delivered' then a.relay end as sent_via from notification_attempts a \
-             join notification_states s on s.id = a.state_id where a.id < $1 and a.situation is not null \
+             join notification_states s on s.id = a.state_id \
+             join notification_payloads p on p.state_id = s.id where a.id < $1 and a.situation is not null \
              and a.started_at >= $2 and a.started_at < $3 order by a.id desc limit $4",
         );
         let rows: Vec<DecisionRow> = with_pool!(self, |pool| sqlx::query_as(sql)
@@ -151,8 +153,9 @@ impl Store {
     /// The last mail that was handed over for an event.
     pub(crate) async fn stored_mail(&self, id: i64) -> Result<Option<StoredMail>> {
         let sql = self.dialect().sql(
-            "select s.message_id, s.payload, a.seed, a.renderer_digest, a.renderer_revision, a.message_hash \
-             from notification_attempts a join notification_states s on s.id = a.state_id where a.state_id = $1 \
+            "select s.message_id, p.payload, a.seed, a.renderer_digest, a.renderer_revision, a.message_hash \
+             from notification_attempts a join notification_states s on s.id = a.state_id \
+             join notification_payloads p on p.state_id = s.id where a.state_id = $1 \
              and a.message_hash is not null and a.renderer_revision is not null order by a.id desc limit 1",
         );
         Ok(with_pool!(self, |pool| sqlx::query_as(sql).bind(id).fetch_optional(pool).await)?)

@@ -332,6 +332,8 @@ async fn older_data_is_migrated(database: Database) {
          tracking, attributes, placed_at, updated_at) values (1, 1, 'pending', 'USD', 1, 0, 0, 0, 1, '', '[]', '{}', \
          1, 1)",
         "sessions (user_id, token_hash, created_at, expires_at) values (1, 'x', 1, 1)",
+        "notification_states (order_id, order_version, message_id, kind, state, attempts, reason, created_at, \
+         completed_at, payload) values (1, 1, 'm', 'order.pending', 'sent', 1, '', 1, 1, 'what it told')",
     ] {
         database.execute(&format!("insert into {row}")).await;
     }
@@ -339,6 +341,7 @@ async fn older_data_is_migrated(database: Database) {
     let listed = app.client.ok("GET", "/v1/orders?sort=created_at", &app.admin, None).await;
     assert_eq!((&listed["items"][0]["id"], &listed["items"][0]["total"]["amount"]), (&json!(1), &json!(1)));
     assert_eq!(app.client.ok("GET", "/v1/products/1", "", None).await["sku"], "OLD");
+    assert_eq!(app.database.texts("select payload from notification_payloads").await, ["what it told"]);
     app.order().await;
     app.end().await;
 }

@@ -266,7 +266,7 @@ async fn a_user_who_leaves_is_nobody_and_the_orders_stay(database: Database) {
     let kept = async || {
         let mut texts = Vec::new();
         for (column, table) in [
-            ("payload", "notification_states"),
+            ("payload", "notification_payloads"),
             ("reason", "notification_states"),
             ("reply", "notification_attempts"),
             ("reason", "notification_attempts"),
@@ -318,7 +318,7 @@ async fn an_order_under_way_does_not_remember_who_left(database: Database) {
         let place = async || app.client.call("POST", "/v1/orders", token, order()).await.0.as_u16();
         let (left, ..) = tokio::join!(app.client.call("DELETE", &path, &app.admin, None), place(), place(), place());
         assert_eq!(left.0.as_u16(), 204);
-        let payloads = app.database.texts("select payload from notification_states").await;
+        let payloads = app.database.texts("select payload from notification_payloads").await;
         assert!(!payloads.iter().any(|p| p.contains("leaver-")), "round {round}");
     }
     app.end().await;

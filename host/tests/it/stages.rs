@@ -197,7 +197,7 @@ async fn a_revision_that_only_fails_rests_and_is_tried_again() {
 async fn a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it(database: Database) {
     let app = App::start(database).await;
     orders(&app, 5).await;
-    app.database.execute("update notification_states set payload = '{}' where id = 1").await;
+    app.database.execute("update notification_payloads set payload = '{}' where state_id = 1").await;
     let candidate = install(&app, json!({})).await;
     let replay = async |revision: i64| {
         let path = format!("/v1/plugins/revisions/{revision}/replays");
@@ -287,7 +287,7 @@ async fn a_sent_mail_is_made_again_bit_for_bit() {
     let made = app.client.ok("GET", &format!("/v1/notifications/{id}/reproduction"), &app.admin, None).await;
     assert_eq!((&made["is_same"], &made["sent_hash"]), (&json!(true), &made["made_hash"]));
     assert!(made["message"].as_str().unwrap().contains("Subject: Your order"));
-    app.database.execute("update notification_states set payload = replace(payload, 'Lovelace', 'Byron')").await;
+    app.database.execute("update notification_payloads set payload = replace(payload, 'Lovelace', 'Byron')").await;
     let made = app.client.ok("GET", &format!("/v1/notifications/{id}/reproduction"), &app.admin, None).await;
     assert_eq!(made["is_same"], false);
     app.end().await;

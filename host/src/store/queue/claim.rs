@@ -202,15 +202,16 @@ async fn take_by_steps(tx: &mut Tx, which: Which, now: &str, limit: i64, lease_m
 pub(super) fn row_columns(now: &str) -> String {
     format!(
         "q.state_id, q.order_id, q.order_version, q.epoch, q.phase, q.attempts, q.claims, q.relay, q.created_at, \
-         {now} as claimed_at, s.message_id, s.payload, o.status"
+         {now} as claimed_at, s.message_id, p.payload, o.status"
     )
 }
 
 async fn read(tx: &mut Tx, now: &str, ids: &[i64]) -> Result<Vec<Row>> {
     let dialect = tx.dialect();
     let sql = dialect.sql(&format!(
-        "select {columns} from {rows} {join} {QUEUE} q {join} notification_states s {join} orders o \
-         where q.state_id = x.event and s.id = q.state_id and o.id = q.order_id order by q.state_id",
+        "select {columns} from {rows} {join} {QUEUE} q {join} notification_states s \
+         {join} notification_payloads p {join} orders o where q.state_id = x.event and s.id = q.state_id \
+         and p.state_id = q.state_id and o.id = q.order_id order by q.state_id",
         columns = row_columns(now),
         rows = dialect.rows(1, &[Int("event")]),
         join = dialect.join(),

@@ -20,7 +20,7 @@ pub(super) async fn claim(writer: &Writer, which: Which, now: &str, limit: i64, 
          returning state_id, order_id, order_version, epoch, phase, attempts, claims, relay, created_at, \
          {now} as claimed_at, \
          (select s.message_id from notification_states s where s.id = {QUEUE}.state_id) as message_id, \
-         (select s.payload from notification_states s where s.id = {QUEUE}.state_id) as payload, \
+         (select p.payload from notification_payloads p where p.state_id = {QUEUE}.state_id) as payload, \
          (select o.status from orders o where o.id = {QUEUE}.order_id) as status",
         claim::due(Dialect::Sqlite, which, now, ""),
         claim::leased(now, "$2"),
