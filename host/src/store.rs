@@ -231,7 +231,7 @@ impl Store {
             // The journal of the turns' savepoints is read by nobody after a crash.
             .pragma("temp_store", "memory")
             .optimize_on_close(true, None);
-        let writer = writer::Writer::open(&connect).await?;
+        let writer = writer::Writer::open(&connect, queue::SCRATCH).await?;
         let readers = pool_options(options).connect_with(connect.read_only(true)).await?;
         Ok(Db::Sqlite { readers, writer })
     }

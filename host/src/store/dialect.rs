@@ -50,7 +50,7 @@ impl Dialect {
         match self {
             Self::Sqlite => {
                 let columns = list(&|c| format!("value ->> '$.{0}' as {0}", c.name()));
-                format!("(select {columns} from json_each(${param})) as x")
+                format!("(select {columns} from jsonb_each(${param})) as x")
             }
             Self::MySql => {
                 let columns = list(&|c| format!("{} {} path '$.{}'", c.name(), c.mysql_type(), c.name()));

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 pub use claim::{Claimed, UNSUSPECTED_CLAIMS_MAX, Which};
 pub use finish::{Finish, Note};
+pub(super) use sqlite::SCRATCH;
 
 use super::dialect::Column::{self, Int, Text};
 use super::dialect::Table;

@@ -42,9 +42,12 @@ struct State {
 }
 
 impl Writer {
+    /// `scratch` makes what belongs to the connection and is gone with it.
     #[expect(clippy::disallowed_methods, reason = "lives as long as the writer and is aborted with it")]
-    pub(crate) async fn open(options: &SqliteConnectOptions) -> Result<Self> {
-        let connection = Some(options.connect().await?);
+    pub(crate) async fn open(options: &SqliteConnectOptions, scratch: &'static str) -> Result<Self> {
+        let mut connection = options.connect().await?;
+        connection.execute(scratch).await?;
+        let connection = Some(connection);
         let state = Arc::new(Mutex::new(State { connection, open: false, in_turn: false, waiting: Vec::new() }));
         let wake = Arc::new(Notify::new());
         let committer = tokio::spawn(commit_whenever_woken(state.clone(), wake.clone()));
@@ -208,7 +211,7 @@ mod tests {
     async fn writer(folder: &tempfile::TempDir) -> Writer {
         let file = folder.path().join("test.db");
         let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
-        let writer = Writer::open(&options).await.unwrap();
+        let writer = Writer::open(&options, "").await.unwrap();
         let (turn, _) =
             writer.run::<(i64,)>("create table t (n bigint unique)", SqliteArguments::default()).await.unwrap();
         turn.commit().await.unwrap();

@@ -13,17 +13,21 @@ use crate::store::users::json;
 use crate::store::writer::Writer;
 use crate::store::{Dialect, Result};
 
+/// What the writer's connection needs: a table of its own, for which events a claim took. What an update returns would be
+/// copied twice, payloads and all.
+pub(in crate::store) const SCRATCH: &str = "create temp table claimed (state_id integer primary key)";
+
 /// Takes heads that are due, and reads what belongs to them.
 pub(super) async fn claim(writer: &Writer, which: Which, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<Row>> {
     let sql = format!(
-        "with c as materialized ({}) update {QUEUE} set {} where state_id in (select c.state_id from c) \
-         returning state_id, order_id, order_version, epoch, phase, attempts, claims, relay, created_at, \
-         {now} as claimed_at, \
-         (select s.message_id from notification_states s where s.id = {QUEUE}.state_id) as message_id, \
-         (select p.payload from notification_payloads p where p.state_id = {QUEUE}.state_id) as payload, \
-         (select o.status from orders o where o.id = {QUEUE}.order_id) as status",
+        "delete from temp.claimed; insert into temp.claimed (state_id) {}; \
+         update {QUEUE} set {} where state_id in temp.claimed; \
+         select {} from temp.claimed c cross join {QUEUE} q cross join notification_states s \
+         cross join notification_payloads p cross join orders o where q.state_id = c.state_id \
+         and s.id = c.state_id and p.state_id = c.state_id and o.id = q.order_id",
         claim::due(Dialect::Sqlite, which, now, ""),
         claim::leased(now, "$2"),
+        claim::row_columns(now),
     );
     let (turn, rows) = writer.run(&sql, arguments(limit, &[lease_ms])?).await?;
     turn.commit().await?;
@@ -109,7 +113,7 @@ fn end_sql(now: &str) -> String {
          update {QUEUE} set due_at = {now} where state_id in (select q.state_id {next_of_held} \
          and q.order_version > h.order_version and q.claims = 0 and q.due_at + 0 > {now} and not exists (select 1 from {QUEUE} p \
          where p.order_id = q.order_id and p.order_version < q.order_version and p.state_id <> h.state_id \
-         and p.state_id not in (select value ->> 0 from json_each($1)))); \
+         and p.state_id not in (select value ->> 0 from jsonb_each($1)))); \
          delete from {QUEUE} where state_id in (select h.state_id {held}) returning state_id, epoch"
     )
 }
@@ -143,7 +147,7 @@ fn end_rows(ends: &[&Finish]) -> String {
 fn rows(columns: &[&str]) -> String {
     let column = |(place, name): (usize, &&str)| format!("value ->> {place} as {name}");
     let columns: Vec<_> = columns.iter().enumerate().map(column).collect();
-    format!("(select {} from json_each($1)) as x", columns.join(", "))
+    format!("(select {} from jsonb_each($1)) as x", columns.join(", "))
 }
 
 fn list(rows: impl Iterator<Item = String>) -> String {
