@@ -41,7 +41,7 @@ enum Command {
     },
     /// Inspect, try, stage, activate and roll back components.
     Plugin(plugin::Args),
-    /// Deal with single notifications.
+    /// Deal with notifications and their queue.
     Notification(notification::Args),
     /// The plugins' compiler: a component on stdin, compiled code on stdout.
     #[command(name = ecomm::plugin::COMPILER, hide = true)]

@@ -10,6 +10,7 @@ mod orders;
 mod plugins;
 mod problem;
 mod products;
+mod queue;
 mod server;
 mod sessions;
 mod users;
@@ -71,6 +72,10 @@ pub fn router(service: App, settings: &Settings) -> Router {
         .route("/v1/notifications/{id}", get(notifications::one))
         .route("/v1/notifications/{id}/retry", post(notifications::retry))
         .route("/v1/notifications/{id}/cancel", post(notifications::cancel))
+        .route("/v1/notifications/{id}/hold", post(notifications::hold))
+        .route("/v1/queue", get(queue::one))
+        .route("/v1/queue/pause", post(queue::pause))
+        .route("/v1/queue/resume", post(queue::resume))
         .route("/v1/mailbox", get(notifications::mails))
         .route("/v1/mailbox/{id}", get(notifications::mail))
         .merge(plugins::routes())

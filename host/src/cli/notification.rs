@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use ecomm::clock::Clock;
-use ecomm::service::{Retry, Service};
+use ecomm::service::{QueueStatus, Retry, Service};
 
 use super::plugin::{OPERATOR, say, show};
 
@@ -49,6 +49,24 @@ enum Command {
         #[arg(long, default_value = "")]
         why: String,
     },
+    /// Take a notification out of the queue until it is tried again or cancelled.
+    Hold {
+        /// The notification.
+        id: i64,
+        /// Why, for the journal.
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// Say how the queue stands.
+    Queue,
+    /// Keep every host from beginning with another mail until the queue is resumed.
+    Pause {
+        /// Why.
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// Let hosts deliver again.
+    Resume,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -65,12 +83,31 @@ async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow:
             service.retry_notification(OPERATOR, id, &Retry { why, allow_late }).await?
         }
         Command::Cancel { id, why } => service.cancel_notification(OPERATOR, id, &why).await?,
+        Command::Hold { id, why } => service.hold_notification(OPERATOR, id, &why).await?,
+        Command::Queue => return stands(&service.queue_status(OPERATOR).await?, json),
+        Command::Pause { why } => return stands(&service.pause_queue(OPERATOR, &why).await?, json),
+        Command::Resume => return stands(&service.resume_queue(OPERATOR).await?, json),
     };
     say(&if json {
         show(&record)?
     } else {
         format!("notification {} of order {} is {}", record.id, record.order_id, record.state.as_str())
     })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn stands(queue: &QueueStatus, json: bool) -> anyhow::Result<ExitCode> {
+    if json {
+        say(&show(queue)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let due = match queue.first_due_in_ms {
+        None => "nothing is queued".to_owned(),
+        Some(ms) if ms > 0 => format!("{} queued, the first due in {ms} ms", queue.queued),
+        Some(ms) => format!("{} queued, the first overdue by {} ms", queue.queued, -ms),
+    };
+    let paused = queue.paused.as_ref().map_or_else(String::new, |p| format!("; paused by {}: {}", p.who, p.why));
+    say(&format!("{due}{paused}"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,7 +9,7 @@ use tonic::Status;
 use super::pb;
 use crate::money::{Currency, Money};
 use crate::notification::State;
-use crate::service::{Entry, Record, Session, SessionInfo};
+use crate::service::{Entry, QueuePause, QueueStatus, Record, Session, SessionInfo};
 use crate::shop::Attributes;
 use crate::shop::order::{self, Address, Item, NewOrder, Order, OrderLine, Parcels, Tracking};
 use crate::shop::product::{NewProduct, Product};
@@ -442,5 +442,19 @@ impl From<Entry> for pb::JournalEntry {
             started_at: Some(at(started_at)),
             ended_at: ended_at.map(at),
         }
+    }
+}
+
+impl From<QueueStatus> for pb::Queue {
+    fn from(status: QueueStatus) -> Self {
+        let QueueStatus { queued, first_due_in_ms, paused } = status;
+        Self { queued, first_due_in_ms, paused: paused.map(Into::into) }
+    }
+}
+
+impl From<QueuePause> for pb::QueuePause {
+    fn from(pause: QueuePause) -> Self {
+        let QueuePause { since, who, why } = pause;
+        Self { since: Some(at(since)), who, why }
     }
 }

@@ -13,11 +13,13 @@ use super::pb::{
     CreateProductResponse, CreateSessionRequest, CreateSessionResponse, CreateUserRequest, CreateUserResponse,
     DeleteProductRequest, DeleteProductResponse, DeleteSessionRequest, DeleteSessionResponse, DeleteUserRequest,
     DeleteUserResponse, GetNotificationRequest, GetNotificationResponse, GetOrderRequest, GetOrderResponse,
-    GetProductRequest, GetProductResponse, GetUserRequest, GetUserResponse, ListNotificationsRequest,
-    ListNotificationsResponse, ListOrdersRequest, ListOrdersResponse, ListProductsRequest, ListProductsResponse,
-    ListSessionsRequest, ListSessionsResponse, ListUsersRequest, ListUsersResponse, RenewSessionRequest,
-    RenewSessionResponse, RetryNotificationRequest, RetryNotificationResponse, UpdateProductRequest,
-    UpdateProductResponse, UpdateUserRequest, UpdateUserResponse, WatchOrderRequest, WatchOrderResponse,
+    GetProductRequest, GetProductResponse, GetQueueRequest, GetQueueResponse, GetUserRequest, GetUserResponse,
+    HoldNotificationRequest, HoldNotificationResponse, ListNotificationsRequest, ListNotificationsResponse,
+    ListOrdersRequest, ListOrdersResponse, ListProductsRequest, ListProductsResponse, ListSessionsRequest,
+    ListSessionsResponse, ListUsersRequest, ListUsersResponse, PauseQueueRequest, PauseQueueResponse,
+    RenewSessionRequest, RenewSessionResponse, ResumeQueueRequest, ResumeQueueResponse, RetryNotificationRequest,
+    RetryNotificationResponse, UpdateProductRequest, UpdateProductResponse, UpdateUserRequest, UpdateUserResponse,
+    WatchOrderRequest, WatchOrderResponse,
 };
 use super::{Api, filters, status};
 use crate::service::Retry;
@@ -255,5 +257,30 @@ impl pb::notification_service_server::NotificationService for Api {
         let CancelNotificationRequest { id, why } = request.into_inner();
         let found = self.0.cancel_notification(who, id, &why).await.map_err(status)?;
         Ok(Response::new(CancelNotificationResponse { notification: Some(found.into()) }))
+    }
+
+    async fn hold_notification(&self, request: Request<HoldNotificationRequest>) -> Answer<HoldNotificationResponse> {
+        let who = self.caller(&request)?;
+        let HoldNotificationRequest { id, why } = request.into_inner();
+        let found = self.0.hold_notification(who, id, &why).await.map_err(status)?;
+        Ok(Response::new(HoldNotificationResponse { notification: Some(found.into()) }))
+    }
+
+    async fn get_queue(&self, request: Request<GetQueueRequest>) -> Answer<GetQueueResponse> {
+        let who = self.caller(&request)?;
+        let found = self.0.queue_status(who).await.map_err(status)?;
+        Ok(Response::new(GetQueueResponse { queue: Some(found.into()) }))
+    }
+
+    async fn pause_queue(&self, request: Request<PauseQueueRequest>) -> Answer<PauseQueueResponse> {
+        let who = self.caller(&request)?;
+        let found = self.0.pause_queue(who, &request.into_inner().why).await.map_err(status)?;
+        Ok(Response::new(PauseQueueResponse { queue: Some(found.into()) }))
+    }
+
+    async fn resume_queue(&self, request: Request<ResumeQueueRequest>) -> Answer<ResumeQueueResponse> {
+        let who = self.caller(&request)?;
+        let found = self.0.resume_queue(who).await.map_err(status)?;
+        Ok(Response::new(ResumeQueueResponse { queue: Some(found.into()) }))
     }
 }

@@ -12,7 +12,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::Config;
 
 use super::problem::Problem;
-use super::{notifications, orders, plugins, products, sessions, users};
+use super::{notifications, orders, plugins, products, queue, sessions, users};
 use crate::money::Currency;
 use crate::shop::order::OrderSort;
 use crate::shop::product::ProductSort;
@@ -30,6 +30,7 @@ use crate::shop::product::ProductSort;
         products::create, products::list, products::one, products::update, products::archive,
         orders::place, orders::list, orders::one, orders::cancel, orders::change_status,
         notifications::of_order, notifications::list, notifications::one, notifications::retry, notifications::cancel,
+        notifications::hold, queue::one, queue::pause, queue::resume,
         notifications::mails, notifications::mail,
         plugins::list, plugins::upload, plugins::revisions, plugins::install, plugins::revision, plugins::stage,
         plugins::preview, plugins::start_replay, plugins::replay, plugins::history, plugins::collect_garbage,

@@ -80,14 +80,14 @@ pub(super) struct NotificationRetry {
     allow_late: bool,
 }
 
-/// How a notification is ended.
+/// Why something is done by hand.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NotificationCancel {
+pub(super) struct ByHand {
     /// Why, for the journal.
     #[serde(default)]
     #[schema(max_length = 500, pattern = "^[^\\u0000]*$")]
-    why: String,
+    pub(super) why: String,
 }
 
 /// Queues a notification again that was held, failed or skipped, before what of its order is still queued, to the
@@ -120,7 +120,7 @@ pub(super) async fn retry(
     path = "/v1/notifications/{id}/cancel",
     tag = "notifications",
     params(("id" = i64, Path)),
-    request_body = NotificationCancel,
+    request_body = ByHand,
     responses(
         (status = 200, description = "The notification", body = Record),
         (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
@@ -132,9 +132,32 @@ pub(super) async fn cancel(
     State(app): State<App>,
     Caller(who): Caller,
     Id(id): Id<i64>,
-    Body(NotificationCancel { why }, _): Body<NotificationCancel>,
+    Body(ByHand { why }, _): Body<ByHand>,
 ) -> Result<Json<Record>, Problem> {
     Ok(Json(app.cancel_notification(who, id, &why).await?))
+}
+
+/// Takes a notification out of the queue until it is tried again or cancelled; the next of its order is due. For admins.
+#[utoipa::path(
+    post,
+    path = "/v1/notifications/{id}/hold",
+    tag = "notifications",
+    params(("id" = i64, Path)),
+    request_body = ByHand,
+    responses(
+        (status = 200, description = "The notification", body = Record),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn hold(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+    Body(ByHand { why }, _): Body<ByHand>,
+) -> Result<Json<Record>, Problem> {
+    Ok(Json(app.hold_notification(who, id, &why).await?))
 }
 
 /// The notifications of an order. What became of each attempt is for admins.

@@ -15,6 +15,11 @@ pub struct Retry {
     pub allow_late: bool,
 }
 
+/// How a notification is ended by hand: the journal's word for it, what it becomes, and which are refused.
+type Act = (&'static str, State, &'static str);
+const CANCEL: Act = ("cancel", State::Failed, "only what is queued or held can be cancelled");
+const HOLD: Act = ("hold", State::Held, "only what is queued can be held");
+
 impl Service {
     /// The notifications of an order: where each stands, for its owner; with what became of each attempt, for admins.
     pub async fn notifications_of(&self, who: Principal, order_id: i64) -> Result<Vec<Record>, Error> {
@@ -88,26 +93,34 @@ impl Service {
     pub async fn cancel_notification(&self, who: Principal, id: i64, why: &str) -> Result<Record, Error> {
         who.must_be_admin()?;
         must_be_short(why)?;
-        self.once(who, "cancel-notification", None, || self.try_cancel(who, id, why)).await?;
+        self.once(who, "cancel-notification", None, || self.try_end(who, id, CANCEL, why)).await?;
         self.enqueued();
         self.notification(who, id).await
     }
 
-    async fn try_cancel(&self, who: Principal, id: i64, why: &str) -> Result<(), Error> {
+    /// Takes a notification out of the queue until it is tried again by hand or cancelled; the next of its order is due.
+    /// For admins.
+    pub async fn hold_notification(&self, who: Principal, id: i64, why: &str) -> Result<Record, Error> {
+        who.must_be_admin()?;
+        must_be_short(why)?;
+        self.once(who, "hold-notification", None, || self.try_end(who, id, HOLD, why)).await?;
+        self.enqueued();
+        self.notification(who, id).await
+    }
+
+    async fn try_end(&self, who: Principal, id: i64, act: Act, why: &str) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         lock_order(&mut tx, id).await?;
         let standing = by_hand::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
-        if !matches!(standing.state, State::NotSent | State::Held) {
-            return Err(Error::Conflict(format!(
-                "only what is queued or held can be cancelled; it is {}",
-                standing.state.as_str()
-            )));
+        let (verb, becomes, refusal) = act;
+        if standing.state == becomes || !matches!(standing.state, State::NotSent | State::Held) {
+            return Err(Error::Conflict(format!("{refusal}; it is {}", standing.state.as_str())));
         }
         if standing.is_handed_over {
             let why = "its mail is being handed over to a relay; look again when that has ended";
             return Err(Error::Conflict(why.to_owned()));
         }
-        by_hand::cancel(&mut tx, id, &standing, &by(who, why), self.store.offset_ms()).await?;
+        by_hand::end(&mut tx, id, &standing, (verb, becomes), &by(who, why), self.store.offset_ms()).await?;
         Ok(tx.commit().await?)
     }
 

@@ -6,6 +6,7 @@
 pub(crate) mod by_hand;
 mod claim;
 mod finish;
+mod pause;
 mod postgres;
 mod sqlite;
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 pub use claim::{Claimed, UNSUSPECTED_CLAIMS_MAX, Which};
 pub use finish::{Finish, Note};
+pub use pause::{Pause, Status};
 pub(super) use sqlite::SCRATCH;
 
 use super::dialect::Column::{self, Int, Text};
@@ -143,13 +145,6 @@ impl Store {
         make_due(&mut tx, &late, &now, "q.state_id = x.event and q.epoch = 0").await?;
         tx.commit().await?;
         Ok(late.len() as u64)
-    }
-
-    /// How many events wait, and in how many milliseconds the first is due (negative: overdue).
-    pub async fn backlog(&self) -> Result<(i64, Option<i64>)> {
-        let now = self.dialect().now_ms(self.offset_ms());
-        let sql = self.dialect().sql(&format!("select count(*), min(due_at) - {now} from {QUEUE}"));
-        Ok(super::with_pool!(self, |pool| sqlx::query_as(sql).fetch_one(pool).await)?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What people do to single notifications: try them again, cancel them.
+//! What people do to notifications: try them again, cancel or hold them, pause all.
 
 use ecomm::mail::mailbox::Phase;
 use serde_json::{Value, json};
@@ -10,6 +10,8 @@ use crate::store::{claim, finish, intent, sent};
 on_each_database! {
     a_failed_mail_is_tried_again
     a_cancelled_mail_is_not_sent
+    a_held_mail_waits_for_a_hand
+    a_paused_queue_delivers_nothing
     what_is_handed_over_is_not_cancelled
     a_late_mail_is_only_sent_when_that_is_meant
     a_mail_that_is_tried_again_goes_before_newer_ones
@@ -17,6 +19,64 @@ on_each_database! {
     what_is_handed_over_stays_leased
     a_claim_of_an_earlier_stay_does_not_count
     a_long_history_is_cut
+}
+
+async fn a_held_mail_waits_for_a_hand(database: Database) {
+    let app = App::start(database).await;
+    let order = app.order().await;
+    let id = app.notifications(order).await[0]["id"].clone();
+    let (status, held) = act(&app, &id, "hold", "not before the sale").await;
+    assert_eq!((status, &held["state"]), (200, &json!("held")), "{held}");
+    let (status, why) = act(&app, &id, "hold", "").await;
+    assert_eq!((status, &why["detail"]), (409, &json!("only what is queued can be held; it is held")), "{why}");
+    // It keeps nothing of its order waiting.
+    let shipped = Some(json!({ "status": "shipped" }));
+    app.client.ok("PATCH", &format!("/v1/orders/{order}/status"), &app.admin, shipped).await;
+    app.drain().await;
+    assert_eq!(app.states().await, ["held", "sent"]);
+
+    let (status, why) = act(&app, &id, "retry", "").await;
+    assert_eq!(status, 409, "{why}");
+    let late = Some(json!({ "allow_late": true }));
+    app.client.ok("POST", &format!("/v1/notifications/{id}/retry"), &app.admin, late).await;
+    app.drain().await;
+    assert_eq!(app.states().await, ["sent", "sent"]);
+    let told = &app.notifications(order).await[0];
+    let expected = ["decision - - - hold", "decision - - - retry-late", "send body delivered 250 -"];
+    assert_eq!(journal(told), expected);
+    assert!(told["journal"][0]["reason"].as_str().unwrap().ends_with(": not before the sale"));
+    app.end().await;
+}
+
+async fn a_paused_queue_delivers_nothing(database: Database) {
+    let app = App::start(database).await;
+    let pause = async |why: &str, token: &str| {
+        let (status, answer) = app.client.call("POST", "/v1/queue/pause", token, Some(json!({ "why": why }))).await;
+        (status.as_u16(), answer)
+    };
+    assert_eq!(pause("", &app.customer).await.0, 403);
+    assert_eq!(pause(&"x".repeat(501), &app.admin).await.0, 422);
+    let (status, paused) = pause("the relay moves", &app.admin).await;
+    assert_eq!((status, &paused["paused"]["why"], &paused["queued"]), (200, &json!("the relay moves"), &json!(0)));
+    assert_eq!(paused["first_due_in_ms"], Value::Null);
+    let order = app.order().await;
+    app.drain().await;
+    assert_eq!((app.states().await, app.mailbox.messages().len()), (vec!["not sent".to_owned()], 0));
+    assert_eq!(claim(&app, 10).await.len(), 0);
+    // Who is second changes nothing.
+    let (status, again) = pause("another", &app.admin).await;
+    assert_eq!((status, &again["paused"], &again["queued"]), (200, &paused["paused"], &json!(1)));
+    assert!(again["first_due_in_ms"].as_i64().unwrap() <= 0, "{again}");
+
+    let (status, _) = app.client.call("POST", "/v1/queue/resume", &app.customer, None).await;
+    assert_eq!(status, 403);
+    let resumed = app.client.ok("POST", "/v1/queue/resume", &app.admin, None).await;
+    assert_eq!(resumed["paused"], Value::Null);
+    app.drain().await;
+    assert_eq!(app.notifications(order).await[0]["state"], "sent");
+    let expected = json!({ "queued": 0, "first_due_in_ms": null, "paused": null });
+    assert_eq!(app.client.ok("GET", "/v1/queue", &app.admin, None).await, expected);
+    app.end().await;
 }
 
 async fn act(app: &App, id: &Value, what: &str, why: &str) -> (u16, Value) {

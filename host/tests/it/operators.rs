@@ -150,6 +150,40 @@ async fn a_notification_is_dealt_with_by_every_door() {
     assert_eq!(refused.code(), Code::FailedPrecondition);
     let (good, why) = answered(&app, &["notification", "cancel", &id.to_string()]);
     assert!(!good && why.contains("it is failed"), "{why}");
+
+    let second = app.order().await;
+    let id = app.notifications(second).await[0]["id"].as_i64().unwrap();
+    let hold = pb::HoldNotificationRequest { id, why: String::new() };
+    let kept = notifications.hold_notification(with(&app.admin, hold)).await.unwrap().into_inner();
+    assert_eq!(kept.notification.unwrap().state(), pb::NotificationState::Held);
+    let (good, why) = answered(&app, &["notification", "hold", &id.to_string()]);
+    assert!(!good && why.contains("only what is queued can be held"), "{why}");
+    app.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_queue_is_paused_by_every_door() {
+    let app = App::start(sqlite().await).await;
+    let (good, said) = answered(&app, &["notification", "pause", "--why", "a new relay"]);
+    assert_eq!((good, said.trim()), (true, "nothing is queued; paused by command line: a new relay"));
+    let mut notifications = pb::notification_service_client::NotificationServiceClient::new(channel(&app).await);
+    let refused = notifications.get_queue(with(&app.customer, pb::GetQueueRequest {})).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    app.order().await;
+    let queue = notifications.get_queue(with(&app.admin, pb::GetQueueRequest {})).await.unwrap().into_inner();
+    let queue = queue.queue.unwrap();
+    assert_eq!((queue.queued, queue.paused.unwrap().why), (1, "a new relay".to_owned()));
+    let resumed = notifications.resume_queue(with(&app.admin, pb::ResumeQueueRequest {})).await.unwrap().into_inner();
+    assert_eq!(resumed.queue.unwrap().paused, None);
+    let pause = pb::PauseQueueRequest { why: "by wire".to_owned() };
+    let paused = notifications.pause_queue(with(&app.admin, pause)).await.unwrap().into_inner();
+    assert!(paused.queue.unwrap().paused.unwrap().since.is_some());
+    let (good, said) = answered(&app, &["notification", "queue", "--json"]);
+    assert!(good && said.contains("by wire"), "{said}");
+    let (good, said) = answered(&app, &["notification", "resume"]);
+    assert!(good && said.starts_with("1 queued, the first overdue by"), "{said}");
+    app.drain().await;
+    assert_eq!(app.states().await, ["sent"]);
     app.end().await;
 }
 

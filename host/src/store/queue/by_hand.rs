@@ -88,15 +88,23 @@ pub(crate) async fn requeue(tx: &mut Tx, id: i64, is_late: bool, reason: &str, o
     Ok(())
 }
 
-/// Ends a notification as failed, whether it is queued or held; where it was queued, makes what comes next of its order
-/// due. Who had claimed it can no longer hand it over.
-pub(crate) async fn cancel(tx: &mut Tx, id: i64, standing: &Standing, reason: &str, offset_ms: i64) -> Result<()> {
+/// Ends a notification as failed or held, whether it is queued or held; where it was queued, makes what comes next of its
+/// order due. Who had claimed it can no longer hand it over. The journal says that it was a `verb`.
+pub(crate) async fn end(
+    tx: &mut Tx,
+    id: i64,
+    standing: &Standing,
+    (verb, state): (&str, State),
+    reason: &str,
+    offset_ms: i64,
+) -> Result<()> {
     let now = tx.dialect().now_ms(offset_ms);
-    note(tx, id, "cancel", reason, &now).await?;
+    note(tx, id, verb, reason, &now).await?;
     let sql = tx.dialect().sql(&format!(
-        "update notification_states set state = 'failed', reason = $1, completed_at = {now}, \
+        "update notification_states set state = '{}', reason = $1, completed_at = {now}, \
          attempts = coalesce((select q.attempts from {QUEUE} q where q.state_id = notification_states.id), attempts) \
-         where id = $2"
+         where id = $2",
+        state.as_str()
     ));
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(reason).bind(id).execute(c).await.map(drop))?;
     let sql = tx.dialect().sql(&format!("delete from {QUEUE} where state_id = $1"));

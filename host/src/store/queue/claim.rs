@@ -2,6 +2,7 @@
 
 use serde_json::json as object;
 
+use super::pause::NOT_PAUSED;
 use super::{QUEUE, is_head, postgres, sqlite};
 use crate::notification::{Failure, HISTORY_MAX, Notification, Payload};
 use crate::shop::order::Status;
@@ -159,7 +160,7 @@ impl Store {
     }
 }
 
-/// The heads that are due.
+/// The heads that are due; none while the queue is paused.
 pub(super) fn due(dialect: Dialect, which: Which, now: &str, lock: &str) -> String {
     let (is_head, by_time) = (is_head(dialect), dialect.by_index("q_due"));
     let unsuspected = match which {
@@ -167,7 +168,7 @@ pub(super) fn due(dialect: Dialect, which: Which, now: &str, lock: &str) -> Stri
         Which::Unsuspected => format!("and q.claims < {UNSUSPECTED_CLAIMS_MAX}"),
     };
     format!(
-        "select q.state_id from {QUEUE} q {by_time} where q.due_at <= {now} {unsuspected} and {is_head} \
+        "select q.state_id from {QUEUE} q {by_time} where q.due_at <= {now} and {NOT_PAUSED} {unsuspected} and {is_head} \
          order by q.due_at, q.state_id limit $1 {lock}"
     )
 }
