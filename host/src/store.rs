@@ -229,8 +229,7 @@ impl Store {
             // A result that fits goes over to whoever reads it at once, not in turns of a few rows.
             .row_buffer_size(ROWS_BUFFERED_MAX)
             // The journal of the turns' savepoints is read by nobody after a crash.
-            .pragma("temp_store", "memory")
-            .optimize_on_close(true, None);
+            .pragma("temp_store", "memory");
         let writer = writer::Writer::open(&connect, queue::SCRATCH).await?;
         let readers = pool_options(options).connect_with(connect.read_only(true)).await?;
         Ok(Db::Sqlite { readers, writer })

@@ -1,5 +1,8 @@
 -- What a notification tells stays; where it stands changes. Apart, an end rewrites a few bytes and not all of it.
 
+-- Before anything is read: a host of before could still be writing.
+lock table notification_states in access exclusive mode;
+
 -- On the row's own page up to 8 KiB, and never compressed: it is read once, soon.
 create table notification_payloads (
     state_id bigint primary key,

@@ -59,7 +59,7 @@ enum Command {
     },
     /// Say how the queue stands.
     Queue,
-    /// Keep every host from beginning with another mail until the queue is resumed.
+    /// Keep every host from claiming another notification until the queue is resumed.
     Pause {
         /// Why.
         #[arg(long, default_value = "")]
@@ -102,12 +102,13 @@ fn stands(queue: &QueueStatus, json: bool) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let due = match queue.first_due_in_ms {
-        None => "nothing is queued".to_owned(),
-        Some(ms) if ms > 0 => format!("{} queued, the first due in {ms} ms", queue.queued),
-        Some(ms) => format!("{} queued, the first overdue by {} ms", queue.queued, -ms),
+        None => "nothing waits".to_owned(),
+        Some(ms) if ms > 0 => format!("{} wait, the first due in {ms} ms", queue.queued),
+        Some(ms) => format!("{} wait, the first overdue by {} ms", queue.queued, -ms),
     };
-    let paused = queue.paused.as_ref().map_or_else(String::new, |p| format!("; paused by {}: {}", p.who, p.why));
-    say(&format!("{due}{paused}"))?;
+    let why = |why: &str| if why.is_empty() { String::new() } else { format!(": {why}") };
+    let paused = queue.paused.as_ref().map_or_else(String::new, |p| format!("; paused by {}{}", p.who, why(&p.why)));
+    say(&format!("{due}, {} under way{paused}", queue.under_way))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -447,8 +447,8 @@ impl From<Entry> for pb::JournalEntry {
 
 impl From<QueueStatus> for pb::Queue {
     fn from(status: QueueStatus) -> Self {
-        let QueueStatus { queued, first_due_in_ms, paused } = status;
-        Self { queued, first_due_in_ms, paused: paused.map(Into::into) }
+        let QueueStatus { queued, under_way, first_due_in_ms, paused } = status;
+        Self { queued, under_way, first_due_in_ms, paused: paused.map(Into::into) }
     }
 }
 

@@ -23,8 +23,8 @@ pub(super) async fn one(State(app): State<App>, Caller(who): Caller) -> Result<J
     Ok(Json(app.queue_status(who).await?))
 }
 
-/// Keeps every host from beginning with another mail until the queue is resumed; mails under way are ended, and orders go
-/// on. Paused already, it stays as it was. For admins.
+/// Keeps every host from claiming another notification until the queue is resumed; what is claimed (`under_way`) is
+/// delivered, and orders go on. Paused already, it stays as it was. For admins.
 #[utoipa::path(
     post,
     path = "/v1/queue/pause",

@@ -117,7 +117,8 @@ impl Service {
             return Err(Error::Conflict(format!("{refusal}; it is {}", standing.state.as_str())));
         }
         if standing.is_handed_over {
-            let why = "its mail is being handed over to a relay; look again when that has ended";
+            let why = "its mail is being handed over to a relay, or its host ended while it was; look again when the queue, \
+                       unless it is paused, has settled that";
             return Err(Error::Conflict(why.to_owned()));
         }
         by_hand::end(&mut tx, id, &standing, (verb, becomes), &by(who, why), self.store.offset_ms()).await?;

@@ -8,13 +8,14 @@ impl Service {
         Ok(self.store.queue_status().await?)
     }
 
-    /// Keeps every host from beginning with another mail, until it is resumed; mails under way are ended. Orders go on
-    /// and their notifications are queued. Paused already, it stays paused as it was. For admins.
+    /// Keeps every host from claiming another notification, until it is resumed; what is claimed is delivered. Orders go
+    /// on and theirs are queued. Paused already, it stays paused as it was. For admins.
     pub async fn pause_queue(&self, who: Principal, why: &str) -> Result<QueueStatus, Error> {
         who.must_be_admin()?;
         must_be_short(why)?;
         let (store, by) = (&self.store, &name(who));
         self.once(who, "pause-queue", None, || async move { Ok(store.pause(by, why).await?) }).await?;
+        tracing::info!(by = %by, "the queue is paused");
         self.queue_status(who).await
     }
 
@@ -23,6 +24,7 @@ impl Service {
         who.must_be_admin()?;
         let store = &self.store;
         self.once(who, "resume-queue", None, || async move { Ok(store.resume().await?) }).await?;
+        tracing::info!(by = %name(who), "the queue is resumed");
         self.enqueued();
         self.queue_status(who).await
     }

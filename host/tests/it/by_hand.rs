@@ -67,6 +67,11 @@ async fn a_paused_queue_delivers_nothing(database: Database) {
     let (status, again) = pause("another", &app.admin).await;
     assert_eq!((status, &again["paused"], &again["queued"]), (200, &paused["paused"], &json!(1)));
     assert!(again["first_due_in_ms"].as_i64().unwrap() <= 0, "{again}");
+    app.client.ok("POST", "/v1/queue/resume", &app.admin, None).await;
+    assert_eq!(claim(&app, 10).await.len(), 1);
+    let claimed = pause("with one under way", &app.admin).await.1;
+    assert_eq!((&claimed["queued"], &claimed["under_way"]), (&json!(0), &json!(1)), "{claimed}");
+    app.clock.advance(60_001);
 
     let (status, _) = app.client.call("POST", "/v1/queue/resume", &app.customer, None).await;
     assert_eq!(status, 403);
@@ -74,7 +79,7 @@ async fn a_paused_queue_delivers_nothing(database: Database) {
     assert_eq!(resumed["paused"], Value::Null);
     app.drain().await;
     assert_eq!(app.notifications(order).await[0]["state"], "sent");
-    let expected = json!({ "queued": 0, "first_due_in_ms": null, "paused": null });
+    let expected = json!({ "queued": 0, "under_way": 0, "first_due_in_ms": null, "paused": null });
     assert_eq!(app.client.ok("GET", "/v1/queue", &app.admin, None).await, expected);
     app.end().await;
 }

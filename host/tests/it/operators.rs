@@ -165,7 +165,7 @@ async fn a_notification_is_dealt_with_by_every_door() {
 async fn the_queue_is_paused_by_every_door() {
     let app = App::start(sqlite().await).await;
     let (good, said) = answered(&app, &["notification", "pause", "--why", "a new relay"]);
-    assert_eq!((good, said.trim()), (true, "nothing is queued; paused by command line: a new relay"));
+    assert_eq!((good, said.trim()), (true, "nothing waits, 0 under way; paused by command line: a new relay"));
     let mut notifications = pb::notification_service_client::NotificationServiceClient::new(channel(&app).await);
     let refused = notifications.get_queue(with(&app.customer, pb::GetQueueRequest {})).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
@@ -181,7 +181,7 @@ async fn the_queue_is_paused_by_every_door() {
     let (good, said) = answered(&app, &["notification", "queue", "--json"]);
     assert!(good && said.contains("by wire"), "{said}");
     let (good, said) = answered(&app, &["notification", "resume"]);
-    assert!(good && said.starts_with("1 queued, the first overdue by"), "{said}");
+    assert!(good && said.starts_with("1 wait, the first overdue by"), "{said}");
     app.drain().await;
     assert_eq!(app.states().await, ["sent"]);
     app.end().await;

@@ -153,11 +153,13 @@ async fn an_intent_that_led_to_nothing_is_taken_back(database: Database) {
 
 async fn a_row_that_cannot_be_read_costs_only_itself(database: Database) {
     let app = App::start(database).await;
-    let (bad, good) = (app.order().await, app.order().await);
+    let (bad, none, good) = (app.order().await, app.order().await, app.order().await);
     let its = format!("(select id from notification_states where order_id = {bad})");
     app.database.execute(&format!("update notification_payloads set payload = 'x' where state_id = {its}")).await;
+    let its = format!("(select id from notification_states where order_id = {none})");
+    app.database.execute(&format!("delete from notification_payloads where state_id = {its}")).await;
     app.drain().await;
-    assert_eq!(app.states().await, ["held", "sent"]);
+    assert_eq!(app.states().await, ["held", "held", "sent"]);
     assert_eq!(app.subjects(), [format!("Your order {good} at My Shop")]);
     app.end().await;
 }

@@ -167,8 +167,13 @@ pub(super) fn due(dialect: Dialect, which: Which, now: &str, lock: &str) -> Stri
         Which::All => String::new(),
         Which::Unsuspected => format!("and q.claims < {UNSUSPECTED_CLAIMS_MAX}"),
     };
+    // `SQLite` would look through all that is due, and ask each whether the queue is paused.
+    let is_due = match dialect {
+        Dialect::Sqlite => format!("q.due_at <= iif({NOT_PAUSED}, {now}, -1)"),
+        Dialect::MySql | Dialect::Postgres => format!("q.due_at <= {now} and {NOT_PAUSED}"),
+    };
     format!(
-        "select q.state_id from {QUEUE} q {by_time} where q.due_at <= {now} and {NOT_PAUSED} {unsuspected} and {is_head} \
+        "select q.state_id from {QUEUE} q {by_time} where {is_due} {unsuspected} and {is_head} \
          order by q.due_at, q.state_id limit $1 {lock}"
     )
 }
@@ -199,11 +204,11 @@ async fn take_by_steps(tx: &mut Tx, which: Which, now: &str, limit: i64, lease_m
     if heads.is_empty() { Ok(Vec::new()) } else { read(tx, now, &heads).await }
 }
 
-/// The columns of [`Row`].
+/// The columns of [`Row`]. A row without a payload is one that cannot be read: it must not be leased for ever.
 pub(super) fn row_columns(now: &str) -> String {
     format!(
         "q.state_id, q.order_id, q.order_version, q.epoch, q.phase, q.attempts, q.claims, q.relay, q.created_at, \
-         {now} as claimed_at, s.message_id, p.payload, o.status"
+         {now} as claimed_at, s.message_id, coalesce(p.payload, '') as payload, o.status"
     )
 }
 
@@ -211,8 +216,8 @@ async fn read(tx: &mut Tx, now: &str, ids: &[i64]) -> Result<Vec<Row>> {
     let dialect = tx.dialect();
     let sql = dialect.sql(&format!(
         "select {columns} from {rows} {join} {QUEUE} q {join} notification_states s \
-         {join} notification_payloads p {join} orders o where q.state_id = x.event and s.id = q.state_id \
-         and p.state_id = q.state_id and o.id = q.order_id order by q.state_id",
+         {join} orders o left join notification_payloads p on p.state_id = s.id \
+         where q.state_id = x.event and s.id = q.state_id and o.id = q.order_id order by q.state_id",
         columns = row_columns(now),
         rows = dialect.rows(1, &[Int("event")]),
         join = dialect.join(),

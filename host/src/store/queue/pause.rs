@@ -26,9 +26,11 @@ pub struct Pause {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = Queue)]
 pub struct Status {
-    /// Notifications in it, those included that are being delivered.
+    /// Notifications that wait in it.
     pub queued: i64,
-    /// In how many milliseconds the first is due; negative: it is overdue. None when it is empty.
+    /// Those that hosts have claimed: they are delivered, paused or not.
+    pub under_way: i64,
+    /// In how many milliseconds the first that waits is due; negative: it is overdue. None when none waits.
     pub first_due_in_ms: Option<i64>,
     /// None while it is worked on.
     pub paused: Option<Pause>,
@@ -59,10 +61,14 @@ impl Store {
     /// How the queue stands.
     pub(crate) async fn queue_status(&self) -> Result<Status> {
         let now = self.dialect().now_ms(self.offset_ms());
-        let sql = self.dialect().sql(&format!("select count(*), min(due_at) - {now} from {QUEUE}"));
-        let (queued, first_due_in_ms) = with_pool!(self, |pool| sqlx::query_as(sql).fetch_one(pool).await)?;
+        let is_under_way = format!("claims > 0 and due_at > {now}");
+        let sql = self.dialect().sql(&format!(
+            "select count(case when {is_under_way} then null else 1 end), count(case when {is_under_way} then 1 end), \
+             min(case when {is_under_way} then null else due_at end) - {now} from {QUEUE}"
+        ));
+        let (queued, under_way, first_due_in_ms) = with_pool!(self, |pool| sqlx::query_as(sql).fetch_one(pool).await)?;
         let sql = "select since, who, why from notification_pause";
         let paused = with_pool!(self, |pool| sqlx::query_as(sql).fetch_optional(pool).await)?;
-        Ok(Status { queued, first_due_in_ms, paused })
+        Ok(Status { queued, under_way, first_due_in_ms, paused })
     }
 }

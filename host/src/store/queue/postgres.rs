@@ -22,8 +22,9 @@ pub(super) async fn claim(
     let sql = Dialect::Postgres.sql(&format!(
         "with c as materialized ({}), q as (update {QUEUE} set {} where state_id in (select c.state_id from c) \
          returning state_id, order_id, order_version, epoch, phase, attempts, claims, relay, created_at) \
-         select {} from q cross join notification_states s cross join notification_payloads p cross join orders o \
-         where s.id = q.state_id and p.state_id = q.state_id and o.id = q.order_id order by q.state_id",
+         select {} from q cross join notification_states s cross join orders o \
+         left join notification_payloads p on p.state_id = s.id \
+         where s.id = q.state_id and o.id = q.order_id order by q.state_id",
         claim::due(Dialect::Postgres, which, now, "for update skip locked"),
         claim::leased(now, "$2"),
         claim::row_columns(now),

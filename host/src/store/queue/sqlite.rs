@@ -22,9 +22,9 @@ pub(super) async fn claim(writer: &Writer, which: Which, now: &str, limit: i64, 
     let sql = format!(
         "delete from temp.claimed; insert into temp.claimed (state_id) {}; \
          update {QUEUE} set {} where state_id in temp.claimed; \
-         select {} from temp.claimed c cross join {QUEUE} q cross join notification_states s \
-         cross join notification_payloads p cross join orders o where q.state_id = c.state_id \
-         and s.id = c.state_id and p.state_id = c.state_id and o.id = q.order_id",
+         select {} from temp.claimed c cross join {QUEUE} q cross join notification_states s cross join orders o \
+         left join notification_payloads p on p.state_id = c.state_id \
+         where q.state_id = c.state_id and s.id = c.state_id and o.id = q.order_id",
         claim::due(Dialect::Sqlite, which, now, ""),
         claim::leased(now, "$2"),
         claim::row_columns(now),

@@ -1,0 +1,3 @@
+-- SQLite forgets its statistics; here there is nothing to do.
+
+select 1;
