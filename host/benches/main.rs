@@ -1,5 +1,5 @@
 //! `cargo bench`: what the host costs, beside what it is compared with, in one run. `cargo bench -- render` runs one
-//! part; the parts are render, policy, queue, delivery, api, stages and replay. `cargo bench -- api MariaDB` measures it
+//! part; the parts are render, policy, queue, delivery, relay, api, stages and replay. `cargo bench -- api MariaDB` measures it
 //! with one database. `PostgreSQL` and `MariaDB` are measured where `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL`
 //! name a server.
 
@@ -10,6 +10,7 @@ mod bare;
 mod delivery;
 mod plugin;
 mod queue;
+mod relay;
 mod rig;
 mod stages;
 
@@ -35,6 +36,9 @@ fn main() {
         }
         if asked("delivery") {
             delivery::measure().await;
+        }
+        if asked("relay") {
+            relay::measure().await;
         }
         if asked("api") {
             api::measure().await;

@@ -197,10 +197,8 @@ impl Delivery<'_> {
             Err(transition) => return (transition, self.event.attempts),
         };
         let relay = self.with.mailer.choose(named.as_deref()).to_owned();
-        let away_ms = self.with.mailer.retry_in_ms(&relay);
-        if away_ms > 0 {
-            let why = format!("the relay \"{relay}\" is away");
-            return self.untried(Untried { delay_ms: away_ms, why }, named, &relay).await;
+        if let Some(untried) = self.with.mailer.refuse(&relay) {
+            return self.untried(untried, named, &relay).await;
         }
         let (email, renderer) = match self.render().await {
             Ok(rendered) => rendered,
@@ -263,7 +261,9 @@ impl Delivery<'_> {
             _ => None,
         };
         self.admitted = Some(situation.clone());
-        Ok((situation, named.or_else(|| self.event.relay.clone()), by))
+        // What an earlier verdict chose holds while that relay is available.
+        let earlier = self.event.relay.clone().filter(|relay| self.with.mailer.retry_in_ms(relay) == 0);
+        Ok((situation, named.or(earlier), by))
     }
 
     async fn render(&mut self) -> Result<(Email, (String, i64)), String> {
@@ -331,9 +331,9 @@ impl Delivery<'_> {
         self.settle(failure).await
     }
 
-    /// Asks the policy what a failure means, and writes both down. A plugin's fault is charged to nobody.
+    /// Asks the policy what a failure means, and writes both down. What says nothing of the mail is not charged.
     async fn settle(&mut self, failure: Failure) -> (Transition, u32) {
-        let charged = u32::from(failure.class != Class::RenderFailed);
+        let charged = u32::from(failure.class.is_charged());
         let attempts = self.event.attempts + charged;
         let situation = self.situation(Some(&failure));
         let n = &self.event.notification;
@@ -343,7 +343,8 @@ impl Delivery<'_> {
             self.observed.verdict = Some((failure.clone(), situation, value.clone()));
         }
         let age_ms = self.event.first_failed_at.map_or(0, |first| self.event.claimed_at - first);
-        let transition = notification::settle(&value, &self.with.caps, attempts, age_ms, self.seed);
+        let shortest_ms = self.with.mailer.shortest_pause_ms(&failure, &value, &self.with.caps);
+        let transition = notification::settle(&value, &self.with.caps, attempts, age_ms, shortest_ms, self.seed);
         let delay_ms = match &transition {
             Transition::Later { delay_ms, .. } => Some(*delay_ms),
             _ => None,

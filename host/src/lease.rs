@@ -17,6 +17,7 @@ struct Inner {
     clock: Clock,
     until_ms: AtomicI64,
     lost: AtomicBool,
+    handed_over: AtomicBool,
     changed: Notify,
 }
 
@@ -27,6 +28,7 @@ impl Lease {
             clock: clock.clone(),
             until_ms: AtomicI64::new(until_ms),
             lost: AtomicBool::new(false),
+            handed_over: AtomicBool::new(false),
             changed: Notify::new(),
         }))
     }
@@ -49,6 +51,16 @@ impl Lease {
     pub fn lose(&self) {
         self.0.lost.store(true, Ordering::Release);
         self.0.changed.notify_waiters();
+    }
+
+    /// The first byte of the message is about to be written: from now on the outcome is unknown until the relay answers.
+    pub fn hand_over(&self) {
+        self.0.handed_over.store(true, Ordering::Release);
+    }
+
+    /// Whether a byte of the message may have been written.
+    pub fn is_handed_over(&self) -> bool {
+        self.0.handed_over.load(Ordering::Acquire)
     }
 
     /// Resolves when the lease has run out or is lost.

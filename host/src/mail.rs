@@ -1,11 +1,15 @@
 //! From a rendered mail to a relay's answer: builds the message, drives the SMTP session phase by phase, keeps
 //! connections. A mailbox for development and tests speaks the other side.
 
+mod connections;
 pub mod mailbox;
 mod message;
+mod pace;
 mod relay;
+mod reply;
 mod session;
 mod socket;
+mod turns;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -18,7 +22,7 @@ pub use session::Deadlines;
 
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
-use crate::notification;
+use crate::notification::{self, Caps, Class, Failure, Verdict};
 use crate::shop::text::{Email, Line};
 use relay::Relay;
 
@@ -66,6 +70,9 @@ pub struct RelaySettings {
     /// The most connections at one time.
     #[serde(default = "connections_max")]
     pub connections_max: u32,
+    /// The most mails in any second, as the relay counts them; 0: no limit but what its answers teach.
+    #[serde(default)]
+    pub mails_per_second_max: u32,
     /// The most mails over one connection.
     #[serde(default = "mails_max")]
     pub mails_per_connection_max: u32,
@@ -86,6 +93,7 @@ impl RelaySettings {
             username: String::new(),
             password: SecretString::default(),
             connections_max: connections_max(),
+            mails_per_second_max: 0,
             mails_per_connection_max: mails_max(),
             idle_ms_max: idle_ms_max(),
         }
@@ -119,7 +127,7 @@ pub enum Tls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Delivered, or why not.
-    pub result: Result<(), notification::Class>,
+    pub result: Result<(), Class>,
     /// How far it got.
     pub phase: &'static str,
     /// The SMTP reply code.
@@ -197,6 +205,25 @@ impl Mailer {
         self.relay(relay).retry_in_ms()
     }
 
+    /// Why a mail should not be rendered for a relay now; none: it may be sent.
+    pub fn refuse(&self, relay: &str) -> Option<Untried> {
+        self.relay(relay).refuse()
+    }
+
+    /// The shortest pause that a failure allows, in milliseconds: none if the mail was not handed over and goes to another
+    /// relay that is available, at least as long as a greylisting reply says, else the host's cap.
+    pub fn shortest_pause_ms(&self, failure: &Failure, verdict: &Verdict, caps: &Caps) -> u64 {
+        match (failure.class, verdict) {
+            (Class::Throttled | Class::NotHandedOver, Verdict::Retry(_, Some(relay)))
+                if *relay != failure.relay && self.retry_in_ms(relay) == 0 =>
+            {
+                0
+            }
+            (Class::Greylisted, _) => reply::wait_ms(&failure.reply).unwrap_or(0).max(caps.retry_min_ms),
+            _ => caps.retry_min_ms,
+        }
+    }
+
     /// Builds the message; the same input gives the same bytes.
     pub fn build(
         &self,
@@ -214,8 +241,8 @@ impl Mailer {
         named.or_else(soonest).unwrap_or(&self.relays[0]).name()
     }
 
-    /// Hands a message to a relay. `hand_over` is awaited after the relay's 354 and before the first byte of the
-    /// message; when it fails, nothing is sent. The error says that the relay was offered nothing.
+    /// Hands a message to a relay. `hand_over` is begun when the mail is next in line for a connection, and awaited before
+    /// the first byte of the message; when it fails, nothing is sent. The error says that the relay was offered nothing.
     pub async fn send(
         &self,
         relay: &str,

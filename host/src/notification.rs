@@ -135,6 +135,10 @@ pub enum Class {
     InDoubt,
     /// No revision could render it.
     RenderFailed,
+    /// The reply speaks of the sender's rate or the relay's load, not of the mail.
+    Throttled,
+    /// The recipient's server takes the mail later (RFC 6647).
+    Greylisted,
 }
 
 impl Class {
@@ -146,6 +150,18 @@ impl Class {
             Self::NotHandedOver => "not-handed-over",
             Self::InDoubt => "in-doubt",
             Self::RenderFailed => "render-failed",
+            Self::Throttled => "throttled",
+            Self::Greylisted => "greylisted",
+        }
+    }
+}
+
+impl Class {
+    /// Whether a failure of this class counts as an attempt of the mail.
+    pub fn is_charged(self) -> bool {
+        match self {
+            Self::Deferred | Self::Rejected | Self::NotHandedOver | Self::InDoubt => true,
+            Self::RenderFailed | Self::Throttled | Self::Greylisted => false,
         }
     }
 }
@@ -154,10 +170,18 @@ impl TryFrom<String> for Class {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        [Self::Deferred, Self::Rejected, Self::NotHandedOver, Self::InDoubt, Self::RenderFailed]
-            .into_iter()
-            .find(|c| c.as_str() == name)
-            .ok_or_else(|| format!("\"{name}\" is not a class"))
+        [
+            Self::Deferred,
+            Self::Rejected,
+            Self::NotHandedOver,
+            Self::InDoubt,
+            Self::RenderFailed,
+            Self::Throttled,
+            Self::Greylisted,
+        ]
+        .into_iter()
+        .find(|c| c.as_str() == name)
+        .ok_or_else(|| format!("\"{name}\" is not a class"))
     }
 }
 
@@ -211,11 +235,11 @@ pub struct Situation {
 }
 
 impl Situation {
-    /// What a policy sees once the attempt that it admitted has failed. What a plugin's own fault cost is not charged.
+    /// What a policy sees once the attempt that it admitted has failed. What says nothing of the mail is not charged.
     #[must_use]
     pub fn after(mut self, failure: &Failure) -> Self {
         self.now = self.now.max(failure.at);
-        self.attempts += u32::from(failure.class != Class::RenderFailed);
+        self.attempts += u32::from(failure.class.is_charged());
         self.history.push(failure.clone());
         self.history.drain(..self.history.len().saturating_sub(HISTORY_MAX));
         self

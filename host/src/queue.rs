@@ -7,6 +7,7 @@ mod leases;
 mod record;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use crate::clock::Clock;
 use crate::deliver::{Deliver, Event, Observed, Report};
 use crate::group::Group;
 use crate::lease::{Lease, NotRecorded};
+use crate::notification::Transition;
 use crate::store::Store;
 use crate::store::queue::{Claimed, Finish, Intent, Which};
 use leases::Leases;
@@ -27,6 +29,8 @@ const GROUP_MAX: usize = 500;
 /// How often an outcome is tried to be recorded while the database is away: ten minutes.
 const RECORD_TRIES_MAX: u32 = 1_200;
 const RECORD_PAUSE: Duration = Duration::from_millis(500);
+/// The shortest pause between two looks at a queue in which nothing was due.
+const LOOK_MS_MIN: u64 = 20;
 
 /// How the worker works.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -59,6 +63,8 @@ pub struct Queue {
     leases: Leases,
     intents: Group<Intent, bool>,
     ends: Group<Finish, bool>,
+    /// When the first of the events that went back to the queue is due again, by the monotonic clock.
+    soonest_ms: Arc<AtomicI64>,
     /// For what may end the host: one at a time, so that no other is suspected with it for long.
     suspects: Arc<Semaphore>,
 }
@@ -67,8 +73,18 @@ impl Queue {
     /// A worker; `wake` tells it that something was enqueued.
     pub fn new(store: Store, deliver: Deliver, settings: Settings, clock: Clock, wake: Arc<Notify>) -> Self {
         let (intents, ends) = (Group::new(1, GROUP_MAX), Group::to_the_end(1, GROUP_MAX));
-        let suspects = Arc::new(Semaphore::new(1));
-        Self { store, deliver, settings, clock, wake, leases: Leases::default(), intents, ends, suspects }
+        Self {
+            store,
+            deliver,
+            settings,
+            clock,
+            wake,
+            leases: Leases::default(),
+            intents,
+            ends,
+            soonest_ms: Arc::new(AtomicI64::new(i64::MAX)),
+            suspects: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// Works until stopped; then lets what is under way end, and gives back what does not in time.
@@ -76,6 +92,9 @@ impl Queue {
         let mut keeper = self.keeper();
         let mut under_way = JoinSet::new();
         let mut swept_ms = self.clock.monotonic_ms();
+        // Not restarted by what ends meanwhile: deliveries that end all the time must not keep the poll from coming.
+        let mut polled_ms = swept_ms;
+        let poll_ms = i64::try_from(self.settings.poll_ms).unwrap_or(i64::MAX);
         let mut more = true;
         while !stop.is_cancelled() {
             if let Some(limit) = self.room(under_way.len()).filter(|_| more) {
@@ -91,7 +110,10 @@ impl Queue {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.wake.notified() => more = true,
-                () = tokio::time::sleep(Duration::from_millis(self.settings.poll_ms)) => more = true,
+                () = tokio::time::sleep(self.pause(polled_ms.saturating_add(poll_ms))) => {
+                    polled_ms = self.clock.monotonic_ms();
+                    more = true;
+                }
                 Some(ended) = under_way.join_next() => report_panic(ended),
             }
             while let Some(ended) = under_way.try_join_next() {
@@ -141,6 +163,17 @@ impl Queue {
             async move { store.finish(&batch).await }
         };
         self.ends.ask(finish, record).await
+    }
+
+    /// How long to wait before looking again: until an event of ours is due again, or until the poll.
+    fn pause(&self, poll_at_ms: i64) -> Duration {
+        let (now, soonest) = (self.clock.monotonic_ms(), self.soonest_ms.load(Ordering::Relaxed));
+        if soonest <= now {
+            // It is looked for this time.
+            let _ = self.soonest_ms.compare_exchange(soonest, i64::MAX, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        let left_ms = u64::try_from(soonest.min(poll_at_ms) - now).unwrap_or_default();
+        Duration::from_millis(left_ms.max(LOOK_MS_MIN))
     }
 
     /// How many to claim now. None while too few are free: claims of a handful cost a commit each.
@@ -208,6 +241,10 @@ impl Queue {
             }
         };
         let claim = finish.claim;
+        if let Transition::Later { delay_ms, .. } = &finish.transition {
+            let due_ms = self.clock.monotonic_ms().saturating_add(*delay_ms).saturating_add(1);
+            self.soonest_ms.fetch_min(due_ms, Ordering::Relaxed);
+        }
         // Late is better than never: unrecorded, a delivered mail would be in doubt and go out again.
         for tries in 1..=RECORD_TRIES_MAX {
             match self.record_end(finish.clone()).await {
@@ -270,12 +307,11 @@ impl Queue {
         let handed_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let hand_over = |intent, seed| {
             let intent = record::intent(claimed, intent, seed);
-            let (flag, leases, claim) = (handed_over.clone(), self.leases.clone(), claimed.claim);
+            let flag = handed_over.clone();
             async move {
                 match self.record_intent(intent).await {
                     Ok(true) => {
                         flag.store(true, std::sync::atomic::Ordering::Release);
-                        leases.handed_over(claim);
                         Ok(())
                     }
                     Ok(false) => Err(NotRecorded("the claim is no longer ours".to_owned())),

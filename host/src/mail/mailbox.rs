@@ -1,6 +1,7 @@
 //! A mailbox for development and tests: an SMTP server on loopback that delivers to nobody. It keeps what it gets
 //! readable, in memory and on disk, and fails on request, so that faults are met through the real session.
 
+mod limits;
 mod server;
 
 use std::collections::VecDeque;
@@ -16,7 +17,10 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+pub use limits::{Limits, Refused};
+
 use crate::clock::Clock;
+use limits::Account;
 
 /// How the mailbox is set up.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -111,6 +115,7 @@ struct Inner {
     count: watch::Sender<u64>,
     connections: std::sync::atomic::AtomicU64,
     pipelines: AtomicBool,
+    account: Mutex<Account>,
     tls: Option<TlsAcceptor>,
 }
 
@@ -129,6 +134,7 @@ impl Mailbox {
             count,
             connections,
             pipelines: AtomicBool::new(true),
+            account: Mutex::default(),
             tls,
         }))
     }
@@ -136,6 +142,20 @@ impl Mailbox {
     /// Whether clients may send an envelope in one piece (RFC 2920), from the next EHLO on.
     pub fn set_pipelining(&self, pipelines: bool) {
         self.0.pipelines.store(pipelines, Ordering::Relaxed);
+    }
+
+    /// From now on takes no more than this, as a provider's account does.
+    pub fn limit(&self, limits: Limits) {
+        self.account().limits = limits;
+    }
+
+    /// How often a limit was met.
+    pub fn refused(&self) -> Refused {
+        self.account().refused
+    }
+
+    fn account(&self) -> std::sync::MutexGuard<'_, Account> {
+        self.0.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pipelines(&self) -> bool {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::maybe_done;
 use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use tokio::sync::Semaphore;
@@ -12,7 +13,9 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use super::connections::Connections;
 use super::session::{Broken, Deadlines, Protection, Session, Transacted};
+use super::turns::Turns;
 use super::{MailerError, Message, Outcome, RelaySettings, Settings, Tls, Untried};
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
@@ -22,6 +25,9 @@ use crate::notification::{Class, bounded};
 const PAUSE_MS_MIN: i64 = 1_000;
 /// The longest that it is left alone.
 const PAUSE_MS_MAX: i64 = 60_000;
+/// How many mails may have their intent on record for each connection. Those beyond one wait for a connection to come
+/// free; a crash finds them in doubt though the relay was never offered them.
+const READY_PER_CONNECTION: usize = 4;
 /// When to come back after something of our own was in the way: no free connection, no database.
 const UNTRIED_MS: i64 = 1_000;
 
@@ -31,7 +37,10 @@ pub(super) struct Relay {
     hello: ClientId,
     deadlines: Deadlines,
     clock: Clock,
-    permits: Semaphore,
+    /// Whose intents may be on record: those that have a connection, and the next in line for one.
+    ready: Semaphore,
+    connections: Connections,
+    turns: Turns,
     idle: Mutex<Vec<Session>>,
     failures: AtomicU32,
     closed_until_ms: AtomicI64,
@@ -45,12 +54,15 @@ impl Relay {
             return Err(MailerError::Unprotected(settings.name));
         }
         let protection = protection(&settings).map_err(|why| MailerError::Tls { name: settings.name.clone(), why })?;
+        let per_second_max = settings.mails_per_second_max;
         Ok(Self {
             protection,
             hello: ClientId::Domain(mail.hello_name.as_str().to_owned()),
             deadlines: mail.deadlines,
+            ready: Semaphore::new(settings.connections_max as usize * READY_PER_CONNECTION),
+            connections: Connections::new(settings.connections_max, clock.clone()),
+            turns: Turns::new((per_second_max > 0).then_some(per_second_max), clock.clone()),
             clock,
-            permits: Semaphore::new(settings.connections_max as usize),
             idle: Mutex::new(Vec::new()),
             failures: AtomicU32::new(0),
             closed_until_ms: AtomicI64::new(0),
@@ -64,7 +76,21 @@ impl Relay {
 
     /// In how many milliseconds it may be tried again; 0: now.
     pub(super) fn retry_in_ms(&self) -> i64 {
-        (self.closed_until_ms.load(Ordering::Relaxed) - self.clock.monotonic_ms()).max(0)
+        let closed_ms = self.closed_until_ms.load(Ordering::Relaxed) - self.clock.monotonic_ms();
+        closed_ms.max(self.turns.wait_ms()).max(0)
+    }
+
+    /// Why a mail should not be rendered for this relay now; none: it may be sent.
+    pub(super) fn refuse(&self) -> Option<Untried> {
+        let why = || format!("the relay \"{}\" is at its rate", self.settings.name);
+        let full = || (self.turns.wait_ms() > 0).then(|| Untried { delay_ms: self.turns.park_ms(), why: why() });
+        self.away().or_else(full)
+    }
+
+    fn away(&self) -> Option<Untried> {
+        let delay_ms = self.closed_until_ms.load(Ordering::Relaxed) - self.clock.monotonic_ms();
+        let why = || format!("the circuit breaker of the relay \"{}\" is open", self.settings.name);
+        (delay_ms > 0).then(|| Untried { delay_ms, why: why() })
     }
 
     pub(super) async fn send(
@@ -73,35 +99,45 @@ impl Relay {
         lease: &Lease,
         hand_over: impl Future<Output = Result<(), NotRecorded>>,
     ) -> Result<Outcome, Untried> {
-        let permit = tokio::select! {
-            biased;
-            () = lease.ended() => None,
-            permit = self.permits.acquire() => permit.ok(),
-        };
-        if permit.is_none() {
-            let why = "the lease on the event ended before a connection was free".to_owned();
-            return Err(Untried { delay_ms: UNTRIED_MS, why });
-        }
-        // It may have gone away while others were served.
-        let away_ms = self.retry_in_ms();
-        if away_ms > 0 {
-            return Err(Untried { delay_ms: away_ms, why: format!("the relay \"{}\" is away", self.settings.name) });
-        }
-        let mut hand_over = std::pin::pin!(hand_over);
+        let mut turn = self.turns.take(lease).await?;
+        let ready = before_lease_ends(lease, self.ready.acquire()).await?;
+        let mut intent = std::pin::pin!(maybe_done(hand_over));
         loop {
-            let mut session = match self.take().await {
-                Ok(session) => session,
-                Err(broken) => {
-                    self.pause();
-                    return Ok(self.outcome(Class::NotHandedOver, &broken));
+            let connection = {
+                let acquiring = before_lease_ends(lease, self.connections.acquire());
+                let mut acquiring = std::pin::pin!(acquiring);
+                // The intent is committed meanwhile: no connection idles for it.
+                tokio::select! {
+                    biased;
+                    connection = &mut acquiring => connection?,
+                    () = &mut intent => acquiring.await?,
                 }
             };
-            match session.transact(message, &self.deadlines, lease, hand_over.as_mut()).await {
+            // The circuit breaker may have opened while others were served.
+            if let Some(untried) = self.away() {
+                return Err(untried);
+            }
+            let mut session = match self.take().await {
+                Ok(session) => session,
+                Err(broken) if broken.class() == Class::Throttled && self.connections.refused() => {
+                    tracing::debug!(relay = self.settings.name, "the relay takes no more connections");
+                    drop(connection);
+                    continue;
+                }
+                Err(broken) => {
+                    self.pause();
+                    return Ok(self.outcome(broken.class(), &broken));
+                }
+            };
+            match session.transact(message, &self.deadlines, lease, intent.as_mut()).await {
                 Transacted::Done(response) => {
                     self.reached();
+                    turn.taken();
+                    self.connections.accepted();
                     let reply = bounded(&response.message().collect::<Vec<_>>().join(" "));
                     let code = Some(u16::from(response.code()));
                     self.give_back(session).await;
+                    drop((connection, ready));
                     return Ok(Outcome {
                         result: Ok(()),
                         phase: "body",
@@ -118,8 +154,10 @@ impl Relay {
                     return Err(Untried { delay_ms: UNTRIED_MS, why });
                 }
                 Transacted::Failed(class, broken) => {
-                    if broken.code == Some(421) {
-                        self.pause();
+                    match class {
+                        Class::Throttled => turn.throttled(),
+                        Class::Deferred | Class::Rejected | Class::Greylisted => turn.taken(),
+                        Class::NotHandedOver | Class::InDoubt | Class::RenderFailed => {}
                     }
                     if !broken.unusable && session.reset(&self.deadlines).await {
                         self.reached();
@@ -138,10 +176,12 @@ impl Relay {
             idle.retain(|s| now - s.idle_since_ms <= self.settings.idle_ms_max);
             idle.pop()
         };
-        match waiting {
-            Some(session) => Ok(session),
-            None => Session::connect(&self.settings, &self.protection, &self.hello, &self.deadlines).await,
+        if let Some(session) = waiting {
+            return Ok(session);
         }
+        let mut session = Session::connect(&self.settings, &self.protection, &self.hello, &self.deadlines).await?;
+        session.open = Some(self.connections.count());
+        Ok(session)
     }
 
     async fn give_back(&self, mut session: Session) {
@@ -184,6 +224,18 @@ impl Relay {
         for session in sessions {
             session.quit().await;
         }
+    }
+}
+
+/// Waits for what a mail needs, but not beyond its lease.
+pub(super) async fn before_lease_ends<T>(lease: &Lease, step: impl Future<Output = T>) -> Result<T, Untried> {
+    tokio::select! {
+        biased;
+        () = lease.ended() => {
+            let why = "the lease on the event ended before the relay was free".to_owned();
+            Err(Untried { delay_ms: UNTRIED_MS, why })
+        }
+        done = step => Ok(done),
     }
 }
 

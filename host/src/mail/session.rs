@@ -6,10 +6,12 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::MaybeDone;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt, Rset};
@@ -22,7 +24,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::socket::{Counted, Socket};
-use super::{Message, RelaySettings};
+use super::{Message, RelaySettings, reply};
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{Class, bounded};
 
@@ -78,6 +80,8 @@ pub(super) struct Session {
     pipelines: bool,
     pub(super) mails: u32,
     pub(super) idle_since_ms: i64,
+    /// Counts the connection while it is open.
+    pub(super) open: Option<Arc<()>>,
 }
 
 impl Session {
@@ -122,31 +126,44 @@ impl Session {
             let login = smtp.auth(&mechanisms, &credentials);
             within(deadlines.command_ms_max, login).await.map_err(|e| Broken::of("auth", e))?;
         }
-        Ok(Self { smtp, written, pipelines, mails: 0, idle_since_ms: 0 })
+        Ok(Self { smtp, written, pipelines, mails: 0, idle_since_ms: 0, open: None })
     }
 
-    /// One mail. Ended by the lease whatever the deadlines say.
+    /// One mail: the envelope while the intent is committed, then the message. Ended by the lease whatever the deadlines
+    /// say.
     pub(super) async fn transact(
         &mut self,
         message: &Message,
         deadlines: &Deadlines,
         lease: &Lease,
-        hand_over: impl Future<Output = Result<(), NotRecorded>>,
+        mut intent: Pin<&mut MaybeDone<impl Future<Output = Result<(), NotRecorded>>>>,
     ) -> Transacted {
         let reused = self.mails > 0;
         self.mails += 1;
-        if let Err(broken) = self.envelope(message, deadlines, lease).await {
+        let recording = async {
+            intent.as_mut().await;
+            Ok::<(), std::convert::Infallible>(())
+        };
+        // A refused envelope waits for the commit too: the attempt's end then closes the intent.
+        let recording = held(lease, deadlines.command_ms_max, recording);
+        let (enveloped, recorded) = tokio::join!(self.envelope(message, deadlines, lease), recording);
+        if let Err(broken) = enveloped {
             // Silence or a good-bye (RFC 5321 3.8) to a connection that had waited says nothing about the mail.
             let hung_up = broken.phase == "mail" && matches!(broken.code, None | Some(421));
             let stale = reused && hung_up && lease.left_ms() > 0;
             return if stale { Transacted::Stale } else { Transacted::Failed(broken.class(), broken) };
         }
-        let recorded = held(lease, deadlines.command_ms_max, async { hand_over.await.map_err(|e| e.to_string()) });
-        if let Err(why) = recorded.await {
+        if let Err(why) = recorded {
             return Transacted::NotRecorded(why.to_string());
+        }
+        match intent.output_mut() {
+            Some(Ok(())) => {}
+            Some(Err(why)) => return Transacted::NotRecorded(why.to_string()),
+            None => return Transacted::NotRecorded("the intent is not on record yet".to_owned()),
         }
         let data = mail_data(&message.text);
         let length = data.len() as u64;
+        lease.hand_over();
         let before = self.written.load(Ordering::Relaxed);
         // As a command, in one piece: lettre's `message` writes the final dot apart, which costs both sides a wake-up.
         let sent = held(lease, deadlines.body_ms_max, self.smtp.command(data)).await;
@@ -311,12 +328,7 @@ impl Broken {
 
     /// The class of a failure before the message went out.
     pub(super) fn class(&self) -> Class {
-        match (self.phase, self.code) {
-            // Whatever it says before a mail is offered is about us, not about the mail.
-            ("connect" | "greeting" | "ehlo" | "starttls" | "auth", _) | (_, None) => Class::NotHandedOver,
-            (_, Some(500..)) => Class::Rejected,
-            (_, Some(_)) => Class::Deferred,
-        }
+        reply::class(self.phase, self.code, self.enhanced.as_deref(), &self.reply)
     }
 }
 

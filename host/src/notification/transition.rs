@@ -30,8 +30,8 @@ pub fn is_overdue(caps: &Caps, queued_at: i64, first_failed_at: Option<i64>, now
 }
 
 /// From a failure and its verdict to what becomes of the event. `attempts` includes the failure, `age_ms` counts from
-/// the first one; `dice` is any number, for the jitter.
-pub fn settle(verdict: &Verdict, caps: &Caps, attempts: u32, age_ms: i64, dice: u64) -> Transition {
+/// the first one; `shortest_ms` is the shortest pause that this failure allows; `dice` is any number, for the jitter.
+pub fn settle(verdict: &Verdict, caps: &Caps, attempts: u32, age_ms: i64, shortest_ms: u64, dice: u64) -> Transition {
     match verdict {
         Verdict::GiveUp(why) => Transition::End { state: State::Failed, reason: bounded(why) },
         Verdict::Hold(why) => Transition::End { state: State::Held, reason: bounded(why) },
@@ -43,23 +43,24 @@ pub fn settle(verdict: &Verdict, caps: &Caps, attempts: u32, age_ms: i64, dice: 
             reason: format!("failing for {} h, the host's cap", age_ms / 3_600_000),
         },
         Verdict::Retry(ms, relay) => {
-            let asked = (*ms).clamp(caps.retry_min_ms, caps.retry_max_ms);
+            let longest_ms = caps.retry_max_ms.max(shortest_ms);
+            let asked = (*ms).clamp(shortest_ms, longest_ms);
             let width = u128::from(asked) * u128::from(caps.jitter_percent) / 100;
             let shift = u128::from(dice) % (2 * width + 1);
             let jittered = u64::try_from(u128::from(asked) + shift - width).unwrap_or(asked);
-            Transition::Later {
-                delay_ms: signed(jittered.clamp(caps.retry_min_ms, caps.retry_max_ms)),
-                relay: relay.clone(),
-            }
+            Transition::Later { delay_ms: signed(jittered.clamp(shortest_ms, longest_ms)), relay: relay.clone() }
         }
     }
 }
 
-/// The built-in rule, for when the policy cannot answer: three attempts, 30 s and 2 min apart.
+/// The built-in rule, for when the policy cannot answer: three attempts, 30 s and 2 min apart. A mail that is
+/// throttled or greylisted is tried again without a limit but the host's cap of age.
 pub fn native_verdict(failure: &Failure, attempts: u32) -> Verdict {
     match failure.class {
         Class::Rejected => Verdict::GiveUp(failure.reply.clone()),
         Class::RenderFailed => Verdict::Hold(failure.reply.clone()),
+        Class::Throttled => Verdict::Retry(1_000, None),
+        Class::Greylisted => Verdict::Retry(300_000, None),
         _ if attempts >= 3 => Verdict::GiveUp(failure.reply.clone()),
         _ => Verdict::Retry(30_000 * 4_u64.pow(attempts.saturating_sub(1)), None),
     }
@@ -135,7 +136,7 @@ mod tests {
         for attempts in [0, 1, 24, 25, 26, u32::MAX] {
             for age_ms in [0, 72 * HOUR_MS - 1, 72 * HOUR_MS, i64::MAX] {
                 for dice in [0, 1, u64::MAX] {
-                    let settled = |verdict: Verdict| settle(&verdict, &caps, attempts, age_ms, dice);
+                    let settled = |verdict: Verdict| settle(&verdict, &caps, attempts, age_ms, caps.retry_min_ms, dice);
                     assert_eq!(settled(Verdict::GiveUp(why())), end(State::Failed));
                     assert_eq!(settled(Verdict::Hold(why())), end(State::Held));
                     let retry = settled(Verdict::Retry(60_000, Some("relay".to_owned())));
@@ -166,13 +167,13 @@ mod tests {
     #[test]
     fn retries_are_clamped_and_jittered() {
         let caps = caps();
-        let retry = |ms, dice| delay_ms(&settle(&Verdict::Retry(ms, None), &caps, 1, 0, dice)).unwrap();
+        let retry = |ms, dice| delay_ms(&settle(&Verdict::Retry(ms, None), &caps, 1, 0, 1_000, dice)).unwrap();
         assert_eq!((retry(0, 0), retry(0, 400)), (1_000, 1_200));
         assert_eq!((retry(10_000, 0), retry(10_000, 2_000), retry(10_000, 4_000)), (8_000, 10_000, 12_000));
         assert_eq!(retry(u64::MAX, u64::MAX / 2), retry(86_400_000, u64::MAX / 2));
         assert!(retry(u64::MAX, 34_560_000) <= 86_400_000);
         let still = Caps { jitter_percent: 0, ..caps };
-        let exact = settle(&Verdict::Retry(7_000, None), &still, 1, 0, 99);
+        let exact = settle(&Verdict::Retry(7_000, None), &still, 1, 0, 1_000, 99);
         assert_eq!(delay_ms(&exact), Some(7_000));
     }
 

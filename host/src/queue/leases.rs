@@ -16,8 +16,8 @@ pub(super) struct Leases(Arc<Mutex<HashMap<Token, Held>>>);
 
 struct Held {
     lease: Lease,
-    /// None once the mail is handed over: its outcome is unknown.
-    give_back: Option<Finish>,
+    /// What gives it back, unless its mail is handed over: then its outcome is unknown.
+    give_back: Finish,
 }
 
 /// See [`Leases::forget_on_panic`]. A task that is aborted keeps its entry: the drain gives it back.
@@ -36,7 +36,7 @@ impl Drop for ForgetOnPanic {
 
 impl Leases {
     pub(super) fn insert(&self, claimed: &Claimed, lease: &Lease) {
-        let give_back = Some(record::give_back(claimed));
+        let give_back = record::give_back(claimed);
         self.lock().insert(claimed.claim, Held { lease: lease.clone(), give_back });
     }
 
@@ -49,14 +49,8 @@ impl Leases {
         self.lock().remove(&claim);
     }
 
-    pub(super) fn handed_over(&self, claim: Token) {
-        if let Some(held) = self.lock().get_mut(&claim) {
-            held.give_back = None;
-        }
-    }
-
     pub(super) fn not_handed_over(&self) -> Vec<Finish> {
-        self.lock().values().filter_map(|held| held.give_back.clone()).collect()
+        self.lock().values().filter(|held| !held.lease.is_handed_over()).map(|held| held.give_back.clone()).collect()
     }
 
     /// Renews every lease that is past its half, together; one that does not hold any more ends at once, and with
@@ -99,14 +93,24 @@ mod tests {
     use super::{Held, Leases};
     use crate::clock::Clock;
     use crate::lease::Lease;
-    use crate::store::queue::Token;
+    use crate::notification::Transition;
+    use crate::store::queue::{Finish, Token};
 
     #[test]
     fn a_panic_lets_go_and_an_abort_does_not() {
         let leases = Leases::default();
         let claim = Token { event: 1, token: 1 };
         let lease = Lease::until(&Clock::system(), i64::MAX);
-        leases.lock().insert(claim, Held { lease, give_back: None });
+        let give_back = Finish {
+            claim,
+            order_id: 1,
+            order_version: 1,
+            attempts: 0,
+            transition: Transition::GiveBack,
+            notes: Vec::new(),
+            intent: false,
+        };
+        leases.lock().insert(claim, Held { lease, give_back });
         drop(leases.forget_on_panic(claim));
         assert!(leases.lock().contains_key(&claim));
         let panicking = AssertUnwindSafe(|| {

@@ -73,7 +73,7 @@ async fn success_dequeues_and_marks_sent(database: Database) {
 
 async fn failure_below_the_maximum_stays_queued(database: Database) {
     let app = App::start(database).await;
-    app.fail(Phase::Rcpt, reply("451 4.7.1 greylisted"), 1);
+    app.fail(Phase::Rcpt, reply("451 4.3.0 local error"), 1);
     let order = app.order().await;
     app.drain().await;
     assert_eq!((app.queued().await, app.states().await), (1, vec!["not sent".to_owned()]));
@@ -84,13 +84,13 @@ async fn failure_below_the_maximum_stays_queued(database: Database) {
     let notification = &app.notifications(order).await[0];
     assert_eq!(journal(notification), ["send rcpt deferred 451 retry", "send body delivered 250 -"]);
     assert_eq!(notification["attempts"], 2);
-    assert_eq!(notification["journal"][0]["enhanced"], "4.7.1");
+    assert_eq!(notification["journal"][0]["enhanced"], "4.3.0");
     app.end().await;
 }
 
 async fn failure_at_the_maximum_marks_failed(database: Database) {
     let app = App::start(database).await;
-    app.fail(Phase::Rcpt, reply("451 4.7.1 greylisted"), 3);
+    app.fail(Phase::Rcpt, reply("451 4.3.0 local error"), 3);
     let order = app.order().await;
     for _ in 0..3 {
         app.drain().await;

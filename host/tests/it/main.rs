@@ -23,5 +23,6 @@ mod shop;
 mod snapshots;
 mod stages;
 mod store;
+mod throttling;
 mod tidy;
 mod tls;

@@ -154,7 +154,7 @@ async fn a_policy_that_fails_on_a_failure_is_replaced() {
         let notification = &app.notifications(order).await[0];
         assert_eq!(
             journal(notification),
-            [format!("fault on-failure {code} - -"), "send rcpt deferred 450 retry".to_owned()],
+            ["send rcpt deferred 450 retry".to_owned(), format!("fault on-failure {code} - -")],
         );
         // The host's own rule: 30 s, give or take the jitter.
         app.clock.advance(36_001);

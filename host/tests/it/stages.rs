@@ -247,7 +247,7 @@ async fn a_policy_is_also_compared_by_what_it_makes_of_failures(database: Databa
     let new = json!({ "slot": "policy", "config": { "attempts_max": 1 } });
     let policy = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap();
     stage(&app, policy, json!({ "stage": "shadow" })).await;
-    app.fail(Phase::Rcpt, Act::Reply("451 4.7.1 greylisted".to_owned()), 1);
+    app.fail(Phase::Rcpt, Act::Reply("451 4.3.0 local error".to_owned()), 1);
     orders(&app, 1).await;
     app.clock.advance(60_000);
     app.drain().await;

@@ -20,6 +20,9 @@ pub struct Config {
     pub backoff_factor: u32,
     /// The longest pause, in milliseconds; by default 3,600,000.
     pub backoff_max_ms: u64,
+    /// The pause after a greylisting reply, in milliseconds, if the reply does not name a longer one; 1,000 to 86,400,000,
+    /// by default 300,000.
+    pub greylisted_retry_ms: u64,
     /// What to do when a mail may or may not have been delivered.
     pub in_doubt: InDoubt,
     /// What to do when no revision could render the mail.
@@ -71,6 +74,7 @@ impl Default for Config {
             backoff_first_ms: 30_000,
             backoff_factor: 4,
             backoff_max_ms: 3_600_000,
+            greylisted_retry_ms: 300_000,
             in_doubt: InDoubt::Resend,
             render_failed: RenderFailed::Hold,
             retry_permanent: Vec::new(),
@@ -90,6 +94,7 @@ impl Config {
             ("unreachable_attempts_max", u64::from(config.unreachable_attempts_max), 1, 25),
             ("backoff_first_ms", config.backoff_first_ms, 1_000, day_ms),
             ("backoff_factor", u64::from(config.backoff_factor), 1, 10),
+            ("greylisted_retry_ms", config.greylisted_retry_ms, 1_000, day_ms),
             ("backoff_max_ms", config.backoff_max_ms, config.backoff_first_ms, day_ms),
         ];
         for (key, value, least, most) in ranges {

@@ -6,6 +6,8 @@ use crate::contract::{Notification, OrderStatus};
 use crate::decisions::{Admission, Class, Failure, Situation, Verdict};
 
 const MINUTES_PER_DAY: i64 = 24 * 60;
+/// The host's shortest pause: when a throttled relay takes the next mail is the host's affair.
+const THROTTLED_RETRY_MS: u64 = 1_000;
 
 /// Whether to send now.
 pub fn admit(config: &Config, n: &Notification, s: &Situation) -> Admission {
@@ -30,6 +32,9 @@ pub fn on_failure(config: &Config, f: &Failure, s: &Situation) -> Verdict {
         Class::Rejected if !retried_all_the_same(config, f) => {
             return Verdict::GiveUp(format!("refused for good: {}", f.reply));
         }
+        // Neither says anything of the mail: the host's pace and the wait that the reply names decide.
+        Class::Throttled => return elsewhere(f, s).unwrap_or(Verdict::Retry(THROTTLED_RETRY_MS)),
+        Class::Greylisted => return Verdict::Retry(config.greylisted_retry_ms),
         _ => {}
     }
     let attempts_max = match f.class {
@@ -39,7 +44,16 @@ pub fn on_failure(config: &Config, f: &Failure, s: &Situation) -> Verdict {
     if s.attempts >= attempts_max {
         return Verdict::GiveUp(format!("attempt {} of {attempts_max} failed: {}", s.attempts, f.reply));
     }
-    Verdict::Retry(backoff_ms(config, s.attempts))
+    match f.class {
+        Class::NotHandedOver => elsewhere(f, s).unwrap_or(Verdict::Retry(backoff_ms(config, s.attempts))),
+        _ => Verdict::Retry(backoff_ms(config, s.attempts)),
+    }
+}
+
+/// At once by the next relay that is available, if the failure was this relay's and there is another.
+fn elsewhere(f: &Failure, s: &Situation) -> Option<Verdict> {
+    let other = s.relays.iter().find(|relay| relay.available && relay.name != f.relay)?;
+    Some(Verdict::RetryVia((0, other.name.clone())))
 }
 
 /// first, first x factor, first x factor^2, … up to the longest pause.
@@ -78,6 +92,7 @@ mod tests {
     use crate::Config;
     use crate::config::QuietHours;
     use crate::contract::OrderStatus;
+    use crate::decisions::Relay;
     use crate::decisions::{Class, Failure, Situation, Verdict};
 
     fn situation(attempts: u32) -> Situation {
@@ -133,6 +148,24 @@ mod tests {
         assert!(matches!(on_failure(&c, &failure(Class::Rejected, Some("5.7.1")), &situation(1)), Verdict::Retry(_)));
         assert!(matches!(on_failure(&c, &failure(Class::Rejected, Some("5.71.1")), &situation(1)), Verdict::GiveUp(_)));
         assert!(matches!(on_failure(&c, &failure(Class::RenderFailed, None), &situation(0)), Verdict::Retry(_)));
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_mail_never_ends_it() {
+        let c = Config::default();
+        let many = situation(25);
+        assert!(matches!(on_failure(&c, &failure(Class::Throttled, None), &many), Verdict::Retry(1_000)));
+        assert!(matches!(on_failure(&c, &failure(Class::Greylisted, None), &many), Verdict::Retry(300_000)));
+        let relay = |name: &str, available| Relay { name: name.to_owned(), available };
+        let relays = |second| vec![relay("default", true), relay("second", second)];
+        let s = Situation { relays: relays(true), ..situation(1) };
+        for class in [Class::Throttled, Class::NotHandedOver] {
+            let verdict = on_failure(&c, &failure(class, None), &s);
+            assert!(matches!(&verdict, Verdict::RetryVia((0, name)) if name == "second"));
+        }
+        assert!(matches!(on_failure(&c, &failure(Class::Deferred, None), &s), Verdict::Retry(30_000)));
+        let s = Situation { relays: relays(false), ..situation(1) };
+        assert!(matches!(on_failure(&c, &failure(Class::NotHandedOver, None), &s), Verdict::Retry(30_000)));
     }
 
     #[test]

@@ -35,6 +35,13 @@ pub(super) async fn serve(mailbox: Mailbox, listener: TcpListener, stop: Cancell
 async fn talk(mailbox: Mailbox, socket: TcpStream) {
     let _ = socket.set_nodelay(true);
     mailbox.0.connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let takes = mailbox.account().connect();
+    let _connected = Connected(&mailbox);
+    if !takes {
+        let mut socket = socket;
+        let _ = say(&mut socket, "421 4.3.2 too many connections").await;
+        return;
+    }
     if let Ok(End::Upgrade(mut socket)) = session(&mailbox, socket, true).await
         && let Some(acceptor) = &mailbox.0.tls
     {
@@ -42,6 +49,15 @@ async fn talk(mailbox: Mailbox, socket: TcpStream) {
         if let Ok(stream) = acceptor.accept(socket).await {
             let _ = session(&mailbox, stream, false).await;
         }
+    }
+}
+
+/// A connection that the account counts.
+struct Connected<'a>(&'a Mailbox);
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.account().disconnect();
     }
 }
 
@@ -156,6 +172,9 @@ async fn message<S: AsyncRead + AsyncWrite + Unpin>(
     bytes.truncate(end);
     unstuff(&mut bytes);
     match mailbox.fault(Phase::Dot, Some(to)) {
+        None if !mailbox.account().take(mailbox.0.clock.monotonic_ms()) => {
+            say(stream, "454 4.7.0 Throttling failure: Maximum sending rate exceeded.").await
+        }
         None => {
             mailbox.keep(from, to, bytes).await;
             say(stream, "250 2.0.0 kept").await

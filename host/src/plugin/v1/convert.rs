@@ -156,6 +156,8 @@ impl<'a> From<&'a Failure> for records::Failure<'a> {
                 Class::NotHandedOver => wit_policy::Class::NotHandedOver,
                 Class::InDoubt => wit_policy::Class::InDoubt,
                 Class::RenderFailed => wit_policy::Class::RenderFailed,
+                Class::Throttled => wit_policy::Class::Throttled,
+                Class::Greylisted => wit_policy::Class::Greylisted,
             },
             phase,
             code: *code,

@@ -84,8 +84,8 @@ struct FailureRow {
     reply: Option<String>,
     relay: Option<String>,
     ended_at: i64,
-    /// When the first failed of all, these included.
-    first_at: i64,
+    /// When the first failed of all, these included; none while the relay was only throttling.
+    first_at: Option<i64>,
 }
 
 /// How often in a row an event may be claimed without a recorded end and not be suspected of ending its hosts.
@@ -137,8 +137,8 @@ impl Store {
                 "{a}.state_id = x.event and {a}.kind = 'send' and {a}.class is not null and {a}.ended_at >= x.since"
             )
         };
-        let nth = |order: &str, column: &str, n: usize| {
-            let failed = failed("a");
+        let nth = |order: &str, column: &str, n: usize, of: &str| {
+            let failed = failed("a") + of;
             format!(
                 "(select a.{column} from notification_attempts a {by_state} where {failed} order by a.id {order} \
                  limit 1 offset {n})"
@@ -148,11 +148,11 @@ impl Store {
             "select q.state_id, q.class, q.phase, q.code, q.enhanced, q.reply, q.relay, q.ended_at, {first} as first_at \
              from {rows} {join} notification_attempts q {by_state} where {failed} and q.id >= coalesce({oldest}, 0) \
              order by q.id",
-            first = nth("asc", "ended_at", 0),
+            first = nth("asc", "ended_at", 0, " and a.class <> 'throttled'"),
             rows = dialect.rows(1, &[Int("event"), Int("since")]),
             join = dialect.join(),
             failed = failed("q"),
-            oldest = nth("desc", "id", HISTORY_MAX - 1),
+            oldest = nth("desc", "id", HISTORY_MAX - 1, ""),
         ));
         let row = |row: &&Row| object!({ "event": row.state_id, "since": row.created_at });
         let rows = json(&tried.iter().map(row).collect::<Vec<_>>());
@@ -233,7 +233,7 @@ impl Row {
     fn claimed(self, history: &mut Vec<FailureRow>) -> Claimed {
         let id = self.state_id;
         let failures: Vec<FailureRow> = history.extract_if(.., |f| f.state_id == id).collect();
-        let first_failed_at = failures.first().map(|f| f.first_at);
+        let first_failed_at = failures.first().and_then(|f| f.first_at);
         // One row that cannot be read must not cost the batch its lease.
         let (newest_status, unreadable) = match Status::try_from(self.status) {
             Ok(status) => (status, None),

@@ -1,0 +1,137 @@
+//! How many connections one relay takes: as many as configured, fewer once it refuses one, then one more now and then.
+
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+
+/// How long after a refused connection, and after each raise, the limit is raised by one, in milliseconds.
+const RAISE_MS: i64 = 30_000;
+
+/// The connections of one relay.
+pub(super) struct Connections {
+    permits: Semaphore,
+    configured: u32,
+    limit: Mutex<Limit>,
+    changed_ms: AtomicI64,
+    reduced: AtomicU32,
+    clock: Clock,
+    /// Each open connection, idle ones included, holds a clone.
+    open: Arc<()>,
+}
+
+#[derive(Debug)]
+struct Limit {
+    now: u32,
+    /// So many permits are taken out of use as they come back.
+    owed: u32,
+    /// Permits in use.
+    held: u32,
+}
+
+/// The right to use one connection.
+pub(super) struct Permit<'a>(&'a Connections);
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let mut limit = self.0.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.held -= 1;
+        match limit.owed.checked_sub(1) {
+            Some(owed) => limit.owed = owed,
+            None => self.0.permits.add_permits(1),
+        }
+    }
+}
+
+impl Connections {
+    pub(super) fn new(configured: u32, clock: Clock) -> Self {
+        Self {
+            permits: Semaphore::new(configured as usize),
+            configured,
+            limit: Mutex::new(Limit { now: configured, owed: 0, held: 0 }),
+            changed_ms: AtomicI64::new(0),
+            reduced: AtomicU32::new(0),
+            clock,
+            open: Arc::new(()),
+        }
+    }
+
+    pub(super) async fn acquire(&self) -> Permit<'_> {
+        if let Ok(permit) = self.permits.acquire().await {
+            permit.forget();
+        }
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner).held += 1;
+        Permit(self)
+    }
+
+    /// Counts a connection as open until it is dropped.
+    pub(super) fn count(&self) -> Arc<()> {
+        self.open.clone()
+    }
+
+    /// The relay refused one more connection, whose permit is still held. Lowers the limit to those that are open; false if
+    /// there is none and no other is on its way, so that the relay refuses altogether.
+    pub(super) fn refused(&self) -> bool {
+        let open = u32::try_from(Arc::strong_count(&self.open) - 1).unwrap_or(u32::MAX);
+        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        if open == 0 && limit.held <= 1 {
+            return false;
+        }
+        let lower = open.max(1);
+        if lower < limit.now {
+            limit.owed += limit.now - lower;
+            limit.now = lower;
+        }
+        self.reduced.store(1, Ordering::Relaxed);
+        self.changed_ms.store(self.clock.monotonic_ms(), Ordering::Relaxed);
+        true
+    }
+
+    /// The relay took a mail: after a while it may take a connection more.
+    pub(super) fn accepted(&self) {
+        let now = self.clock.monotonic_ms();
+        if self.reduced.load(Ordering::Relaxed) == 0 || now - self.changed_ms.load(Ordering::Relaxed) < RAISE_MS {
+            return;
+        }
+        self.changed_ms.store(now, Ordering::Relaxed);
+        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.now += 1;
+        match limit.owed.checked_sub(1) {
+            Some(owed) => limit.owed = owed,
+            None => self.permits.add_permits(1),
+        }
+        self.reduced.store(u32::from(limit.now < self.configured), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Connections, RAISE_MS};
+    use crate::clock::Clock;
+
+    #[tokio::test]
+    async fn a_refused_connection_lowers_the_limit_and_time_raises_it() {
+        let clock = Clock::system();
+        let connections = Connections::new(4, clock.clone());
+        let alone = connections.acquire().await;
+        assert!(!connections.refused(), "nothing is open: the relay is away");
+        drop(alone);
+        let (first, second) = (connections.count(), connections.count());
+        let (a, b, c) = (connections.acquire().await, connections.acquire().await, connections.acquire().await);
+        assert!(connections.refused());
+        drop((a, b, c));
+        let held = (connections.acquire().await, connections.acquire().await);
+        assert_eq!(connections.permits.available_permits(), 0);
+        connections.accepted();
+        assert_eq!(connections.permits.available_permits(), 0, "not yet");
+        for expected in [1, 2, 2] {
+            clock.advance(u32::try_from(RAISE_MS).unwrap());
+            connections.accepted();
+            assert_eq!(connections.permits.available_permits(), expected);
+        }
+        drop((held, first, second));
+        assert_eq!(connections.permits.available_permits(), 4);
+    }
+}

@@ -1,0 +1,270 @@
+//! How fast one relay takes mails: learnt from its answers, below the configured cap. Pure: time is an argument.
+//!
+//! Until a relay throttles, it takes what it is given. From then on the rate follows the curve of CUBIC (RFC 9438): a
+//! little less after each throttling reply, back at the rate that was throttled after [`PLATEAU_MS`], slowly past it, then
+//! faster and faster, so that a raised limit is found within a minute, and a constant one costs few refusals.
+//!
+//! The configured cap counts as the strictest provider does: a mail is begun only if fewer than the cap were answered in
+//! the second before or are under way. So no window of a second at the relay, wherever it begins, holds more.
+
+use std::collections::VecDeque;
+
+/// After a throttling reply, the share of the rate that is kept.
+const KEPT: f64 = 0.97;
+/// The same while the relay takes nothing at all.
+const KEPT_IN_VAIN: f64 = 0.5;
+/// When the rate is back where it was throttled, in milliseconds.
+const PLATEAU_MS: f64 = 12_000.0;
+/// By which share of itself the rate has grown when it has been past that for as long again.
+const GROWTH: f64 = 0.1;
+/// The slowest learnt rate: a mail a minute.
+const RATE_MIN: f64 = 1.0 / 60.0;
+/// A rate above this, in mails per second, is no limit any more.
+const RATE_MAX: f64 = 20_000.0;
+/// The windows that providers count in are this long, in milliseconds; one more for the clock's grain.
+const WINDOW_MS: i64 = 1_001;
+/// The wait, if only the end of a mail under way can tell, in milliseconds.
+const LOOK_AGAIN_MS: i64 = 5;
+
+/// The pace of one relay.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Mails per second; the operator's cap.
+    cap: Option<u32>,
+    /// The rate that was last throttled, and when; none: the relay has not throttled.
+    throttled: Option<(f64, f64, i64)>,
+    /// When the next mail may begin, at the learnt rate.
+    next_ms: f64,
+    under_way: u32,
+    /// When each mail of the last window was accepted.
+    accepted: VecDeque<i64>,
+    /// When each mail of the last window was answered, whatever the answer; kept only under a cap.
+    answered: VecDeque<i64>,
+}
+
+impl Pace {
+    /// A relay that has not throttled yet.
+    pub(super) fn new(cap: Option<u32>) -> Self {
+        let (accepted, answered) = (VecDeque::new(), VecDeque::new());
+        Self { cap, throttled: None, next_ms: 0.0, under_way: 0, accepted, answered }
+    }
+
+    /// The learnt rate in mails per second; none: no limit is known.
+    fn learnt(&self, now: i64) -> Option<f64> {
+        let (at, kept, since) = self.throttled?;
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of an uptime fit")]
+        let t = ((now - since) as f64 - PLATEAU_MS) / PLATEAU_MS;
+        let rate = at * (1.0 + if t < 0.0 { 1.0 - kept } else { GROWTH } * t * t * t);
+        (rate < RATE_MAX).then_some(rate.max(RATE_MIN))
+    }
+
+    /// The rate in mails per second, by what is learnt and by the cap; none: no limit is known.
+    pub(super) fn rate(&self, now: i64) -> Option<f64> {
+        match (self.learnt(now), self.cap.map(f64::from)) {
+            (Some(learnt), Some(cap)) => Some(learnt.min(cap)),
+            (learnt, cap) => learnt.or(cap),
+        }
+    }
+
+    /// Begins a mail, or says in how many milliseconds to ask again.
+    pub(super) fn begin(&mut self, now: i64) -> Result<(), i64> {
+        if let Some(cap) = self.cap {
+            forget(&mut self.answered, now);
+            if self.under_way as usize + self.answered.len() >= cap as usize {
+                let free_ms = self.answered.front().map_or(LOOK_AGAIN_MS, |at| at + WINDOW_MS - now);
+                return Err(free_ms.max(1));
+            }
+        }
+        if let Some(rate) = self.learnt(now) {
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds of an uptime fit")]
+            let now = now as f64;
+            if self.next_ms > now {
+                #[expect(clippy::cast_possible_truncation, reason = "at most a minute")]
+                return Err(((self.next_ms - now).ceil() as i64).max(1));
+            }
+            // What a sleep overslept is made up for, but never more than one mail of it.
+            let interval_ms = 1_000.0 / rate;
+            self.next_ms = self.next_ms.max(now - interval_ms) + interval_ms;
+        }
+        self.under_way += 1;
+        Ok(())
+    }
+
+    /// A mail that was begun came to nothing: the relay was not asked.
+    pub(super) fn forgo(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
+    }
+
+    /// The relay took a mail, or refused it for the mail's own sake.
+    pub(super) fn taken(&mut self, now: i64) {
+        self.answer(now);
+        forget(&mut self.accepted, now);
+        self.accepted.push_back(now);
+    }
+
+    /// The relay throttled a mail that was begun at `began`.
+    pub(super) fn throttle(&mut self, now: i64, began: i64) {
+        self.answer(now);
+        forget(&mut self.accepted, now);
+        let known = self.throttled;
+        // What was under way when the rate was last cut says nothing of the new rate.
+        if known.is_some_and(|(_, _, since)| began <= since) {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "the mails of a second")]
+        let measured = self.accepted.len() as f64;
+        let (at, kept) = match self.learnt(now) {
+            _ if known.is_none() => (measured.max(RATE_MIN), KEPT),
+            // In vain: the relay's window is longer than ours, or it has closed altogether.
+            Some(rate) if measured < 1.0 && rate >= 1.0 => (rate, KEPT_IN_VAIN),
+            Some(rate) if measured < 1.0 => ((rate * KEPT_IN_VAIN).max(RATE_MIN), KEPT),
+            Some(rate) => (rate.min(measured + 1.0), KEPT),
+            None => (measured, KEPT),
+        };
+        self.throttled = Some((at.max(RATE_MIN), kept, now));
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of an uptime fit")]
+        let pause_ms = now as f64 + 1_000.0 / (at * kept).max(RATE_MIN);
+        self.next_ms = pause_ms;
+    }
+
+    fn answer(&mut self, now: i64) {
+        self.forgo();
+        if self.cap.is_some() {
+            forget(&mut self.answered, now);
+            self.answered.push_back(now);
+        }
+    }
+}
+
+fn forget(times: &mut VecDeque<i64>, now: i64) {
+    while times.front().is_some_and(|at| now - at >= WINDOW_MS) {
+        times.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::Pace;
+
+    /// A provider that takes so many mails in any second, counted when they arrive.
+    struct Provider {
+        limit: usize,
+        window_ms: i64,
+        taken: VecDeque<i64>,
+    }
+
+    impl Provider {
+        fn offer(&mut self, now: i64) -> bool {
+            while self.taken.front().is_some_and(|at| now - at >= self.window_ms) {
+                self.taken.pop_front();
+            }
+            let takes = self.taken.len() < self.limit;
+            if takes {
+                self.taken.push_back(now);
+            }
+            takes
+        }
+    }
+
+    /// One host's sender: up to 16 mails under way, each answered after a delay that varies.
+    struct Sender {
+        pace: Pace,
+        under_way: Vec<(i64, i64, i64)>,
+        accepted: usize,
+        refused: usize,
+    }
+
+    impl Sender {
+        fn new(cap: Option<u32>) -> Self {
+            Self { pace: Pace::new(cap), under_way: Vec::new(), accepted: 0, refused: 0 }
+        }
+
+        /// One millisecond.
+        fn step(&mut self, now: i64, seed: &mut u64, provider: &mut Provider) {
+            let ended: Vec<_> = self.under_way.extract_if(.., |(_, arrives, _)| *arrives <= now).collect();
+            for (began, _, _) in ended {
+                if provider.offer(now) {
+                    self.accepted += 1;
+                    self.pace.taken(now);
+                } else {
+                    self.refused += 1;
+                    self.pace.throttle(now, began);
+                }
+            }
+            while self.under_way.len() < 16 && self.pace.begin(now).is_ok() {
+                *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                self.under_way.push((now, now + 2 + i64::try_from((*seed >> 33) % 20).unwrap(), 0));
+            }
+        }
+    }
+
+    fn run(senders: &mut [Sender], provider: &mut Provider, from: i64, ms: i64, seed: &mut u64) -> (usize, usize) {
+        let count = |senders: &[Sender]| senders.iter().fold((0, 0), |(a, r), s| (a + s.accepted, r + s.refused));
+        let before = count(senders);
+        for now in from..from + ms {
+            for sender in senders.iter_mut() {
+                sender.step(now, seed, provider);
+            }
+        }
+        let after = count(senders);
+        (after.0 - before.0, after.1 - before.1)
+    }
+
+    #[test]
+    fn a_relay_that_throttles_is_used_to_its_limit() {
+        for hosts in [1, 2] {
+            for limit in [14, 50, 200] {
+                for seed in 1..=5 {
+                    let mut seed = seed;
+                    let mut provider = Provider { limit, window_ms: 1_000, taken: VecDeque::new() };
+                    let mut senders: Vec<_> = (0..hosts).map(|_| Sender::new(None)).collect();
+                    let (taken, refused) = run(&mut senders, &mut provider, 0, 1_000_000, &mut seed);
+                    let used = taken * 100 / (limit * 1_000);
+                    let what = format!("{hosts} hosts, limit {limit}: {used} % used, {refused} refused of {taken}");
+                    assert!(used >= 95, "{what}");
+                    assert!(refused * 50 <= taken, "{what}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_raised_limit_is_found_within_a_minute() {
+        for seed in 1..=5 {
+            let mut seed = seed;
+            let mut provider = Provider { limit: 14, window_ms: 1_000, taken: VecDeque::new() };
+            let mut senders = [Sender::new(None)];
+            run(&mut senders, &mut provider, 0, 100_000, &mut seed);
+            provider.limit = 28;
+            run(&mut senders, &mut provider, 100_000, 60_000, &mut seed);
+            let (taken, _) = run(&mut senders, &mut provider, 160_000, 100_000, &mut seed);
+            assert!(taken >= 28 * 95, "{taken}");
+        }
+    }
+
+    #[test]
+    fn a_relay_that_closes_is_left_alone_and_found_again() {
+        let (mut seed, mut provider) = (7, Provider { limit: 14, window_ms: 1_000, taken: VecDeque::new() });
+        let mut senders = [Sender::new(None)];
+        run(&mut senders, &mut provider, 0, 60_000, &mut seed);
+        provider.limit = 0;
+        let (taken, refused) = run(&mut senders, &mut provider, 60_000, 600_000, &mut seed);
+        assert_eq!(taken, 0);
+        assert!(refused < 120, "{refused}");
+        provider.limit = 14;
+        run(&mut senders, &mut provider, 660_000, 240_000, &mut seed);
+        let (taken, _) = run(&mut senders, &mut provider, 900_000, 60_000, &mut seed);
+        assert!(taken >= 14 * 57, "{taken}");
+    }
+
+    #[test]
+    fn a_cap_equal_to_the_limit_is_never_throttled() {
+        let (mut seed, mut provider) = (7, Provider { limit: 14, window_ms: 1_000, taken: VecDeque::new() });
+        let mut senders = [Sender::new(Some(14))];
+        let (taken, refused) = run(&mut senders, &mut provider, 0, 200_000, &mut seed);
+        assert_eq!(refused, 0);
+        assert!(taken >= 14 * 200 * 95 / 100, "{taken}");
+    }
+}

@@ -1,0 +1,156 @@
+//! Whose turn it is at a relay that takes only so many mails a second. A few wait here, in the order in which they came;
+//! the others go back to the queue, spread so that they neither come back all at once nor too late.
+
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::Untried;
+use super::pace::Pace;
+use super::relay::before_lease_ends;
+use crate::clock::Clock;
+use crate::lease::Lease;
+
+/// So many seconds' worth of mails wait at the relay.
+const WAITING_SECONDS: f64 = 2.0;
+/// The fewest and the most that wait there: an event that waits is one that is not delivered elsewhere.
+const WAITING_MIN: f64 = 2.0;
+const WAITING_MAX: f64 = 64.0;
+/// Who would wait longer than this goes back to the queue, in milliseconds.
+const WAIT_MS_MAX: i64 = 2_000;
+/// So many mails a second come back from the queue at least, to ask again.
+const PARKED_PER_SECOND: f64 = 500.0;
+
+pub(super) struct Turns {
+    pace: Mutex<Pace>,
+    line: tokio::sync::Mutex<()>,
+    waiting: AtomicUsize,
+    /// When the last of those that went back to the queue comes again, in microseconds.
+    parked_us: AtomicI64,
+    clock: Clock,
+}
+
+/// A mail that was begun. Dropped unsaid, it counts as never offered.
+pub(super) struct Turn<'a> {
+    turns: &'a Turns,
+    began_ms: i64,
+    said: bool,
+}
+
+impl Turns {
+    pub(super) fn new(per_second_max: Option<u32>, clock: Clock) -> Self {
+        Self {
+            pace: Mutex::new(Pace::new(per_second_max)),
+            line: tokio::sync::Mutex::new(()),
+            waiting: AtomicUsize::new(0),
+            parked_us: AtomicI64::new(0),
+            clock,
+        }
+    }
+
+    /// 0 while there is room to wait in, else the shortest time after which to ask again, in milliseconds.
+    pub(super) fn wait_ms(&self) -> i64 {
+        let Some(rate) = self.pace().rate(self.clock.monotonic_ms()) else { return 0 };
+        if self.waiting.load(Ordering::Relaxed) < room(rate) { 0 } else { pause_ms(rate) }
+    }
+
+    /// When a mail for which there is no room comes again, in milliseconds from now.
+    pub(super) fn park_ms(&self) -> i64 {
+        let now = self.clock.monotonic_ms();
+        let rate = self.pace().rate(now).unwrap_or(PARKED_PER_SECOND);
+        #[expect(clippy::cast_possible_truncation, reason = "at most 2,000")]
+        let spacing_us = (1_000_000.0 / PARKED_PER_SECOND.max(2.0 * rate)) as i64;
+        let soonest_us = (now + pause_ms(rate)) * 1_000;
+        let next = |last: i64| Some(last.max(soonest_us) + spacing_us);
+        let last = self.parked_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or_default();
+        (last.max(soonest_us) + spacing_us) / 1_000 - now
+    }
+
+    /// Waits for the turn; the error says when to come back.
+    pub(super) async fn take(&self, lease: &Lease) -> Result<Turn<'_>, Untried> {
+        if self.waiting.load(Ordering::Relaxed) == 0
+            && let Ok(turn) = self.begin()
+        {
+            return Ok(turn);
+        }
+        let why = || "the relay is at its rate".to_owned();
+        if self.wait_ms() > 0 {
+            return Err(Untried { delay_ms: self.park_ms(), why: why() });
+        }
+        let _counted = Counted::new(&self.waiting);
+        let _first = before_lease_ends(lease, self.line.lock()).await?;
+        loop {
+            match self.begin() {
+                Ok(turn) => return Ok(turn),
+                Err(ms) if ms > WAIT_MS_MAX => return Err(Untried { delay_ms: ms, why: why() }),
+                Err(ms) => {
+                    let pause = Duration::from_millis(u64::try_from(ms).unwrap_or_default());
+                    before_lease_ends(lease, tokio::time::sleep(pause)).await?;
+                }
+            }
+        }
+    }
+
+    fn begin(&self) -> Result<Turn<'_>, i64> {
+        let began_ms = self.clock.monotonic_ms();
+        self.pace().begin(began_ms)?;
+        Ok(Turn { turns: self, began_ms, said: false })
+    }
+
+    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn<'_> {
+    /// The relay took the mail, or refused it for its own sake.
+    pub(super) fn taken(&mut self) {
+        if !std::mem::replace(&mut self.said, true) {
+            self.turns.pace().taken(self.turns.clock.monotonic_ms());
+        }
+    }
+
+    /// The relay throttled.
+    pub(super) fn throttled(&mut self) {
+        if !std::mem::replace(&mut self.said, true) {
+            self.turns.pace().throttle(self.turns.clock.monotonic_ms(), self.began_ms);
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.said {
+            self.turns.pace().forgo();
+        }
+    }
+}
+
+/// One that waits, counted while it does.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many may wait at a relay of this rate.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between the two limits")]
+fn room(rate: f64) -> usize {
+    (rate * WAITING_SECONDS).clamp(WAITING_MIN, WAITING_MAX) as usize
+}
+
+/// How long until half of those that may wait have gone, in milliseconds.
+#[expect(clippy::cast_possible_truncation, reason = "between the two limits")]
+fn pause_ms(rate: f64) -> i64 {
+    let half = (rate * WAITING_SECONDS).clamp(WAITING_MIN, WAITING_MAX) / 2.0;
+    (half * 1_000.0 / rate).clamp(20.0, 60_000.0) as i64
+}

@@ -1,0 +1,144 @@
+//! A relay that pushes back: it is slowed down, and no mail is charged for it.
+
+use ecomm::mail::mailbox::{Limits, Phase, Refused};
+use serde_json::Value;
+
+use crate::app::{App, eventually, journal, reply, sqlite};
+use crate::database::{Database, on_each_database};
+
+on_each_database! {
+    a_relay_that_throttles_fails_no_mail
+    greylisting_is_waited_for
+}
+
+const ORDERS: usize = 45;
+
+async fn a_relay_that_throttles_fails_no_mail(database: Database) {
+    let app = App::start(database).await;
+    let mut orders = Vec::new();
+    for _ in 0..ORDERS {
+        let order = app.order().await;
+        app.change(order, "shipped").await;
+        orders.push(order);
+    }
+    app.mailbox.limit(Limits { mails_per_second_max: 20, connections_max: 4 });
+    eventually("the end of the queue", async || {
+        app.drain().await;
+        app.queued().await == 0
+    })
+    .await;
+    assert_eq!(app.states().await, vec!["sent"; 2 * ORDERS]);
+    let charged = app.database.number("select count(*) from notification_states where attempts <> 1").await;
+    assert_eq!(charged, 0);
+    let Refused { mails, connections } = app.mailbox.refused();
+    assert!(mails > 0 && connections > 0, "{mails} {connections}: the limits were not met");
+    let told = app.database.number("select count(*) from notification_attempts where class = 'throttled'").await;
+    assert_eq!(u64::try_from(told).unwrap(), mails);
+    let subjects = app.subjects();
+    for order in orders {
+        let placed = subjects.iter().position(|s| *s == format!("Your order {order} at My Shop"));
+        let shipped = subjects.iter().position(|s| *s == format!("Order {order} is on its way"));
+        assert!(placed.is_some() && placed < shipped, "{order}: {placed:?} {shipped:?}");
+    }
+    app.end().await;
+}
+
+async fn greylisting_is_waited_for(database: Database) {
+    let app = App::start(database).await;
+    app.fail(Phase::Rcpt, reply("451 4.7.1 Greylisted, come back in 00:10:00"), 4);
+    let order = app.order().await;
+    for wait in 1..=4 {
+        app.drain().await;
+        // Neither the policy's pause nor the jitter shortens what the reply asks for.
+        app.clock.advance(599_000);
+        app.drain().await;
+        assert_eq!(journal(&app.notifications(order).await[0]).len(), wait);
+        app.clock.advance(200_000);
+    }
+    app.drain().await;
+    let notification = app.notifications(order).await[0].clone();
+    assert_eq!((&notification["state"], &notification["attempts"]), (&Value::from("sent"), &Value::from(1)));
+    let greylisted = "send rcpt greylisted 451 retry";
+    assert_eq!(journal(&notification), [[greylisted; 4].as_slice(), &["send body delivered 250 -"]].concat());
+    app.end().await;
+}
+
+/// What a relay says before a mail is offered, or after it about the rate, is on record and charges nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_throttled_mail_is_on_record_and_uncharged() {
+    let app = App::start(sqlite().await).await;
+    app.fail(Phase::Greeting, reply("421 4.3.2 too many connections"), 1);
+    let order = app.order().await;
+    app.drain().await;
+    app.clock.advance(60_000);
+    for _ in 0..5 {
+        app.fail(Phase::Dot, reply("454 4.7.0 Throttling failure"), 1);
+        eventually("another refusal", async || {
+            app.drain().await;
+            app.clock.advance(1_000);
+            app.mailbox.faults() == 0
+        })
+        .await;
+        app.clock.advance(120_000);
+    }
+    eventually("the mail", async || {
+        app.drain().await;
+        app.clock.advance(1_000);
+        app.queued().await == 0
+    })
+    .await;
+    let notification = app.notifications(order).await[0].clone();
+    assert_eq!((&notification["state"], &notification["attempts"]), (&Value::from("sent"), &Value::from(1)));
+    let lines = journal(&notification);
+    assert_eq!(lines[0], "send greeting throttled 421 retry");
+    assert_eq!(lines[1..6], ["send body throttled 454 retry"; 5]);
+    assert_eq!(lines[6..], ["send body delivered 250 -"]);
+    app.end().await;
+}
+
+/// The next relay takes the mail at once when the first is away; both are on record.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_goes_to_the_next_relay_when_one_is_away() {
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (dead, live) = (free(), free());
+    let relay =
+        |name: &str, port| format!("{{ name = \"{name}\", host = \"127.0.0.1\", port = {port}, tls = \"none\" }}");
+    let relays = format!("[{}, {}]", relay("first", dead), relay("second", live));
+    let listen = format!("127.0.0.1:{live}");
+    let app = App::with(sqlite().await, &[("MAIL__RELAYS", &relays), ("MAILBOX__LISTEN", &listen)]).await;
+    let order = app.order().await;
+    app.drain().await;
+    let notification = app.notifications(order).await[0].clone();
+    assert_eq!(notification["state"], "sent");
+    assert_eq!(journal(&notification), ["send connect not-handed-over - retry", "send body delivered 250 -"]);
+    let relays: Vec<_> = notification["journal"].as_array().unwrap().iter().map(|e| e["relay"].clone()).collect();
+    assert_eq!(relays, ["first", "second"]);
+    // While the first is away, nothing is tried there.
+    let order = app.order().await;
+    app.drain().await;
+    assert_eq!(journal(&app.notifications(order).await[0]), ["send body delivered 250 -"]);
+    app.end().await;
+}
+
+/// A cap that equals the provider's limit is never answered with throttling.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cap_is_counted_as_the_relay_counts() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let relays = format!(
+        "[{{ name = \"capped\", host = \"127.0.0.1\", port = {port}, tls = \"none\", mails_per_second_max = 20 }}]"
+    );
+    let listen = format!("127.0.0.1:{port}");
+    let app = App::with(sqlite().await, &[("MAIL__RELAYS", &relays), ("MAILBOX__LISTEN", &listen)]).await;
+    app.mailbox.limit(Limits { mails_per_second_max: 20, ..Limits::default() });
+    for _ in 0..50 {
+        app.order().await;
+    }
+    eventually("the end of the queue", async || {
+        app.drain().await;
+        app.queued().await == 0
+    })
+    .await;
+    assert_eq!(app.mailbox.refused(), Refused::default());
+    assert_eq!(app.mailbox.messages().len(), 50);
+    app.end().await;
+}
