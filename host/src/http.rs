@@ -87,6 +87,7 @@ pub fn router(service: App, settings: &Settings) -> Router {
         .route("/readyz", get(health::ready))
         .route("/openapi.json", get(docs::document))
         .route("/docs", get(docs::index))
+        .route("/docs/", get(docs::index))
         .route("/docs/{*file}", get(docs::file))
         .method_not_allowed_fallback(problem::no_method)
         .merge(api)

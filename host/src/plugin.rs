@@ -89,7 +89,7 @@ pub struct Settings {
     pub policy: Source,
     /// The largest component that is taken, in bytes.
     pub component_bytes_max: usize,
-    /// Calls at one time; more wait. 0: two for each core.
+    /// Calls at one time of each slot; more wait. 0: two for each core.
     pub calls_max: u32,
     /// What one call may use.
     pub call: Budget,

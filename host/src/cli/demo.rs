@@ -69,7 +69,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn settings(folder: &Path, mails: &Path, clock: &Clock) -> anyhow::Result<Config> {
     let path = |p: &Path| p.display().to_string();
-    let mut settings = vec![
+    let settings = vec![
         ("DATABASE__URL", format!("sqlite:{}", path(&folder.join("ecomm.db")))),
         ("AUTH__SECRET", secret(folder, clock)?),
         ("AUTH__ACCESS_TOKEN_MS", "86400000".to_owned()),
@@ -86,10 +86,8 @@ fn settings(folder: &Path, mails: &Path, clock: &Clock) -> anyhow::Result<Config
         ("PLUGINS__CACHE_PATH", path(&folder.join("compiled"))),
         ("LOG__FILTER", "warn".to_owned()),
     ];
-    // The user's own settings come last, so that they win.
-    let own: Vec<_> = std::env::vars().filter(|(name, _)| name.starts_with(PREFIX)).collect();
-    let settings = settings.drain(..).map(|(key, value)| (format!("{PREFIX}{key}"), value)).chain(own);
-    Ok(Config::load(None, settings)?)
+    // Nothing of the environment: a database that is named there must not get the demo's admin.
+    Ok(Config::load(None, settings.into_iter().map(|(key, value)| (format!("{PREFIX}{key}"), value)))?)
 }
 
 /// Made once for a data folder: compiled components in it are bound to the secret.

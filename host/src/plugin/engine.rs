@@ -10,6 +10,13 @@ use super::sandbox::Budget;
 /// How often running guests are interrupted to let others run and to look at the time.
 pub(crate) const TICK_MS: u64 = 2;
 
+/// The most core instances, linear memories and tables of one call. A component of wit-bindgen has a handful of core
+/// instances, one of `QuickJS` or `CPython` sixteen. The pool holds so many for each call that may run, so that no call ever
+/// finds it empty: what a store may not hold is refused at the gate.
+pub(super) const CORE_INSTANCES_MAX: u32 = 64;
+pub(super) const MEMORIES_MAX: u32 = 4;
+pub(super) const TABLES_MAX: u32 = 32;
+
 /// Of a component's memories, the part that stays mapped between calls.
 const RESIDENT_BYTES: usize = 2 << 20;
 
@@ -18,7 +25,7 @@ const RESIDENT_BYTES: usize = 2 << 20;
 pub(crate) struct Engine(wasmtime::Engine);
 
 impl Engine {
-    /// An engine for `calls_max` calls at one time, and one more for the gate.
+    /// An engine for `calls_max` calls at one time of each slot, and one more for the gate.
     pub(crate) fn new(calls_max: u32, call: &Budget) -> Result<Self, LoadError> {
         let config = config(calls_max, call.memory_bytes_max);
         let engine = wasmtime::Engine::new(&config).map_err(|e| LoadError::Host(e.to_string()))?;
@@ -31,15 +38,15 @@ impl Engine {
     }
 }
 
-/// The engine's settings, for `calls_max` calls at one time and one more.
+/// The engine's settings, for `calls_max` calls at one time of each slot and one more.
 pub fn config(calls_max: u32, memory_bytes_max: usize) -> Config {
-    let slots = calls_max.saturating_add(1);
+    // Each slot of plugins has calls of its own, and the gate has one.
+    let slots = calls_max.saturating_mul(2).saturating_add(1);
     let mut pool = PoolingAllocationConfig::new();
-    // A component made by a toolchain with adapters is several core instances with a few tables.
     pool.total_component_instances(slots)
-        .total_core_instances(slots.saturating_mul(8))
-        .total_memories(slots.saturating_mul(2))
-        .total_tables(slots.saturating_mul(4))
+        .total_core_instances(slots.saturating_mul(CORE_INSTANCES_MAX))
+        .total_memories(slots.saturating_mul(MEMORIES_MAX))
+        .total_tables(slots.saturating_mul(TABLES_MAX))
         .total_stacks(slots)
         .max_memory_size(memory_bytes_max)
         .table_elements(100_000)

@@ -14,7 +14,7 @@ pub(crate) use wasi::State;
 
 use super::engine::{Engine, TICK_MS};
 use super::fault::{Fault, LoadError};
-use super::{Email, Revision, v1};
+use super::{Email, Revision, Slot, v1};
 use crate::notification::{Admission, Failure, Notification, Situation, Verdict};
 
 /// What one call may use.
@@ -63,7 +63,9 @@ pub struct Usage {
 pub(crate) struct Sandbox {
     engine: wasmtime::Engine,
     linker: Arc<Linker<State>>,
-    permits: Arc<Semaphore>,
+    /// Of each slot: a renderer that takes its time keeps no policy waiting.
+    renders: Arc<Semaphore>,
+    decisions: Arc<Semaphore>,
 }
 
 /// A fresh instance and what it runs in. It serves one call.
@@ -82,7 +84,8 @@ impl Sandbox {
         Ok(Self {
             engine: engine.wasmtime().clone(),
             linker: Arc::new(linker),
-            permits: Arc::new(Semaphore::new(calls_max as usize)),
+            renders: Arc::new(Semaphore::new(calls_max as usize)),
+            decisions: Arc::new(Semaphore::new(calls_max as usize)),
         })
     }
 
@@ -105,7 +108,11 @@ impl Sandbox {
     }
 
     async fn enter(&self, revision: &Revision, budget: &Budget, chance: Chance) -> Result<(Cell, Instance), Fault> {
-        let permit = self.permits.clone().acquire_owned().await.ok();
+        let permits = match revision.slot {
+            Slot::Renderer => &self.renders,
+            Slot::Policy => &self.decisions,
+        };
+        let permit = permits.clone().acquire_owned().await.ok();
         let mut cell = self.cell(budget, chance, permit);
         let instance = cell.timed(async |store| revision.guest.instantiate(store).await).await?;
         if let Some(config) = &revision.configure_each {
@@ -204,6 +211,66 @@ impl Cell {
                 let cause = trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string);
                 Fault::Trap(if said.is_empty() { cause } else { said })
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::component::Component;
+
+    use super::{Budget, Chance, Sandbox};
+    use crate::plugin::engine::{CORE_INSTANCES_MAX, Engine, MEMORIES_MAX, TABLES_MAX};
+
+    const CALLS_MAX: u32 = 2;
+
+    fn sandbox() -> (Engine, Sandbox, Budget) {
+        let budget = Budget {
+            fuel_max: 1_000_000,
+            fuel_per_line: 0,
+            time_ms_max: 10_000,
+            memory_bytes_max: 64 << 20,
+            output_bytes_max: 1_000,
+        };
+        let engine = Engine::new(CALLS_MAX, &budget).unwrap();
+        let sandbox = Sandbox::new(&engine, CALLS_MAX).unwrap();
+        (engine, sandbox, budget)
+    }
+
+    /// A component (component model, `Binary.md`) that instantiates one core module so many times.
+    fn component(engine: &Engine, sections: &[u8], instances: u32) -> Component {
+        let module = [&[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], sections].concat();
+        let mut wasm = vec![0, 0x61, 0x73, 0x6d, 0x0d, 0, 1, 0];
+        wasm.extend([1, u8::try_from(module.len()).unwrap()]);
+        wasm.extend(module);
+        let instances = u8::try_from(instances).unwrap();
+        // Two bytes of LEB128, and at most 127 instances of three bytes each.
+        let bytes = u16::from(instances) * 3 + 1;
+        wasm.extend([2, u8::try_from(bytes & 0x7f).unwrap() | 0x80, u8::try_from(bytes >> 7).unwrap(), instances]);
+        wasm.extend([0, 0, 0].repeat(usize::from(instances)));
+        Component::new(engine.wasmtime(), wasm).unwrap()
+    }
+
+    /// The pool has room for the largest component in every call at one time, and no call is given more.
+    #[tokio::test]
+    async fn the_pool_holds_all_that_the_calls_may_take() {
+        let memory: &[u8] = &[5, 3, 1, 0, 1];
+        let table: &[u8] = &[4, 4, 1, 0x70, 0, 1];
+        for (sections, most) in [(&[][..], CORE_INSTANCES_MAX), (memory, MEMORIES_MAX), (table, TABLES_MAX)] {
+            let (engine, sandbox, budget) = sandbox();
+            let largest = component(&engine, sections, most);
+            let mut held = Vec::new();
+            for _ in 0..=2 * CALLS_MAX {
+                let mut cell = sandbox.cell(&budget, Chance { now_ms: 0, seed: 0 }, None);
+                let instance = sandbox.linker().instantiate_async(&mut cell.store, &largest).await;
+                assert!(instance.is_ok(), "{most}: {:?}", instance.err());
+                held.push(cell);
+            }
+            drop(held);
+            let mut cell = sandbox.cell(&budget, Chance { now_ms: 0, seed: 0 }, None);
+            let larger = component(&engine, sections, most + 1);
+            let refused = sandbox.linker().instantiate_async(&mut cell.store, &larger).await.map(drop).unwrap_err();
+            assert!(format!("{refused:?}").contains("resource limit exceeded"), "{most}: {refused:?}");
         }
     }
 }

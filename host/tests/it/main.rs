@@ -9,6 +9,7 @@ mod crash;
 mod database;
 mod defects;
 mod delivery;
+mod demo;
 mod doors;
 mod gate;
 mod grpc;

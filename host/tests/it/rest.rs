@@ -114,10 +114,12 @@ async fn the_api_describes_itself() {
         }
     }
     // The pages to try it are ours: nothing is loaded from elsewhere.
-    let page = app.client.http.get(format!("{}/docs", app.client.base)).send().await.unwrap();
-    assert!(page.status().is_success());
-    let page = page.text().await.unwrap();
-    assert!(page.contains("swagger-ui-bundle.js") && !page.contains("://"), "{page}");
+    for path in ["docs", "docs/"] {
+        let page = app.client.http.get(format!("{}/{path}", app.client.base)).send().await.unwrap();
+        assert!(page.status().is_success(), "{path}");
+        let page = page.text().await.unwrap();
+        assert!(page.contains("swagger-ui-bundle.js") && !page.contains("://"), "{page}");
+    }
     let script = app.client.http.get(format!("{}/docs/swagger-ui-bundle.js", app.client.base)).send().await.unwrap();
     assert!(script.status().is_success() && script.bytes().await.unwrap().len() > 100_000);
     assert_eq!(app.client.call("GET", "/docs/../secret", "", None).await.0.as_u16(), 404);

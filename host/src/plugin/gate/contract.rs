@@ -3,6 +3,7 @@
 use wasmtime::component::Component;
 
 use crate::plugin::cache::Artifact;
+use crate::plugin::engine::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
 use crate::plugin::fault::LoadError;
 use crate::plugin::v1::CONTRACT;
 use crate::plugin::{Slot, sandbox};
@@ -106,6 +107,12 @@ pub(super) fn warnings(imports: &[String], artifact: &Artifact) -> Vec<String> {
 
 /// The linker's own words, for what names do not show: types that differ, functions that lack.
 pub(super) fn explain(error: &wasmtime::Error) -> LoadError {
+    let said = error.root_cause().to_string();
+    if said.starts_with("resource limit exceeded") {
+        return LoadError::Contract(format!(
+            "{said}; a component may have {CORE_INSTANCES_MAX} core instances, {MEMORIES_MAX} memories and {TABLES_MAX} tables"
+        ));
+    }
     LoadError::Contract(format!("{}; this host offers {CONTRACT}", chain(error)))
 }
 

@@ -1,6 +1,7 @@
-//! What a guest sees beyond its contract: a WASI that has no files, no network, no environment, a clock that stands
-//! still and chance that repeats. Toolchains drag WASI in; nothing behind it is real.
+//! What a guest sees beyond its contract: a WASI that has no files, no network, no environment, a wall
+//! clock that stands still, a monotonic clock that goes in fixed steps and chance that repeats. Toolchains drag WASI in; nothing behind it is real.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use wasmtime_wasi::random::Deterministic;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
 use super::{Budget, Chance};
-use crate::plugin::engine::TICK_MS;
+use crate::plugin::engine::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX, TICK_MS};
 
 /// How much of what a guest writes to stderr is kept.
 const STDERR_BYTES_MAX: usize = 2_000;
@@ -99,6 +100,18 @@ impl ResourceLimiter for State {
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(desired <= 100_000)
     }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_MAX as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX as usize
+    }
 }
 
 impl WasiView for State {
@@ -111,7 +124,7 @@ impl WasiView for State {
                 .stdout(stderr.clone())
                 .stderr(stderr.clone())
                 .wall_clock(still)
-                .monotonic_clock(still)
+                .monotonic_clock(Steps::default())
                 .secure_random(Deterministic::new(seed.clone()))
                 .insecure_random(Deterministic::new(seed))
                 .insecure_random_seed(chance.seed.into())
@@ -137,13 +150,27 @@ impl HostWallClock for Still {
     }
 }
 
-impl HostMonotonicClock for Still {
+/// A clock that begins at a second and advances by a microsecond each time it is read: always the same for the same guest,
+/// and never zero, which Go's runtime takes for a broken clock.
+struct Steps(AtomicU64);
+
+/// Nanoseconds.
+const STEPS_START: u64 = 1_000_000_000;
+const STEP: u64 = 1_000;
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self(AtomicU64::new(STEPS_START))
+    }
+}
+
+impl HostMonotonicClock for Steps {
     fn resolution(&self) -> u64 {
-        1_000_000
+        STEP
     }
 
     fn now(&self) -> u64 {
-        0
+        self.0.fetch_add(STEP, Ordering::Relaxed)
     }
 }
 
@@ -197,5 +224,20 @@ impl OutputStream for Tail {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         Ok(64 << 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HostMonotonicClock, Steps};
+
+    #[test]
+    fn the_monotonic_clock_is_positive_and_the_same_for_every_call() {
+        let read = || {
+            let clock = Steps::default();
+            [clock.now(), clock.now(), clock.now()]
+        };
+        assert_eq!(read(), [1_000_000_000, 1_000_001_000, 1_000_002_000]);
+        assert_eq!(read(), read());
     }
 }
