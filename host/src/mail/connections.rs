@@ -1,12 +1,15 @@
-//! How many connections one relay takes: as many as configured, fewer once it refuses one, then one more now and then.
+//! How many connections one relay takes: a few at first, one more with each mail that it takes, up to what is configured;
+//! fewer once it refuses one, then one more now and then.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 
+/// How many connections are opened to a relay of which nothing is known.
+const FIRST: u32 = 4;
 /// How long after a refused connection, and after each raise, the limit is raised by one, in milliseconds.
 const RAISE_MS: i64 = 30_000;
 
@@ -15,8 +18,10 @@ pub(super) struct Connections {
     permits: Semaphore,
     configured: u32,
     limit: Mutex<Limit>,
+    /// Whether the limit is below what is configured, and whether the relay has refused a connection.
+    reduced: AtomicBool,
+    was_refused: AtomicBool,
     changed_ms: AtomicI64,
-    reduced: AtomicU32,
     clock: Clock,
     /// Each open connection, idle ones included, holds a clone.
     open: Arc<()>,
@@ -48,11 +53,12 @@ impl Drop for Permit<'_> {
 impl Connections {
     pub(super) fn new(configured: u32, clock: Clock) -> Self {
         Self {
-            permits: Semaphore::new(configured as usize),
+            permits: Semaphore::new(configured.min(FIRST) as usize),
             configured,
-            limit: Mutex::new(Limit { now: configured, owed: 0, held: 0 }),
+            limit: Mutex::new(Limit { now: configured.min(FIRST), owed: 0, held: 0 }),
             changed_ms: AtomicI64::new(0),
-            reduced: AtomicU32::new(0),
+            reduced: AtomicBool::new(configured > FIRST),
+            was_refused: AtomicBool::new(false),
             clock,
             open: Arc::new(()),
         }
@@ -84,25 +90,33 @@ impl Connections {
             limit.owed += limit.now - lower;
             limit.now = lower;
         }
-        self.reduced.store(1, Ordering::Relaxed);
+        self.reduced.store(true, Ordering::Relaxed);
+        self.was_refused.store(true, Ordering::Relaxed);
         self.changed_ms.store(self.clock.monotonic_ms(), Ordering::Relaxed);
         true
     }
 
-    /// The relay took a mail: after a while it may take a connection more.
+    /// The relay took a mail, so it may take one connection more: at once, or after a while if it has refused one.
     pub(super) fn accepted(&self) {
         let now = self.clock.monotonic_ms();
-        if self.reduced.load(Ordering::Relaxed) == 0 || now - self.changed_ms.load(Ordering::Relaxed) < RAISE_MS {
+        let is_early = || {
+            let since_ms = now - self.changed_ms.load(Ordering::Relaxed);
+            self.was_refused.load(Ordering::Relaxed) && since_ms < RAISE_MS
+        };
+        if !self.reduced.load(Ordering::Relaxed) || is_early() {
             return;
         }
         self.changed_ms.store(now, Ordering::Relaxed);
         let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        if limit.now >= self.configured {
+            return;
+        }
         limit.now += 1;
         match limit.owed.checked_sub(1) {
             Some(owed) => limit.owed = owed,
             None => self.permits.add_permits(1),
         }
-        self.reduced.store(u32::from(limit.now < self.configured), Ordering::Relaxed);
+        self.reduced.store(limit.now < self.configured, Ordering::Relaxed);
     }
 }
 
@@ -133,5 +147,14 @@ mod tests {
         }
         drop((held, first, second));
         assert_eq!(connections.permits.available_permits(), 4);
+    }
+
+    #[tokio::test]
+    async fn connections_come_one_by_one_with_the_mails_that_are_taken() {
+        let connections = Connections::new(6, Clock::system());
+        for expected in [4, 5, 6, 6] {
+            assert_eq!(connections.permits.available_permits(), expected);
+            connections.accepted();
+        }
     }
 }

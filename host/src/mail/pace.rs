@@ -90,6 +90,11 @@ impl Pace {
         Ok(())
     }
 
+    /// Whether the rate was cut at `began` or later.
+    pub(super) fn was_throttled_since(&self, began: i64) -> bool {
+        self.throttled.is_some_and(|(_, _, since)| began <= since)
+    }
+
     /// A mail that was begun came to nothing: the relay was not asked.
     pub(super) fn forgo(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
@@ -108,7 +113,7 @@ impl Pace {
         forget(&mut self.accepted, now);
         let known = self.throttled;
         // What was under way when the rate was last cut says nothing of the new rate.
-        if known.is_some_and(|(_, _, since)| began <= since) {
+        if self.was_throttled_since(began) {
             return;
         }
         #[expect(clippy::cast_precision_loss, reason = "the mails of a second")]

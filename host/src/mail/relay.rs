@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::maybe_done;
 use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::Response;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -113,6 +114,12 @@ impl Relay {
                     () = &mut intent => acquiring.await?,
                 }
             };
+            // The relay throttled while this mail waited for its connection.
+            if turn.is_outdated() {
+                drop((connection, turn));
+                turn = self.turns.take(lease).await?;
+                continue;
+            }
             // The circuit breaker may have opened while others were served.
             if let Some(untried) = self.away() {
                 return Err(untried);
@@ -134,18 +141,9 @@ impl Relay {
                     self.reached();
                     turn.taken();
                     self.connections.accepted();
-                    let reply = bounded(&response.message().collect::<Vec<_>>().join(" "));
-                    let code = Some(u16::from(response.code()));
                     self.give_back(session).await;
                     drop((connection, ready));
-                    return Ok(Outcome {
-                        result: Ok(()),
-                        phase: "body",
-                        code,
-                        enhanced: None,
-                        reply,
-                        relay: self.settings.name.clone(),
-                    });
+                    return Ok(self.delivered(&response));
                 }
                 // The relay hung up while the connection waited; the mail never began.
                 Transacted::Stale => {}
@@ -206,6 +204,17 @@ impl Relay {
     fn reached(&self) {
         self.failures.store(0, Ordering::Relaxed);
         self.closed_until_ms.store(0, Ordering::Relaxed);
+    }
+
+    fn delivered(&self, response: &Response) -> Outcome {
+        Outcome {
+            result: Ok(()),
+            phase: "body",
+            code: Some(u16::from(response.code())),
+            enhanced: None,
+            reply: bounded(&response.message().collect::<Vec<_>>().join(" ")),
+            relay: self.settings.name.clone(),
+        }
     }
 
     fn outcome(&self, class: Class, broken: &Broken) -> Outcome {

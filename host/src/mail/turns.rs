@@ -103,6 +103,11 @@ impl Turns {
 }
 
 impl Turn<'_> {
+    /// Whether the relay has throttled since: the turn is of a rate that is not its rate any more.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.turns.pace().was_throttled_since(self.began_ms)
+    }
+
     /// The relay took the mail, or refused it for its own sake.
     pub(super) fn taken(&mut self) {
         if !std::mem::replace(&mut self.said, true) {

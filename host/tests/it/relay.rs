@@ -307,13 +307,13 @@ async fn a_relay_that_died_meanwhile_is_offered_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_fail_side_by_side_are_one_failure() {
-    let rig = rig(|s| s.relays[0].connections_max = 8, None).await;
-    rig.mailbox.inject(Fault { phase: Phase::Greeting, act: Act::Hang, times: 8, to: None });
-    for outcome in futures_util::future::join_all((0..8).map(|_| rig.send())).await {
+    let rig = rig(|s| s.relays[0].connections_max = 4, None).await;
+    rig.mailbox.inject(Fault { phase: Phase::Greeting, act: Act::Hang, times: 4, to: None });
+    for outcome in futures_util::future::join_all((0..4).map(|_| rig.send())).await {
         assert_eq!(outcome.result, Err(Class::NotHandedOver));
     }
     let away_ms = rig.mailer.retry_in_ms("default");
-    assert!((1..=1_000).contains(&away_ms), "{away_ms}: the first pause, not the eighth");
+    assert!((1..=1_000).contains(&away_ms), "{away_ms}: the first pause, not the fourth");
 }
 
 #[tokio::test]
