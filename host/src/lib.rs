@@ -42,6 +42,7 @@ pub mod plugin;
 pub mod queue;
 
 // Around it.
+pub mod cause;
 pub mod config;
 pub mod host;
 pub mod telemetry;

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(e) => {
             use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "ecomm: {e:#}");
+            let _ = writeln!(std::io::stderr(), "ecomm: {}", ecomm::cause::chain(e.as_ref()));
             ExitCode::FAILURE
         }
     }

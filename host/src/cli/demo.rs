@@ -57,7 +57,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
     let told = story::tell(&host, http, &admin, &customer).await;
     if let Err(e) = &told {
-        writeln!(out, "\nThe story broke off: {e:#}")?;
+        writeln!(out, "\nThe story broke off: {}", ecomm::cause::chain(e.as_ref()))?;
     }
     if !args.exit {
         writeln!(out, "\nThe host stays up; try it with the accounts above. Ctrl-C ends it.")?;

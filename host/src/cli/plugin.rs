@@ -319,7 +319,9 @@ async fn watch(service: &Arc<Service>, folder: &Path) -> anyhow::Result<()> {
             *seen = Some(now);
             match taken {
                 Ok(revision) => say(&format!("{slot}: revision {revision} serves"))?,
-                Err(e) => say(&format!("{slot}: not taken, the old one serves on: {e:#}"))?,
+                Err(e) => {
+                    say(&format!("{slot}: not taken, the old one serves on: {}", ecomm::cause::chain(e.as_ref())))?;
+                }
             }
         }
         tokio::select! {

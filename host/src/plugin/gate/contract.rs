@@ -125,7 +125,7 @@ pub(super) fn explain_or(error: &wasmtime::Error, cell: &sandbox::Cell) -> LoadE
 }
 
 fn chain(error: &wasmtime::Error) -> String {
-    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    crate::cause::chain(error.as_ref())
 }
 
 #[cfg(test)]
