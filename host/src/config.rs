@@ -57,8 +57,16 @@ pub struct Database {
     pub url: SecretString,
     /// Connections; for `SQLite`, readers.
     pub connections_max: u32,
+    /// The most that an `SQLite` file may take, in bytes; 0: no limit.
+    pub bytes_max: u64,
     /// How long to wait for a connection.
     pub connect_timeout_ms: u64,
+    /// For how long a host that cannot reach its database at start tries again, in milliseconds.
+    pub wait_ms: u64,
+    /// Whether statements are prepared once for each connection; for `PostgreSQL`.
+    pub prepared_statements: bool,
+    /// Whether hosts wake each other through the database; for `PostgreSQL`.
+    pub listen: bool,
     /// Bring the schema up to date at start.
     pub migrate_on_start: bool,
 }

@@ -187,7 +187,7 @@ async fn nobody_waits<A>(askers: &mut [Asker<A>], to_the_end: bool) {
 }
 
 fn cut_short() -> store::Error {
-    store::Error::Commit("the work ended before its time".to_owned())
+    store::Error::Undone("the work ended before its time".to_owned())
 }
 
 #[cfg(test)]
@@ -222,7 +222,7 @@ mod tests {
                         return Err(store::Error::OutOfStock);
                     }
                     if items.contains(&99) {
-                        return Err(store::Error::Commit("away".to_owned()));
+                        return Err(store::Error::Undone("away".to_owned()));
                     }
                     Ok(items.iter().map(|n| n * 2).collect())
                 }
@@ -306,7 +306,7 @@ mod tests {
     async fn a_panic_leaves_nobody_waiting() {
         let (group, doubler) = (Group::new(1, 9), Doubler::new());
         let answers = behind_one(&group, &doubler, &[66, 1, 2]).await;
-        assert!(answers.iter().all(|a| matches!(a, Err(store::Error::Commit(_)))), "{answers:?}");
+        assert!(answers.iter().all(|a| matches!(a, Err(store::Error::Undone(_)))), "{answers:?}");
         assert_eq!(doubler.ask(&group, 3).await.unwrap(), 6);
     }
 

@@ -150,6 +150,14 @@ fn status(error: Error) -> Status {
         Error::InFlight => (Code::Aborted, "IN_FLIGHT"),
         Error::KeyReused => (Code::InvalidArgument, "REQUEST_ID_REUSED"),
         Error::Forbidden => (Code::PermissionDenied, "FORBIDDEN"),
+        Error::StorageFull(e) => {
+            tracing::error!(error = %e, "the database is full");
+            (Code::Unavailable, "STORAGE_FULL")
+        }
+        Error::DatabaseAway(e) => {
+            tracing::error!(error = %e, "the database does not answer");
+            (Code::Unavailable, "DATABASE_UNAVAILABLE")
+        }
         Error::Internal(e) => {
             tracing::error!(error = %e, "a call failed");
             (Code::Internal, "INTERNAL")
@@ -164,7 +172,10 @@ fn status(error: Error) -> Status {
         Error::TooMany { retry_after } => {
             details.set_retry_info(Some(*retry_after));
         }
-        Error::InFlight => {
+        Error::StorageFull(_) => {
+            details.set_retry_info(Some(Duration::from_secs(30)));
+        }
+        Error::InFlight | Error::DatabaseAway(_) => {
             details.set_retry_info(Some(Duration::from_secs(1)));
         }
         _ => {}

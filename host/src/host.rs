@@ -16,7 +16,9 @@ use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
 use crate::plugin::{LoadError, Plugins};
 use crate::queue::Queue;
-use crate::service::{self, Changes, Counter, InFlight, Replays, Service, Slot, Throttle, Tokens, Window, rollout};
+use crate::service::{
+    self, Changes, Counter, InFlight, Readiness, Replays, Service, Slot, Throttle, Tokens, Window, rollout,
+};
 use crate::store::{self, Store};
 use crate::{grpc, http};
 
@@ -99,7 +101,9 @@ impl Host {
             tracing::error!(plugin.slot = %slot, error = %e, "a component was refused; what served before serves on");
         }
         tasks.spawn(service.clone().watch_plugins(stop.clone()));
-        tasks.spawn(store.clone().announce(announce, stop.clone()));
+        if config.database.listen {
+            tasks.spawn(store.clone().announce(announce, stop.clone()));
+        }
         tasks.spawn(service.clone().forget_old_keys(stop.clone()));
         let mut http = None;
         if roles.api {
@@ -116,7 +120,9 @@ impl Host {
             tasks.spawn(async move { report("grpc", serving.await) });
         }
         if roles.worker {
-            tasks.spawn(store.listen(wake, stop.clone()));
+            if config.database.listen {
+                tasks.spawn(store.listen(wake, stop.clone()));
+            }
             let (queue, stop) = (queue.clone(), stop.clone());
             tasks.spawn(async move { queue.run(stop).await });
         }
@@ -184,6 +190,7 @@ async fn assemble(
         changes: Changes::default(),
         hashing: Semaphore::new(config.auth.hashing_max.max(1)),
         mailer: mailer.clone(),
+        readiness: Readiness::default(),
         replays: Replays::default(),
         mailbox,
     }))
@@ -195,6 +202,9 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Store, StartError> {
         url: config.database.url.clone(),
         connections_max: config.database.connections_max,
         connect_timeout_ms: config.database.connect_timeout_ms,
+        bytes_max: config.database.bytes_max,
+        wait_ms: config.database.wait_ms,
+        prepared_statements: config.database.prepared_statements,
     };
     let store = Store::open(&options, clock).await?;
     if config.database.migrate_on_start {

@@ -9,6 +9,7 @@ mod place;
 mod plugins;
 mod products;
 mod queue;
+mod ready;
 mod rehearse;
 pub(crate) mod rollout;
 mod sessions;
@@ -36,6 +37,7 @@ pub use patch::Patch;
 pub use place::Counter;
 pub use plugins::{ComponentInfo, NewPluginRevision, RevisionInfo, Serving, SlotInfo};
 pub use products::Window;
+pub use ready::Readiness;
 pub use rehearse::{Preview, Rendered, Replay, ReplayRequest, Replays, Reproduction, Subject};
 pub use sessions::{Principal, Session, SessionInfo};
 pub use stage::Move;
@@ -88,6 +90,8 @@ pub struct Service {
     pub hashing: Semaphore,
     /// Builds what it would send, to compare it with what was sent.
     pub mailer: Mailer,
+    /// Whether this host could serve when it was last asked.
+    pub readiness: Readiness,
     /// Replays that run or have run.
     pub replays: Replays,
     /// The mailbox for development.
@@ -167,10 +171,5 @@ impl Service {
     fn enqueued(&self) {
         self.wake.notify_one();
         self.announce.notify_one();
-    }
-
-    /// Whether the host can serve: the database answers.
-    pub async fn ready(&self) -> Result<(), Error> {
-        Ok(self.store.ping().await?)
     }
 }

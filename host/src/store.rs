@@ -9,7 +9,9 @@ mod conditions;
 mod dialect;
 mod insert;
 pub(crate) mod once;
+mod open;
 pub(crate) mod orders;
+mod postgres;
 pub(crate) mod products;
 mod tx;
 pub(crate) mod users;
@@ -21,28 +23,16 @@ pub mod plugins;
 pub mod queue;
 pub(crate) mod stored;
 
-use std::str::FromStr;
-use std::time::Duration;
-
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::pool::PoolOptions;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{Connection, Executor, MySqlPool, PgPool, SqlitePool};
+use sqlx::{MySqlPool, SqlitePool};
 
 pub(crate) use dialect::Dialect;
+pub use open::Options;
 pub(crate) use tx::{Tx, with_tx};
 
 use crate::clock::Clock;
 
-/// The most prepared statements that a connection keeps: every text of ours, inserts in each of their sizes.
-const STATEMENTS_MAX: usize = 250;
-
-/// How many rows of `SQLite` wait to be read.
-const ROWS_BUFFERED_MAX: usize = 1_000;
-
-/// How long a connection may have been idle and is still used without asking the database whether it is there.
-const TRUSTED_IDLE_MAX: Duration = Duration::from_secs(1);
+/// More than a page of `SQLite`, so that the row needs one that nothing else is in.
+const PROBE_BYTES: usize = 8_192;
 
 /// Runs `$body` with `$pool` bound to the pool that is open; for reads outside a transaction.
 macro_rules! with_pool {
@@ -50,7 +40,11 @@ macro_rules! with_pool {
         match &$store.db {
             $crate::store::Db::Sqlite { readers: $pool, .. } => $body,
             $crate::store::Db::MySql($pool, _) => $body,
-            $crate::store::Db::Postgres($pool) => $body,
+            $crate::store::Db::Postgres(pg) => {
+                let session = &mut pg.read().await?;
+                let $pool = session;
+                $body
+            }
         }
     };
 }
@@ -72,7 +66,7 @@ enum Db {
     },
     /// And `auto_increment_increment`, which clusters set.
     MySql(MySqlPool, i64),
-    Postgres(PgPool),
+    Postgres(postgres::Pg),
 }
 
 /// What can go wrong in the store.
@@ -84,15 +78,23 @@ pub enum Error {
     /// Its connections would each have a database of their own.
     #[error("sqlite::memory: cannot be shared by connections; give a file")]
     InMemory,
+    /// Nothing answers where the database should be.
+    #[error("{address} cannot be reached: {why}")]
+    Unreachable {
+        /// Host and port, or a socket's path.
+        address: String,
+        /// What the last attempt ended with.
+        why: String,
+    },
     /// The database did not do it.
     #[error("database: {0}")]
     Driver(#[from] sqlx::Error),
     /// The schema is not what this host expects.
     #[error("migrations: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// A commit that others shared failed, or its writer is gone.
-    #[error("commit: {0}")]
-    Commit(String),
+    /// It could not be begun or was not seen to its end, for a reason of the host's.
+    #[error("{0}")]
+    Undone(String),
     /// Work that was done for many at one time failed for all.
     #[error(transparent)]
     Shared(std::sync::Arc<Error>),
@@ -136,119 +138,66 @@ impl Error {
 }
 
 impl Error {
+    /// Whether the database has no room for more: `SQLITE_FULL` and `SQLITE_IOERR_WRITE` (a quota), 1021 and 1114 of `MySQL`,
+    /// 53100 of `PostgreSQL`.
+    pub fn is_full(&self) -> bool {
+        let e = match self {
+            Self::Driver(sqlx::Error::Database(e)) => e,
+            Self::Shared(e) => return e.is_full(),
+            _ => return false,
+        };
+        if let Some(e) = e.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+            return matches!(e.number(), 1021 | 1114);
+        }
+        let codes: &[&str] = match e.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
+            Some(_) => &["13", "778"],
+            None => &["53100"],
+        };
+        e.code().is_some_and(|code| codes.contains(&&*code))
+    }
+
+    /// Whether the database is not there, or takes no more connections: the same may succeed in a moment.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Driver(e) => open::is_absence(e) || matches!(e, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed),
+            Self::Shared(e) => e.is_away(),
+            _ => false,
+        }
+    }
+
     /// Whether it is about what was asked: the database answered, and something else may well succeed.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::Driver(e) => matches!(e, sqlx::Error::Database(_) | sqlx::Error::ColumnDecode { .. }),
             Self::OutOfStock | Self::Corrupt { .. } => true,
             Self::Shared(e) => e.is_refusal(),
-            Self::Url | Self::InMemory | Self::Migrate(_) | Self::Commit(_) => false,
+            Self::Url | Self::InMemory | Self::Unreachable { .. } | Self::Migrate(_) | Self::Undone(_) => false,
         }
     }
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
-/// How a database is opened.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// `sqlite:path`, `mysql://…`, `mariadb://…` or `postgres://…`.
-    pub url: secrecy::SecretString,
-    /// The most connections (readers, for `SQLite`).
-    pub connections_max: u32,
-    /// How long to wait for a connection, in milliseconds.
-    pub connect_timeout_ms: u64,
-}
-
-/// The same for each pool.
-fn pool_options<DB: sqlx::Database>(options: &Options) -> PoolOptions<DB> {
-    PoolOptions::new()
-        .max_connections(options.connections_max)
-        .acquire_timeout(Duration::from_millis(options.connect_timeout_ms))
-        // It would cost each transaction a round trip. What was in use a moment ago was alive.
-        .test_before_acquire(false)
-        .before_acquire(|connection: &mut DB::Connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for >= TRUSTED_IDLE_MAX {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-}
-
 impl Store {
-    /// Connects.
-    pub async fn open(options: &Options, clock: Clock) -> Result<Self> {
-        use secrecy::ExposeSecret;
-        let url = options.url.expose_secret();
-        let db = if url.starts_with("sqlite:") {
-            Self::open_sqlite(url, options).await?
-        } else if url.starts_with("mysql:") || url.starts_with("mariadb:") {
-            let pool = pool_options(options).after_connect(|connection: &mut MySqlConnection, _| {
-                Box::pin(async move {
-                    // Gap locks of REPEATABLE READ would stop enqueues below a claim's range.
-                    connection.execute("set session transaction isolation level read committed").await?;
-                    Ok(())
-                })
-            });
-            let options = MySqlConnectOptions::from_str(url)?.statement_cache_capacity(STATEMENTS_MAX);
-            let pool = pool.connect_with(options).await?;
-            let step = sqlx::query_scalar("select cast(@@auto_increment_increment as signed)").fetch_one(&pool).await?;
-            Db::MySql(pool, step)
-        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let pool = pool_options(options);
-            // Every statement of ours goes by a key. Without statistics, as on a young or a churning table, the
-            // planner reads whole tables instead.
-            let keys_only = [("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")];
-            // One way by key is as good for each value: planned once for each connection, not for each execution.
-            let once = [("plan_cache_mode", "force_generic_plan"), ("jit", "off")];
-            let options = PgConnectOptions::from_str(url)?.options(keys_only).options(once);
-            let options = options.statement_cache_capacity(STATEMENTS_MAX);
-            Db::Postgres(pool.connect_with(options).await?)
-        } else {
-            return Err(Error::Url);
-        };
-        Ok(Self { db, clock })
-    }
-
-    async fn open_sqlite(url: &str, options: &Options) -> Result<Db> {
-        if url.contains(":memory:") || url.contains("mode=memory") {
-            return Err(Error::InMemory);
-        }
-        let connect = SqliteConnectOptions::from_str(url)?
-            .create_if_missing(true)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_millis(options.connect_timeout_ms))
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .statement_cache_capacity(STATEMENTS_MAX)
-            .pragma("cache_size", "-16384")
-            // 16 MiB of log between checkpoints: what is written again and again goes to the database once.
-            .pragma("wal_autocheckpoint", "4096")
-            // A result that fits goes over to whoever reads it at once, not in turns of a few rows.
-            .row_buffer_size(ROWS_BUFFERED_MAX)
-            // The journal of the turns' savepoints is read by nobody after a crash.
-            .pragma("temp_store", "memory");
-        let writer = writer::Writer::open(&connect, queue::SCRATCH).await?;
-        let readers = pool_options(options).connect_with(connect.read_only(true)).await?;
-        Ok(Db::Sqlite { readers, writer })
-    }
-
     /// Brings the schema up to date. Safe to call from many hosts at once.
     pub async fn migrate(&self) -> Result<()> {
         match &self.db {
             Db::Sqlite { writer, .. } => writer.migrate(&sqlx::migrate!("../migrations/sqlite")).await?,
             Db::MySql(pool, _) => sqlx::migrate!("../migrations/mysql").run(pool).await?,
-            Db::Postgres(pool) => sqlx::migrate!("../migrations/postgres").run(pool).await?,
+            Db::Postgres(pg) => pg.migrate(sqlx::migrate!("../migrations/postgres")).await?,
         }
         Ok(())
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<()> {
-        with_pool!(self, |pool| sqlx::query("select 1").execute(pool).await.map(drop))?;
-        Ok(())
+    /// Whether the database can be written to: writes a row that needs room of its own, and takes it away again.
+    pub async fn probe(&self) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let id: i64 =
+            tx::insert_id!(&mut tx, "insert into readiness_probes (filler) values ($1)", "x".repeat(PROBE_BYTES));
+        let sql = tx.dialect().sql("delete from readiness_probes where id = $1");
+        with_tx!(&mut tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
+        tx.commit().await
     }
 
     /// Starts a transaction. Dropped without [`Tx::commit`], it never was.
@@ -256,7 +205,7 @@ impl Store {
         Ok(match &self.db {
             Db::Sqlite { writer, .. } => Tx::Sqlite(writer.begin().await?),
             Db::MySql(pool, step) => Tx::MySql(pool.begin().await?, *step),
-            Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Db::Postgres(pg) => Tx::Postgres(pg.begin().await?),
         })
     }
 
@@ -277,7 +226,7 @@ impl Store {
                 writer.close().await;
             }
             Db::MySql(pool, _) => pool.close().await,
-            Db::Postgres(pool) => pool.close().await,
+            Db::Postgres(pg) => pg.pool.close().await,
         }
     }
 

@@ -13,9 +13,9 @@ pub(super) async fn live() -> StatusCode {
 pub(super) async fn ready(State(app): State<App>) -> Result<StatusCode, Problem> {
     match app.ready().await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(e) => {
-            tracing::warn!(error = %e, "not ready");
-            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the database does not answer"))
+        Err(why) => {
+            tracing::warn!(why, "not ready");
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", why))
         }
     }
 }

@@ -82,6 +82,17 @@ impl From<Error> for Problem {
             Error::InFlight => Self { retry_after_s: Some(1), ..Self::new(StatusCode::CONFLICT, "in-flight", detail) },
             Error::Forbidden => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
             Error::Refused(e) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, &format!("plugin:{}", e.code()), detail),
+            Error::StorageFull(e) => {
+                tracing::error!(error = %e, "the database is full");
+                Self { retry_after_s: Some(30), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage-full", detail) }
+            }
+            Error::DatabaseAway(e) => {
+                tracing::error!(error = %e, "the database does not answer");
+                Self {
+                    retry_after_s: Some(1),
+                    ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", detail)
+                }
+            }
             Error::Internal(e) => {
                 tracing::error!(error = %e, "a request failed");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)

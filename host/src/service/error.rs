@@ -54,6 +54,12 @@ pub enum Error {
     /// A component was not taken.
     #[error("the component was not taken: {0}")]
     Refused(#[from] LoadError),
+    /// The database has no room for more.
+    #[error("nothing can be stored at the moment: the database is full; nothing of this request was kept")]
+    StorageFull(#[source] store::Error),
+    /// The database does not answer.
+    #[error("the database cannot be reached at the moment; whether this request was kept is not known")]
+    DatabaseAway(#[source] store::Error),
     /// Something of the host failed.
     #[error("something went wrong on our side")]
     Internal(#[source] store::Error),
@@ -73,6 +79,12 @@ impl Error {
 
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
-        Self::Internal(error)
+        if error.is_full() {
+            Self::StorageFull(error)
+        } else if error.is_away() {
+            Self::DatabaseAway(error)
+        } else {
+            Self::Internal(error)
+        }
     }
 }

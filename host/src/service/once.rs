@@ -130,7 +130,7 @@ impl Service {
         if !once.fingerprints.contains(&before.fingerprint) {
             return Err(Error::KeyReused);
         }
-        let corrupt = |e: serde_json::Error| crate::store::Error::Commit(format!("a kept answer: {e}"));
+        let corrupt = |e: serde_json::Error| crate::store::Error::Undone(format!("a kept answer: {e}"));
         Ok(Some(serde_json::from_str(&before.answer).map_err(corrupt)?))
     }
 

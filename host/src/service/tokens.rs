@@ -124,7 +124,7 @@ impl Tokens {
             exp: expires_at.div_euclid(1_000),
             jti: clock.uuid().to_string(),
         };
-        let failed = |why: String| Error::Internal(crate::store::Error::Commit(why));
+        let failed = |why: String| Error::Internal(crate::store::Error::Undone(why));
         let key = self.keys.first().ok_or_else(|| failed("there is no secret to sign with".to_owned()))?;
         let header = Header {
             typ: Some(use_.media_type().to_owned()),

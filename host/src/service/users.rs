@@ -238,5 +238,5 @@ async fn hash(clock: &Clock, password: &Password) -> Result<String, Error> {
         hash.map(|h| h.to_string())
     });
     let hash = hashing.await.map_err(|e| e.to_string()).and_then(|h| h.map_err(|e| e.to_string()));
-    hash.map_err(|why| Error::Internal(store::Error::Commit(why)))
+    hash.map_err(|why| Error::Internal(store::Error::Undone(why)))
 }

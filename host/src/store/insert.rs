@@ -53,9 +53,9 @@ macro_rules! bound_columns {
 
 impl Insert<'_> {
     pub(crate) async fn rows(&self, tx: &mut Tx, rows: &[Value]) -> Result<()> {
-        if let Tx::Postgres(tx) = tx {
+        if let Tx::Postgres(session) = tx {
             for rows in rows.chunks(ROWS_MAX) {
-                bound_columns!(sqlx::query(self.columns_sql("")), self, rows).execute(&mut **tx).await?;
+                bound_columns!(sqlx::query(self.columns_sql("")), self, rows).execute(&mut *session).await?;
             }
             return Ok(());
         }
@@ -74,10 +74,10 @@ impl Insert<'_> {
             made.sort_unstable();
             ids.extend(made);
         };
-        if let Tx::Postgres(tx) = tx {
+        if let Tx::Postgres(session) = tx {
             for rows in rows.chunks(ROWS_MAX) {
                 let query = sqlx::query_scalar(self.columns_sql("returning id"));
-                add(bound_columns!(query, self, rows).fetch_all(&mut **tx).await?);
+                add(bound_columns!(query, self, rows).fetch_all(&mut *session).await?);
             }
             return Ok(ids);
         }

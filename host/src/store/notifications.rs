@@ -7,7 +7,7 @@ use super::dialect::Column::{Int, Text};
 use super::insert::Insert;
 use super::queue::ATTEMPTS;
 use super::users::json;
-use super::{Error, Result, Store, Tx, with_pool, with_tx};
+use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
 use crate::notification::{Customer, Payload, State};
 
 /// Where an order's notification stands, and what became of each attempt.
@@ -137,7 +137,12 @@ pub(super) async fn enqueue(tx: &mut Tx, events: &[(Payload, String)], offset_ms
         |(id, (payload, _)): (i64, &(Payload, String))| serde_json::json!({ "state_id": id, "payload": json(payload) });
     let insert = Insert { table: PAYLOADS, columns: &[Int("state_id"), Text("payload")], fixed: &[] };
     insert.rows(tx, &ids.iter().copied().zip(events).map(row).collect::<Vec<_>>()).await?;
+    let row = |(payload, _): &(Payload, String)| serde_json::json!({ "lane": payload.order.id, "step": payload.order.version });
+    let rows = json(&events.iter().map(row).collect::<Vec<_>>());
     let lanes_are_new = events.iter().all(|(payload, _)| payload.order.version == 1);
+    if !lanes_are_new {
+        keep_lanes(tx, &rows).await?;
+    }
     // A lane whose head backs off or is leased makes its next event wait with it.
     let behind = format!(
         "coalesce((select max(l.due_at) from notification_events_queue l where l.order_id = s.order_id \
@@ -152,8 +157,6 @@ pub(super) async fn enqueue(tx: &mut Tx, events: &[(Payload, String)], offset_ms
         rows = dialect.rows(1, &[Int("lane"), Int("step")]),
         join = dialect.join(),
     ));
-    let row = |(payload, _): &(Payload, String)| serde_json::json!({ "lane": payload.order.id, "step": payload.order.version });
-    let rows = json(&events.iter().map(row).collect::<Vec<_>>());
     let queued = with_tx!(tx, |c| sqlx::query(sql).bind(rows).execute(c).await.map(|done| done.rows_affected()))?;
     if usize::try_from(queued) == Ok(events.len()) {
         return Ok(());
@@ -161,6 +164,24 @@ pub(super) async fn enqueue(tx: &mut Tx, events: &[(Payload, String)], offset_ms
     // A cluster of `MySQL` that changed its steps counts ids otherwise than we do.
     let why = "the database made other ids than were expected".to_owned();
     Err(Error::Corrupt { what: "notification", id: ids.first().copied().unwrap_or_default(), why })
+}
+
+/// Has whoever ends what is queued of these lanes wait for this transaction, or this for them. Without it both could
+/// commit and not see each other: the end makes nothing due, and what is added waits for a lease that is over.
+async fn keep_lanes(tx: &mut Tx, lanes: &str) -> Result<()> {
+    let dialect = tx.dialect();
+    if dialect == Dialect::Sqlite {
+        return Ok(());
+    }
+    let sql = dialect.sql(&format!(
+        "select q.state_id from {} {} notification_events_queue q {} where q.order_id = x.lane order by q.state_id {}",
+        dialect.rows(1, &[Int("lane")]),
+        dialect.join(),
+        dialect.by_index("order_id"),
+        dialect.share(),
+    ));
+    with_tx!(tx, |c| sqlx::query(sql).bind(lanes).execute(c).await.map(drop))?;
+    Ok(())
 }
 
 /// Sends what is queued for a user to where they are reached now, in the language and zone of now.

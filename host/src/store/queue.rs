@@ -89,7 +89,12 @@ impl Store {
         let now = self.dialect().now_ms(self.offset_ms());
         let held = match &self.db {
             Db::Sqlite { writer, .. } => sqlite::hand_over(writer, &now, intents).await?,
-            Db::Postgres(pool) => postgres::hand_over(&mut *pool.acquire().await?, &now, intents).await?,
+            Db::Postgres(pg) => {
+                let mut session = pg.begin().await?;
+                let held = postgres::hand_over(&mut session, &now, intents).await?;
+                session.commit().await?;
+                held
+            }
             Db::MySql(..) => self.hand_over_by_steps(&now, intents).await?,
         };
         Ok(intents.iter().map(|i| held.contains(&i.claim)).collect())
@@ -246,7 +251,9 @@ async fn make_due(tx: &mut Tx, events: &[i64], now: &str, matching: &str) -> Res
     Ok(())
 }
 
-/// Makes what comes next of each lane due, where an event has left its place in it. What is claimed stays leased.
+/// Makes what comes next of each lane due, where an event has left its place in it. What is claimed stays leased. Within the
+/// transaction, but after the statement that took the event out: an enqueue that made it wait has committed by then, and
+/// only a later statement sees what it added.
 async fn make_due_next(tx: &mut Tx, left: &[(i64, i64)], now: &str) -> Result<()> {
     let dialect = tx.dialect();
     let row = |(lane, place): &(i64, i64)| serde_json::json!({ "lane": lane, "place": place });

@@ -1,7 +1,8 @@
 //! A transaction on whichever database is open.
 
-use sqlx::{MySql, Postgres, Transaction};
+use sqlx::{MySql, Transaction};
 
+use super::postgres::Session;
 use super::writer::Turn;
 use super::{Dialect, Result};
 
@@ -10,7 +11,7 @@ pub(crate) enum Tx {
     Sqlite(Turn),
     /// And how far the ids of one statement's rows are apart.
     MySql(Transaction<'static, MySql>, i64),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(Session),
 }
 
 /// Runs `$body` with `$connection` bound to the transaction's connection.
@@ -25,8 +26,8 @@ macro_rules! with_tx {
                 let $connection = &mut **tx;
                 $body
             }
-            $crate::store::Tx::Postgres(tx) => {
-                let $connection = &mut **tx;
+            $crate::store::Tx::Postgres(session) => {
+                let $connection = session;
                 $body
             }
         }
@@ -39,7 +40,7 @@ impl Tx {
         match self {
             Self::Sqlite(turn) => turn.commit().await,
             Self::MySql(tx, _) => Ok(tx.commit().await?),
-            Self::Postgres(tx) => Ok(tx.commit().await?),
+            Self::Postgres(session) => Ok(session.commit().await?),
         }
     }
 
@@ -65,9 +66,9 @@ macro_rules! insert_id {
                 let done = sqlx::query(dialect.sql($sql))$(.bind($value))*.execute(turn.connection()).await?;
                 done.last_insert_rowid()
             }
-            $crate::store::Tx::Postgres(tx) => {
+            $crate::store::Tx::Postgres(session) => {
                 let sql = format!("{} returning id", $sql);
-                sqlx::query_scalar(dialect.sql(&sql))$(.bind($value))*.fetch_one(&mut **tx).await?
+                sqlx::query_scalar(dialect.sql(&sql))$(.bind($value))*.fetch_one(session).await?
             }
         }
     }};

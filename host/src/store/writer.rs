@@ -31,6 +31,9 @@ impl Drop for Committer {
     }
 }
 
+/// Of a commit that many share.
+type Outcome = std::result::Result<(), Arc<Error>>;
+
 struct State {
     connection: Option<SqliteConnection>,
     /// A transaction is open.
@@ -38,7 +41,7 @@ struct State {
     /// A turn is under way; found by somebody else than the turn, that one was dropped half-way.
     in_turn: bool,
     /// Who is told of the commit.
-    waiting: Vec<oneshot::Sender<std::result::Result<(), String>>>,
+    waiting: Vec<oneshot::Sender<Outcome>>,
 }
 
 impl Writer {
@@ -128,7 +131,7 @@ impl Turn {
         let (told, tell) = oneshot::channel();
         self.state.waiting.push(told);
         drop(self);
-        tell.await.unwrap_or_else(|_| Err("the writer is gone".to_owned())).map_err(Error::Commit)
+        tell.await.map_err(|_| closed())?.map_err(Error::Shared)
     }
 }
 
@@ -153,7 +156,7 @@ impl State {
         }
         if let Err(e) = self.execute("rollback to turn; release turn").await {
             let _ = self.execute("rollback").await;
-            self.answer(&Err(e.to_string()));
+            self.answer(&Err(Arc::new(e)));
         }
         // Last: who is dropped half-way here leaves it to the next.
         self.in_turn = false;
@@ -161,7 +164,7 @@ impl State {
 
     async fn commit(&mut self) {
         if self.open {
-            let outcome = self.execute("commit").await.map_err(|e| e.to_string());
+            let outcome = self.execute("commit").await.map_err(Arc::new);
             if outcome.is_err() {
                 let _ = self.execute("rollback").await;
             }
@@ -169,7 +172,7 @@ impl State {
         }
     }
 
-    fn answer(&mut self, outcome: &std::result::Result<(), String>) {
+    fn answer(&mut self, outcome: &Outcome) {
         self.open = false;
         for told in self.waiting.drain(..) {
             let _ = told.send(outcome.clone());
@@ -197,7 +200,7 @@ impl FromRow<'_, SqliteRow> for Nothing {
 }
 
 fn closed() -> Error {
-    Error::Commit("the database is closed".to_owned())
+    Error::Undone("the database is closed".to_owned())
 }
 
 #[cfg(test)]

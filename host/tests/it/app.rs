@@ -124,6 +124,7 @@ pub fn environment(database: &Database, more: &[(&str, &str)]) -> Vec<(String, S
         ("MAILBOX__ENABLED", "true"),
         ("MAILBOX__LISTEN", "127.0.0.1:0"),
     ];
+    settings.extend_from_slice(database.settings());
     settings.extend_from_slice(more);
     settings.into_iter().map(|(key, value)| (format!("{PREFIX}{key}"), value.to_owned())).collect()
 }
@@ -204,7 +205,7 @@ pub fn user(email: &str, name: &str) -> NewUser {
 }
 
 pub async fn sqlite() -> Database {
-    Database::fresh(Kind::Sqlite).await.unwrap()
+    Database::fresh(Kind::Sqlite).await
 }
 
 pub fn reply(line: &str) -> Act {

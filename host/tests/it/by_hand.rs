@@ -4,21 +4,24 @@ use ecomm::mail::mailbox::Phase;
 use serde_json::{Value, json};
 
 use crate::app::{App, journal, reply};
-use crate::database::{Database, on_each_database};
+use crate::database::Database;
+use crate::harness::tests;
 use crate::store::{claim, finish, intent, sent};
 
-on_each_database! {
-    a_failed_mail_is_tried_again
-    a_cancelled_mail_is_not_sent
-    a_held_mail_waits_for_a_hand
-    a_paused_queue_delivers_nothing
-    what_is_handed_over_is_not_cancelled
-    a_late_mail_is_only_sent_when_that_is_meant
-    a_mail_that_is_tried_again_goes_before_newer_ones
-    two_of_a_lane_end_together
-    what_is_handed_over_stays_leased
-    a_claim_of_an_earlier_stay_does_not_count
-    a_long_history_is_cut
+tests! {
+    on_each_database {
+        a_failed_mail_is_tried_again
+        a_cancelled_mail_is_not_sent
+        a_held_mail_waits_for_a_hand
+        a_paused_queue_delivers_nothing
+        what_is_handed_over_is_not_cancelled
+        a_late_mail_is_only_sent_when_that_is_meant
+        a_mail_that_is_tried_again_goes_before_newer_ones
+        two_of_a_lane_end_together
+        what_is_handed_over_stays_leased
+        a_claim_of_an_earlier_stay_does_not_count
+        a_long_history_is_cut
+    }
 }
 
 async fn a_held_mail_waits_for_a_hand(database: Database) {

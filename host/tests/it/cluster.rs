@@ -11,9 +11,17 @@ use ecomm::store::queue::Which;
 use serde_json::json;
 
 use crate::app::{App, environment, eventually};
-use crate::database::{Database, Kind, on_each_database};
+use crate::database::{Database, Kind};
+use crate::harness::tests;
 
-on_each_database! { two_hosts_deliver_a_thousand_events }
+tests! {
+    on_each_database {
+        two_hosts_deliver_a_thousand_events
+    }
+    once {
+        a_stale_worker_cannot_finish_a_newer_claim
+    }
+}
 
 /// Three mails of each order.
 const ORDERS: usize = 334;
@@ -96,7 +104,6 @@ async fn check(app: &App) {
     assert!(app.states().await.iter().all(|s| s == "sent"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stale_worker_cannot_finish_a_newer_claim() {
     let app = App::start(crate::app::sqlite().await).await;
     app.order().await;

@@ -9,12 +9,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::app::{Client, PASSWORD, environment, eventually, journal};
-use crate::database::{Database, on_each_database};
+use crate::database::Database;
+use crate::harness::tests;
 
-on_each_database! {
-    killed_before_hand_over_the_mail_arrives_once
-    killed_after_the_dot_the_mail_arrives_at_most_twice
-    terminated_the_host_drains_and_burns_no_attempt
+tests! {
+    on_each_database {
+        killed_before_hand_over_the_mail_arrives_once
+        killed_after_the_dot_the_mail_arrives_at_most_twice
+        terminated_the_host_drains_and_burns_no_attempt
+    }
 }
 
 /// The host as a process of its own, and a mailbox that outlives it.

@@ -1,7 +1,5 @@
 //! A fresh database for each test, on every server that the environment names.
 
-use std::io::Write;
-use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{Connection, MySqlConnection, PgConnection, SqliteConnection};
@@ -13,56 +11,108 @@ pub enum Kind {
     MariaDb,
     MySql,
     Postgres,
+    /// `PostgreSQL` behind `PgBouncer`, which gives each transaction another connection.
+    PgBouncer,
+    /// The same, and it gives each session another connection: nothing but the URL is special.
+    SessionPool,
 }
 
+/// `PostgreSQL` itself: where poolers have their databases.
+const POSTGRES: &str = "ECOMM_TEST_POSTGRES_URL";
+
 impl Kind {
-    fn variable(self) -> &'static str {
+    pub const ALL: [Self; 5] = [Self::Sqlite, Self::MariaDb, Self::MySql, Self::Postgres, Self::PgBouncer];
+    pub const POOLERS: [Self; 2] = [Self::PgBouncer, Self::SessionPool];
+    pub const SERVERS: [Self; 2] = [Self::Postgres, Self::MariaDb];
+
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Sqlite => "",
-            Self::MariaDb => "ECOMM_TEST_MARIADB_URL",
-            Self::MySql => "ECOMM_TEST_MYSQL_URL",
-            Self::Postgres => "ECOMM_TEST_POSTGRES_URL",
+            Self::Sqlite => "sqlite",
+            Self::MariaDb => "mariadb",
+            Self::MySql => "mysql",
+            Self::Postgres => "postgres",
+            Self::PgBouncer => "pgbouncer",
+            Self::SessionPool => "session_pool",
         }
     }
+
+    fn variables(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &[],
+            Self::MariaDb => &["ECOMM_TEST_MARIADB_URL"],
+            Self::MySql => &["ECOMM_TEST_MYSQL_URL"],
+            Self::Postgres => &[POSTGRES],
+            Self::PgBouncer => &[POSTGRES, "ECOMM_TEST_PGBOUNCER_URL"],
+            Self::SessionPool => &[POSTGRES, "ECOMM_TEST_PGBOUNCER_SESSION_URL"],
+        }
+    }
+
+    /// Why there is none.
+    pub fn is_missing(self) -> Option<String> {
+        let missing = self.variables().iter().find(|v| std::env::var(v).is_err())?;
+        Some(format!("{missing} is not set, and ECOMM_TEST_ALL asks for every database"))
+    }
+
+    /// Whether a missing one is a failure. `MySQL` proper cannot be had everywhere; `MariaDB` stands for it.
+    pub fn is_asked_for(self) -> bool {
+        self != Self::MySql && std::env::var("ECOMM_TEST_ALL").is_ok()
+    }
+
+    pub fn speaks_postgres(self) -> bool {
+        matches!(self, Self::Postgres | Self::PgBouncer | Self::SessionPool)
+    }
+}
+
+/// Says which databases are not there.
+pub fn left_out() -> Option<String> {
+    let missing = Kind::ALL.into_iter().filter(|kind| kind.is_missing().is_some());
+    let missing = missing.map(|kind| format!("{} ({} is not set)", kind.name(), kind.variables().join(" or ")));
+    Some(missing.collect::<Vec<_>>().join(", ")).filter(|missing| !missing.is_empty())
 }
 
 /// Gone when its test is.
 pub struct Database {
     pub kind: Kind,
+    /// For the host.
     pub url: String,
     pub folder: tempfile::TempDir,
+    /// Past a pooler.
+    pub direct: String,
 }
 
 impl Database {
-    /// None, said out loud once, where no server is named. With `ECOMM_TEST_ALL` that is a failure.
-    pub async fn fresh(kind: Kind) -> Option<Self> {
+    /// An empty one.
+    pub async fn fresh(kind: Kind) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let folder = tempfile::tempdir().unwrap();
-        if kind == Kind::Sqlite {
+        let Some(variable) = kind.variables().first() else {
             let url = format!("sqlite:{}", folder.path().join("test.db").display());
-            return Some(Self { kind, url, folder });
-        }
-        let Ok(server) = std::env::var(kind.variable()) else {
-            left_out();
-            // MySQL proper cannot be had everywhere; MariaDB stands for it.
-            assert!(
-                kind == Kind::MySql || std::env::var("ECOMM_TEST_ALL").is_err(),
-                "{} is not set, and ECOMM_TEST_ALL asks for every database",
-                kind.variable()
-            );
-            return None;
+            return Self { kind, direct: url.clone(), url, folder };
         };
+        let server = std::env::var(variable).unwrap();
         let name = format!("ecomm_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let create = format!("create database {name}");
-        if kind == Kind::Postgres {
+        if kind.speaks_postgres() {
             let mut server = PgConnection::connect(&server).await.unwrap();
             sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut server).await.unwrap();
         } else {
             let mut server = MySqlConnection::connect(&server).await.unwrap();
             sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut server).await.unwrap();
         }
-        let url = format!("{}/{name}", server.rsplit_once('/').unwrap().0);
-        Some(Self { kind, url, folder })
+        let on = |server: &str| {
+            let (server, options) = server.split_once('?').unwrap_or((server, ""));
+            format!("{}/{name}?{options}", server.rsplit_once('/').unwrap().0)
+        };
+        let through = kind.variables().last().map(|v| std::env::var(v).unwrap()).unwrap_or_default();
+        Self { kind, url: on(&through), folder, direct: on(&server) }
+    }
+
+    /// What a host needs to be told of it, beside the URL.
+    pub fn settings(&self) -> &'static [(&'static str, &'static str)] {
+        match self.kind {
+            Kind::PgBouncer => &[("DATABASE__PREPARED_STATEMENTS", "false"), ("DATABASE__LISTEN", "false")],
+            _ => &[],
+        }
     }
 
     /// The one number that a query answers.
@@ -70,12 +120,12 @@ impl Database {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         match self.kind {
             Kind::Sqlite => {
-                sqlx::query_scalar(sql).fetch_one(&mut SqliteConnection::connect(&self.url).await.unwrap()).await
+                sqlx::query_scalar(sql).fetch_one(&mut SqliteConnection::connect(&self.direct).await.unwrap()).await
             }
-            Kind::Postgres => {
-                sqlx::query_scalar(sql).fetch_one(&mut PgConnection::connect(&self.url).await.unwrap()).await
+            kind if kind.speaks_postgres() => {
+                sqlx::query_scalar(sql).fetch_one(&mut PgConnection::connect(&self.direct).await.unwrap()).await
             }
-            _ => sqlx::query_scalar(sql).fetch_one(&mut MySqlConnection::connect(&self.url).await.unwrap()).await,
+            _ => sqlx::query_scalar(sql).fetch_one(&mut MySqlConnection::connect(&self.direct).await.unwrap()).await,
         }
         .unwrap()
     }
@@ -85,12 +135,12 @@ impl Database {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         match self.kind {
             Kind::Sqlite => {
-                sqlx::query(sql).execute(&mut SqliteConnection::connect(&self.url).await.unwrap()).await.map(drop)
+                sqlx::query(sql).execute(&mut SqliteConnection::connect(&self.direct).await.unwrap()).await.map(drop)
             }
-            Kind::Postgres => {
-                sqlx::query(sql).execute(&mut PgConnection::connect(&self.url).await.unwrap()).await.map(drop)
+            kind if kind.speaks_postgres() => {
+                sqlx::query(sql).execute(&mut PgConnection::connect(&self.direct).await.unwrap()).await.map(drop)
             }
-            _ => sqlx::query(sql).execute(&mut MySqlConnection::connect(&self.url).await.unwrap()).await.map(drop),
+            _ => sqlx::query(sql).execute(&mut MySqlConnection::connect(&self.direct).await.unwrap()).await.map(drop),
         }
         .unwrap();
     }
@@ -100,47 +150,13 @@ impl Database {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         match self.kind {
             Kind::Sqlite => {
-                sqlx::query_scalar(sql).fetch_all(&mut SqliteConnection::connect(&self.url).await.unwrap()).await
+                sqlx::query_scalar(sql).fetch_all(&mut SqliteConnection::connect(&self.direct).await.unwrap()).await
             }
-            Kind::Postgres => {
-                sqlx::query_scalar(sql).fetch_all(&mut PgConnection::connect(&self.url).await.unwrap()).await
+            kind if kind.speaks_postgres() => {
+                sqlx::query_scalar(sql).fetch_all(&mut PgConnection::connect(&self.direct).await.unwrap()).await
             }
-            _ => sqlx::query_scalar(sql).fetch_all(&mut MySqlConnection::connect(&self.url).await.unwrap()).await,
+            _ => sqlx::query_scalar(sql).fetch_all(&mut MySqlConnection::connect(&self.direct).await.unwrap()).await,
         }
         .unwrap()
     }
 }
-
-/// Past the test runner's capture, so that it is seen.
-fn left_out() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let missing: Vec<_> = [Kind::MariaDb, Kind::MySql, Kind::Postgres]
-            .into_iter()
-            .filter(|kind| std::env::var(kind.variable()).is_err())
-            .map(|kind| format!("{kind:?} ({} is not set)", kind.variable()))
-            .collect();
-        let _ = writeln!(std::io::stderr(), "\nleft out: {}\n", missing.join(", "));
-    });
-}
-
-/// Runs each test on every database.
-macro_rules! on_each_database {
-    ($($name:ident)*) => {
-        $(mod $name {
-            $crate::database::on_each_database!(@ $name sqlite Sqlite);
-            $crate::database::on_each_database!(@ $name mariadb MariaDb);
-            $crate::database::on_each_database!(@ $name mysql MySql);
-            $crate::database::on_each_database!(@ $name postgres Postgres);
-        })*
-    };
-    (@ $name:ident $test:ident $kind:ident) => {
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $test() {
-            if let Some(database) = $crate::database::Database::fresh($crate::database::Kind::$kind).await {
-                super::$name(database).await;
-            }
-        }
-    };
-}
-pub(crate) use on_each_database;

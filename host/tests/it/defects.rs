@@ -7,8 +7,9 @@ use sqlx::migrate::Migrator;
 use tonic::{Code, Request};
 
 use crate::app::{App, PASSWORD, sqlite};
-use crate::database::{Database, Kind, on_each_database};
+use crate::database::{Database, Kind};
 use crate::doors::{channel, with};
+use crate::harness::tests;
 
 /// What each defect was, and the test that would fail with it.
 const DEFECTS: [(&str, &str); 49] = [
@@ -64,30 +65,45 @@ const DEFECTS: [(&str, &str); 49] = [
 ];
 
 /// Each defect has a test that is there.
-#[test]
 fn each_defect_has_its_test() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
     for (defect, test) in DEFECTS {
         let (file, name) = test.split_once("::").unwrap();
         let source = std::fs::read_to_string(format!("{folder}/{file}.rs")).unwrap();
-        let (before, _) = source
-            .split_once(&format!("fn {name}("))
-            .unwrap_or_else(|| panic!("{test} is gone, which keeps: {defect}"));
-        let attribute = before.rsplit("\n\n").next().unwrap();
-        let runs = attribute.contains("#[tokio::test") || attribute.contains("#[test]");
-        let on_each = source
-            .split_once("\non_each_database! {")
-            .is_some_and(|(_, s)| s.split('}').next().unwrap().split_whitespace().any(|w| w == name));
-        assert!(runs || on_each, "{test} does not run, which keeps: {defect}");
+        let listed = source
+            .split_once("\ntests! {")
+            .is_some_and(|(_, s)| s.split("\n}\n").next().unwrap().split_whitespace().any(|word| word == name));
+        assert!(listed, "{test} does not run, which keeps: {defect}");
     }
 }
 
-on_each_database! {
-    older_data_is_migrated
-    an_order_and_its_notification_are_one
+tests! {
+    on_each_database {
+        older_data_is_migrated
+        an_order_and_its_notification_are_one
+    }
+    once {
+        sign_up_makes_no_admins
+        nobody_promotes_themselves
+        every_call_of_grpc_asks_who_calls
+        password_hashes_leave_by_no_door
+        others_orders_cannot_be_cancelled
+        only_admins_move_orders_on
+        an_expired_access_token_is_renewed
+        a_long_address_logs_in_and_no_token_is_kept
+        a_long_password_is_answered
+        a_wrong_id_is_answered
+        deleting_what_is_not_there_says_so
+        all_ones_orders_are_listed_and_each_can_be_got
+        a_thing_looks_the_same_made_changed_and_got
+        a_password_over_grpc_is_hashed
+        an_empty_change_is_no_change
+    }
+    without_runtime {
+        each_defect_has_its_test
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sign_up_makes_no_admins() {
     let app = App::start(sqlite().await).await;
     let eve = json!({ "email": "eve@example.com", "name": "Eve", "password": PASSWORD, "is_admin": true });
@@ -97,7 +113,6 @@ async fn sign_up_makes_no_admins() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_promotes_themselves() {
     let app = App::start(sqlite().await).await;
     let id = app.database.number("select id from users where email = 'ada@example.com'").await;
@@ -116,7 +131,6 @@ async fn nobody_promotes_themselves() {
 }
 
 /// Every method of the contract, with an empty message, as nobody and as a customer.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_call_of_grpc_asks_who_calls() {
     const FOR_ANYBODY: [&str; 5] = ["CreateSession", "RenewSession", "CreateUser", "GetProduct", "ListProducts"];
     const FOR_ADMINS: [&str; 9] = [
@@ -164,7 +178,6 @@ async fn every_call_of_grpc_asks_who_calls() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn password_hashes_leave_by_no_door() {
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/ecomm/v1")).unwrap() {
         let proto = std::fs::read_to_string(file.unwrap().path()).unwrap();
@@ -185,7 +198,6 @@ async fn password_hashes_leave_by_no_door() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn others_orders_cannot_be_cancelled() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;
@@ -197,7 +209,6 @@ async fn others_orders_cannot_be_cancelled() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_admins_move_orders_on() {
     let app = App::start(sqlite().await).await;
     let path = format!("/v1/orders/{}/status", app.order().await);
@@ -207,7 +218,6 @@ async fn only_admins_move_orders_on() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_expired_access_token_is_renewed() {
     let app = App::with(sqlite().await, &[("AUTH__ACCESS_TOKEN_MS", "60000")]).await;
     let session = app.client.session("ada@example.com").await;
@@ -220,7 +230,6 @@ async fn an_expired_access_token_is_renewed() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_address_logs_in_and_no_token_is_kept() {
     let app = App::start(sqlite().await).await;
     let labels = ["d".repeat(60), "e".repeat(60), "f".repeat(50), "com".to_owned()].join(".");
@@ -236,7 +245,6 @@ async fn a_long_address_logs_in_and_no_token_is_kept() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_password_is_answered() {
     let app = App::start(sqlite().await).await;
     let mut users = pb::user_service_client::UserServiceClient::new(channel(&app).await);
@@ -253,7 +261,6 @@ async fn a_long_password_is_answered() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_id_is_answered() {
     let app = App::start(sqlite().await).await;
     for id in ["abc", "-1", "0", "1e3", "99999999999999999999", "%00", "..", "1;drop"] {
@@ -265,7 +272,6 @@ async fn a_wrong_id_is_answered() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deleting_what_is_not_there_says_so() {
     let app = App::start(sqlite().await).await;
     for noun in ["orders", "products", "users", "sessions"] {
@@ -275,7 +281,6 @@ async fn deleting_what_is_not_there_says_so() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_ones_orders_are_listed_and_each_can_be_got() {
     let app = App::start(sqlite().await).await;
     let placed = [app.order().await, app.order().await];
@@ -288,7 +293,6 @@ async fn all_ones_orders_are_listed_and_each_can_be_got() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thing_looks_the_same_made_changed_and_got() {
     let app = App::start(sqlite().await).await;
     let keys = |v: &Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
@@ -315,7 +319,7 @@ async fn a_thing_looks_the_same_made_changed_and_got() {
 async fn older_data_is_migrated(database: Database) {
     let folder = match database.kind {
         Kind::Sqlite => "sqlite",
-        Kind::Postgres => "postgres",
+        kind if kind.speaks_postgres() => "postgres",
         _ => "mysql",
     };
     let all = format!("{}/../migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
@@ -326,10 +330,10 @@ async fn older_data_is_migrated(database: Database) {
     std::fs::copy(std::path::Path::new(&all).join(&names[0]), first.join(&names[0])).unwrap();
     let first = Migrator::new(first.as_path()).await.unwrap();
     let created = if database.kind == Kind::Sqlite { "?mode=rwc" } else { "" };
-    let pool = format!("{}{created}", database.url);
+    let pool = format!("{}{created}", database.direct);
     match database.kind {
         Kind::Sqlite => first.run(&sqlx::SqlitePool::connect(&pool).await.unwrap()).await,
-        Kind::Postgres => first.run(&sqlx::PgPool::connect(&pool).await.unwrap()).await,
+        kind if kind.speaks_postgres() => first.run(&sqlx::PgPool::connect(&pool).await.unwrap()).await,
         _ => first.run(&sqlx::MySqlPool::connect(&pool).await.unwrap()).await,
     }
     .unwrap();
@@ -382,7 +386,6 @@ async fn an_order_and_its_notification_are_one(database: Database) {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_over_grpc_is_hashed() {
     let app = App::start(sqlite().await).await;
     let mut users = pb::user_service_client::UserServiceClient::new(channel(&app).await);
@@ -399,7 +402,6 @@ async fn a_password_over_grpc_is_hashed() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_change_is_no_change() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;

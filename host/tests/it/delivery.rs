@@ -5,18 +5,28 @@ use ecomm::store::queue::{UNSUSPECTED_CLAIMS_MAX, Which};
 use serde_json::json;
 
 use crate::app::{App, eventually, journal, reply, sqlite, text};
-use crate::database::{Database, on_each_database};
+use crate::database::Database;
+use crate::harness::tests;
 
-on_each_database! {
-    whole_path
-    success_dequeues_and_marks_sent
-    failure_below_the_maximum_stays_queued
-    failure_at_the_maximum_marks_failed
-    a_retry_keeps_its_lane_waiting
-    a_rejection_frees_its_lane
-    a_lost_answer_is_in_doubt_and_sent_again
-    cancelling_returns_the_stock
-    what_may_end_its_host_is_tried_alone
+tests! {
+    on_each_database {
+        whole_path
+        success_dequeues_and_marks_sent
+        failure_below_the_maximum_stays_queued
+        failure_at_the_maximum_marks_failed
+        a_retry_keeps_its_lane_waiting
+        a_rejection_frees_its_lane
+        a_lost_answer_is_in_doubt_and_sent_again
+        cancelling_returns_the_stock
+        what_may_end_its_host_is_tried_alone
+    }
+    once {
+        a_long_reply_is_recorded_cut
+        a_relay_that_is_away_burns_no_attempts
+        an_event_that_never_ends_is_held
+        age_counts_from_the_first_failure
+        an_intent_that_cannot_be_recorded_charges_nothing
+    }
 }
 
 async fn whole_path(database: Database) {
@@ -176,7 +186,6 @@ async fn cancelling_returns_the_stock(database: Database) {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_reply_is_recorded_cut() {
     let app = App::start(sqlite().await).await;
     app.fail(Phase::Rcpt, reply(&format!("550 5.1.1 {}", "no ".repeat(300))), 1);
@@ -188,7 +197,6 @@ async fn a_long_reply_is_recorded_cut() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_is_away_burns_no_attempts() {
     let app = App::start(sqlite().await).await;
     app.fail(Phase::Greeting, Act::Drop, 1);
@@ -205,7 +213,6 @@ async fn a_relay_that_is_away_burns_no_attempts() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_never_ends_is_held() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;
@@ -257,7 +264,6 @@ async fn what_may_end_its_host_is_tried_alone(database: Database) {
 }
 
 /// What was kept waiting, or could not be worked on, has its full age for retries.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn age_counts_from_the_first_failure() {
     let app = App::start(sqlite().await).await;
     app.order().await;
@@ -271,7 +277,6 @@ async fn age_counts_from_the_first_failure() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_intent_that_cannot_be_recorded_charges_nothing() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;

@@ -2,8 +2,15 @@
 
 use std::process::Command;
 
+use crate::harness::tests;
+
+tests! {
+    once {
+        the_demo_ignores_the_environment
+    }
+}
+
 /// The demo touches its own folder and nothing that the environment names.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_ignores_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     let (data, foreign) = (folder.path().join("data"), folder.path().join("foreign.db"));

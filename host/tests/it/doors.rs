@@ -6,6 +6,19 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
 use crate::app::{App, PASSWORD, sqlite};
+use crate::harness::tests;
+
+tests! {
+    once {
+        an_order_over_grpc_becomes_a_mail
+        grpc_refuses_with_the_status_to_match
+        rest_refuses_with_a_problem
+        orders_are_their_owners_own
+        an_unknown_address_and_a_wrong_password_look_the_same
+        prices_and_sums_are_the_servers
+        pages_neither_skip_nor_repeat
+    }
+}
 
 pub async fn channel(app: &App) -> tonic::transport::Channel {
     let address = format!("http://{}", app.host.grpc.unwrap());
@@ -19,7 +32,6 @@ pub fn with<T>(token: &str, message: T) -> Request<T> {
     request
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_over_grpc_becomes_a_mail() {
     let app = App::start(sqlite().await).await;
     let channel = channel(&app).await;
@@ -89,7 +101,6 @@ async fn an_order_over_grpc_becomes_a_mail() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn grpc_refuses_with_the_status_to_match() {
     let app = App::start(sqlite().await).await;
     let channel = channel(&app).await;
@@ -145,7 +156,6 @@ async fn refused(app: &App, method: &str, path: &str, token: &str, kind: &str, b
 }
 
 #[expect(clippy::too_many_lines, reason = "a table")]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rest_refuses_with_a_problem() {
     let app = App::start(sqlite().await).await;
     let json = "application/json";
@@ -244,7 +254,6 @@ async fn rest_refuses_with_a_problem() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_are_their_owners_own() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;
@@ -265,7 +274,6 @@ async fn orders_are_their_owners_own() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_address_and_a_wrong_password_look_the_same() {
     let app = App::start(sqlite().await).await;
     let log_in = async |email: &str| {
@@ -283,7 +291,6 @@ async fn an_unknown_address_and_a_wrong_password_look_the_same() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prices_and_sums_are_the_servers() {
     let settings = [("PRICING__TAX_BASIS_POINTS", "2000"), ("PRICING__SHIPPING_FLAT", "499")];
     let app = App::with(sqlite().await, &settings).await;
@@ -295,7 +302,6 @@ async fn prices_and_sums_are_the_servers() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_neither_skip_nor_repeat() {
     let app = App::start(sqlite().await).await;
     for _ in 0..5 {

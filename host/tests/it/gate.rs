@@ -5,6 +5,19 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::app::{App, sqlite};
+use crate::harness::tests;
+
+tests! {
+    once {
+        what_is_not_a_fitting_component_is_refused
+        a_component_that_fails_in_configure_is_refused
+        a_reload_serves_at_once_and_is_for_admins
+        a_bad_component_does_not_keep_the_host_from_starting
+        swaps_under_traffic_lose_nothing
+        a_foreign_file_in_the_cache_is_not_loaded
+        what_the_compiler_would_chew_on_for_ever_is_refused_and_traffic_does_not_notice
+    }
+}
 
 /// A host whose renderer comes from files that a test writes.
 async fn host(more: &[(&str, &str)]) -> App {
@@ -49,7 +62,6 @@ async fn refuses(app: &App, code: &str, words: &[&str]) {
     assert_eq!(app.subjects().last().unwrap(), &format!("Order {order}"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_a_fitting_component_is_refused() {
     let app = host(&[("PLUGINS__COMPONENT_BYTES_MAX", "3000000")]).await;
     for (bytes, words) in [
@@ -96,7 +108,6 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     bytes
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_component_that_fails_in_configure_is_refused() {
     let more = [("PLUGINS__CONFIGURE__TIME_MS_MAX", "500"), ("PLUGINS__CONFIGURE__FUEL_MAX", "100000000000")];
     let app = host(&more).await;
@@ -117,7 +128,6 @@ async fn a_component_that_fails_in_configure_is_refused() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_serves_at_once_and_is_for_admins() {
     let app = host(&[]).await;
     write(&app, "renderer.json", r#"{"render": "behave"}"#);
@@ -136,7 +146,6 @@ async fn a_reload_serves_at_once_and_is_for_admins() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_component_does_not_keep_the_host_from_starting() {
     let app = App::with(sqlite().await, &[("PLUGINS__RENDERER__PATH", "/nowhere/renderer.wasm")]).await;
     assert_eq!(app.host.refused.len(), 1);
@@ -146,7 +155,6 @@ async fn a_bad_component_does_not_keep_the_host_from_starting() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn swaps_under_traffic_lose_nothing() {
     let app = host(&[]).await;
     for _ in 0..40 {
@@ -165,7 +173,6 @@ async fn swaps_under_traffic_lose_nothing() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_foreign_file_in_the_cache_is_not_loaded() {
     let database = sqlite().await;
     let cache = database.folder.path().join("cache");
@@ -228,7 +235,6 @@ fn hard_to_compile(construct: u8, bytes: usize, locals: usize) -> Vec<u8> {
     component
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_compiler_would_chew_on_for_ever_is_refused_and_traffic_does_not_notice() {
     const LOOP: u8 = 0x03;
     const BLOCK: u8 = 0x02;

@@ -14,11 +14,25 @@ use tonic_types::StatusExt;
 
 use crate::app::{App, PASSWORD, sqlite};
 use crate::doors::{channel, with};
+use crate::harness::tests;
+
+tests! {
+    once {
+        it_describes_itself_and_says_how_it_is
+        errors_say_what_programs_need
+        calls_without_a_token_are_counted
+        a_watched_order_tells_each_change_until_its_end
+        a_field_mask_sets_zero_and_clears
+        a_request_id_makes_retries_one_order
+        a_deadline_that_is_over_ends_the_call
+        browsers_can_call_it
+        both_doors_mean_the_same
+    }
+}
 
 type Orders = pb::order_service_client::OrderServiceClient<tonic::transport::Channel>;
 type Products = pb::product_service_client::ProductServiceClient<tonic::transport::Channel>;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_describes_itself_and_says_how_it_is() {
     let app = App::start(sqlite().await).await;
     let channel = channel(&app).await;
@@ -51,7 +65,6 @@ fn tokio_stream_once<T: Send + 'static>(item: T) -> impl futures_util::Stream<It
     futures_util::stream::iter([item])
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn errors_say_what_programs_need() {
     let app = App::with(sqlite().await, &[("LIMITS__LOG_INS_PER_ACCOUNT_MAX", "1")]).await;
     let channel = channel(&app).await;
@@ -72,7 +85,6 @@ async fn errors_say_what_programs_need() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_without_a_token_are_counted() {
     let app = App::with(sqlite().await, &[("LIMITS__REQUESTS_PER_MINUTE_MAX", "5")]).await;
     let channel = channel(&app).await;
@@ -92,7 +104,6 @@ async fn calls_without_a_token_are_counted() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watched_order_tells_each_change_until_its_end() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;
@@ -111,7 +122,6 @@ async fn a_watched_order_tells_each_change_until_its_end() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_field_mask_sets_zero_and_clears() {
     let app = App::start(sqlite().await).await;
     let mut products = Products::new(channel(&app).await);
@@ -138,7 +148,6 @@ async fn a_field_mask_sets_zero_and_clears() {
 }
 
 /// A key counts at either door for itself, and within a door for the same call.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_id_makes_retries_one_order() {
     let app = App::start(sqlite().await).await;
     let mut orders = Orders::new(channel(&app).await);
@@ -157,7 +166,6 @@ async fn a_request_id_makes_retries_one_order() {
 }
 
 /// Somebody else holds the database while the deadline passes; the order that waited for it is then not placed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deadline_that_is_over_ends_the_call() {
     use sqlx::{Connection, Executor, SqliteConnection};
     let app = App::start(sqlite().await).await;
@@ -179,7 +187,6 @@ async fn a_deadline_that_is_over_ends_the_call() {
 }
 
 /// gRPC-Web over HTTP/1.1, as a browser speaks it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn browsers_can_call_it() {
     let app = App::start(sqlite().await).await;
     let mut body = vec![0, 0, 0, 0, 2, 8];
@@ -214,7 +221,6 @@ fn ok(status: u16) -> u16 {
 }
 
 /// Every use case that one door offers, the other offers, with the same outcome.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_doors_mean_the_same() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;

@@ -13,11 +13,13 @@ mod demo;
 mod doors;
 mod gate;
 mod grpc;
+mod harness;
 mod misbehaviour;
 mod operators;
 mod place;
 mod relay;
 mod rest;
+mod servers;
 mod sessions;
 mod settings;
 mod shop;
@@ -27,3 +29,39 @@ mod store;
 mod throttling;
 mod tidy;
 mod tls;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let tests = [
+        by_hand::tests(),
+        cluster::tests(),
+        crash::tests(),
+        defects::tests(),
+        delivery::tests(),
+        demo::tests(),
+        doors::tests(),
+        gate::tests(),
+        grpc::tests(),
+        misbehaviour::tests(),
+        operators::tests(),
+        place::tests(),
+        relay::tests(),
+        rest::tests(),
+        servers::tests(),
+        sessions::tests(),
+        settings::tests(),
+        shop::tests(),
+        snapshots::tests(),
+        stages::tests(),
+        store::tests(),
+        throttling::tests(),
+        tidy::tests(),
+        tls::tests(),
+    ];
+    if let Some(missing) = database::left_out() {
+        let _ = writeln!(std::io::stderr(), "\nleft out, and their tests ignored: {missing}");
+    }
+    libtest_mimic::run(&libtest_mimic::Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
+}

@@ -4,6 +4,30 @@ use ecomm::mail::mailbox::Phase;
 use serde_json::{Value, json};
 
 use crate::app::{App, journal, reply, sqlite};
+use crate::harness::tests;
+
+tests! {
+    once {
+        a_renderer_that_loops_runs_out_of_fuel
+        a_renderer_that_loops_on_much_fuel_runs_out_of_time
+        a_renderer_that_hoards_memory_is_stopped
+        a_renderer_that_recurses_is_stopped
+        a_renderer_that_traps_is_replaced
+        a_panic_is_recorded_with_its_message
+        a_mail_that_is_too_large_is_refused
+        a_header_in_the_subject_is_refused
+        a_header_of_the_host_is_refused
+        an_empty_subject_is_refused
+        an_error_is_recorded
+        stderr_in_configure_then_a_panic_in_render
+        a_policy_that_fails_to_admit_is_replaced
+        a_policy_that_fails_on_a_failure_is_replaced
+        invalid_delays_are_clamped
+        skipped_and_held_mails_leave_the_queue
+        chatter_is_cut_and_harms_nobody
+        a_looping_renderer_does_not_stop_the_api
+    }
+}
 
 /// A host whose slots are both served by the guest that does what `config` says, except on the gate's fixtures.
 async fn with(config: Value, more: &[(&str, &str)]) -> App {
@@ -49,65 +73,53 @@ fn fault(notification: &Value) -> &str {
 
 const MUCH_FUEL: (&str, &str) = ("PLUGINS__CALL__FUEL_MAX", "100000000000");
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renderer_that_loops_runs_out_of_fuel() {
     renders_all_the_same("loop", "budget_fuel", &[("PLUGINS__CALL__TIME_MS_MAX", "20000")]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renderer_that_loops_on_much_fuel_runs_out_of_time() {
     renders_all_the_same("loop", "deadline", &[MUCH_FUEL]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renderer_that_hoards_memory_is_stopped() {
     renders_all_the_same("hog_memory", "memory", &[MUCH_FUEL, ("PLUGINS__CALL__TIME_MS_MAX", "20000")]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renderer_that_recurses_is_stopped() {
     renders_all_the_same("recurse", "stack", &[MUCH_FUEL, ("PLUGINS__CALL__TIME_MS_MAX", "20000")]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renderer_that_traps_is_replaced() {
     renders_all_the_same("trap", "trap", &[]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_is_recorded_with_its_message() {
     let notification = renders_all_the_same("panic", "trap", &[]).await;
     assert!(fault(&notification).contains("the panic that was asked for"), "{}", fault(&notification));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mail_that_is_too_large_is_refused() {
     let more = [MUCH_FUEL, ("PLUGINS__CALL__MEMORY_BYTES_MAX", "268435456"), ("PLUGINS__CALL__TIME_MS_MAX", "20000")];
     renders_all_the_same("huge_output", "output_too_large", &more).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_header_in_the_subject_is_refused() {
     renders_all_the_same("inject_header", "bad_output", &[]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_header_of_the_host_is_refused() {
     renders_all_the_same("owned_header", "bad_output", &[]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_subject_is_refused() {
     renders_all_the_same("empty_subject", "bad_output", &[]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_is_recorded() {
     let notification = renders_all_the_same("error", "refused", &[]).await;
     assert!(fault(&notification).contains("refused as asked"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stderr_in_configure_then_a_panic_in_render() {
     let app = with(json!({ "configure": "stderr", "render": "panic" }), &[]).await;
     let report = crate::gate::report(&app).await;
@@ -135,7 +147,6 @@ async fn admits_all_the_same(act: &str, code: &str, more: &[(&str, &str)]) {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policy_that_fails_to_admit_is_replaced() {
     admits_all_the_same("trap", "trap", &[]).await;
     admits_all_the_same("loop", "deadline", &[MUCH_FUEL]).await;
@@ -144,7 +155,6 @@ async fn a_policy_that_fails_to_admit_is_replaced() {
     admits_all_the_same("huge_output", "output_too_large", &more).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policy_that_fails_on_a_failure_is_replaced() {
     for (act, code) in [("trap", "trap"), ("panic", "trap"), ("unknown_relay", "bad_output")] {
         let app = with(json!({ "on_failure": act }), &[]).await;
@@ -164,7 +174,6 @@ async fn a_policy_that_fails_on_a_failure_is_replaced() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invalid_delays_are_clamped() {
     let app = with(json!({ "admit": "delay", "delay_ms": 0 }), &[]).await;
     let order = app.order().await;
@@ -188,7 +197,6 @@ async fn invalid_delays_are_clamped() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn skipped_and_held_mails_leave_the_queue() {
     for (act, state) in [("skip", "skipped"), ("hold", "held")] {
         let app = with(json!({ "admit": act }), &[]).await;
@@ -202,7 +210,6 @@ async fn skipped_and_held_mails_leave_the_queue() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn chatter_is_cut_and_harms_nobody() {
     let app = with(json!({ "render": "chatter" }), &[]).await;
     let order = app.order().await;
@@ -211,7 +218,6 @@ async fn chatter_is_cut_and_harms_nobody() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_looping_renderer_does_not_stop_the_api() {
     // Long enough that a slow machine answers twenty requests before the first guest is cut off.
     let app = with(json!({ "render": "loop" }), &[MUCH_FUEL, ("PLUGINS__CALL__TIME_MS_MAX", "15000")]).await;

@@ -11,10 +11,23 @@ use tonic::{Code, Request};
 
 use crate::app::{App, environment, reply, sqlite};
 use crate::doors::{channel, with};
+use crate::harness::tests;
+
+tests! {
+    once {
+        a_component_goes_by_grpc_too
+        a_notification_is_dealt_with_by_every_door
+        the_queue_is_paused_by_every_door
+        the_command_line_stages_what_the_host_then_serves
+        a_watched_folder_serves_what_fits_and_keeps_the_old_when_not
+    }
+    without_runtime {
+        a_component_is_checked_without_a_shop
+    }
+}
 
 type Plugins = pb::plugin_service_client::PluginServiceClient<tonic::transport::Channel>;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_component_goes_by_grpc_too() {
     let app = App::start(sqlite().await).await;
     app.order().await;
@@ -102,7 +115,6 @@ fn answered(app: &App, args: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr))
 }
 
-#[test]
 fn a_component_is_checked_without_a_shop() {
     let folder = tempfile::tempdir().unwrap();
     let check = |args: &[&str]| {
@@ -122,7 +134,6 @@ fn a_component_is_checked_without_a_shop() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing is kept");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_notification_is_dealt_with_by_every_door() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;
@@ -161,7 +172,6 @@ async fn a_notification_is_dealt_with_by_every_door() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_queue_is_paused_by_every_door() {
     let app = App::start(sqlite().await).await;
     let (good, said) = answered(&app, &["notification", "pause", "--why", "a new relay"]);
@@ -187,7 +197,6 @@ async fn the_queue_is_paused_by_every_door() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_stages_what_the_host_then_serves() {
     let app = App::start(sqlite().await).await;
     let file = env!("MISBEHAVING_WASM");
@@ -209,7 +218,6 @@ async fn the_command_line_stages_what_the_host_then_serves() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watched_folder_serves_what_fits_and_keeps_the_old_when_not() {
     let app = App::start(sqlite().await).await;
     let folder = app.database.folder.path().join("watched");

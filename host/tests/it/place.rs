@@ -10,12 +10,15 @@ use ecomm::shop::order::{NewOrder, Order};
 use serde_json::json;
 
 use crate::app::{App, environment};
-use crate::database::{Database, on_each_database};
+use crate::database::Database;
+use crate::harness::tests;
 
-on_each_database! {
-    each_order_gets_its_own_answer
-    a_key_that_another_host_took_spoils_nobody_elses_order
-    two_hosts_share_the_last_pieces
+tests! {
+    on_each_database {
+        each_order_gets_its_own_answer
+        a_key_that_another_host_took_spoils_nobody_elses_order
+        two_hosts_share_the_last_pieces
+    }
 }
 
 fn order(product: i64, quantity: u32) -> NewOrder {

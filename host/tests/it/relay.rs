@@ -13,6 +13,26 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::reply;
+use crate::harness::tests;
+
+tests! {
+    once {
+        each_phase_has_its_outcome
+        a_refused_envelope_is_not_followed_by_a_message
+        what_is_sent_is_what_arrives
+        nothing_goes_out_unrecorded
+        nothing_goes_out_after_the_lease
+        a_cancelled_send_does_not_shift_the_next_replies
+        connections_are_few_and_used_again
+        a_connection_that_the_relay_closed_is_replaced
+        a_relay_that_died_meanwhile_is_offered_nothing
+        connections_that_fail_side_by_side_are_one_failure
+    }
+    on_one_thread {
+        attachments_cannot_end_the_message
+        a_mail_is_the_same_bytes_again
+    }
+}
 
 pub struct Rig {
     pub mailer: Mailer,
@@ -85,7 +105,6 @@ impl Rig {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_phase_has_its_outcome() {
     use Class::{Deferred, Greylisted, InDoubt, NotHandedOver, Rejected, Throttled};
     let rig = rig(|_| {}, None).await;
@@ -133,7 +152,6 @@ async fn each_phase_has_its_outcome() {
 }
 
 /// RFC 2920: a relay that refuses the envelope may still go on to take a message; none follows, not even an empty one.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_envelope_is_not_followed_by_a_message() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -172,7 +190,6 @@ async fn a_refused_envelope_is_not_followed_by_a_message() {
     assert_eq!(lines, ["EHLO", "EHLO", "MAIL", "RCPT", "DATA"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_sent_is_what_arrives() {
     let rig = rig(|_| {}, None).await;
     let outcome = rig.send().await;
@@ -182,7 +199,6 @@ async fn what_is_sent_is_what_arrives() {
     assert_eq!(String::from_utf8(received).unwrap(), message.text);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_goes_out_unrecorded() {
     let rig = rig(|_| {}, None).await;
     let message = message(&rig.mailer, "Hello.");
@@ -192,7 +208,6 @@ async fn nothing_goes_out_unrecorded() {
     assert!(rig.mailbox.messages().is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_goes_out_after_the_lease() {
     let rig = rig(|s| s.deadlines.command_ms_max = 60_000, None).await;
     let message = message(&rig.mailer, "Hello.");
@@ -213,7 +228,6 @@ async fn nothing_goes_out_after_the_lease() {
 
 /// lettre 0.11.23's transport puts a connection whose send was cancelled back into its pool. The late 250 of the
 /// first mail is then taken for the answer to the second, and a mail that was refused is reported as sent.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_send_does_not_shift_the_next_replies() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -269,7 +283,6 @@ async fn a_cancelled_send_does_not_shift_the_next_replies() {
     assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 3, "a cancelled connection is never used again");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_are_few_and_used_again() {
     let rig = rig(|_| {}, None).await;
     let sends = (0..50).map(|_| rig.send());
@@ -284,7 +297,6 @@ async fn connections_are_few_and_used_again() {
     assert!(rig.mailbox.connections() <= 2, "{} connections", rig.mailbox.connections());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_the_relay_closed_is_replaced() {
     let rig = rig(|_| {}, None).await;
     assert_eq!(rig.send().await.result, Ok(()));
@@ -295,7 +307,6 @@ async fn a_connection_that_the_relay_closed_is_replaced() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_died_meanwhile_is_offered_nothing() {
     let rig = rig(|s| s.relays[0].connections_max = 1, None).await;
     rig.mailbox.inject(Fault { phase: Phase::Greeting, act: Act::Drop, times: 2, to: None });
@@ -305,7 +316,6 @@ async fn a_relay_that_died_meanwhile_is_offered_nothing() {
     assert!(untried.why.contains("circuit breaker") && untried.delay_ms > 0, "{untried:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_fail_side_by_side_are_one_failure() {
     let rig = rig(|s| s.relays[0].connections_max = 4, None).await;
     rig.mailbox.inject(Fault { phase: Phase::Greeting, act: Act::Hang, times: 4, to: None });
@@ -316,7 +326,6 @@ async fn connections_that_fail_side_by_side_are_one_failure() {
     assert!((1..=1_000).contains(&away_ms), "{away_ms}: the first pause, not the fourth");
 }
 
-#[tokio::test]
 async fn attachments_cannot_end_the_message() {
     let mailer = Mailer::new(settings(25, 300), &Clock::system()).unwrap();
     let attachment = ecomm::plugin::Attachment {
@@ -331,7 +340,6 @@ async fn attachments_cannot_end_the_message() {
     assert!(!text.contains("evil@example.com") && text.contains("base64"), "{text}");
 }
 
-#[tokio::test]
 async fn a_mail_is_the_same_bytes_again() {
     let mailer = Mailer::new(settings(25, 300), &Clock::system()).unwrap();
     let (first, second) = (message(&mailer, "Hello."), message(&mailer, "Hello."));

@@ -7,9 +7,27 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::app::{App, eventually, sqlite};
-use crate::database::{Database, Kind};
+use crate::database::Database;
+use crate::harness::tests;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+tests! {
+    once {
+        a_thing_that_has_not_changed_is_not_sent_again
+        a_request_has_a_name
+        pages_link_to_the_next
+        requests_are_limited_by_user
+        only_pages_of_the_settings_may_use_it
+        the_api_describes_itself
+        a_slow_client_is_cut_off_and_junk_is_answered
+        a_client_that_leaves_takes_its_work_along
+        a_broken_database_is_not_described_to_clients
+        odd_text_is_kept_as_it_is_or_refused
+    }
+    on_each_server_on_one_thread {
+        a_list_never_asks_once_for_each_item
+    }
+}
+
 async fn a_thing_that_has_not_changed_is_not_sent_again() {
     let app = App::start(sqlite().await).await;
     let path = format!("/v1/products/{}", app.product);
@@ -25,7 +43,6 @@ async fn a_thing_that_has_not_changed_is_not_sent_again() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_has_a_name() {
     let app = App::start(sqlite().await).await;
     let named = async |name: &str| app.client.with(("GET", "/v1/orders"), "", &[("x-request-id", name)], None).await;
@@ -43,7 +60,6 @@ async fn a_request_has_a_name() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_link_to_the_next() {
     let app = App::start(sqlite().await).await;
     app.order().await;
@@ -59,7 +75,6 @@ async fn pages_link_to_the_next() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_are_limited_by_user() {
     let app = App::with(sqlite().await, &[("LIMITS__REQUESTS_PER_MINUTE_MAX", "5")]).await;
     let mut remaining = Vec::new();
@@ -81,7 +96,6 @@ async fn requests_are_limited_by_user() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_pages_of_the_settings_may_use_it() {
     let app = App::with(sqlite().await, &[("HTTP__CORS_ORIGINS", "[\"https://shop.example\"]")]).await;
     let ask = async |origin: &str| {
@@ -96,7 +110,6 @@ async fn only_pages_of_the_settings_may_use_it() {
 }
 
 /// The description names every path that the router serves, and every answer has a schema.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_api_describes_itself() {
     let app = App::start(sqlite().await).await;
     let document = app.client.ok("GET", "/openapi.json", "", None).await;
@@ -135,7 +148,6 @@ async fn raw(app: &App, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_client_is_cut_off_and_junk_is_answered() {
     let app = App::with(sqlite().await, &[("HTTP__HEADER_MS_MAX", "300"), ("HTTP__REQUEST_MS_MAX", "700")]).await;
     // Headers that never end; a body that never comes.
@@ -152,7 +164,6 @@ async fn a_slow_client_is_cut_off_and_junk_is_answered() {
 }
 
 /// Nobody waits any more: the work for them stops, and its locks are gone.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_leaves_takes_its_work_along() {
     let app = App::start(sqlite().await).await;
     let lock = app.host.service.clone();
@@ -172,7 +183,6 @@ async fn a_client_that_leaves_takes_its_work_along() {
 }
 
 /// Defect 20: the database's words are nobody's business.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_database_is_not_described_to_clients() {
     let app = App::start(sqlite().await).await;
     app.database.execute("alter table products rename to gone").await;
@@ -189,29 +199,25 @@ async fn a_broken_database_is_not_described_to_clients() {
 
 /// Defect 33: one order or many, a list costs the same statements. On one thread, whose statements are counted;
 /// `SQLite`'s are made on a thread of its own, and are the same texts.
-#[tokio::test]
-async fn a_list_never_asks_once_for_each_item() {
+async fn a_list_never_asks_once_for_each_item(database: Database) {
     // For the whole process: which events a thread's own subscriber misses depends on what other threads do.
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| tracing::subscriber::set_global_default(Statements).expect("no other subscriber"));
-    for kind in [Kind::Postgres, Kind::MariaDb] {
-        let Some(database) = Database::fresh(kind).await else { continue };
-        let app = App::start(database).await;
-        let mut counts = Vec::new();
-        for _ in 0..3 {
-            for _ in 0..5 {
-                app.order().await;
-            }
-            for path in ["/v1/orders?limit=100", "/v1/notifications?limit=100", "/v1/products?limit=100"] {
-                let before = STATEMENTS.get();
-                app.client.ok("GET", path, &app.admin, None).await;
-                counts.push((path, STATEMENTS.get() - before));
-            }
+    let app = App::start(database).await;
+    let mut counts = Vec::new();
+    for _ in 0..3 {
+        for _ in 0..5 {
+            app.order().await;
         }
-        // The worker beside it may make one or two of its own meanwhile.
-        assert!(counts.iter().all(|(_, n)| (1..5).contains(n)), "{counts:?}");
-        app.end().await;
+        for path in ["/v1/orders?limit=100", "/v1/notifications?limit=100", "/v1/products?limit=100"] {
+            let before = STATEMENTS.get();
+            app.client.ok("GET", path, &app.admin, None).await;
+            counts.push((path, STATEMENTS.get() - before));
+        }
     }
+    // The worker beside it may make one or two of its own meanwhile.
+    assert!(counts.iter().all(|(_, n)| (1..5).contains(n)), "{counts:?}");
+    app.end().await;
 }
 
 thread_local! {
@@ -244,7 +250,6 @@ impl tracing::Subscriber for Statements {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn odd_text_is_kept_as_it_is_or_refused() {
     let app = App::start(sqlite().await).await;
     let price = json!({ "amount": 1, "currency": "USD" });

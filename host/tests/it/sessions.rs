@@ -4,14 +4,23 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD, SECRET, sqlite};
-use crate::database::{Database, on_each_database};
+use crate::database::Database;
+use crate::harness::tests;
 
-on_each_database! {
-    a_refresh_token_works_once
-    logging_out_ends_the_session_that_it_names
-    rights_follow_at_the_next_renewal
-    a_new_password_ends_the_other_sessions
-    a_log_in_under_way_does_not_outlive_the_password
+tests! {
+    on_each_database {
+        a_refresh_token_works_once
+        logging_out_ends_the_session_that_it_names
+        rights_follow_at_the_next_renewal
+        a_new_password_ends_the_other_sessions
+        a_log_in_under_way_does_not_outlive_the_password
+    }
+    once {
+        a_session_runs_out
+        log_ins_are_throttled_by_account_and_by_address
+        a_retired_secret_is_still_believed_and_signs_no_more
+        foreign_tokens_are_refused
+    }
 }
 
 async fn renew(app: &App, session: &Value) -> (u16, Value) {
@@ -126,7 +135,6 @@ async fn a_log_in_under_way_does_not_outlive_the_password(database: Database) {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_runs_out() {
     let app = App::with(sqlite().await, &[("AUTH__REFRESH_TOKEN_MS", "1000000")]).await;
     let session = app.client.session("ada@example.com").await;
@@ -135,7 +143,6 @@ async fn a_session_runs_out() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn log_ins_are_throttled_by_account_and_by_address() {
     let app = App::with(sqlite().await, &[("LIMITS__LOG_INS_PER_ACCOUNT_MAX", "3")]).await;
     let log_in = async |email: &str| {
@@ -159,7 +166,6 @@ async fn log_ins_are_throttled_by_account_and_by_address() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retired_secret_is_still_believed_and_signs_no_more() {
     let database = sqlite().await;
     let url = database.url.clone();
@@ -184,7 +190,6 @@ async fn a_retired_secret_is_still_believed_and_signs_no_more() {
 }
 
 /// Defects 3 and 10: every token but a fresh access token of ours gets the same answer.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn foreign_tokens_are_refused() {
     let app = App::start(sqlite().await).await;
     let session = app.client.session("ada@example.com").await;

@@ -4,21 +4,24 @@ use ecomm::mail::mailbox::Phase;
 use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD, reply, text};
-use crate::database::{Database, on_each_database};
+use crate::database::Database;
+use crate::harness::tests;
 
-on_each_database! {
-    a_patch_changes_what_it_names_and_zero_and_null_count
-    of_two_writers_one_is_stale
-    an_idempotency_key_makes_retries_one_order
-    products_are_found_by_what_is_asked
-    orders_are_found_by_what_is_asked
-    an_archived_product_stays_in_its_orders
-    customers_cancel_their_own_and_the_stock_returns
-    queued_mail_goes_to_the_new_address
-    a_user_who_leaves_is_nobody_and_the_orders_stay
-    an_order_under_way_does_not_remember_who_left
-    taxes_and_shipping_follow_the_country
-    amounts_are_exact
+tests! {
+    on_each_database {
+        a_patch_changes_what_it_names_and_zero_and_null_count
+        of_two_writers_one_is_stale
+        an_idempotency_key_makes_retries_one_order
+        products_are_found_by_what_is_asked
+        orders_are_found_by_what_is_asked
+        an_archived_product_stays_in_its_orders
+        customers_cancel_their_own_and_the_stock_returns
+        queued_mail_goes_to_the_new_address
+        a_user_who_leaves_is_nobody_and_the_orders_stay
+        an_order_under_way_does_not_remember_who_left
+        taxes_and_shipping_follow_the_country
+        amounts_are_exact
+    }
 }
 
 async fn product(app: &App, sku: &str, name: &str, amount: i64, category: &str) -> i64 {

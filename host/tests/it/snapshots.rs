@@ -10,6 +10,14 @@ use tonic_types::StatusExt;
 
 use crate::app::{App, PASSWORD, sqlite};
 use crate::doors::{channel, with};
+use crate::harness::tests;
+
+tests! {
+    once {
+        rest
+        grpc
+    }
+}
 
 /// Another customer.
 pub fn eve() -> Value {
@@ -56,16 +64,19 @@ fn fixed(value: &mut Value) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+fn token<'a>(app: &'a App, who: &str) -> &'a str {
+    match who {
+        "admin" => &app.admin,
+        "ada" => &app.customer,
+        _ => "",
+    }
+}
+
 async fn rest() {
     let app = App::with(sqlite().await, &[("LIMITS__LOG_INS_PER_ACCOUNT_MAX", "4")]).await;
     let mut said = String::new();
     let mut ask = async |who: &str, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>| {
-        let token = match who {
-            "admin" => &app.admin,
-            "ada" => &app.customer,
-            _ => "",
-        };
+        let token = token(&app, who);
         let (status, answered, mut body) = app.client.with((method, path), token, headers, body).await;
         fixed(&mut body);
         let _ = writeln!(said, "{method} {path} ({who})\n{status}");
@@ -157,7 +168,6 @@ fn told<T: std::fmt::Debug>(call: &str, answer: Result<Response<T>, Status>) -> 
     format!("{call}\n{head}{}\n\n", lines.join("\n"))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn grpc() {
     let app = App::start(sqlite().await).await;
     let channel = channel(&app).await;

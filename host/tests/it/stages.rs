@@ -5,14 +5,25 @@ use ecomm::service::{Move, Principal, Terms};
 use serde_json::{Value, json};
 
 use crate::app::{App, eventually, sqlite};
-use crate::database::{Database, on_each_database};
+use crate::database::Database;
+use crate::harness::tests;
 
-on_each_database! {
-    a_component_walks_through_every_stage
-    two_hosts_converge
-    what_is_quarantined_is_not_promoted_at_the_same_moment
-    a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it
-    a_policy_is_also_compared_by_what_it_makes_of_failures
+tests! {
+    on_each_database {
+        a_component_walks_through_every_stage
+        two_hosts_converge
+        what_is_quarantined_is_not_promoted_at_the_same_moment
+        a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it
+        a_policy_is_also_compared_by_what_it_makes_of_failures
+    }
+    once {
+        of_two_operators_one_is_stale
+        a_revision_that_only_fails_rests_and_is_tried_again
+        a_sent_mail_is_made_again_bit_for_bit
+        what_cannot_be_taken_is_refused_and_leaves_nothing
+        viewers_look_and_operators_change
+        a_restart_keeps_what_operators_chose
+    }
 }
 
 const OPERATOR: Principal = Principal { user_id: 1, session_id: 0, is_admin: true, role: None };
@@ -161,7 +172,6 @@ async fn what_is_quarantined_is_not_promoted_at_the_same_moment(database: Databa
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_operators_one_is_stale() {
     let app = App::start(sqlite().await).await;
     let (one, two) = (install(&app, json!({})).await, install(&app, json!({ "delay_ms": 0 })).await);
@@ -177,7 +187,6 @@ async fn of_two_operators_one_is_stale() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revision_that_only_fails_rests_and_is_tried_again() {
     let limits = [("PLUGINS__BREAKER__STRIKES_MAX", "3"), ("PLUGINS__BREAKER__REST_MS", "3600000")];
     let app = App::with(sqlite().await, &limits).await;
@@ -276,7 +285,6 @@ async fn a_policy_is_also_compared_by_what_it_makes_of_failures(database: Databa
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sent_mail_is_made_again_bit_for_bit() {
     let app = App::start(sqlite().await).await;
     let order = orders(&app, 1).await[0];
@@ -306,7 +314,6 @@ async fn begin_upload(app: &App, beginning: &str) -> tokio::net::TcpStream {
     socket
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_taken_is_refused_and_leaves_nothing() {
     let app = App::with(sqlite().await, &[("PLUGINS__COMPONENT_BYTES_MAX", "2000000")]).await;
     let url = format!("{}/v1/plugins/components", app.client.base);
@@ -352,7 +359,6 @@ async fn what_cannot_be_taken_is_refused_and_leaves_nothing() {
     app.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn viewers_look_and_operators_change() {
     let app = App::start(sqlite().await).await;
     let id = app.database.number("select id from users where email = 'ada@example.com'").await;
@@ -372,7 +378,6 @@ async fn viewers_look_and_operators_change() {
 }
 
 /// What the settings name serves from the first start on, and again whenever it is new; else the operators' word holds.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_keeps_what_operators_chose() {
     let database = sqlite().await;
     let config = database.folder.path().join("renderer.json").display().to_string();

@@ -4,22 +4,25 @@ use ecomm::notification::{State, Transition};
 use ecomm::store::queue::{Claimed, Finish, Intent, Note, Provenance, Which};
 
 use crate::app::App;
-use crate::database::{Database, on_each_database};
+use crate::database::Database;
+use crate::harness::tests;
 
-on_each_database! {
-    only_the_head_of_a_lane_is_claimed
-    an_end_makes_the_next_of_its_lane_due
-    a_retry_pushes_what_waits_behind_it
-    every_verb_is_fenced
-    an_ended_claim_does_not_pass_the_fence
-    an_intent_that_led_to_nothing_is_taken_back
-    a_row_that_cannot_be_read_costs_only_itself
-    intents_and_ends_are_journalled
-    a_batch_ends_in_several_ways
-    the_sweep_frees_what_only_inherited_its_time
-    eight_workers_claim_each_event_once
-    stock_is_exact_under_concurrency
-    a_change_happens_once
+tests! {
+    on_each_database {
+        only_the_head_of_a_lane_is_claimed
+        an_end_makes_the_next_of_its_lane_due
+        a_retry_pushes_what_waits_behind_it
+        every_verb_is_fenced
+        an_ended_claim_does_not_pass_the_fence
+        an_intent_that_led_to_nothing_is_taken_back
+        a_row_that_cannot_be_read_costs_only_itself
+        intents_and_ends_are_journalled
+        a_batch_ends_in_several_ways
+        the_sweep_frees_what_only_inherited_its_time
+        eight_workers_claim_each_event_once
+        stock_is_exact_under_concurrency
+        a_change_happens_once
+    }
 }
 
 pub fn finish(claimed: &Claimed, transition: Transition) -> Finish {

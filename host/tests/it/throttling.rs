@@ -4,11 +4,19 @@ use ecomm::mail::mailbox::{Limits, Phase, Refused};
 use serde_json::Value;
 
 use crate::app::{App, eventually, journal, reply, sqlite};
-use crate::database::{Database, on_each_database};
+use crate::database::Database;
+use crate::harness::tests;
 
-on_each_database! {
-    a_relay_that_throttles_fails_no_mail
-    greylisting_is_waited_for
+tests! {
+    on_each_database {
+        a_relay_that_throttles_fails_no_mail
+        greylisting_is_waited_for
+    }
+    once {
+        a_throttled_mail_is_on_record_and_uncharged
+        mail_goes_to_the_next_relay_when_one_is_away
+        a_cap_is_counted_as_the_relay_counts
+    }
 }
 
 const ORDERS: usize = 45;
@@ -64,7 +72,6 @@ async fn greylisting_is_waited_for(database: Database) {
 }
 
 /// What a relay says before a mail is offered, or after it about the rate, is on record and charges nothing.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_throttled_mail_is_on_record_and_uncharged() {
     let app = App::start(sqlite().await).await;
     app.fail(Phase::Greeting, reply("421 4.3.2 too many connections"), 1);
@@ -97,7 +104,6 @@ async fn a_throttled_mail_is_on_record_and_uncharged() {
 }
 
 /// The next relay takes the mail at once when the first is away; both are on record.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_goes_to_the_next_relay_when_one_is_away() {
     let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (dead, live) = (free(), free());
@@ -121,7 +127,6 @@ async fn mail_goes_to_the_next_relay_when_one_is_away() {
 }
 
 /// A cap that equals the provider's limit is never answered with throttling.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cap_is_counted_as_the_relay_counts() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let relays = format!(

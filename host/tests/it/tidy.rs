@@ -4,6 +4,21 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::harness::tests;
+
+tests! {
+    without_runtime {
+        the_doors_know_the_service_and_the_nouns_only
+        each_library_has_its_room
+        deliver_and_queue_keep_apart
+        nouns_know_nobody
+        migrations_have_the_same_names
+        limits_are_named
+        files_and_functions_are_short
+        nothing_is_ignored_and_nothing_is_left_to_do
+    }
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
@@ -47,14 +62,12 @@ fn never(places: &[&str], words: &[&str], except: &[&str]) {
     }
 }
 
-#[test]
 fn the_doors_know_the_service_and_the_nouns_only() {
     let beyond = ["crate::store", "sqlx", "crate::queue", "crate::deliver", "crate::mail", "wasmtime"];
     never(&["http", "grpc"], &beyond, &[]);
     never(&["http", "grpc"], &["crate::plugin"], &[]);
 }
 
-#[test]
 fn each_library_has_its_room() {
     never(&[""], &["sqlx::query", "select ", "insert into ", "delete from "], &["store", "queue", "cli"]);
     never(&[""], &["wasmtime"], &["plugin"]);
@@ -63,19 +76,16 @@ fn each_library_has_its_room() {
     never(&[""], &["axum"], &["http"]);
 }
 
-#[test]
 fn deliver_and_queue_keep_apart() {
     never(&["deliver"], &["crate::store", "sqlx", "loop {", "while "], &[]);
     never(&["queue"], &["crate::plugin", "crate::mail", "sqlx"], &[]);
 }
 
-#[test]
 fn nouns_know_nobody() {
     let beyond = ["crate::store", "crate::service", "crate::plugin", "crate::mail", "crate::queue", "crate::deliver"];
     never(&["shop", "notification", "money", "clock", "lease"], &beyond, &[]);
 }
 
-#[test]
 fn migrations_have_the_same_names() {
     let names = |database: &str| -> BTreeSet<String> {
         let folder = root().join("migrations").join(database);
@@ -86,7 +96,6 @@ fn migrations_have_the_same_names() {
     assert_eq!(names("sqlite"), names("postgres"));
 }
 
-#[test]
 fn limits_are_named() {
     let defaults = fs::read_to_string(root().join("host/config.default.toml")).unwrap();
     let limits = defaults.lines().filter(|l| l.contains("_max = ") || l.contains("_max_")).count();
@@ -98,7 +107,6 @@ fn limits_are_named() {
     }
 }
 
-#[test]
 fn files_and_functions_are_short() {
     for folder in ["host", "plugins"] {
         for (name, text) in files(&root().join(folder), "rs") {
@@ -111,7 +119,6 @@ fn files_and_functions_are_short() {
     }
 }
 
-#[test]
 fn nothing_is_ignored_and_nothing_is_left_to_do() {
     let (ignored, todo) = (concat!("#[ign", "ore"), concat!("TO", "DO"));
     for (name, text) in files(&root().join("host"), "rs") {

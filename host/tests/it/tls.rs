@@ -7,7 +7,19 @@ use ecomm::notification::Class;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
+use crate::harness::tests;
 use crate::relay::{message, rig, settings};
+
+tests! {
+    once {
+        starttls_is_verified
+        what_was_said_before_tls_is_not_taken_for_said_under_it
+        implicit_tls_is_verified
+    }
+    on_one_thread {
+        unprotected_mail_stays_on_this_machine
+    }
+}
 
 fn certificate() -> (String, tokio_rustls::TlsAcceptor) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -19,7 +31,6 @@ fn certificate() -> (String, tokio_rustls::TlsAcceptor) {
     (made.cert.pem(), std::sync::Arc::new(config).into())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn starttls_is_verified() {
     let (pem, acceptor) = certificate();
     let folder = tempfile::tempdir().unwrap();
@@ -43,7 +54,7 @@ async fn starttls_is_verified() {
     // Another name.
     let other = |s: &mut Settings| {
         trusted(s);
-        s.relays[0].host = "127.0.0.1".to_owned();
+        "127.0.0.1".clone_into(&mut s.relays[0].host);
     };
     assert_eq!(rig(other, Some(acceptor)).await.send().await.phase, "starttls");
     // Stripped from the relay's offers.
@@ -51,7 +62,6 @@ async fn starttls_is_verified() {
 }
 
 /// CVE-2011-0411: what somebody on the way puts behind the answer to STARTTLS must not count as said under TLS.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_said_before_tls_is_not_taken_for_said_under_it() {
     let (pem, acceptor) = certificate();
     let folder = tempfile::tempdir().unwrap();
@@ -81,7 +91,6 @@ async fn what_was_said_before_tls_is_not_taken_for_said_under_it() {
     assert_eq!((outcome.result, outcome.phase), (Err(Class::NotHandedOver), "starttls"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn implicit_tls_is_verified() {
     let (pem, acceptor) = certificate();
     let folder = tempfile::tempdir().unwrap();
@@ -116,10 +125,9 @@ async fn implicit_tls_is_verified() {
     assert_eq!(send("127.0.0.1", authority).await, (Some(Class::NotHandedOver), "connect"));
 }
 
-#[tokio::test]
 async fn unprotected_mail_stays_on_this_machine() {
     let mut settings = settings(25, 300);
-    settings.relays[0].host = "mail.example.com".to_owned();
+    "mail.example.com".clone_into(&mut settings.relays[0].host);
     let refused = Mailer::new(settings, &Clock::system()).err().unwrap().to_string();
     assert!(refused.contains("not on loopback"), "{refused}");
 }

@@ -114,7 +114,12 @@ impl Store {
         let now = self.dialect().now_ms(self.offset_ms());
         let rows = match &self.db {
             Db::Sqlite { writer, .. } => sqlite::claim(writer, which, &now, limit, lease_ms).await?,
-            Db::Postgres(pool) => postgres::claim(&mut *pool.acquire().await?, which, &now, limit, lease_ms).await?,
+            Db::Postgres(pg) => {
+                let mut session = pg.begin().await?;
+                let rows = postgres::claim(&mut session, which, &now, limit, lease_ms).await?;
+                session.commit().await?;
+                rows
+            }
             Db::MySql(..) => {
                 let mut tx = self.begin().await?;
                 let rows = take_by_steps(&mut tx, which, &now, limit, lease_ms).await?;

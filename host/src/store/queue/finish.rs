@@ -75,16 +75,10 @@ impl Store {
         let (plain, others): (Vec<_>, Vec<_>) = finishes.iter().partition(in_one);
         let held = match &self.db {
             Db::Sqlite { writer, .. } if others.is_empty() => sqlite::end(writer, &now, &plain).await?,
-            Db::Postgres(pool) if others.is_empty() => postgres::end(&mut *pool.acquire().await?, &now, &plain).await?,
             _ => {
                 let mut tx = self.begin().await?;
                 let mut held = finish(&mut tx, &others, &now).await?;
-                match &mut tx {
-                    _ if plain.is_empty() => {}
-                    Tx::Sqlite(turn) => held.extend(sqlite::end_within(turn.connection(), &now, &plain).await?),
-                    Tx::Postgres(tx) => held.extend(postgres::end(tx, &now, &plain).await?),
-                    Tx::MySql(..) => {}
-                }
+                held.extend(end_plain(&mut tx, &plain, &now).await?);
                 tx.commit().await?;
                 held
             }
@@ -108,6 +102,21 @@ impl Finish {
             Transition::Later { .. } | Transition::GiveBack => ("", ""),
         }
     }
+}
+
+/// Ends claims that are [plain](Finish::is_plain); says which.
+async fn end_plain(tx: &mut Tx, plain: &[&Finish], now: &str) -> Result<HashSet<Token>> {
+    if plain.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let held = match tx {
+        Tx::Sqlite(turn) => return sqlite::end_within(turn.connection(), now, plain).await,
+        Tx::Postgres(session) => postgres::end(session, now, plain).await?,
+        Tx::MySql(..) => return finish(tx, plain, now).await,
+    };
+    let left = plain.iter().filter(|f| held.contains(&f.claim)).map(|f| (f.order_id, f.order_version));
+    make_due_next(tx, &left.collect::<Vec<_>>(), now).await?;
+    Ok(held)
 }
 
 /// Ends claims, whatever they ask for; says which.

@@ -1,19 +1,18 @@
-//! `PostgreSQL`'s texts of the verbs that every mail needs: one statement each, which is its own transaction. In between
-//! statements a transaction waits for a busy host to come round to the next, and everybody in its group with it.
+//! `PostgreSQL`'s texts of the verbs that every mail needs, in as few statements as can be. In between statements a
+//! transaction waits for a busy host to come round to the next, and everybody in its group with it.
 
 use std::collections::HashSet;
-
-use sqlx::PgConnection;
 
 use super::claim::{self, Row};
 use super::finish::{Finish, Note};
 use super::{Intent, QUEUE, Token, Which, tokens};
+use crate::store::postgres::Session;
 use crate::store::{Dialect, Result};
 
 /// Takes heads that are due, and reads what belongs to them. `materialized` keeps the planner from running the limited
 /// select more than once.
 pub(super) async fn claim(
-    connection: &mut PgConnection,
+    session: &mut Session,
     which: Which,
     now: &str,
     limit: i64,
@@ -25,15 +24,15 @@ pub(super) async fn claim(
          select {} from q cross join notification_states s cross join orders o \
          left join notification_payloads p on p.state_id = s.id \
          where s.id = q.state_id and o.id = q.order_id order by q.state_id",
-        claim::due(Dialect::Postgres, which, now, "for update skip locked"),
+        claim::due(Dialect::Postgres, which, now, "for no key update skip locked"),
         claim::leased(now, "$2"),
         claim::row_columns(now),
     ));
-    Ok(sqlx::query_as(sql).bind(limit).bind(lease_ms).fetch_all(connection).await?)
+    Ok(sqlx::query_as(sql).bind(limit).bind(lease_ms).fetch_all(session).await?)
 }
 
 /// Writes intents; says for which claims.
-pub(super) async fn hand_over(connection: &mut PgConnection, now: &str, intents: &[Intent]) -> Result<HashSet<Token>> {
+pub(super) async fn hand_over(session: &mut Session, now: &str, intents: &[Intent]) -> Result<HashSet<Token>> {
     let sql = Dialect::Postgres.sql(&format!(
         "with held as (update {QUEUE} q set phase = 1 from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], \
          $5::bigint[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[]) \
@@ -56,15 +55,13 @@ pub(super) async fn hand_over(connection: &mut PgConnection, now: &str, intents:
         .bind(by(|p| p.seed))
         .bind(intents.iter().map(|i| i.situation.as_str()).collect::<Vec<_>>())
         .bind(intents.iter().map(|i| i.message_hash.as_str()).collect::<Vec<_>>())
-        .fetch_all(connection)
+        .fetch_all(session)
         .await?;
     Ok(tokens(found))
 }
 
-/// Ends claims that are [plain](Finish::is_plain); says which. All parts see the queue as it was before: what makes the next of a
-/// lane due has to look past what leaves. `due_at + 0` keeps the planner from looking for whatever is not due yet.
-/// What is enqueued while this waits for a lock is not seen, and waits for the sweep.
-pub(super) async fn end(connection: &mut PgConnection, now: &str, ends: &[&Finish]) -> Result<HashSet<Token>> {
+/// Ends claims that are [plain](Finish::is_plain); says which. What is next in their lanes is not made due by this.
+pub(super) async fn end(session: &mut Session, now: &str, ends: &[&Finish]) -> Result<HashSet<Token>> {
     let sql = Dialect::Postgres.sql(&format!(
         "with gone as (delete from {QUEUE} q using unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], \
          $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[], \
@@ -76,12 +73,7 @@ pub(super) async fn end(connection: &mut PgConnection, now: &str, ends: &[&Finis
          ended_at = {now} from gone g \
          where a.state_id = g.event and a.kind = 'send' and a.ended_at is null and g.notes = 1), \
          told as (update notification_states s set state = g.new_state, attempts = g.new_attempts, \
-         reason = g.new_reason, completed_at = {now} from gone g where s.id = g.event), \
-         next as (update {QUEUE} q set due_at = {now} from gone g where q.order_id = g.order_id and q.order_version > g.place \
-         and q.claims = 0 and q.due_at + 0 > {now} \
-         and q.state_id not in (select event from gone) and not exists (select 1 from {QUEUE} p \
-         where p.order_id = q.order_id and p.order_version < q.order_version \
-         and p.state_id not in (select event from gone))) \
+         reason = g.new_reason, completed_at = {now} from gone g where s.id = g.event) \
          select event, token from gone"
     ));
     let (states, reasons): (Vec<_>, Vec<_>) = ends.iter().map(|f| f.outcome()).unzip();
@@ -102,7 +94,7 @@ pub(super) async fn end(connection: &mut PgConnection, now: &str, ends: &[&Finis
         .bind(note(|n| n.verdict.as_deref()))
         .bind(note(|n| n.reason.as_deref()))
         .bind(number(|n| n.delay_ms))
-        .fetch_all(connection)
+        .fetch_all(session)
         .await?;
     Ok(tokens(found))
 }

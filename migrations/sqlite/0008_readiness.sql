@@ -1,0 +1,6 @@
+-- Hosts write a row here and take it away again, to see whether the database can be written to.
+
+create table readiness_probes (
+    id integer primary key autoincrement,
+    filler text not null
+);
