@@ -65,7 +65,7 @@ async fn bare(mailbox: &ecomm::mail::mailbox::Mailbox, mailer: &Mailer) -> f64 {
         html: Some("y".repeat(3_000)),
         ..Default::default()
     };
-    let message = Arc::new(mailer.build(&rig::notification(), &email, 1).expect("a message"));
+    let message = Arc::new(mailer.build(&rig::notification(), &email, 1, 0).expect("a message"));
     let before = *mailbox.count().borrow();
     let clock = Clock::system();
     let begun = Instant::now();

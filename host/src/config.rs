@@ -84,6 +84,8 @@ pub struct Auth {
     pub access_token_ms: i64,
     /// How long a refresh token is valid.
     pub refresh_token_ms: i64,
+    /// How long a refresh token that was just spent still gets the same successor.
+    pub renewal_grace_ms: i64,
     /// Passwords hashed at one time.
     pub hashing_max: usize,
 }

@@ -41,6 +41,8 @@ pub struct Event {
     pub claimed_at: i64,
     /// Unix milliseconds; none before the first failure.
     pub first_failed_at: Option<i64>,
+    /// Which date its mail was given when it was first handed over, unix milliseconds; none before.
+    pub dated_at: Option<i64>,
     /// Where the order stands now.
     pub newest_status: Status,
     /// The last failures, oldest first.
@@ -60,6 +62,8 @@ pub struct Intent {
     pub situation: Situation,
     /// SHA-256 of the message's bytes.
     pub message_hash: String,
+    /// The date in its header, unix milliseconds.
+    pub dated_at: i64,
 }
 
 /// What is written down about an event, in the order in which it happened.
@@ -208,7 +212,7 @@ impl Delivery<'_> {
             }
         };
         let n = &self.event.notification;
-        let message = match self.with.mailer.build(n, &email, self.seed) {
+        let message = match self.with.mailer.build(n, &email, self.seed, self.dated_at()) {
             Ok(message) => message,
             Err(why) => {
                 let failure = self.failure(Class::RenderFailed, "render", &why, "");
@@ -297,10 +301,16 @@ impl Delivery<'_> {
         F: Future<Output = Result<(), NotRecorded>> + Send,
     {
         let message_hash = message.hash.clone();
-        let intent = Intent { relay: relay.to_owned(), renderer, policy, situation, message_hash };
+        let dated_at = self.dated_at();
+        let intent = Intent { relay: relay.to_owned(), renderer, policy, situation, message_hash, dated_at };
         let seed = self.seed;
         let recording = async move { hand_over(intent, seed).await };
         self.with.mailer.send(relay, message, lease, recording).await
+    }
+
+    /// The date that the mail was given when it was first handed over: now, if that is still to come.
+    fn dated_at(&self) -> i64 {
+        self.event.dated_at.unwrap_or(self.event.claimed_at)
     }
 
     async fn outcome(&mut self, outcome: Outcome) -> (Transition, u32) {

@@ -241,7 +241,7 @@ async fn mailbox(
 
 fn tokens(config: &Config) -> Tokens {
     let secrets = std::iter::once(&config.auth.secret).chain(&config.auth.retired_secrets);
-    Tokens::new(secrets, config.auth.access_token_ms, config.auth.refresh_token_ms)
+    Tokens::new(secrets, config.auth.access_token_ms, config.auth.refresh_token_ms, config.auth.renewal_grace_ms)
 }
 
 async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

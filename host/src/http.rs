@@ -24,6 +24,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch, post};
 use serde::{Deserialize, Serialize};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use docs::openapi;
@@ -36,6 +38,20 @@ pub(crate) type App = Arc<Service>;
 
 /// The most bytes of a request's body.
 pub const BODY_BYTES_MAX: usize = 256 << 10;
+
+/// A shorter answer fits one packet as it is.
+const COMPRESSED_BYTES_MIN: u64 = 1_000;
+
+/// What shrinks: JSON, pages and scripts.
+#[derive(Clone, Copy)]
+struct IsText;
+
+impl Predicate for IsText {
+    fn should_compress<B: hyper::body::Body>(&self, response: &hyper::Response<B>) -> bool {
+        let media = response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        media.starts_with("text/") || ["json", "javascript"].iter().any(|word| media.contains(word))
+    }
+}
 
 /// How REST is served.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -93,6 +109,7 @@ pub fn router(service: App, settings: &Settings) -> Router {
         .merge(api)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_BYTES_MIN).and(IsText)))
         .layer(cors(settings))
         .layer(from_fn_with_state((service.clone(), settings.request_ms_max), gateway::identify))
         .with_state(service)

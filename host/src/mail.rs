@@ -224,14 +224,15 @@ impl Mailer {
         }
     }
 
-    /// Builds the message; the same input gives the same bytes.
+    /// Builds the message, dated `dated_at` (unix milliseconds); the same input gives the same bytes.
     pub fn build(
         &self,
         n: &notification::Notification,
         email: &crate::plugin::Email,
         seed: u64,
+        dated_at: i64,
     ) -> Result<Message, String> {
-        message::build(&self.settings, n, email, seed)
+        message::build(&self.settings, n, email, seed, dated_at)
     }
 
     /// The relay that takes the next mail: the named one, else the first that is available, else the first to be.

@@ -296,6 +296,7 @@ impl Queue {
             queued_at: claimed.queued_at,
             claimed_at: claimed.claimed_at,
             first_failed_at: claimed.first_failed_at,
+            dated_at: claimed.dated_at,
             newest_status: claimed.newest_status,
             history: claimed.history.clone(),
         };

@@ -5,6 +5,7 @@
 //! `MySQL`), what is inserted travels as values (`insert`), and what else is done to many rows as one JSON parameter that
 //! `Dialect::rows` turns into a table.
 
+mod backfill;
 mod conditions;
 mod dialect;
 mod insert;
@@ -187,7 +188,7 @@ impl Store {
             Db::MySql(pool, _) => sqlx::migrate!("../migrations/mysql").run(pool).await?,
             Db::Postgres(pg) => pg.migrate(sqlx::migrate!("../migrations/postgres")).await?,
         }
-        Ok(())
+        self.backfill().await
     }
 
     /// Whether the database can be written to: writes a row that needs room of its own, and takes it away again.

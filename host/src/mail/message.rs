@@ -23,11 +23,17 @@ pub struct Message {
     pub(super) to: Address,
 }
 
-pub(super) fn build(settings: &Settings, n: &Notification, email: &Email, seed: u64) -> Result<Message, String> {
+pub(super) fn build(
+    settings: &Settings,
+    n: &Notification,
+    email: &Email,
+    seed: u64,
+    dated_at: i64,
+) -> Result<Message, String> {
     let to = address(&n.payload.customer.email)?;
     let from = address(&settings.from)?;
     let from_name = email.from_name.clone().unwrap_or_else(|| settings.from_name.as_str().to_owned());
-    let date = Duration::from_millis(u64::try_from(n.payload.occurred_at).unwrap_or_default());
+    let date = Duration::from_millis(u64::try_from(dated_at).unwrap_or_default());
     // Not by lettre's builder: it parses the addresses again that it has just written.
     let mut headers = Headers::with_capacity(8 + email.headers.len());
     headers.set(header::From::from(one(Some(from_name), &from)));

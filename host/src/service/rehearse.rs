@@ -182,7 +182,10 @@ impl Service {
         let seed = mail.seed.cast_unsigned();
         let email = self.plugins.render_by(&revision, &n, seed).await;
         let email = email.map_err(|e| Error::Conflict(format!("revision {} {e}", revision.number)))?;
-        let message = self.mailer.build(&n, &email, seed).map_err(Error::Conflict)?;
+        let message = self
+            .mailer
+            .build(&n, &email, seed, mail.dated_at.unwrap_or(n.payload.occurred_at))
+            .map_err(Error::Conflict)?;
         Ok(Reproduction {
             notification_id: id,
             revision: revision.number,
@@ -336,7 +339,7 @@ async fn rendered(plugins: &Plugins, revision: &Revision, n: &Notification, seed
 }
 
 fn read(id: i64, message_id: String, payload: &str) -> Result<Notification, String> {
-    let payload = serde_json::from_str(payload).map_err(|e| format!("the stored event cannot be read: {e}"))?;
+    let payload = crate::shop::kept::read(payload).map_err(|e| format!("the stored event cannot be read: {e}"))?;
     Ok(Notification { id, message_id, payload })
 }
 

@@ -56,7 +56,8 @@ pub struct Session {
     #[serde(with = "crate::clock::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: i64,
-    /// Renews the session once: each renewal gives a new one, and using an old one again ends the session.
+    /// Renews the session once: each renewal gives a new one. Used again within `auth.renewal_grace_ms` it gives the
+    /// same new one; later, or when that has been used, it ends the session.
     pub refresh_token: String,
     /// When the refresh token ends.
     #[serde(with = "crate::clock::rfc3339")]
@@ -107,14 +108,15 @@ impl Service {
         let session_id = self.store.insert_session(user.id, &hash, expires_at).await?;
         let session_id = session_id.ok_or(Error::WrongCredentials)?;
         let who = Principal { session_id, ..nobody_yet };
-        let session = self.session(who)?;
-        let hash = token_hash(&session.refresh_token);
-        self.store.renew_session(who.session_id, None, &hash, session.refresh_expires_at).await?;
-        Ok(session)
+        let first = self.tokens.refresh(who, &self.clock)?;
+        self.store.begin_session(session_id, &token_hash(&first.0), first.1).await?;
+        self.session(who, first)
     }
 
     /// Renews a session: a new access token with the user's rights of now, and a new refresh token. The old one is
-    /// spent; who shows it again has stolen it or was stolen from, and the session ends (RFC 9700 4.14.2).
+    /// spent; who shows it again has stolen it or was stolen from, and the session ends (RFC 9700 4.14.2). But a client
+    /// with two tabs, or one that missed the answer, shows it again at once: for a while it gets the same successor,
+    /// unless that has been spent as well.
     pub async fn renew_session(&self, token: &RefreshToken) -> Result<Session, Error> {
         let asked = self.tokens.renews(token.secret().expose_secret(), &self.clock)?;
         let row = self.store.session(asked.session_id).await?.ok_or(Error::WrongRefreshToken)?;
@@ -124,14 +126,30 @@ impl Service {
         }
         let spent = token_hash(token.secret().expose_secret());
         let user = self.store.user(row.user_id).await?.ok_or(Error::WrongRefreshToken)?;
-        let session = self.session(Principal { is_admin: user.is_admin, role: user.role, ..asked })?;
-        let hash = token_hash(&session.refresh_token);
-        if self.store.renew_session(row.id, Some(&spent), &hash, session.refresh_expires_at).await? {
-            return Ok(session);
+        let who = Principal { is_admin: user.is_admin, role: user.role, ..asked };
+        let now = self.clock.now_ms();
+        let successor = self.tokens.successors(who, &spent, now)?.swap_remove(0);
+        if self.store.renew_session(row.id, &spent, &token_hash(&successor.0), (now, successor.1)).await? {
+            return self.session(who, successor);
+        }
+        if let Some(successor) = self.same_again(who, &spent).await? {
+            return self.session(who, successor);
         }
         tracing::warn!(session.id = row.id, "a spent refresh token was used again; its session ends");
         self.store.revoke_session(row.user_id, row.id).await?;
         Err(Error::WrongRefreshToken)
+    }
+
+    /// The successor that `spent` was renewed to, if that was a moment ago and is the session's newest.
+    async fn same_again(&self, who: Principal, spent: &str) -> Result<Option<(String, i64)>, Error> {
+        let row = self.store.session(who.session_id).await?.ok_or(Error::WrongRefreshToken)?;
+        let Some(renewed_at) = row.renewed_at.filter(|_| row.revoked_at.is_none()) else { return Ok(None) };
+        let is_newest = row.spent_hash.as_deref() == Some(spent);
+        if !is_newest || self.clock.now_ms() - renewed_at > self.tokens.grace_ms {
+            return Ok(None);
+        }
+        let successors = self.tokens.successors(who, spent, renewed_at)?;
+        Ok(successors.into_iter().find(|(token, _)| row.token_hash.as_deref() == Some(&token_hash(token))))
     }
 
     /// The caller's sessions that are alive, newest first, at most a hundred.
@@ -167,9 +185,8 @@ impl Service {
         checking.await.unwrap_or(false)
     }
 
-    fn session(&self, who: Principal) -> Result<Session, Error> {
+    fn session(&self, who: Principal, (refresh_token, refresh_expires_at): (String, i64)) -> Result<Session, Error> {
         let (access_token, expires_at) = self.tokens.access(who, &self.clock)?;
-        let (refresh_token, refresh_expires_at) = self.tokens.refresh(who, &self.clock)?;
         Ok(Session {
             id: who.session_id,
             user_id: who.user_id,

@@ -45,6 +45,8 @@ pub struct Tokens {
     pub access_ms: i64,
     /// How long a refresh token is valid.
     pub refresh_ms: i64,
+    /// How long after a renewal the token that was spent on it still gets the same successor.
+    pub grace_ms: i64,
 }
 
 struct Key {
@@ -75,7 +77,12 @@ impl Tokens {
     ///
     /// # Panics
     /// Never: HMAC takes keys of any length.
-    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretString>, access_ms: i64, refresh_ms: i64) -> Self {
+    pub fn new<'a>(
+        secrets: impl IntoIterator<Item = &'a SecretString>,
+        access_ms: i64,
+        refresh_ms: i64,
+        grace_ms: i64,
+    ) -> Self {
         let key = |secret: &SecretString| {
             let secret = secret.expose_secret().as_bytes();
             Key {
@@ -85,7 +92,7 @@ impl Tokens {
                 fingerprint: Hmac::new_from_slice(secret).expect("HMAC takes keys of any length"),
             }
         };
-        Self { keys: secrets.into_iter().map(key).collect(), access_ms, refresh_ms }
+        Self { keys: secrets.into_iter().map(key).collect(), access_ms, refresh_ms, grace_ms }
     }
 
     /// What may be kept of a request that may hold a password: nobody guesses it from that without the secret. By each
@@ -102,37 +109,34 @@ impl Tokens {
 
     /// An access token and when it ends.
     pub(super) fn access(&self, principal: Principal, clock: &Clock) -> Result<(String, i64), Error> {
-        self.issue(Use::Access, principal, self.access_ms, clock)
+        let (key, now_ms) = (self.signing()?, clock.now_ms());
+        let token = sign(key, Use::Access, principal, self.access_ms, now_ms, clock.uuid().to_string())?;
+        Ok((token, now_ms + self.access_ms))
     }
 
-    /// A refresh token and when it ends. No two are the same.
-    pub(super) fn refresh(&self, principal: Principal, clock: &Clock) -> Result<(String, i64), Error> {
-        self.issue(Use::Refresh, Principal { is_admin: false, role: None, ..principal }, self.refresh_ms, clock)
+    /// The first refresh token of a session, and when it ends. No two are the same.
+    pub(super) fn refresh(&self, who: Principal, clock: &Clock) -> Result<(String, i64), Error> {
+        let (key, now_ms) = (self.signing()?, clock.now_ms());
+        let token = sign(key, Use::Refresh, bare(who), self.refresh_ms, now_ms, clock.uuid().to_string())?;
+        Ok((token, now_ms + self.refresh_ms))
     }
 
-    fn issue(&self, use_: Use, who: Principal, lifetime_ms: i64, clock: &Clock) -> Result<(String, i64), Error> {
-        let now_ms = clock.now_ms();
-        let expires_at = now_ms + lifetime_ms;
-        let claims = Claims {
-            iss: ISSUER.to_owned(),
-            aud: use_.audience().to_owned(),
-            sub: who.user_id.to_string(),
-            sid: who.session_id,
-            admin: who.is_admin,
-            role: who.role,
-            iat: now_ms.div_euclid(1_000),
-            exp: expires_at.div_euclid(1_000),
-            jti: clock.uuid().to_string(),
+    /// What comes after the refresh token whose hash is `spent`, renewed at `now_ms`, and when it ends: by each secret,
+    /// the newest first. Always the same for the same: who renews twice with one token gets one successor. Nobody
+    /// can tell it without the secret.
+    pub(super) fn successors(&self, who: Principal, spent: &str, now_ms: i64) -> Result<Vec<(String, i64)>, Error> {
+        let successor = |key: &Key| {
+            let mut mac = key.fingerprint.clone();
+            mac.update(b"ecomm successor\0");
+            mac.update(spent.as_bytes());
+            let name = crate::hex::encode(&mac.finalize().into_bytes());
+            Ok((sign(key, Use::Refresh, bare(who), self.refresh_ms, now_ms, name)?, now_ms + self.refresh_ms))
         };
-        let failed = |why: String| Error::Internal(crate::store::Error::Undone(why));
-        let key = self.keys.first().ok_or_else(|| failed("there is no secret to sign with".to_owned()))?;
-        let header = Header {
-            typ: Some(use_.media_type().to_owned()),
-            kid: Some(key.id.clone()),
-            ..Header::new(Algorithm::HS256)
-        };
-        let token = jsonwebtoken::encode(&header, &claims, &key.encoding).map_err(|e| failed(e.to_string()))?;
-        Ok((token, expires_at))
+        self.keys.iter().map(successor).collect()
+    }
+
+    fn signing(&self) -> Result<&Key, Error> {
+        self.keys.first().ok_or_else(|| failed("there is no secret to sign with"))
     }
 
     /// Who an access token speaks for. One answer for whatever is wrong with it.
@@ -161,4 +165,30 @@ impl Tokens {
         let user_id = sub.parse().ok()?;
         (is_live && is_kind).then_some(Principal { user_id, session_id: sid, is_admin: admin, role })
     }
+}
+
+/// A refresh token gives no rights but to renew.
+fn bare(who: Principal) -> Principal {
+    Principal { is_admin: false, role: None, ..who }
+}
+
+fn sign(key: &Key, use_: Use, who: Principal, lifetime_ms: i64, now_ms: i64, name: String) -> Result<String, Error> {
+    let claims = Claims {
+        iss: ISSUER.to_owned(),
+        aud: use_.audience().to_owned(),
+        sub: who.user_id.to_string(),
+        sid: who.session_id,
+        admin: who.is_admin,
+        role: who.role,
+        iat: now_ms.div_euclid(1_000),
+        exp: (now_ms + lifetime_ms).div_euclid(1_000),
+        jti: name,
+    };
+    let header =
+        Header { typ: Some(use_.media_type().to_owned()), kid: Some(key.id.clone()), ..Header::new(Algorithm::HS256) };
+    jsonwebtoken::encode(&header, &claims, &key.encoding).map_err(|e| failed(&e.to_string()))
+}
+
+fn failed(why: &str) -> Error {
+    Error::Internal(crate::store::Error::Undone(why.to_owned()))
 }

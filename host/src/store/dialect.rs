@@ -105,6 +105,15 @@ impl Dialect {
         }
     }
 
+    /// How long a text is: in bytes, and in characters.
+    pub(crate) fn lengths(self, text: &str) -> (String, String) {
+        match self {
+            Self::Sqlite => (format!("length(cast({text} as blob))"), format!("length({text})")),
+            Self::MySql => (format!("length({text})"), format!("char_length({text})")),
+            Self::Postgres => (format!("octet_length({text})"), format!("char_length({text})")),
+        }
+    }
+
     /// The larger of two values.
     pub(crate) fn greatest(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ use super::queue::ATTEMPTS;
 use super::users::json;
 use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
 use crate::notification::{Customer, Payload, State};
+use crate::shop::kept;
 
 /// Where an order's notification stands, and what became of each attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -253,7 +254,7 @@ const REWRITES_MAX: i64 = 500;
 /// Changes payloads. One that cannot be read is left for whoever looks into why.
 async fn rewrite(tx: &mut Tx, rows: Vec<(i64, String)>, change: impl Fn(&mut Payload)) -> Result<()> {
     let changed = rows.into_iter().filter_map(|(id, text)| {
-        let mut payload: Payload = serde_json::from_str(&text).ok()?;
+        let mut payload: Payload = kept::read(&text).ok()?;
         change(&mut payload);
         Some(serde_json::json!({ "event": id, "new_payload": json(&payload) }))
     });

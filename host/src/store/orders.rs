@@ -6,6 +6,7 @@ use super::insert::Insert;
 use super::users::{self, json};
 use super::{Error, Result, Store, Tx, notifications, products, with_pool, with_tx};
 use crate::money::{Currency, Money};
+use crate::shop::kept;
 use crate::shop::order::{NewOrder, Order, OrderFilter, OrderLine, OrderSort, Status, Totals, Tracking};
 use crate::shop::product::Product;
 use crate::shop::text::WebAddress;
@@ -67,8 +68,8 @@ impl Row {
                 quantity: u32::try_from(line.quantity).map_err(|e| corrupt(e.to_string()))?,
                 unit_price: money(line.unit_price),
                 total: money(line.total),
-                url: line.url.map(WebAddress::try_from).transpose().map_err(corrupt)?,
-                image: line.image.map(WebAddress::try_from).transpose().map_err(corrupt)?,
+                url: line.url.and_then(kept::web_address),
+                image: line.image.and_then(kept::web_address),
                 attributes: serde_json::from_str(&line.attributes).map_err(unreadable)?,
             });
         }
@@ -86,7 +87,7 @@ impl Row {
             payment_method: self.payment_method.try_into().map_err(corrupt)?,
             ship_to: self.ship_to.map(|a| serde_json::from_str(&a)).transpose().map_err(unreadable)?,
             bill_to: self.bill_to.map(|a| serde_json::from_str(&a)).transpose().map_err(unreadable)?,
-            tracking: serde_json::from_str(&self.tracking).map_err(unreadable)?,
+            tracking: kept::read(&self.tracking).map_err(unreadable)?,
             attributes: serde_json::from_str(&self.attributes).map_err(unreadable)?,
             placed_at: self.placed_at,
             updated_at: self.updated_at,

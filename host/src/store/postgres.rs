@@ -56,7 +56,13 @@ impl Pg {
 
     /// A transaction that changes something.
     pub(super) async fn begin(&self) -> sqlx::Result<Session> {
-        Ok(Session { held: Held::Transaction(self.pool.begin_with(BEGIN).await?), prepares: self.prepares })
+        self.begin_with("").await
+    }
+
+    /// The same, whose first statement goes along with its beginning.
+    pub(super) async fn begin_with(&self, first: &str) -> sqlx::Result<Session> {
+        let begin = sqlx::AssertSqlSafe(format!("{BEGIN}; {first}"));
+        Ok(Session { held: Held::Transaction(self.pool.begin_with(begin).await?), prepares: self.prepares })
     }
 
     /// Brings the schema up to date, in one transaction, one host at a time. The migrator prepares statements: they

@@ -8,8 +8,9 @@ use super::tx::insert_id;
 use super::users::json;
 use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
 use crate::money::{Currency, Money};
+use crate::shop::kept;
 use crate::shop::product::{NewProduct, Product, ProductFilter, ProductSort};
-use crate::shop::text::WebAddress;
+use crate::shop::text::{WebAddress, folded};
 
 const COLUMNS: &str = "q.id, q.sku, q.name, q.description, q.category, q.price_amount, q.price_currency, q.stock, \
     q.url, q.image, q.attributes, q.version, q.archived_at, q.created_at, q.updated_at";
@@ -48,8 +49,8 @@ impl TryFrom<Row> for Product {
             category: row.category.try_into().map_err(corrupt)?,
             price: Money::new(row.price_amount, currency),
             stock: row.stock,
-            url: row.url.map(WebAddress::try_from).transpose().map_err(corrupt)?,
-            image: row.image.map(WebAddress::try_from).transpose().map_err(corrupt)?,
+            url: row.url.and_then(kept::web_address),
+            image: row.image.and_then(kept::web_address),
             attributes: serde_json::from_str(&row.attributes).map_err(|e| corrupt(e.to_string()))?,
             version: row.version,
             archived_at: row.archived_at,
@@ -83,11 +84,7 @@ impl Store {
             query.fixed("q.archived_at is null");
         }
         for word in search.iter().flat_map(|s| s.as_str().split_whitespace()) {
-            let like = format!("%{}%", escaped(&word.to_lowercase()));
-            query.fixed("(");
-            query.glue("lower(q.name) like ? escape '!' or ", Arg::Text(like.clone()));
-            query.glue("lower(q.sku) like ? escape '!' or ", Arg::Text(like.clone()));
-            query.glue("lower(q.description) like ? escape '!')", Arg::Text(like));
+            query.and("q.search_text like ? escape '!'", Arg::Text(format!("%{}%", escaped(&folded(word)))));
         }
         if let Some(category) = category {
             query.and("q.category = ?", Arg::Text(category.as_str().to_owned()));
@@ -118,8 +115,8 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewProduct, now: i64) -> Result<Pr
     let id = insert_id!(
         tx,
         "insert into products (sku, name, description, category, price_amount, price_currency, stock, url, image, \
-         attributes, version, created_at, updated_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $12)",
+         attributes, search_text, version, created_at, updated_at) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $13)",
         sku.as_str(),
         name.as_str(),
         description.as_str(),
@@ -130,6 +127,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewProduct, now: i64) -> Result<Pr
         url.as_ref().map(WebAddress::as_str),
         image.as_ref().map(WebAddress::as_str),
         json(&attributes),
+        search_text([name.as_str(), sku.as_str(), description.as_str()]),
         now,
         now,
     );
@@ -165,8 +163,8 @@ pub(crate) async fn write(tx: &mut Tx, product: Product, new: NewProduct, now: i
     let (price, stock, version) = (Money::from(price), i64::from(stock), product.version + 1);
     let sql = tx.dialect().sql(
         "update products set sku = $1, name = $2, description = $3, category = $4, price_amount = $5, \
-         price_currency = $6, stock = $7, url = $8, image = $9, attributes = $10, version = $11, updated_at = $12 \
-         where id = $13",
+         price_currency = $6, stock = $7, url = $8, image = $9, attributes = $10, search_text = $11, version = $12, \
+         updated_at = $13 where id = $14",
     );
     with_tx!(tx, |c| sqlx::query(sql)
         .bind(sku.as_str())
@@ -179,6 +177,7 @@ pub(crate) async fn write(tx: &mut Tx, product: Product, new: NewProduct, now: i
         .bind(url.as_ref().map(WebAddress::as_str))
         .bind(image.as_ref().map(WebAddress::as_str))
         .bind(json(&attributes))
+        .bind(search_text([name.as_str(), sku.as_str(), description.as_str()]))
         .bind(version)
         .bind(now)
         .bind(product.id)
@@ -199,6 +198,11 @@ pub(crate) async fn write(tx: &mut Tx, product: Product, new: NewProduct, now: i
         updated_at: now,
         ..product
     })
+}
+
+/// In which of its texts a product is found; no word that is searched for goes over the end of one.
+pub(super) fn search_text(texts: [&str; 3]) -> String {
+    folded(&texts.join("\n"))
 }
 
 /// Takes a locked product out of the shop.

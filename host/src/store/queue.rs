@@ -66,6 +66,8 @@ pub struct Intent {
     pub situation: String,
     /// SHA-256 of the message's bytes.
     pub message_hash: String,
+    /// The date in its header, unix milliseconds.
+    pub dated_at: i64,
 }
 
 /// Which components had a hand in a decision or a mail.
@@ -117,6 +119,7 @@ impl Store {
             Int("seed"),
             Text("situation"),
             Text("message_hash"),
+            Int("dated_at"),
         ];
         let fixed = [("kind", "'send'"), ("repeats", "1"), ("started_at", now)];
         let insert = Insert { table: "notification_attempts", columns: &columns, fixed: &fixed };

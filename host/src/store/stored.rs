@@ -76,6 +76,8 @@ pub(crate) struct StoredMail {
     pub(crate) renderer_digest: String,
     pub(crate) renderer_revision: i64,
     pub(crate) message_hash: String,
+    /// None: the order's time.
+    pub(crate) dated_at: Option<i64>,
 }
 
 impl Store {
@@ -153,7 +155,7 @@ impl Store {
     /// The last mail that was handed over for an event.
     pub(crate) async fn stored_mail(&self, id: i64) -> Result<Option<StoredMail>> {
         let sql = self.dialect().sql(
-            "select s.message_id, p.payload, a.seed, a.renderer_digest, a.renderer_revision, a.message_hash \
+            "select s.message_id, p.payload, a.seed, a.renderer_digest, a.renderer_revision, a.message_hash, a.dated_at \
              from notification_attempts a join notification_states s on s.id = a.state_id \
              join notification_payloads p on p.state_id = s.id where a.state_id = $1 \
              and a.message_hash is not null and a.renderer_revision is not null order by a.id desc limit 1",

@@ -4,6 +4,7 @@ use super::dialect::Column::Int;
 use super::tx::insert_id;
 use super::{Dialect, Error, Result, Store, Tx, once, with_pool, with_tx};
 use crate::notification::Customer;
+use crate::shop::text::Email;
 use crate::shop::user::{NewUser, Role, User};
 
 const COLUMNS: &str =
@@ -33,9 +34,13 @@ pub(crate) struct SessionRow {
     pub(crate) renewed_at: Option<i64>,
     pub(crate) expires_at: i64,
     pub(crate) revoked_at: Option<i64>,
+    /// Of the newest refresh token.
+    pub(crate) token_hash: Option<String>,
+    /// Of the one that was renewed to it.
+    pub(crate) spent_hash: Option<String>,
 }
 
-const SESSION_COLUMNS: &str = "id, user_id, created_at, renewed_at, expires_at, revoked_at";
+const SESSION_COLUMNS: &str = "id, user_id, created_at, renewed_at, expires_at, revoked_at, token_hash, spent_hash";
 
 impl TryFrom<Row> for User {
     type Error = Error;
@@ -46,7 +51,7 @@ impl TryFrom<Row> for User {
         let corrupt = |why: String| Error::Corrupt { what: "user", id, why };
         Ok(Self {
             id,
-            email: email.try_into().map_err(corrupt)?,
+            email: Email::kept(email),
             name: name.try_into().map_err(corrupt)?,
             locale: locale.try_into().map_err(corrupt)?,
             time_zone: time_zone.try_into().map_err(corrupt)?,
@@ -184,26 +189,35 @@ impl Store {
         Ok(with_pool!(self, |pool| sqlx::query_as(sql).bind(user_id).bind(now).bind(limit).fetch_all(pool).await)?)
     }
 
-    /// Replaces a live session's refresh token, if `spent` (none: there was no token yet) is its newest.
+    /// Gives a session its first refresh token.
+    pub(crate) async fn begin_session(&self, id: i64, hash: &str, expires_at: i64) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let sql = "update sessions set token_hash = $1, expires_at = $2 where id = $3 and token_hash is null";
+        let sql = tx.dialect().sql(sql);
+        with_tx!(&mut tx, |c| sqlx::query(sql).bind(hash).bind(expires_at).bind(id).execute(c).await.map(drop))?;
+        tx.commit().await
+    }
+
+    /// Replaces a live session's refresh token, if `spent` is its newest.
     pub(crate) async fn renew_session(
         &self,
         id: i64,
-        spent: Option<&str>,
+        spent: &str,
         hash: &str,
-        expires_at: i64,
+        (now, expires_at): (i64, i64),
     ) -> Result<bool> {
-        let now = self.clock.now_ms();
         let mut tx = self.begin().await?;
         let sql = tx.dialect().sql(
-            "update sessions set renewed_at = $1, token_hash = $2, expires_at = $3 where id = $4 \
-             and revoked_at is null and coalesce(token_hash, '') = $5",
+            "update sessions set renewed_at = $1, spent_hash = $2, token_hash = $3, expires_at = $4 where id = $5 \
+             and revoked_at is null and token_hash = $6",
         );
         let renewed = with_tx!(&mut tx, |c| sqlx::query(sql)
-            .bind(spent.map(|_| now))
+            .bind(now)
+            .bind(spent)
             .bind(hash)
             .bind(expires_at)
             .bind(id)
-            .bind(spent.unwrap_or_default())
+            .bind(spent)
             .execute(c)
             .await
             .map(|done| done.rows_affected()))?;

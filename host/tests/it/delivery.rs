@@ -155,17 +155,33 @@ async fn a_lost_answer_is_in_doubt_and_sent_again(database: Database) {
     let app = App::start(database).await;
     app.fail(Phase::Dot, Act::Drop, 1);
     let order = app.order().await;
+    // It waits for two days before it is first handed over: that is its date, for every attempt.
+    app.clock.advance(172_800_000);
+    let handed_over = app.clock.now_ms();
     app.drain().await;
     assert_eq!(app.states().await, ["not sent"]);
     app.clock.advance(60_000);
     app.drain().await;
     assert_eq!(app.states().await, ["sent"]);
+    let dates: Vec<_> = app.mailbox.messages().iter().map(date).collect();
+    assert_eq!(dates[0], dates[1]);
+    assert!((dates[0] - handed_over).abs() < 30_000, "{dates:?} {handed_over}");
+    let id = &app.notifications(order).await[0]["id"];
+    let again = app.client.ok("GET", &format!("/v1/notifications/{id}/reproduction"), &app.admin, None).await;
+    assert_eq!(again["is_same"], json!(true));
     let ids: Vec<String> = app.mailbox.messages().into_iter().map(|m| m.message_id).collect();
     assert_eq!(ids.len(), 2);
     assert_eq!(ids[0], ids[1]);
     let notification = &app.notifications(order).await[0];
     assert_eq!(journal(notification), ["send body in-doubt - retry", "send body delivered 250 -"]);
     app.end().await;
+}
+
+/// Of a mail's header, unix milliseconds.
+fn date(mail: &ecomm::mail::mailbox::Received) -> i64 {
+    let text = crate::app::text(mail);
+    let date = text.lines().find_map(|line| line.strip_prefix("Date: ")).unwrap();
+    jiff::fmt::rfc2822::parse(date).unwrap().timestamp().as_millisecond()
 }
 
 async fn cancelling_returns_the_stock(database: Database) {

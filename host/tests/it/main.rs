@@ -29,6 +29,7 @@ mod store;
 mod throttling;
 mod tidy;
 mod tls;
+mod unicode;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         throttling::tests(),
         tidy::tests(),
         tls::tests(),
+        unicode::tests(),
     ];
     if let Some(missing) = database::left_out() {
         let _ = writeln!(std::io::stderr(), "\nleft out, and their tests ignored: {missing}");

@@ -84,7 +84,7 @@ fn notification() -> Notification {
 
 pub fn message(mailer: &Mailer, text: &str) -> Message {
     let email = Email { subject: "Hello".to_owned(), text: text.to_owned(), ..Email::default() };
-    mailer.build(&notification(), &email, 7).unwrap()
+    mailer.build(&notification(), &email, 7, notification().payload.occurred_at).unwrap()
 }
 
 impl Rig {
@@ -335,7 +335,7 @@ async fn attachments_cannot_end_the_message() {
         data: b"a\n.\nMAIL FROM:<evil@example.com>\r\n.\r\n".to_vec(),
     };
     let email = Email { attachments: vec![attachment], subject: "Hello".to_owned(), ..Email::default() };
-    let text = mailer.build(&notification(), &email, 7).unwrap().text;
+    let text = mailer.build(&notification(), &email, 7, notification().payload.occurred_at).unwrap().text;
     assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{text}");
     assert!(!text.contains("evil@example.com") && text.contains("base64"), "{text}");
 }

@@ -20,6 +20,7 @@ tests! {
         the_api_describes_itself
         a_slow_client_is_cut_off_and_junk_is_answered
         a_client_that_leaves_takes_its_work_along
+        answers_are_compressed_for_who_asks
         a_broken_database_is_not_described_to_clients
         odd_text_is_kept_as_it_is_or_refused
     }
@@ -179,6 +180,27 @@ async fn a_client_that_leaves_takes_its_work_along() {
     app.order().await;
     eventually("an order", async || lock.ready().await.is_ok()).await;
     assert!(app.database.number("select count(*) from orders").await >= 1);
+    app.end().await;
+}
+
+async fn answers_are_compressed_for_who_asks() {
+    let app = App::start(sqlite().await).await;
+    for _ in 0..5 {
+        app.order().await;
+    }
+    let ask = async |path: &str, encoding: &str| {
+        let request = app.client.http.get(format!("{}{path}", app.client.base)).bearer_auth(&app.customer);
+        let answer = request.header("accept-encoding", encoding).send().await.unwrap();
+        let header = |name: &str| answer.headers().get(name).map(|v| v.to_str().unwrap().to_owned());
+        let (encoding, vary) = (header("content-encoding"), header("vary").unwrap_or_default());
+        (encoding, vary, answer.bytes().await.unwrap().len())
+    };
+    let (encoding, _, plain) = ask("/v1/orders", "identity").await;
+    assert_eq!(encoding, None);
+    let (encoding, vary, small) = ask("/v1/orders", "br, gzip").await;
+    assert_eq!(encoding.as_deref(), Some("gzip"));
+    assert!(vary.contains("accept-encoding") && small * 3 < plain, "{vary} {small} {plain}");
+    assert_eq!(ask("/v1/users/2", "gzip").await.0, None, "too short to be worth it");
     app.end().await;
 }
 

@@ -10,6 +10,7 @@ use crate::harness::tests;
 tests! {
     on_each_database {
         a_refresh_token_works_once
+        renewals_at_the_same_moment_have_one_successor
         logging_out_ends_the_session_that_it_names
         rights_follow_at_the_next_renewal
         a_new_password_ends_the_other_sessions
@@ -43,10 +44,51 @@ async fn a_refresh_token_works_once(database: Database) {
     // Only a hash is kept.
     let kept = app.database.texts("select token_hash from sessions where token_hash is not null").await;
     assert!(kept.iter().all(|hash| hash.len() == 64), "{kept:?}");
-    // The spent one ends the whole family: the thief's and the owner's.
+    // A client that missed the answer asks again, and gets the same one.
+    let (status, again) = renew(&app, &first).await;
+    assert_eq!((status, &again["refresh_token"]), (200, &second["refresh_token"]));
+    app.clock.advance(31_000);
+    // Later, the spent one ends the whole family: the thief's and the owner's.
     assert_eq!(renew(&app, &first).await.0, 401);
     let (status, problem) = renew(&app, &second).await;
     assert_eq!((status, problem["type"].as_str()), (401, Some("urn:ecomm:problem:wrong-refresh-token")));
+    app.end().await;
+}
+
+/// Two tabs, on both APIs, at the same moment: one successor, which lives on.
+async fn renewals_at_the_same_moment_have_one_successor(database: Database) {
+    use ecomm::grpc::pb::session_service_client::SessionServiceClient;
+    let app = App::start(database).await;
+    let channel = crate::doors::channel(&app).await;
+    let mut session = app.client.session("ada@example.com").await;
+    for _ in 0..5 {
+        let token = session["refresh_token"].as_str().unwrap().to_owned();
+        let over_grpc = async || {
+            let request = ecomm::grpc::pb::RenewSessionRequest { refresh_token: token.clone() };
+            SessionServiceClient::new(channel.clone())
+                .renew_session(request)
+                .await
+                .unwrap()
+                .into_inner()
+                .session
+                .unwrap()
+                .refresh_token
+        };
+        let over_rest = async || {
+            let (status, renewed) = renew(&app, &session).await;
+            assert_eq!(status, 200, "{renewed}");
+            renewed
+        };
+        let (one, two, three, four) = tokio::join!(over_rest(), over_grpc(), over_rest(), over_grpc());
+        let newest = one["refresh_token"].as_str().unwrap();
+        assert!([two.as_str(), three["refresh_token"].as_str().unwrap(), &four].iter().all(|t| *t == newest));
+        session = one;
+    }
+    // Once the successor has been used, the one before it is a thief's, however short a time ago it was spent.
+    let (status, newer) = renew(&app, &session).await;
+    assert_eq!((status, renew(&app, &newer).await.0), (200, 200));
+    assert_eq!(renew(&app, &session).await.0, 401);
+    assert_eq!(renew(&app, &newer).await.0, 401);
     app.end().await;
 }
 

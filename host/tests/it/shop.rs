@@ -24,13 +24,13 @@ tests! {
     }
 }
 
-async fn product(app: &App, sku: &str, name: &str, amount: i64, category: &str) -> i64 {
+pub async fn product(app: &App, sku: &str, name: &str, amount: i64, category: &str) -> i64 {
     let price = json!({ "amount": amount, "currency": "USD" });
     let new = json!({ "sku": sku, "name": name, "price": price, "stock": 10, "category": category });
     app.client.ok("POST", "/v1/products", &app.admin, Some(new)).await["id"].as_i64().unwrap()
 }
 
-async fn ids(app: &App, path: &str, token: &str) -> Vec<i64> {
+pub async fn ids(app: &App, path: &str, token: &str) -> Vec<i64> {
     let (mut seen, mut next) = (Vec::new(), path.to_owned());
     loop {
         let page = app.client.ok("GET", &next, token, None).await;

@@ -44,6 +44,7 @@ pub fn intent(claimed: &Claimed) -> Intent {
         provenance: Provenance::default(),
         situation: "{}".to_owned(),
         message_hash: "x".to_owned(),
+        dated_at: claimed.claimed_at,
     }
 }
 

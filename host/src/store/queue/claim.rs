@@ -1,10 +1,13 @@
 //! Claiming, and what a claim brings along.
 
+use std::collections::HashMap;
+
 use serde_json::json as object;
 
 use super::pause::NOT_PAUSED;
 use super::{QUEUE, is_head, postgres, sqlite};
 use crate::notification::{Failure, HISTORY_MAX, Notification, Payload};
+use crate::shop::kept;
 use crate::shop::order::Status;
 use crate::store::dialect::Column::Int;
 use crate::store::users::json;
@@ -33,6 +36,8 @@ pub struct Claimed {
     pub claimed_at: i64,
     /// Unix milliseconds; none before the first failure.
     pub first_failed_at: Option<i64>,
+    /// Which date its mail was given when it was first handed over, unix milliseconds; none before.
+    pub dated_at: Option<i64>,
     /// Where the order stands now.
     pub newest_status: Status,
     /// The last failures, oldest first.
@@ -52,7 +57,7 @@ impl Claimed {
             return Err(why.clone());
         }
         let payload: Payload =
-            serde_json::from_str(&self.payload).map_err(|e| format!("the stored payload cannot be read: {e}"))?;
+            kept::read(&self.payload).map_err(|e| format!("the stored payload cannot be read: {e}"))?;
         Ok(Notification { id: self.claim.event, message_id: self.message_id.clone(), payload })
     }
 }
@@ -129,8 +134,28 @@ impl Store {
         };
         // Each claim and each end raises the epoch: at 1 there is no history.
         let tried: Vec<&Row> = rows.iter().filter(|r| r.epoch > 1).collect();
-        let mut history = if tried.is_empty() { Vec::new() } else { self.history(&tried).await? };
-        Ok(rows.into_iter().map(|row| row.claimed(&mut history)).collect())
+        let (mut history, dates) = if tried.is_empty() {
+            (Vec::new(), HashMap::new())
+        } else {
+            (self.history(&tried).await?, self.dates(&tried).await?)
+        };
+        let claimed = |row: Row| Claimed { dated_at: dates.get(&row.state_id).copied(), ..row.claimed(&mut history) };
+        Ok(rows.into_iter().map(claimed).collect())
+    }
+
+    /// When mails were dated: each event's first intent since it was queued.
+    async fn dates(&self, tried: &[&Row]) -> Result<HashMap<i64, i64>> {
+        let dialect = self.dialect();
+        let sql = dialect.sql(&format!(
+            "select q.state_id, min(q.dated_at) from {} {} notification_attempts q {} where q.state_id = x.event \
+             and q.started_at >= x.since and q.dated_at is not null group by q.state_id",
+            dialect.rows(1, &[Int("event"), Int("since")]),
+            dialect.join(),
+            dialect.by_index("attempts_state"),
+        ));
+        let rows = since(tried);
+        let dates: Vec<(i64, i64)> = with_pool!(self, |pool| sqlx::query_as(sql).bind(rows).fetch_all(pool).await)?;
+        Ok(dates.into_iter().collect())
     }
 
     /// The newest failures of each event since it was queued; the policy is shown no more.
@@ -159,10 +184,15 @@ impl Store {
             failed = failed("q"),
             oldest = nth("desc", "id", HISTORY_MAX - 1, ""),
         ));
-        let row = |row: &&Row| object!({ "event": row.state_id, "since": row.created_at });
-        let rows = json(&tried.iter().map(row).collect::<Vec<_>>());
+        let rows = since(tried);
         Ok(with_pool!(self, |pool| sqlx::query_as(sql).bind(rows).fetch_all(pool).await)?)
     }
+}
+
+/// Events, and since when they are queued.
+fn since(rows: &[&Row]) -> String {
+    let row = |row: &&Row| object!({ "event": row.state_id, "since": row.created_at });
+    json(&rows.iter().map(row).collect::<Vec<_>>())
 }
 
 /// The heads that are due; none while the queue is paused.
@@ -255,6 +285,7 @@ impl Row {
             queued_at: self.created_at,
             claimed_at: self.claimed_at,
             first_failed_at,
+            dated_at: None,
             newest_status,
             history: failures.into_iter().filter_map(FailureRow::failure).collect(),
             message_id: self.message_id,

@@ -76,7 +76,10 @@ impl Store {
         let held = match &self.db {
             Db::Sqlite { writer, .. } if others.is_empty() => sqlite::end(writer, &now, &plain).await?,
             _ => {
-                let mut tx = self.begin().await?;
+                let mut tx = match &self.db {
+                    Db::Postgres(pg) => Tx::Postgres(pg.begin_with(&postgres::lock(&plain)).await?),
+                    _ => self.begin().await?,
+                };
                 let mut held = finish(&mut tx, &others, &now).await?;
                 held.extend(end_plain(&mut tx, &plain, &now).await?);
                 tx.commit().await?;
@@ -109,14 +112,11 @@ async fn end_plain(tx: &mut Tx, plain: &[&Finish], now: &str) -> Result<HashSet<
     if plain.is_empty() {
         return Ok(HashSet::new());
     }
-    let held = match tx {
-        Tx::Sqlite(turn) => return sqlite::end_within(turn.connection(), now, plain).await,
-        Tx::Postgres(session) => postgres::end(session, now, plain).await?,
-        Tx::MySql(..) => return finish(tx, plain, now).await,
-    };
-    let left = plain.iter().filter(|f| held.contains(&f.claim)).map(|f| (f.order_id, f.order_version));
-    make_due_next(tx, &left.collect::<Vec<_>>(), now).await?;
-    Ok(held)
+    match tx {
+        Tx::Sqlite(turn) => sqlite::end_within(turn.connection(), now, plain).await,
+        Tx::Postgres(session) => postgres::end(session, now, plain).await,
+        Tx::MySql(..) => finish(tx, plain, now).await,
+    }
 }
 
 /// Ends claims, whatever they ask for; says which.

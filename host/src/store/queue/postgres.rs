@@ -35,12 +35,12 @@ pub(super) async fn claim(
 pub(super) async fn hand_over(session: &mut Session, now: &str, intents: &[Intent]) -> Result<HashSet<Token>> {
     let sql = Dialect::Postgres.sql(&format!(
         "with held as (update {QUEUE} q set phase = 1 from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], \
-         $5::bigint[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[]) \
-         as x(event, token, by_relay, renderer, renderer_no, policy, policy_no, chance, seen, hash) \
+         $5::bigint[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::bigint[]) \
+         as x(event, token, by_relay, renderer, renderer_no, policy, policy_no, chance, seen, hash, dated) \
          where q.state_id = x.event and q.epoch = x.token and q.due_at > {now} returning x.*) \
          insert into notification_attempts (state_id, epoch, relay, renderer_digest, renderer_revision, \
-         policy_digest, policy_revision, seed, situation, message_hash, kind, repeats, started_at) \
-         select event, token, by_relay, renderer, renderer_no, policy, policy_no, chance, seen, hash, 'send', 1, {now} \
+         policy_digest, policy_revision, seed, situation, message_hash, dated_at, kind, repeats, started_at) \
+         select event, token, by_relay, renderer, renderer_no, policy, policy_no, chance, seen, hash, dated, 'send', 1, {now} \
          from held returning state_id, epoch"
     ));
     let by = |f: fn(&super::Provenance) -> Option<i64>| intents.iter().map(|i| f(&i.provenance)).collect::<Vec<_>>();
@@ -55,12 +55,21 @@ pub(super) async fn hand_over(session: &mut Session, now: &str, intents: &[Inten
         .bind(by(|p| p.seed))
         .bind(intents.iter().map(|i| i.situation.as_str()).collect::<Vec<_>>())
         .bind(intents.iter().map(|i| i.message_hash.as_str()).collect::<Vec<_>>())
+        .bind(intents.iter().map(|i| i.dated_at).collect::<Vec<_>>())
         .fetch_all(session)
         .await?;
     Ok(tokens(found))
 }
 
-/// Ends claims that are [plain](Finish::is_plain); says which. What is next in their lanes is not made due by this.
+/// What an [`end`] needs to have locked by an earlier statement of its transaction: an enqueue behind one of these has
+/// committed by then, and the end sees it, or waits for the end.
+pub(super) fn lock(ends: &[&Finish]) -> String {
+    let events: Vec<_> = ends.iter().map(|end| end.claim.event.to_string()).collect();
+    format!("select 1 from {QUEUE} where state_id = any ('{{{}}}') order by state_id for update", events.join(","))
+}
+
+/// Ends claims that are [plain](Finish::is_plain); says which. All parts see the queue as it was before: what makes the next of a
+/// lane due has to look past what leaves. `due_at + 0` keeps the planner from looking for whatever is not due yet.
 pub(super) async fn end(session: &mut Session, now: &str, ends: &[&Finish]) -> Result<HashSet<Token>> {
     let sql = Dialect::Postgres.sql(&format!(
         "with gone as (delete from {QUEUE} q using unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], \
@@ -73,7 +82,12 @@ pub(super) async fn end(session: &mut Session, now: &str, ends: &[&Finish]) -> R
          ended_at = {now} from gone g \
          where a.state_id = g.event and a.kind = 'send' and a.ended_at is null and g.notes = 1), \
          told as (update notification_states s set state = g.new_state, attempts = g.new_attempts, \
-         reason = g.new_reason, completed_at = {now} from gone g where s.id = g.event) \
+         reason = g.new_reason, completed_at = {now} from gone g where s.id = g.event), \
+         next as (update {QUEUE} q set due_at = {now} from gone g where q.order_id = g.order_id and q.order_version > g.place \
+         and q.claims = 0 and q.due_at + 0 > {now} \
+         and q.state_id not in (select event from gone) and not exists (select 1 from {QUEUE} p \
+         where p.order_id = q.order_id and p.order_version < q.order_version \
+         and p.state_id not in (select event from gone))) \
          select event, token from gone"
     ));
     let (states, reasons): (Vec<_>, Vec<_>) = ends.iter().map(|f| f.outcome()).unzip();

@@ -47,14 +47,15 @@ pub(super) async fn hand_over(writer: &Writer, now: &str, intents: &[Intent]) ->
         "seed",
         "situation",
         "hash",
+        "dated",
     ]);
     let held = "q.state_id = x.event and q.epoch = x.token";
     let sql = format!(
         "update {QUEUE} as q set phase = 1 from {x} where {held} and q.due_at > {now} returning state_id, epoch; \
          insert into notification_attempts (state_id, epoch, relay, renderer_digest, renderer_revision, policy_digest, \
-         policy_revision, seed, situation, message_hash, kind, repeats, started_at) \
+         policy_revision, seed, situation, message_hash, dated_at, kind, repeats, started_at) \
          select x.event, x.token, x.relay, x.renderer, x.renderer_no, x.policy, x.policy_no, x.seed, x.situation, \
-         x.hash, 'send', 1, {now} from {x} cross join {QUEUE} q where {held} and q.phase = 1"
+         x.hash, x.dated, 'send', 1, {now} from {x} cross join {QUEUE} q where {held} and q.phase = 1"
     );
     let row = |i: &Intent| {
         let by = &i.provenance;
@@ -69,6 +70,7 @@ pub(super) async fn hand_over(writer: &Writer, now: &str, intents: &[Intent]) ->
             by.seed,
             &i.situation,
             &i.message_hash,
+            i.dated_at,
         ))
     };
     let (turn, held) = writer.run(&sql, arguments(list(intents.iter().map(row)), &[])?).await?;
