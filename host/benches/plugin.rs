@@ -70,7 +70,7 @@ async fn plugins() -> Plugins {
     let cache = (format!("{PREFIX}PLUGINS__CACHE_PATH"), String::new());
     let compiler = (format!("{PREFIX}PLUGINS__COMPILER__PROGRAM"), env!("CARGO_BIN_EXE_ecomm").to_owned());
     let config = Config::load(None, [secret, cache, compiler]).expect("settings");
-    Plugins::start::<ecomm::plugin::LoadError>(config.plugins, b"key", &Clock::system(), async |r| Ok(r))
+    Plugins::start::<ecomm::plugin::LoadError>(config.plugins, b"key", &[], &Clock::system(), async |r| Ok(r))
         .await
         .expect("plugins")
 }

@@ -78,7 +78,9 @@ pub(crate) async fn host(url: &str, worker: bool) -> Host {
     ];
     let settings = settings.map(|(key, value)| (format!("{PREFIX}{key}"), value.to_owned()));
     let config = Config::load(None, settings).expect("settings");
-    Host::start(config, Roles { worker, ..Roles::ALL }, Clock::system()).await.expect("a host")
+    let mut host = Host::start(config, Roles { worker, ..Roles::ALL }, Clock::system()).await.expect("a host");
+    host.prepared().await;
+    host
 }
 
 /// A customer, and a product of which there is enough.

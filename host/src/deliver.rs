@@ -1,15 +1,16 @@
 //! One event: ask the policy, render, hand over, ask what a failure means. No SQL, no loop.
 
+mod event;
+
 use std::future::Future;
+
+pub use event::{Event, Intent, Note, Observed, Report};
 
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::mail::{Mailer, Message, Outcome, Untried};
-use crate::notification::{
-    self, Admission, Caps, Class, Failure, Notification, Situation, State, Transition, Verdict, bounded,
-};
+use crate::notification::{self, Admission, Caps, Class, Failure, Situation, State, Transition, Verdict, bounded};
 use crate::plugin::{Answer, Email, Fault, Plugins, Revision};
-use crate::shop::order::Status;
 
 /// What a delivery needs. Cheap to clone.
 #[derive(Clone)]
@@ -22,126 +23,6 @@ pub struct Deliver {
     pub caps: Caps,
     /// Time and chance.
     pub clock: Clock,
-}
-
-/// An event, as it was claimed.
-#[derive(Clone, Debug)]
-pub struct Event {
-    /// What it tells.
-    pub notification: Notification,
-    /// An intent of an earlier claim was found.
-    pub in_doubt: bool,
-    /// Charged so far.
-    pub attempts: u32,
-    /// Which relay the policy asked for.
-    pub relay: Option<String>,
-    /// Unix milliseconds.
-    pub queued_at: i64,
-    /// Unix milliseconds, by the clock that queued it.
-    pub claimed_at: i64,
-    /// Unix milliseconds; none before the first failure.
-    pub first_failed_at: Option<i64>,
-    /// Which date its mail was given when it was first handed over, unix milliseconds; none before.
-    pub dated_at: Option<i64>,
-    /// Where the order stands now.
-    pub newest_status: Status,
-    /// The last failures, oldest first.
-    pub history: Vec<Failure>,
-}
-
-/// What is put down before a message is handed over.
-#[derive(Clone, Debug)]
-pub struct Intent {
-    /// Which relay.
-    pub relay: String,
-    /// Who rendered; digest and revision.
-    pub renderer: (String, i64),
-    /// Who admitted; none: the host's own rule.
-    pub policy: Option<(String, i64)>,
-    /// What the policy saw.
-    pub situation: Situation,
-    /// SHA-256 of the message's bytes.
-    pub message_hash: String,
-    /// The date in its header, unix milliseconds.
-    pub dated_at: i64,
-}
-
-/// What is written down about an event, in the order in which it happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// A plugin failed, and somebody else stood in.
-    Fault {
-        /// Which call.
-        call: &'static str,
-        /// Who.
-        by: (String, i64),
-        /// How.
-        fault: Fault,
-    },
-    /// The policy kept the mail back.
-    Decision {
-        /// "wait", "skip" or "hold".
-        verdict: &'static str,
-        /// Why.
-        reason: String,
-        /// How long it asked to wait.
-        delay_ms: Option<i64>,
-        /// Who; none: the host.
-        by: Option<(String, i64)>,
-        /// What it saw.
-        situation: Option<Box<Situation>>,
-    },
-    /// An attempt came to its end.
-    Attempt {
-        /// None: delivered.
-        class: Option<Class>,
-        /// How far it got.
-        phase: String,
-        /// The SMTP reply code.
-        code: Option<u16>,
-        /// The enhanced status code.
-        enhanced: Option<String>,
-        /// The reply's text.
-        reply: String,
-        /// Which relay.
-        relay: String,
-        /// What the policy made of a failure: "retry", "give-up" or "hold".
-        verdict: Option<&'static str>,
-        /// Why.
-        reason: String,
-        /// When to try again.
-        delay_ms: Option<i64>,
-        /// Who decided; none: the host's own rule.
-        by: Option<(String, i64)>,
-        /// What the policy saw when it admitted a mail that then failed; an intent that is on record has it already.
-        situation: Option<Box<Situation>>,
-    },
-}
-
-/// What became of an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// What becomes of it now.
-    pub transition: Transition,
-    /// Charged, this time included.
-    pub attempts: u32,
-    /// For the journal.
-    pub notes: Vec<Note>,
-    /// What chance was drawn from.
-    pub seed: u64,
-    /// What shadows are to be measured by.
-    pub observed: Observed,
-}
-
-/// The real answers, where a shadow is to see the same event.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
-    /// The mail.
-    pub email: Option<Email>,
-    /// What the policy saw and said.
-    pub admission: Option<(Situation, Admission)>,
-    /// What failed, what the policy saw of it and said.
-    pub verdict: Option<(Failure, Situation, Verdict)>,
 }
 
 /// Works on one event, from claim to report.

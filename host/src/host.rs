@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -14,10 +15,10 @@ use crate::config::Config;
 use crate::deliver::Deliver;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
-use crate::plugin::{LoadError, Plugins};
+use crate::plugin::{ColdStart, LoadError, Plugins};
 use crate::queue::Queue;
 use crate::service::{
-    self, Changes, Counter, InFlight, Readiness, Replays, Service, Slot, Throttle, Tokens, Window, rollout,
+    self, Changes, Counter, InFlight, Preparing, Readiness, Replays, Service, Slot, Throttle, Tokens, Window, rollout,
 };
 use crate::store::{self, Store};
 use crate::{grpc, http};
@@ -62,6 +63,12 @@ pub enum StartError {
     },
 }
 
+/// How long mails wait at most for revisions that are prepared at start.
+const COLD_MS_MAX: u64 = 60_000;
+
+/// Components that did not pass the gate.
+type Refused = Vec<(Slot, service::Error)>;
+
 /// A host that has started.
 pub struct Host {
     /// Its use cases.
@@ -72,15 +79,16 @@ pub struct Host {
     pub http: Option<SocketAddr>,
     /// Where gRPC is served.
     pub grpc: Option<SocketAddr>,
-    /// Components of the settings that did not pass the gate.
-    pub refused: Vec<(Slot, service::Error)>,
+    preparing: Option<oneshot::Receiver<Refused>>,
+    refused: Refused,
     mailer: Mailer,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
 impl Host {
-    /// Starts what the roles say. When it returns, the host is ready.
+    /// Starts what the roles say. When it returns, the APIs are served; revisions other than the built-ins may still be
+    /// on their way ([`prepared`](Self::prepared)), and with them the first mails.
     pub async fn start(mut config: Config, roles: Roles, clock: Clock) -> Result<Self, StartError> {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -96,11 +104,7 @@ impl Host {
             clock: clock.clone(),
         };
         let queue = Queue::new(store.clone(), deliver, config.queue, clock.clone(), wake.clone());
-        let refused = service.take_up_plugins().await;
-        for (slot, e) in &refused {
-            tracing::error!(plugin.slot = %slot, error = %e, "a component was refused; what served before serves on");
-        }
-        tasks.spawn(service.clone().watch_plugins(stop.clone()));
+        let cold_start = config.plugins.cold_start;
         if config.database.listen {
             tasks.spawn(store.clone().announce(announce, stop.clone()));
         }
@@ -119,14 +123,37 @@ impl Host {
             let serving = grpc::serve(listener, service.clone(), config.grpc, stop.clone());
             tasks.spawn(async move { report("grpc", serving.await) });
         }
+        let prepared = CancellationToken::new();
+        let (tell, preparing) = oneshot::channel();
+        tasks.spawn(prepare(service.clone(), tell, prepared.clone(), stop.clone()));
         if roles.worker {
             if config.database.listen {
                 tasks.spawn(store.listen(wake, stop.clone()));
             }
             let (queue, stop) = (queue.clone(), stop.clone());
-            tasks.spawn(async move { queue.run(stop).await });
+            tasks.spawn(async move {
+                if cold_start == ColdStart::Wait {
+                    tokio::select! {
+                        () = prepared.cancelled() => {}
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(Duration::from_millis(COLD_MS_MAX)) => {
+                            tracing::warn!("revisions take long to be prepared; what is ready writes the mails meanwhile");
+                        }
+                    }
+                }
+                queue.run(stop).await;
+            });
         }
-        Ok(Self { service, queue, http, grpc, refused, mailer, stop, tasks })
+        let (preparing, refused) = (Some(preparing), Refused::new());
+        Ok(Self { service, queue, http, grpc, preparing, refused, mailer, stop, tasks })
+    }
+
+    /// Waits until the revisions that serve are prepared; gives those that did not pass the gate.
+    pub async fn prepared(&mut self) -> &[(Slot, service::Error)] {
+        if let Some(preparing) = self.preparing.take() {
+            self.refused = preparing.await.unwrap_or_default();
+        }
+        &self.refused
     }
 
     /// The mailer, for measuring it alone.
@@ -163,6 +190,27 @@ pub async fn offline(mut config: Config, clock: Clock) -> Result<Arc<Service>, S
     Ok(service)
 }
 
+/// Prepares what is to serve, then follows the database until the host stops.
+async fn prepare(
+    service: Arc<Service>,
+    tell: oneshot::Sender<Refused>,
+    prepared: CancellationToken,
+    stop: CancellationToken,
+) {
+    tokio::select! {
+        () = stop.cancelled() => return,
+        refused = service.take_up_plugins() => {
+            for (slot, e) in &refused {
+                tracing::error!(plugin.slot = %slot, error = %e, "a component was refused; what served before serves on");
+            }
+            // Nobody may be waiting.
+            let _ = tell.send(refused);
+        }
+    }
+    prepared.cancel();
+    service.watch_plugins(stop).await;
+}
+
 async fn assemble(
     config: &Config,
     store: &Store,
@@ -172,7 +220,7 @@ async fn assemble(
 ) -> Result<Arc<Service>, StartError> {
     let secret = config.auth.secret.expose_secret().as_bytes();
     let number = async |revision| Ok(rollout::number(store, revision).await?);
-    let plugins = Plugins::start::<StartError>(config.plugins.clone(), secret, clock, number).await?;
+    let plugins = Plugins::start::<StartError>(config.plugins.clone(), secret, &mailer.names(), clock, number).await?;
     Ok(Arc::new(Service {
         store: store.clone(),
         plugins: Arc::new(plugins),
@@ -191,6 +239,7 @@ async fn assemble(
         hashing: Semaphore::new(config.auth.hashing_max.max(1)),
         mailer: mailer.clone(),
         readiness: Readiness::default(),
+        preparing: Preparing::default(),
         replays: Replays::default(),
         mailbox,
     }))

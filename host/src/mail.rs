@@ -224,6 +224,11 @@ impl Mailer {
         }
     }
 
+    /// The relays' names, by preference.
+    pub fn names(&self) -> Vec<String> {
+        self.relays.iter().map(|relay| relay.name().to_owned()).collect()
+    }
+
     /// Builds the message, dated `dated_at` (unix milliseconds); the same input gives the same bytes.
     pub fn build(
         &self,

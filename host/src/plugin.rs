@@ -29,7 +29,7 @@ pub use check::{Attachment, Email};
 pub use compiler::{Compiling, SUBCOMMAND as COMPILER, compile_for_parent};
 pub use engine::config as engine_config;
 pub use fault::{Fault, LoadError};
-pub use gate::{Making, Report, Trial};
+pub use gate::{Making, Report, Shares, Trial};
 pub use health::{Counts, Strikes};
 pub use routing::{Canary, Lineage, Routing};
 pub use sandbox::{Budget, Usage};
@@ -105,6 +105,29 @@ pub struct Settings {
     pub prepared_max: usize,
     /// Where compiled components are kept; nowhere when empty.
     pub cache_path: PathBuf,
+    /// What becomes of mails at start, while what serves is still being compiled.
+    pub cold_start: ColdStart,
+}
+
+impl Settings {
+    /// Calls at one time of each slot.
+    fn calls_max(&self) -> u32 {
+        match self.calls_max {
+            // Calls compute. More of them at one time than cores only keep the tasks that record waiting in line.
+            0 => std::thread::available_parallelism().map_or(4, |cores| u32::try_from(cores.get() * 2).unwrap_or(4)),
+            set => set,
+        }
+    }
+}
+
+/// What becomes of mails at start, while the revisions that serve are still being compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ColdStart {
+    /// They wait, for a minute at most.
+    Wait,
+    /// The built-ins stand in.
+    StandIn,
 }
 
 /// When a canary goes back by itself.
@@ -192,37 +215,36 @@ pub struct Plugins {
     clock: Clock,
 }
 
-/// Takes a component through the gate and keeps nothing: it needs no database, and compiles anew.
+/// Takes a component through the gate and keeps nothing: it needs no database, and compiles anew. `relays` are those that a
+/// policy may name.
 pub async fn gate_report(
     settings: &Settings,
     clock: &Clock,
     slot: Slot,
     wasm: Arc<[u8]>,
     config: String,
+    relays: &[String],
 ) -> Result<Report, LoadError> {
-    let engine = engine::Engine::new(1, &settings.call)?;
-    let sandbox = Sandbox::new(&engine, 1)?;
+    let engine = engine::Engine::new(settings.calls_max(), &settings.call)?;
+    let sandbox = Sandbox::new(&engine, settings.calls_max())?;
     let settings = Settings { cache_path: PathBuf::new(), ..settings.clone() };
-    let gate = Arc::new(Gate::new(&engine, sandbox, &settings, b"", clock.clone()));
+    let gate = Arc::new(Gate::new(&engine, sandbox, &settings, b"", relays, clock.clone()));
     Ok(gate.admit(slot, wasm, config, "check").await?.report)
 }
 
 impl Plugins {
-    /// Prepares the built-ins; they serve until [`route`](Self::route) says otherwise. `number` gives each its number.
+    /// Prepares the built-ins; `relays` are those that a policy may name. They serve until [`route`](Self::route) says otherwise. `number` gives each its number.
     pub async fn start<E: From<LoadError>>(
         settings: Settings,
         cache_key: &[u8],
+        relays: &[String],
         clock: &Clock,
         number: impl AsyncFn(Revision) -> Result<Revision, E>,
     ) -> Result<Self, E> {
-        let calls_max = match settings.calls_max {
-            // Calls compute. More of them at one time than cores only keep the tasks that record waiting in line.
-            0 => std::thread::available_parallelism().map_or(4, |cores| u32::try_from(cores.get() * 2).unwrap_or(4)),
-            set => set,
-        };
+        let calls_max = settings.calls_max();
         let engine = engine::Engine::new(calls_max, &settings.call)?;
         let sandbox = Sandbox::new(&engine, calls_max)?;
-        let gate = Arc::new(Gate::new(&engine, sandbox.clone(), &settings, cache_key, clock.clone()));
+        let gate = Arc::new(Gate::new(&engine, sandbox.clone(), &settings, cache_key, relays, clock.clone()));
         let mut builtins = Vec::new();
         for slot in Slot::ALL {
             let revision = gate.admit(slot, builtin(slot).into(), "{}".to_owned(), BUILT_IN).await?;

@@ -7,6 +7,7 @@ mod orders;
 pub(crate) mod patch;
 mod place;
 mod plugins;
+mod preparing;
 mod products;
 mod queue;
 mod ready;
@@ -36,6 +37,7 @@ pub use once::{InFlight, KEPT_MS, Once};
 pub use patch::Patch;
 pub use place::Counter;
 pub use plugins::{ComponentInfo, NewPluginRevision, RevisionInfo, Serving, SlotInfo};
+pub use preparing::{Preparation, Preparing};
 pub use products::Window;
 pub use ready::Readiness;
 pub use rehearse::{Preview, Rendered, Replay, ReplayRequest, Replays, Reproduction, Subject};
@@ -92,6 +94,8 @@ pub struct Service {
     pub mailer: Mailer,
     /// Whether this host could serve when it was last asked.
     pub readiness: Readiness,
+    /// Slots that do not run as the database has them.
+    pub preparing: Preparing,
     /// Replays that run or have run.
     pub replays: Replays,
     /// The mailbox for development.

@@ -174,7 +174,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         let config = super::load_for_authors(args.config.as_deref())?;
         let (slot, wasm) = (slot.into(), read(&file).await?.into());
         let own = Value::Object(object(plugin_config.as_deref()).await?).to_string();
-        let report = ecomm::plugin::gate_report(&config.plugins, &Clock::system(), slot, wasm, own).await?;
+        let relays: Vec<_> = config.mail.relays.iter().map(|relay| relay.name.clone()).collect();
+        let report = ecomm::plugin::gate_report(&config.plugins, &Clock::system(), slot, wasm, own, &relays).await?;
         let report = serde_json::to_value(&report)?;
         return say(&if args.json { show(&report)? } else { table::report(&report) }).map(|()| ExitCode::SUCCESS);
     }

@@ -266,7 +266,7 @@ impl From<Serving> for pb::PluginServing {
 
 impl From<SlotInfo> for pb::PluginSlot {
     fn from(info: SlotInfo) -> Self {
-        let SlotInfo { slot, version, active, previous, canary, percent, shadow, builtin } = info;
+        let SlotInfo { slot, version, active, previous, canary, percent, shadow, builtin, preparation } = info;
         Self {
             slot: number(slot.as_str()),
             version,
@@ -276,6 +276,11 @@ impl From<SlotInfo> for pb::PluginSlot {
             percent,
             shadow: shadow.map(Into::into),
             builtin: Some(builtin.into()),
+            preparation: preparation.map(|p| pb::PluginPreparation {
+                revision: p.revision,
+                state: p.state,
+                detail: p.detail,
+            }),
         }
     }
 }

@@ -25,7 +25,7 @@ const RESIDENT_BYTES: usize = 2 << 20;
 pub(crate) struct Engine(wasmtime::Engine);
 
 impl Engine {
-    /// An engine for `calls_max` calls at one time of each slot, and one more for the gate.
+    /// An engine for `calls_max` calls at one time of each slot, as many of each built-in, and one more for the gate.
     pub(crate) fn new(calls_max: u32, call: &Budget) -> Result<Self, LoadError> {
         let config = config(calls_max, call.memory_bytes_max);
         let engine = wasmtime::Engine::new(&config).map_err(|e| LoadError::Host(e.to_string()))?;
@@ -38,10 +38,10 @@ impl Engine {
     }
 }
 
-/// The engine's settings, for `calls_max` calls at one time of each slot and one more.
+/// The engine's settings, for `calls_max` calls at one time of each slot, as many of each built-in, and one more.
 pub fn config(calls_max: u32, memory_bytes_max: usize) -> Config {
-    // Each slot of plugins has calls of its own, and the gate has one.
-    let slots = calls_max.saturating_mul(2).saturating_add(1);
+    // Each slot of plugins has calls of its own, so has each built-in, and the gate has one.
+    let slots = calls_max.saturating_mul(4).saturating_add(1);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(CORE_INSTANCES_MAX))

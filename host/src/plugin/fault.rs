@@ -93,15 +93,22 @@ pub enum LoadError {
     #[error("refused its config: {0}")]
     Config(String),
     /// Its `configure` failed.
-    #[error("failed in configure ({}): {}", .0.code(), .0)]
-    Configure(Fault),
+    #[error("failed in configure ({}): {fault}{advice}", fault.code())]
+    Configure {
+        /// How.
+        fault: Fault,
+        /// What its author may do, or nothing.
+        advice: String,
+    },
     /// It failed on a fixture.
-    #[error("failed on the fixture \"{fixture}\" ({}): {fault}", fault.code())]
+    #[error("failed on the fixture \"{fixture}\" ({}): {fault}{advice}", fault.code())]
     Fixture {
         /// Which.
         fixture: String,
         /// How.
         fault: Fault,
+        /// What its author may do, or nothing.
+        advice: String,
     },
     /// The host could not do its part.
     #[error("the plugin host failed: {0}")]
@@ -120,7 +127,7 @@ impl LoadError {
             Self::CompileTime { .. } => "compile_time",
             Self::CompileMemory { .. } => "compile_memory",
             Self::Config(_) => "config",
-            Self::Configure(_) => "configure",
+            Self::Configure { .. } => "configure",
             Self::Fixture { .. } => "fixture",
             Self::Host(_) => "host",
         }

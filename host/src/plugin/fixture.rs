@@ -1,4 +1,4 @@
-//! What the gate tries a component on: every status, and values that are legal and hostile.
+//! What the gate tries a component on: every status, and values that are legal and unexpected or hostile.
 
 use crate::notification::{Class, Customer, Failure, Notification, Payload, Relay, Situation};
 use crate::shop::order::{Order, Status};
@@ -8,76 +8,135 @@ use crate::shop::{Attributes, Shop};
 pub(crate) const ORDER_ID: i64 = 4_242_424_242;
 
 /// A named event.
+#[derive(Clone)]
 pub(crate) struct Fixture {
     pub(crate) name: String,
     pub(crate) notification: Notification,
+    /// In place of the order's: a status that a later contract may know.
+    pub(crate) later_status: Option<&'static str>,
 }
 
-/// One event of each status, one of them with hostile text, one in a language without templates.
+/// What is told in which way.
+#[derive(Clone, Copy)]
+struct Case {
+    status: Status,
+    name: &'static str,
+    locale: &'static str,
+    time_zone: &'static str,
+    currency: &'static str,
+    /// RFC 3339.
+    at: &'static str,
+    lines: usize,
+    /// Discount and tax, in minor units.
+    extras: (i64, i64),
+    /// Whatever may be left out is.
+    is_bare: bool,
+}
+
+const PLAIN: Case = Case {
+    status: Status::Pending,
+    name: "Ada Lovelace",
+    locale: "en",
+    time_zone: "Europe/London",
+    currency: "USD",
+    at: "2026-01-09T23:12:40Z",
+    lines: 5,
+    extras: (0, 0),
+    is_bare: false,
+};
+
+/// Events of each status, and such as a component may not expect: hostile text, scripts that run from right to left,
+/// currencies of no and of three decimals, days that begin elsewhere, much and little.
 pub(crate) fn all() -> Vec<Fixture> {
-    let mut fixtures: Vec<Fixture> = Status::ALL
-        .into_iter()
-        .map(|status| Fixture { name: status.to_string(), notification: notification(status, "Ada Lovelace", "en", 5) })
-        .collect();
+    let of = |name: &str, case: Case| Fixture { name: name.to_owned(), notification: case.event(), later_status: None };
+    let mut fixtures: Vec<Fixture> =
+        Status::ALL.into_iter().map(|status| of(&status.to_string(), Case { status, ..PLAIN })).collect();
+    fixtures.push(Fixture { later_status: Some("refunded"), ..of("a status of a later contract", PLAIN) });
     let hostile = "<script>alert(1)</script> \"{{ 7 * 7 }}\" \u{202e}مرحبا 🙂";
-    fixtures.push(Fixture {
-        name: "hostile text".to_owned(),
-        notification: notification(Status::Pending, hostile, "de-AT", 1),
-    });
-    fixtures.push(Fixture {
-        name: "unknown language, 100 lines".to_owned(),
-        notification: notification(Status::Shipped, "Ada", "tlh", 100),
-    });
+    let shipped = Status::Shipped;
+    fixtures.extend([
+        of("hostile text", Case { name: hostile, locale: "de-AT", lines: 1, ..PLAIN }),
+        of("unknown language, 100 lines", Case { status: shipped, name: "Ada", locale: "tlh", lines: 100, ..PLAIN }),
+        of("right to left", Case { name: "عائشة بنت أبي بكر", locale: "ar", time_zone: "Asia/Riyadh", ..PLAIN }),
+        of("emoji in a name", Case { name: "Zoë 👩\u{200d}💻 e\u{301}", status: Status::Delivered, ..PLAIN }),
+        of("yen, no decimals", Case { currency: "JPY", locale: "ja", time_zone: "Asia/Tokyo", ..PLAIN }),
+        of("dinar, three decimals", Case { currency: "KWD", extras: (1, 500), ..PLAIN }),
+        of("discount and tax", Case { extras: (1_500, 2_345), ..PLAIN }),
+        of("nothing that is optional", Case { is_bare: true, lines: 1, status: shipped, ..PLAIN }),
+        of("another day there", Case { time_zone: "Pacific/Kiritimati", at: "2026-12-31T23:59:59Z", ..PLAIN }),
+        of("clocks go forward", Case { time_zone: "America/New_York", at: "2026-03-08T07:00:00Z", ..PLAIN }),
+        of("clocks go back", Case { time_zone: "Europe/Vienna", at: "2026-10-25T00:30:00Z", ..PLAIN }),
+    ]);
     fixtures
 }
 
-/// An event that nobody caused.
-///
-/// # Panics
-/// Never: the JSON is ours.
-pub(crate) fn notification(status: Status, name: &str, locale: &str, lines: usize) -> Notification {
-    let money = |amount: i64| serde_json::json!({ "amount": amount, "currency": "USD" });
-    let line = |i: usize| {
-        serde_json::json!({
-            "product_id": i, "sku": format!("SKU-{i}"), "name": format!("{name} no. {i}").chars().take(200).collect::<String>(),
-            "quantity": 2, "unit_price": money(1_999), "total": money(3_998),
-            "url": format!("https://shop.example/p/{i}"), "image": null, "attributes": {},
-        })
-    };
-    let amount = 3_998 * i64::try_from(lines).unwrap_or_default();
-    let shipped = matches!(status, Status::Shipped | Status::Delivered);
-    let tracking =
-        serde_json::json!([{ "carrier": "Post", "number": "RR123456785AT", "url": "https://post.example/t" }]);
-    let order = serde_json::json!({
-        "id": ORDER_ID, "user_id": 1, "version": 2, "status": status,
-        "lines": (1..=lines).map(line).collect::<Vec<_>>(),
-        "subtotal": money(amount), "discount": money(0), "tax": money(0), "shipping": money(499), "total": money(amount + 499),
-        "payment_method": "card",
-        "ship_to": { "name": name, "lines": ["12 St James's Square"], "city": "London", "postal_code": "SW1Y 4JH", "country": "GB" },
-        "bill_to": null, "tracking": if shipped { tracking } else { serde_json::json!([]) },
-        "attributes": { "gift": "yes" }, "placed_at": "2026-01-09T23:06:40Z", "updated_at": "2026-01-09T23:12:40Z",
-    });
-    let order: Order = serde_json::from_value(order).expect("the fixture is an order");
-    let customer = serde_json::json!({
-        "id": 1, "name": name, "email": "ada@example.com", "locale": locale, "time_zone": "Europe/London", "attributes": {},
-    });
-    let customer: Customer = serde_json::from_value(customer).expect("the fixture is a customer");
-    let shop = Shop {
-        name: "Fixture & Sons".to_owned(),
-        url: "https://shop.example".to_owned(),
-        support_email: "help@shop.example".to_owned(),
-        attributes: Attributes::default(),
-    };
-    let previous = (status != Status::Pending).then_some(Status::Pending);
-    Notification {
-        id: 1,
-        message_id: "00000000-0000-4000-8000-000000000000@shop.example".to_owned(),
-        payload: Payload::of_change(&order, previous, customer, &shop),
+impl Case {
+    /// An event that nobody caused.
+    ///
+    /// # Panics
+    /// Never: the JSON is ours.
+    fn event(self) -> Notification {
+        let customer = serde_json::json!({
+            "id": 1, "name": self.name, "email": "ada@example.com", "locale": self.locale, "time_zone": self.time_zone,
+            "attributes": {},
+        });
+        let customer: Customer = serde_json::from_value(customer).expect("the fixture is a customer");
+        let shop = Shop {
+            name: "Fixture & Sons".to_owned(),
+            url: "https://shop.example".to_owned(),
+            support_email: "help@shop.example".to_owned(),
+            attributes: Attributes::default(),
+        };
+        let previous = (self.status != Status::Pending).then_some(Status::Pending);
+        Notification {
+            id: 1,
+            message_id: "00000000-0000-4000-8000-000000000000@shop.example".to_owned(),
+            payload: Payload::of_change(&self.order(), previous, customer, &shop),
+        }
+    }
+
+    fn order(self) -> Order {
+        let Self { status, name, currency, at, lines, extras: (discount, tax), is_bare, .. } = self;
+        let money = |amount: i64| serde_json::json!({ "amount": amount, "currency": currency });
+        let line = |i: usize| {
+            let url = (!is_bare).then(|| format!("https://shop.example/p/{i}"));
+            serde_json::json!({
+                "product_id": i, "sku": format!("SKU-{i}"),
+                "name": format!("{name} no. {i}").chars().take(200).collect::<String>(),
+                "quantity": 2, "unit_price": money(1_999), "total": money(3_998), "url": url, "image": null,
+                "attributes": {},
+            })
+        };
+        let amount = 3_998 * i64::try_from(lines).unwrap_or_default();
+        let address = serde_json::json!({
+            "name": name, "lines": ["12 St James's Square"], "city": "London", "postal_code": "SW1Y 4JH", "country": "GB",
+        });
+        let is_sent = matches!(status, Status::Shipped | Status::Delivered);
+        let tracking = match (is_sent, is_bare) {
+            (false, _) => serde_json::json!([]),
+            (true, true) => serde_json::json!([{ "carrier": "Post", "number": "1", "url": null }]),
+            (true, false) => {
+                serde_json::json!([{ "carrier": "Post", "number": "RR123456785AT", "url": "https://post.example/t" }])
+            }
+        };
+        let order = serde_json::json!({
+            "id": ORDER_ID, "user_id": 1, "version": 2, "status": status,
+            "lines": (1..=lines).map(line).collect::<Vec<_>>(),
+            "subtotal": money(amount), "discount": money(discount), "tax": money(tax),
+            "shipping": money(if is_bare { 0 } else { 499 }),
+            "total": money(amount - discount + tax + if is_bare { 0 } else { 499 }),
+            "payment_method": if is_bare { "" } else { "card" },
+            "ship_to": (!is_bare).then_some(address), "bill_to": null, "tracking": tracking,
+            "attributes": if is_bare { serde_json::json!({}) } else { serde_json::json!({ "gift": "yes" }) },
+            "placed_at": at, "updated_at": at,
+        });
+        serde_json::from_value(order).expect("the fixture is an order")
     }
 }
 
 /// A situation, as it is before the first attempt.
-pub(crate) fn situation() -> Situation {
+pub(crate) fn situation(relays: &[String]) -> Situation {
+    let relay = |name: &String| Relay { name: name.clone(), available: true };
     Situation {
         now: 1_768_000_400_000,
         utc_offset_minutes: 0,
@@ -87,7 +146,7 @@ pub(crate) fn situation() -> Situation {
         queued_at: 1_768_000_360_000,
         age_max_ms: 259_200_000,
         history: Vec::new(),
-        relays: vec![Relay { name: "default".to_owned(), available: true }],
+        relays: relays.iter().map(relay).collect(),
         newest_status: Status::Pending,
     }
 }
@@ -109,5 +168,7 @@ pub(crate) fn failures() -> Vec<Failure> {
         failure(Class::NotHandedOver, "connect", None, None),
         failure(Class::InDoubt, "body", None, None),
         failure(Class::RenderFailed, "render", None, None),
+        failure(Class::Throttled, "greeting", Some(421), Some("4.7.0")),
+        failure(Class::Greylisted, "rcpt", Some(450), Some("4.7.1")),
     ]
 }

@@ -3,6 +3,7 @@
 //! One component at a time, compiled off the runtime. Nothing reaches traffic before it passes.
 
 mod contract;
+mod trial;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -17,11 +18,11 @@ use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 use super::cache::{Artifact, Cache};
 use super::compiler::{Compiled, Compiler};
 use super::engine::Engine;
-use super::fault::LoadError;
+use super::fault::{Fault, LoadError};
 use super::sandbox::{Budget, Chance, Sandbox, Usage};
-use super::{Revision, Settings, Slot, check, digest, fixture, v1};
+use super::{Revision, Settings, Slot, digest, v1};
 use crate::clock::Clock;
-use crate::notification::Situation;
+pub use trial::Shares;
 
 /// What the gate found out about a component.
 #[derive(Clone, Debug, Serialize)]
@@ -48,6 +49,14 @@ pub struct Report {
     pub making: Making,
     /// From bytes to tried, in milliseconds.
     pub prepared_ms: i64,
+    /// How much it is made of.
+    pub core_instances: u32,
+    /// Linear memories.
+    pub memories: u32,
+    /// Tables of functions.
+    pub tables: u32,
+    /// The largest part of each budget that a call on a fixture used.
+    pub shares: Shares,
     /// One for each call on a fixture.
     pub trials: Vec<Trial>,
 }
@@ -90,6 +99,10 @@ pub(crate) struct Gate {
     bytes_max: usize,
     configure: Budget,
     call: Budget,
+    /// As many calls as traffic may make at one time.
+    calls_max: u32,
+    /// Those that a policy may name.
+    relays: Arc<[String]>,
     clock: Clock,
 }
 
@@ -101,7 +114,14 @@ struct Prepared {
 }
 
 impl Gate {
-    pub(crate) fn new(engine: &Engine, sandbox: Sandbox, settings: &Settings, cache_key: &[u8], clock: Clock) -> Self {
+    pub(crate) fn new(
+        engine: &Engine,
+        sandbox: Sandbox,
+        settings: &Settings,
+        cache_key: &[u8],
+        relays: &[String],
+        clock: Clock,
+    ) -> Self {
         let cache = Cache::new(&settings.cache_path, cache_key, engine.wasmtime());
         Self {
             compiler: Compiler::new(&settings.compiler, engine.wasmtime()),
@@ -111,6 +131,8 @@ impl Gate {
             bytes_max: settings.component_bytes_max,
             configure: settings.configure,
             call: settings.call,
+            calls_max: settings.calls_max(),
+            relays: relays.into(),
             clock,
         }
     }
@@ -176,12 +198,14 @@ impl Gate {
         let begun = self.clock.monotonic_ms();
         self.check_size(wasm.len() as u64)?;
         contract::check_kind(&wasm)?;
+        let anatomy = contract::anatomy(&wasm)?;
+        contract::check(slot, &anatomy)?;
         let digest = digest(&wasm);
         let prepared = match self.cache.load(&digest, slot, &config).await {
             Some((artifact, component)) => Prepared { artifact, component, cached: true },
             None => self.prepare(slot, &wasm, &config).await?,
         };
-        let (imports, exports) = contract::check(slot, &prepared.component)?;
+        let contract::Anatomy { imports, exports, core_instances, memories, tables } = anatomy;
         let metadata = contract::metadata(&wasm);
         let warnings = contract::warnings(&imports, &prepared.artifact);
         let guest = self.link(slot, &prepared.component)?;
@@ -198,10 +222,14 @@ impl Gate {
             cached: prepared.cached,
             making: *making,
             prepared_ms: 0,
+            core_instances,
+            memories,
+            tables,
+            shares: Shares::default(),
             trials: Vec::new(),
         };
         let configure_each = (!snapshotted).then_some(config.clone());
-        let mut revision = Revision {
+        let revision = Arc::new(Revision {
             slot,
             number: 0,
             digest,
@@ -210,8 +238,12 @@ impl Gate {
             guest,
             configure_each,
             health: super::health::Health::default(),
-        };
-        revision.report.trials = self.try_out(&revision).await?;
+        });
+        let tried = self.try_out(revision.clone()).await?;
+        // Every call has ended, and with it the others who held it.
+        let mut revision = Arc::into_inner(revision).ok_or_else(|| LoadError::Host("a trial goes on".to_owned()))?;
+        revision.report.warnings.extend(tried.warnings);
+        (revision.report.trials, revision.report.shares) = (tried.trials, tried.shares);
         revision.report.prepared_ms = self.clock.monotonic_ms() - begun;
         if !prepared.cached {
             self.cache.store(&revision.digest, slot, &config, &prepared.artifact).await;
@@ -230,7 +262,6 @@ impl Gate {
             Err(e) => (Err(e.root_cause().to_string()), None),
         };
         let first = self.compile(instrumented.as_deref().unwrap_or(wasm), &mut making).await?;
-        contract::check(slot, &first.component)?;
         let (mut cell, raw) = self.configured(slot, &first.component, config, &mut making).await?;
         let snapshot = match context {
             Ok(_) if !cell.store.data().holds_no_handles() => {
@@ -262,7 +293,7 @@ impl Gate {
 
     async fn compile(&self, wasm: &[u8], making: &mut Making) -> Result<Compiled, LoadError> {
         let begun = self.clock.monotonic_ms();
-        let compiled = self.compiler.compile(wasm).await?;
+        let compiled = self.compiler.compile(wasm).await.map_err(contract::explain_compile)?;
         making.compile_ms += self.clock.monotonic_ms() - begun;
         making.compile_memory_bytes = making.compile_memory_bytes.max(compiled.memory_bytes);
         Ok(compiled)
@@ -284,53 +315,17 @@ impl Gate {
         let guest = self.link(slot, component)?;
         let mut cell = self.sandbox.cell(&self.configure, Chance { now_ms: 0, seed: 0 }, None);
         let linked = cell.timed(async |store| Ok(guest.instantiate(store).await)).await;
-        let instance = linked.map_err(LoadError::Configure)?.map_err(|e| contract::explain_or(&e, &cell))?;
+        let failed = |fault: Fault| {
+            let advice = trial::advice(&fault, "plugins.configure");
+            LoadError::Configure { fault, advice }
+        };
+        let instance = linked.map_err(failed)?.map_err(|e| contract::explain_or(&e, &cell))?;
         guest.check(&mut cell.store, &instance).map_err(|e| contract::explain(&e))?;
         let begun = self.clock.monotonic_us();
         let answer = cell.timed(async |store| guest.configure(store, &instance, config).await).await;
-        answer.map_err(LoadError::Configure)?.map_err(LoadError::Config)?;
+        answer.map_err(failed)?.map_err(LoadError::Config)?;
         making.configure_us = self.clock.monotonic_us() - begun;
         making.configure = cell.usage();
         Ok((cell, instance))
-    }
-
-    /// Calls every export on the fixtures, as traffic would.
-    async fn try_out(&self, revision: &Revision) -> Result<Vec<Trial>, LoadError> {
-        let mut trials = Vec::new();
-        for fixture in fixture::all() {
-            let n = &fixture.notification;
-            let budget = self.call.for_lines(n.payload.order.lines.len());
-            let chance = Chance { now_ms: n.payload.occurred_at, seed: 42 };
-            let failed = |fault| LoadError::Fixture { fixture: fixture.name.clone(), fault };
-            let mut note = |call: &str, begun: u64, usage| {
-                let time_us = self.clock.monotonic_us() - begun;
-                trials.push(Trial { fixture: format!("{call}: {}", fixture.name), usage, time_us });
-            };
-            match revision.slot {
-                Slot::Renderer => {
-                    let begun = self.clock.monotonic_us();
-                    let (email, usage) = self.sandbox.render(revision, &budget, chance, n).await.map_err(failed)?;
-                    note("render", begun, usage);
-                    check::email(email, &budget).map_err(failed)?;
-                }
-                Slot::Policy => {
-                    let s = fixture::situation();
-                    let begun = self.clock.monotonic_us();
-                    let (admission, usage) =
-                        self.sandbox.admit(revision, &budget, chance, n, &s).await.map_err(failed)?;
-                    note("admit", begun, usage);
-                    check::admission(admission, &s.relays).map_err(failed)?;
-                    for f in fixture::failures() {
-                        let s = Situation { attempts: 1, history: vec![f.clone()], ..fixture::situation() };
-                        let begun = self.clock.monotonic_us();
-                        let (verdict, usage) =
-                            self.sandbox.on_failure(revision, &budget, chance, n, &f, &s).await.map_err(failed)?;
-                        note(&format!("on-failure {}", f.class.as_str()), begun, usage);
-                        check::verdict(verdict, &s.relays).map_err(failed)?;
-                    }
-                }
-            }
-        }
-        Ok(trials)
     }
 }

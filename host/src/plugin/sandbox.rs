@@ -14,7 +14,7 @@ pub(crate) use wasi::State;
 
 use super::engine::{Engine, TICK_MS};
 use super::fault::{Fault, LoadError};
-use super::{Email, Revision, Slot, v1};
+use super::{BUILT_IN, Email, Revision, Slot, v1};
 use crate::notification::{Admission, Failure, Notification, Situation, Verdict};
 
 /// What one call may use.
@@ -34,6 +34,16 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// So many times the instructions and the time. Memory is the pool's to give.
+    #[must_use]
+    pub(crate) fn times(self, factor: u64) -> Self {
+        Self {
+            fuel_max: self.fuel_max.saturating_mul(factor),
+            time_ms_max: self.time_ms_max.saturating_mul(factor),
+            ..self
+        }
+    }
+
     /// The budget for an order of so many lines.
     #[must_use]
     pub fn for_lines(self, lines: usize) -> Self {
@@ -66,6 +76,8 @@ pub(crate) struct Sandbox {
     /// Of each slot: a renderer that takes its time keeps no policy waiting.
     renders: Arc<Semaphore>,
     decisions: Arc<Semaphore>,
+    /// Of the component that came with the host, in each slot: whatever others do, it can stand in.
+    built_in: [Arc<Semaphore>; 2],
 }
 
 /// A fresh instance and what it runs in. It serves one call.
@@ -81,11 +93,13 @@ impl Sandbox {
         let mut linker = Linker::new(engine.wasmtime());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(host)?;
         v1::add_to_linker(&mut linker).map_err(host)?;
+        let calls = || Arc::new(Semaphore::new(calls_max as usize));
         Ok(Self {
             engine: engine.wasmtime().clone(),
             linker: Arc::new(linker),
-            renders: Arc::new(Semaphore::new(calls_max as usize)),
-            decisions: Arc::new(Semaphore::new(calls_max as usize)),
+            renders: calls(),
+            decisions: calls(),
+            built_in: [calls(), calls()],
         })
     }
 
@@ -108,9 +122,11 @@ impl Sandbox {
     }
 
     async fn enter(&self, revision: &Revision, budget: &Budget, chance: Chance) -> Result<(Cell, Instance), Fault> {
-        let permits = match revision.slot {
-            Slot::Renderer => &self.renders,
-            Slot::Policy => &self.decisions,
+        let permits = match (revision.slot, revision.origin == BUILT_IN) {
+            (Slot::Renderer, false) => &self.renders,
+            (Slot::Policy, false) => &self.decisions,
+            (Slot::Renderer, true) => &self.built_in[0],
+            (Slot::Policy, true) => &self.built_in[1],
         };
         let permit = permits.clone().acquire_owned().await.ok();
         let mut cell = self.cell(budget, chance, permit);
@@ -129,10 +145,22 @@ impl Sandbox {
         chance: Chance,
         n: &Notification,
     ) -> Result<(Email, Usage), Fault> {
+        self.render_as(revision, budget, chance, n, None).await
+    }
+
+    /// The same of an order whose status a later contract may know.
+    pub(crate) async fn render_as(
+        &self,
+        revision: &Revision,
+        budget: &Budget,
+        chance: Chance,
+        n: &Notification,
+        later: Option<&str>,
+    ) -> Result<(Email, Usage), Fault> {
         let _running = revision.health.enter();
         let (mut cell, instance) = self.enter(revision, budget, chance).await?;
         let email = cell
-            .timed(async |store| revision.guest.render(store, &instance, n).await)
+            .timed(async |store| revision.guest.render(store, &instance, n, later).await)
             .await?
             .map_err(Fault::Refused)?;
         Ok((email, cell.usage()))
@@ -146,9 +174,22 @@ impl Sandbox {
         n: &Notification,
         s: &Situation,
     ) -> Result<(Admission, Usage), Fault> {
+        self.admit_as(revision, budget, chance, n, s, None).await
+    }
+
+    /// The same of an order whose status a later contract may know.
+    pub(crate) async fn admit_as(
+        &self,
+        revision: &Revision,
+        budget: &Budget,
+        chance: Chance,
+        n: &Notification,
+        s: &Situation,
+        later: Option<&str>,
+    ) -> Result<(Admission, Usage), Fault> {
         let _running = revision.health.enter();
         let (mut cell, instance) = self.enter(revision, budget, chance).await?;
-        let admission = cell.timed(async |store| revision.guest.admit(store, &instance, n, s).await).await?;
+        let admission = cell.timed(async |store| revision.guest.admit(store, &instance, n, s, later).await).await?;
         Ok((admission, cell.usage()))
     }
 
@@ -260,7 +301,7 @@ mod tests {
             let (engine, sandbox, budget) = sandbox();
             let largest = component(&engine, sections, most);
             let mut held = Vec::new();
-            for _ in 0..=2 * CALLS_MAX {
+            for _ in 0..=4 * CALLS_MAX {
                 let mut cell = sandbox.cell(&budget, Chance { now_ms: 0, seed: 0 }, None);
                 let instance = sandbox.linker().instantiate_async(&mut cell.store, &largest).await;
                 assert!(instance.is_ok(), "{most}: {:?}", instance.err());

@@ -116,11 +116,12 @@ impl Guest {
         store: &mut Store<State>,
         instance: &Instance,
         n: &Notification,
+        later: Option<&str>,
     ) -> wasmtime::Result<Result<Email, String>> {
         wasmtime::ensure!(self.slot == Slot::Renderer, WRONG_SLOT);
         let render =
             self.asked.typed::<(records::Notification<'_>,), (Result<wit::Email, String>,)>(store, instance)?;
-        let (answer,) = render.call_async(store, (n.into(),)).await?;
+        let (answer,) = render.call_async(store, (convert::told(n, later),)).await?;
         Ok(answer.map(Email::from))
     }
 
@@ -130,11 +131,12 @@ impl Guest {
         instance: &Instance,
         n: &Notification,
         s: &Situation,
+        later: Option<&str>,
     ) -> wasmtime::Result<Admission> {
         type Asked<'a> = (records::Notification<'a>, records::Situation<'a>);
         wasmtime::ensure!(self.slot == Slot::Policy, WRONG_SLOT);
         let admit = self.asked.typed::<Asked<'_>, (wit_policy::Admission,)>(store, instance)?;
-        Ok(admit.call_async(store, (n.into(), s.into())).await?.0.into())
+        Ok(admit.call_async(store, (convert::told(n, later), s.into())).await?.0.into())
     }
 
     pub(crate) async fn on_failure(

@@ -80,6 +80,8 @@ pub struct SlotInfo {
     pub shadow: Option<Serving>,
     /// Came with the host; the last to stand in.
     pub builtin: Serving,
+    /// Why this host does not run the slot as it should yet; none: it does.
+    pub preparation: Option<super::Preparation>,
 }
 
 /// A component that was taken in.
@@ -121,6 +123,7 @@ impl Service {
     pub fn plugin_slots(&self, who: Principal) -> Result<Vec<SlotInfo>, Error> {
         who.must_look()?;
         let routing = self.plugins.routing();
+        let mut preparations = self.preparations();
         let info = |slot: Slot| {
             let lineage = routing.slot(slot);
             SlotInfo {
@@ -132,6 +135,7 @@ impl Service {
                 percent: lineage.canary.as_ref().map_or(0, |c| c.percent),
                 shadow: lineage.shadow.as_ref().map(Into::into),
                 builtin: (&lineage.builtin).into(),
+                preparation: preparations.extract_if(.., |p| p.slot == slot.as_str()).next(),
             }
         };
         Ok(Slot::ALL.into_iter().map(info).collect())
@@ -207,7 +211,7 @@ impl Service {
         who.must_look()?;
         let (limit, before) = (page.limit()?, page.after_id()?.unwrap_or(i64::MAX));
         let rows = self.store.revisions(slot.map(Slot::as_str), before, limit + 1).await?;
-        let slots = self.store.slots().await?;
+        let slots = self.slots_by_number().await?;
         let rows = rows.into_iter().map(|row| info(row, &slots)).collect();
         Ok(Page::cut(rows, limit, |r| r.id))
     }
@@ -220,7 +224,19 @@ impl Service {
 
     async fn revision_info(&self, id: i64) -> Result<RevisionInfo, Error> {
         let row = self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
-        Ok(info(row, &self.store.slots().await?))
+        Ok(info(row, &self.slots_by_number().await?))
+    }
+
+    /// The slots, and the built-in by its number where that serves.
+    async fn slots_by_number(&self) -> Result<Vec<SlotRow>, Error> {
+        let routing = self.plugins.routing();
+        let mut rows = self.store.slots().await?;
+        for row in &mut rows {
+            if let Some(slot) = Slot::ALL.into_iter().find(|slot| slot.as_str() == row.slot) {
+                row.active = row.active.or(Some(routing.slot(slot).builtin.number));
+            }
+        }
+        Ok(rows)
     }
 
     /// What was done, the newest first. For viewers.

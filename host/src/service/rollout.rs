@@ -82,9 +82,16 @@ impl Service {
     /// Lets this host run a slot as the database has it. Everything is prepared before anything is replaced.
     pub(super) async fn follow(&self, slot: Slot, row: &SlotRow) -> Result<(), Error> {
         let now = self.plugins.routing().slot(slot).clone();
-        if row.version <= now.version {
+        if row.version <= now.version || !self.preparing.may_try(slot, row.version, self.clock.monotonic_ms()) {
             return Ok(());
         }
+        self.preparing.begin(slot, row);
+        let followed = self.replace(slot, row, &now).await;
+        self.preparing.end(slot, row, followed.as_ref().err(), self.clock.monotonic_ms());
+        followed
+    }
+
+    async fn replace(&self, slot: Slot, row: &SlotRow, now: &Lineage) -> Result<(), Error> {
         let prepare = async |id: Option<i64>| -> Result<Option<Arc<Revision>>, Error> {
             match id {
                 Some(id) => self.prepared(id).await.map(Some),
@@ -128,8 +135,10 @@ impl Service {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
-            if let Err(e) = self.look_after_plugins().await {
-                tracing::warn!(error = %e, "who serves could not be looked after; trying again");
+            match self.look_after_plugins().await {
+                // Said already, once.
+                Ok(()) | Err(Error::Refused(_) | Error::NotFound(_)) => {}
+                Err(e) => tracing::warn!(error = %e, "who serves could not be looked after; trying again"),
             }
         }
     }

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use ecomm::clock::Clock;
+use ecomm::config::Config;
+use ecomm::plugin::{Slot, gate_report};
 use serde_json::{Value, json};
 
-use crate::app::{App, sqlite};
+use crate::app::{App, environment, sqlite};
 use crate::harness::tests;
 
 tests! {
@@ -14,6 +17,8 @@ tests! {
         a_reload_serves_at_once_and_is_for_admins
         a_bad_component_does_not_keep_the_host_from_starting
         swaps_under_traffic_lose_nothing
+        what_would_have_been_enough_is_said
+        a_policy_names_the_relays_of_its_host
         a_foreign_file_in_the_cache_is_not_loaded
         what_the_compiler_would_chew_on_for_ever_is_refused_and_traffic_does_not_notice
     }
@@ -91,9 +96,53 @@ async fn what_is_not_a_fitting_component_is_refused() {
     write(&app, "renderer.wasm", replaced(&wasm, b"@1.0.0", b"@2.0.0"));
     refuses(&app, "contract", &["@2.0.0", "this host offers ecomm:notification@1.0.0"]).await;
 
+    // What no host of ours offers is told by its name, before anything is compiled.
+    let foreign =
+        wasm.windows(9).position(|w| w == b"wasi:cli/").map(|_| everywhere(&wasm, b"wasi:cli/", b"wasi:xyz/"));
+    write(&app, "renderer.wasm", foreign.unwrap());
+    refuses(&app, "contract", &["imports \"wasi:xyz/", "does not offer", "--disable all"]).await;
+
     std::fs::remove_file(app.database.folder.path().join("renderer.wasm")).unwrap();
     refuses(&app, "unreadable", &["renderer.wasm"]).await;
     app.end().await;
+}
+
+/// Every occurrence replaced by something of the same length.
+fn everywhere(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    while let Some(at) = bytes.windows(from.len()).position(|w| w == from) {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
+    bytes
+}
+
+/// A budget that is too small is told with the one that would do.
+async fn what_would_have_been_enough_is_said() {
+    let database = sqlite().await;
+    let more = [("PLUGINS__CALL__FUEL_MAX", "10000"), ("PLUGINS__CALL__FUEL_PER_LINE", "0")];
+    let config = Config::load(None, environment(&database, &more)).unwrap();
+    let wasm = std::fs::read(env!("MISBEHAVING_WASM")).unwrap();
+    let said = gate_report(&config.plugins, &Clock::system(), Slot::Renderer, wasm.into(), "{}".to_owned(), &[]).await;
+    let said = said.unwrap_err().to_string();
+    assert!(
+        said.contains("needs 0.1 M of 0.1 M fuel: plugins.call.fuel_max + 5 x plugins.call.fuel_per_line"),
+        "{said}"
+    );
+}
+
+/// A policy may name the relays of the host that it is to serve on, and no others.
+async fn a_policy_names_the_relays_of_its_host() {
+    let relay = |name: &str| format!(r#"{{ name = "{name}", host = "127.0.0.1", port = 9, tls = "none" }}"#);
+    for (name, status) in [("nowhere", 201), ("elsewhere", 422)] {
+        let relays = format!("[{}, {}]", relay("main"), relay(name));
+        let app = App::with(sqlite().await, &[("MAIL__RELAYS", &relays)]).await;
+        let digest = crate::stages::upload(&app, std::fs::read(env!("MISBEHAVING_WASM")).unwrap()).await;
+        let config = json!({ "admit": "unknown_relay", "on_failure": "unknown_relay" });
+        let new = json!({ "slot": "policy", "digest": digest, "config": config });
+        let (answered, problem) = app.client.call("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await;
+        assert_eq!(answered.as_u16(), status, "{problem}");
+        app.end().await;
+    }
 }
 
 /// Every occurrence replaced by something of the same length, but where it names other packages.
@@ -115,10 +164,11 @@ async fn a_component_that_fails_in_configure_is_refused() {
         ("not JSON", "config", &["refused its config"][..]),
         (r#"{"colour": 1}"#, "config", &["colour"]),
         (r#"{"configure": "error"}"#, "config", &["delay_ms: refused as asked"]),
-        (r#"{"configure": "loop"}"#, "configure", &["deadline", "500 ms"]),
+        (r#"{"configure": "loop"}"#, "configure", &["deadline", "500 ms", "plugins.configure.time_ms_max"]),
         (r#"{"configure": "trap"}"#, "configure", &["trap"]),
         (r#"{"configure": "panic"}"#, "configure", &["the panic that was asked for"]),
-        (r#"{"configure": "hog_memory"}"#, "configure", &["memory"]),
+        (r#"{"configure": "hog_memory"}"#, "configure", &["memory", "plugins.configure.memory_bytes_max"]),
+        (r#"{"render": "loop"}"#, "fixture", &["10 times as much is not enough either"]),
         (r#"{"render": "trap"}"#, "fixture", &["the fixture \"pending\"", "trap"]),
         (r#"{"render": "inject_header"}"#, "fixture", &["bad_output", "line break"]),
     ] {
@@ -135,7 +185,13 @@ async fn a_reload_serves_at_once_and_is_for_admins() {
     assert_eq!(status, 200);
     let report = report(&app).await;
     assert_eq!(report["snapshotted"], true);
-    assert_eq!(report["trials"].as_array().unwrap().len(), 6);
+    assert!(report["trials"].as_array().unwrap().len() > 15);
+    // What the budgets and the pool are asked for.
+    for (key, most) in [("fuel_percent", 100.0), ("memory_percent", 100.0), ("time_percent", 1_000.0)] {
+        let share = report["shares"][key].as_f64().unwrap();
+        assert!((0.0..most).contains(&share), "{key}: {share}");
+    }
+    assert!(report["core_instances"].as_u64().unwrap() >= 1 && report["memories"] == 1, "{report}");
     let order = app.order().await;
     app.drain().await;
     assert_eq!(app.notifications(order).await[0]["journal"][0]["renderer_revision"], slot["active"]["revision"]);
@@ -147,8 +203,8 @@ async fn a_reload_serves_at_once_and_is_for_admins() {
 }
 
 async fn a_bad_component_does_not_keep_the_host_from_starting() {
-    let app = App::with(sqlite().await, &[("PLUGINS__RENDERER__PATH", "/nowhere/renderer.wasm")]).await;
-    assert_eq!(app.host.refused.len(), 1);
+    let mut app = App::with(sqlite().await, &[("PLUGINS__RENDERER__PATH", "/nowhere/renderer.wasm")]).await;
+    assert_eq!(app.host.prepared().await.len(), 1);
     let order = app.order().await;
     app.drain().await;
     assert_eq!(app.subjects(), [format!("Your order {order} at My Shop")]);
@@ -232,6 +288,13 @@ fn hard_to_compile(construct: u8, bytes: usize, locals: usize) -> Vec<u8> {
     sized(&[10], &code, &mut module);
     let mut component = b"\0asm\x0d\0\x01\0".to_vec();
     sized(&[1], &module, &mut component);
+    // An instance without exports, under the name that a renderer has: names are looked at first.
+    component.extend([5, 3, 1, 1, 0]);
+    let name = b"ecomm:notification/renderer@1.0.0";
+    let mut export = vec![1, 0];
+    sized(&[], name, &mut export);
+    export.extend([5, 0, 0]);
+    sized(&[11], &export, &mut component);
     component
 }
 

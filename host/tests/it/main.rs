@@ -5,6 +5,7 @@
 mod app;
 mod by_hand;
 mod cluster;
+mod cold;
 mod crash;
 mod database;
 mod defects;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let tests = [
         by_hand::tests(),
         cluster::tests(),
+        cold::tests(),
         crash::tests(),
         defects::tests(),
         delivery::tests(),

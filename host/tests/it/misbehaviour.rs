@@ -3,7 +3,7 @@
 use ecomm::mail::mailbox::Phase;
 use serde_json::{Value, json};
 
-use crate::app::{App, journal, reply, sqlite};
+use crate::app::{App, eventually, journal, reply, sqlite};
 use crate::harness::tests;
 
 tests! {
@@ -26,6 +26,7 @@ tests! {
         skipped_and_held_mails_leave_the_queue
         chatter_is_cut_and_harms_nobody
         a_looping_renderer_does_not_stop_the_api
+        a_looping_renderer_keeps_no_policy_waiting
     }
 }
 
@@ -45,8 +46,9 @@ async fn with(config: Value, more: &[(&str, &str)]) -> App {
         ("PLUGINS__CALL__TIME_MS_MAX", "300"),
     ];
     settings.extend_from_slice(more);
-    let app = App::with(database, &settings).await;
-    assert!(app.host.refused.is_empty(), "{:?}", app.host.refused);
+    let mut app = App::with(database, &settings).await;
+    let refused = app.host.prepared().await;
+    assert!(refused.is_empty(), "{refused:?}");
     app
 }
 
@@ -238,5 +240,39 @@ async fn a_looping_renderer_does_not_stop_the_api() {
     assert_eq!(answers, 20);
     assert!(mails < 8, "the API answered while guests were looping");
     assert_eq!(app.mailbox.messages().len(), 8);
+    app.end().await;
+}
+
+/// Renderers have taken all the calls of their slot: what the policy ends without them is ended meanwhile.
+async fn a_looping_renderer_keeps_no_policy_waiting() {
+    let database = sqlite().await;
+    let of = |name: &str, config: Value| {
+        let path = database.folder.path().join(name);
+        std::fs::write(&path, config.to_string()).unwrap();
+        path.display().to_string()
+    };
+    let renderer = of("renderer.json", json!({ "render": "loop", "spare_order": "4242424242" }));
+    let policy = of("policy.json", json!({ "skip_superseded": true }));
+    let settings = [
+        ("PLUGINS__RENDERER__PATH", env!("MISBEHAVING_WASM")),
+        ("PLUGINS__RENDERER__CONFIG_PATH", renderer.as_str()),
+        ("PLUGINS__POLICY__CONFIG_PATH", policy.as_str()),
+        MUCH_FUEL,
+        ("PLUGINS__CALL__TIME_MS_MAX", "15000"),
+    ];
+    let app = App::with(database, &settings).await;
+    for _ in 0..8 {
+        app.order().await;
+    }
+    let superseded = app.order().await;
+    app.change(superseded, "shipped").await;
+    let deciding = async {
+        let skipped = "select count(*) from notification_states where state = 'skipped'";
+        eventually("the decision", async || app.database.number(skipped).await == 1).await;
+        app.mailbox.messages().len()
+    };
+    let ((), mails) = tokio::join!(app.drain(), deciding);
+    assert!(mails < 8, "the policy decided while guests were looping");
+    assert_eq!(app.mailbox.messages().len(), 9);
     app.end().await;
 }

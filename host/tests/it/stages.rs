@@ -29,7 +29,7 @@ tests! {
 const OPERATOR: Principal = Principal { user_id: 1, session_id: 0, is_admin: true, role: None };
 
 /// Uploads a component; its digest.
-async fn upload(app: &App, wasm: Vec<u8>) -> String {
+pub async fn upload(app: &App, wasm: Vec<u8>) -> String {
     let url = format!("{}/v1/plugins/components", app.client.base);
     let request = app.client.http.post(url).bearer_auth(&app.admin).header("content-type", "application/wasm");
     let response = request.body(wasm).send().await.unwrap();
@@ -145,7 +145,8 @@ async fn two_hosts_converge(database: Database) {
     let app = App::start(database).await;
     let config = ecomm::config::Config::load(None, crate::app::environment(&app.database, &[])).unwrap();
     let roles = ecomm::host::Roles { worker: false, ..ecomm::host::Roles::ALL };
-    let other = ecomm::host::Host::start(config, roles, app.clock.clone()).await.unwrap();
+    let mut other = ecomm::host::Host::start(config, roles, app.clock.clone()).await.unwrap();
+    other.prepared().await;
     let good = install(&app, json!({})).await;
     stage(&app, good, json!({ "stage": "active" })).await;
     assert_eq!(slot(&app).await["active"]["revision"], good);
@@ -398,18 +399,21 @@ async fn a_restart_keeps_what_operators_chose() {
         database.execute(&format!("update plugin_revisions set {set} where id = {named_first}")).await;
     };
     rename("from_name", "nobody_knows").await;
-    let host = ecomm::host::Host::start(restarted(&database), roles, clock.clone()).await.unwrap();
+    let mut host = ecomm::host::Host::start(restarted(&database), roles, clock.clone()).await.unwrap();
+    host.prepared().await;
     assert_eq!(host.service.plugin_slots(OPERATOR).unwrap()[0].active.revision, chosen);
     host.stop().await;
     rename("nobody_knows", "from_name").await;
-    let host = ecomm::host::Host::start(restarted(&database), roles, clock.clone()).await.unwrap();
+    let mut host = ecomm::host::Host::start(restarted(&database), roles, clock.clone()).await.unwrap();
+    host.prepared().await;
     assert_eq!(host.service.plugin_slots(OPERATOR).unwrap()[0].active.revision, chosen);
     // Back without the gate: it is known.
     let terms = Terms { why: "back", ..Terms::default() };
     host.service.move_revision(OPERATOR, named_first, Move::Activate, terms).await.unwrap();
     host.stop().await;
     std::fs::write(&config, r#"{"from_name": "Two"}"#).unwrap();
-    let host = ecomm::host::Host::start(restarted(&database), roles, clock).await.unwrap();
+    let mut host = ecomm::host::Host::start(restarted(&database), roles, clock).await.unwrap();
+    host.prepared().await;
     let active = host.service.plugin_slots(OPERATOR).unwrap()[0].active.revision;
     assert!(active > chosen, "{active}");
     host.stop().await;

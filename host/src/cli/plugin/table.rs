@@ -46,14 +46,26 @@ pub(super) fn list(slots: &[SlotInfo], revisions: &[RevisionInfo]) -> String {
         ]);
     }
     let mut text = columns(&rows);
+    for preparation in slots.iter().filter_map(|slot| slot.preparation.as_ref()) {
+        let revision = preparation.revision.map_or_else(|| "the built-in".to_owned(), |id| format!("revision {id}"));
+        let _ = writeln!(text, "{}: {revision}: {} {}", preparation.slot, preparation.state, preparation.detail);
+    }
     if !revisions.is_empty() {
-        let mut rows = vec![row(&["REVISION", "SLOT", "STAGE", "DIGEST", "ORIGIN", "BY", "WHY"])];
+        let mut rows = vec![row(&["REVISION", "SLOT", "STAGE", "COMPONENT", "DIGEST", "ORIGIN", "BY", "WHY"])];
         for r in revisions {
-            rows.push(row(&[&r.id.to_string(), &r.slot, &r.stage, &r.digest[..12], &r.origin, &r.created_by, &r.why]));
+            let (id, component, digest) = (r.id.to_string(), component(&r.report), &r.digest[..12]);
+            rows.push(row(&[&id, &r.slot, &r.stage, &component, digest, &r.origin, &r.created_by, &r.why]));
         }
         let _ = write!(text, "\n{}", columns(&rows));
     }
     text
+}
+
+/// The name and version that a component's author gave it.
+fn component(report: &serde_json::Value) -> String {
+    let of = |key: &str| report["metadata"][key].as_str().unwrap_or_default();
+    let named = format!("{} {}", of("name"), of("version"));
+    if named.trim().is_empty() { "-".to_owned() } else { named.trim().to_owned() }
 }
 
 pub(super) fn revision(r: &RevisionInfo) -> String {

@@ -1,6 +1,6 @@
 //! Whether a component fits the contract, said so that its author can act on it.
 
-use wasmtime::component::Component;
+use wasmparser::{Parser, Payload};
 
 use crate::plugin::cache::Artifact;
 use crate::plugin::engine::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
@@ -38,34 +38,104 @@ pub(super) fn check_start(before: &[u8], piece: &[u8]) -> Result<(), LoadError> 
     if start.starts_with(b"\x7fELF") { Ok(()) } else { check_kind(&start) }
 }
 
-/// Looks at imports and exports by name before linking; imports and exports come back for the report.
-pub(super) fn check(slot: Slot, component: &Component) -> Result<(Vec<String>, Vec<String>), LoadError> {
-    let engine = component.engine();
-    let ty = component.component_type();
-    let imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
-    // What the snapshot's instrumentation added is not the author's.
-    let own = |name: &String| !name.starts_with("wasmtime:wizer/");
-    let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).filter(own).collect();
-    for name in imports.iter().chain(&exports) {
+/// What a component is made of, read without compiling it.
+#[derive(Debug, Default)]
+pub(super) struct Anatomy {
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<String>,
+    /// Of it and of the components within, each instantiated once, as toolchains do.
+    pub(super) core_instances: u32,
+    pub(super) memories: u32,
+    pub(super) tables: u32,
+}
+
+/// Reads the sections that name things and count (component model, `Binary.md`).
+pub(super) fn anatomy(wasm: &[u8]) -> Result<Anatomy, LoadError> {
+    let mut found = Anatomy::default();
+    // The component itself is at 0.
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(wasm) {
+        let malformed = |e: wasmparser::BinaryReaderError| LoadError::Compile(e.to_string());
+        match payload.map_err(malformed)? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(imports) if depth == 0 => {
+                for import in imports {
+                    found.imports.push(import.map_err(malformed)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(exports) if depth == 0 => {
+                for export in exports {
+                    found.exports.push(export.map_err(malformed)?.name.name.to_owned());
+                }
+            }
+            Payload::InstanceSection(instances) => {
+                for instance in instances {
+                    let is_made = matches!(instance.map_err(malformed)?, wasmparser::Instance::Instantiate { .. });
+                    found.core_instances += u32::from(is_made);
+                }
+            }
+            Payload::MemorySection(memories) => found.memories += memories.count(),
+            Payload::TableSection(tables) => found.tables += tables.count(),
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// Interfaces of WASI that are offered, all of them inert.
+const WASI: [&str; 6] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+/// Interfaces of the contract that a component may import.
+const OFFERED: [&str; 2] = ["ecomm:notification/types@", "ecomm:notification/log@"];
+
+/// Judges a component by its names and counts, before the minute that compiling it may take.
+pub(super) fn check(slot: Slot, anatomy: &Anatomy) -> Result<(), LoadError> {
+    let Anatomy { imports, exports, core_instances, memories, tables } = anatomy;
+    let refuse = |why: String| Err(LoadError::Contract(why));
+    for name in imports.iter().chain(exports) {
         let Some((_, version)) = name.split_once('@').filter(|_| name.starts_with("ecomm:notification/")) else {
             continue;
         };
         if version.split('.').next() != Some("1") {
-            return Err(LoadError::Contract(format!("needs {name}, this host offers {CONTRACT}")));
+            return refuse(format!("needs {name}, this host offers {CONTRACT}"));
         }
     }
-    let own = |name: &&String| name.starts_with("ecomm:notification/") || name.starts_with("wasi:");
-    if let Some(foreign) = imports.iter().find(|name| !own(name)) {
-        return Err(LoadError::Contract(format!("imports \"{foreign}\", which this host does not offer")));
+    let is_offered = |name: &&String| OFFERED.iter().chain(&WASI).any(|offered| name.starts_with(offered));
+    if let Some(foreign) = imports.iter().find(|name| !is_offered(name)) {
+        let advice = if foreign.starts_with("wasi:") {
+            "; have the toolchain leave it out (jco componentize: --disable all)"
+        } else {
+            ""
+        };
+        return refuse(format!("imports \"{foreign}\", which this host does not offer{advice}"));
     }
     let wanted = format!("ecomm:notification/{slot}@1.");
     if !exports.iter().any(|e| e.starts_with(&wanted)) {
-        return Err(LoadError::Contract(format!(
+        return refuse(format!(
             "a {slot} must export ecomm:notification/{slot}@1.0.0; it exports {}",
             if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
-        )));
+        ));
     }
-    Ok((imports, exports))
+    for (what, count, max) in [
+        ("core instances", *core_instances, CORE_INSTANCES_MAX),
+        ("memories", *memories, MEMORIES_MAX),
+        ("tables", *tables, TABLES_MAX),
+    ] {
+        if count > max {
+            return refuse(format!("has {count} {what}; a component may have {max}"));
+        }
+    }
+    Ok(())
+}
+
+/// What the compiler's refusal means for a toolchain.
+pub(super) fn explain_compile(error: LoadError) -> LoadError {
+    match error {
+        LoadError::Compile(why) if why.contains("component model async feature") => LoadError::Compile(format!(
+            "{why}; build it without the asynchronous ABI (jco componentize: --backend-qjs-disable-async)"
+        )),
+        other => other,
+    }
 }
 
 /// What the author wrote into the standard custom sections (the tool conventions of WebAssembly, `Metadata`).
@@ -119,7 +189,7 @@ pub(super) fn explain(error: &wasmtime::Error) -> LoadError {
 /// An instantiation fails for its types or for its budget.
 pub(super) fn explain_or(error: &wasmtime::Error, cell: &sandbox::Cell) -> LoadError {
     if error.is::<wasmtime::Trap>() || error.is::<wasmtime::PoolConcurrencyLimitError>() {
-        return LoadError::Configure(cell.fault(error));
+        return LoadError::Configure { fault: cell.fault(error), advice: String::new() };
     }
     explain(error)
 }

@@ -27,6 +27,15 @@ impl<'a> From<&'a Notification> for records::Notification<'a> {
     }
 }
 
+/// A notification, its order in a status of a later contract if one is given.
+pub(super) fn told<'a>(n: &'a Notification, later: Option<&str>) -> records::Notification<'a> {
+    let mut told = records::Notification::from(n);
+    if let Some(status) = later {
+        told.order.status = wit::OrderStatus::Other(status.to_owned());
+    }
+    told
+}
+
 impl<'a> From<&'a Shop> for records::Shop<'a> {
     fn from(shop: &'a Shop) -> Self {
         let Shop { name, url, support_email, attributes } = shop;
