@@ -81,8 +81,9 @@ impl Delivery<'_> {
             Ok(admitted) => admitted,
             Err(transition) => return (transition, self.event.attempts),
         };
-        let relay = self.with.mailer.choose(named.as_deref()).to_owned();
-        if let Some(untried) = self.with.mailer.refuse(&relay) {
+        let to = &self.event.notification.payload.customer.email;
+        let relay = self.with.mailer.choose(named.as_deref(), to).to_owned();
+        if let Some(untried) = self.with.mailer.refuse(&relay, to) {
             return self.untried(untried, named, &relay).await;
         }
         let (email, renderer) = match self.render().await {

@@ -2,6 +2,8 @@
 //! connections. A mailbox for development and tests speaks the other side.
 
 mod connections;
+mod domains;
+mod load;
 pub mod mailbox;
 mod message;
 mod pace;
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+pub use domains::DomainSettings;
 pub use message::Message;
 pub use session::Deadlines;
 
@@ -24,6 +27,7 @@ use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{self, Caps, Class, Failure, Verdict};
 use crate::shop::text::{Email, Line};
+use domains::{Domain, Domains};
 use relay::Relay;
 
 /// Who mails are from, and which relays take them.
@@ -43,6 +47,9 @@ pub struct Settings {
     pub deadlines: Deadlines,
     /// By preference.
     pub relays: Vec<RelaySettings>,
+    /// Recipients' domains for which there are limits of their own.
+    #[serde(default)]
+    pub domains: Vec<DomainSettings>,
 }
 
 /// A relay that takes mails.
@@ -153,6 +160,7 @@ pub struct Untried {
 #[derive(Clone)]
 pub struct Mailer {
     relays: std::sync::Arc<[Relay]>,
+    domains: std::sync::Arc<Domains>,
     settings: std::sync::Arc<Settings>,
 }
 
@@ -173,6 +181,9 @@ pub enum MailerError {
         /// What is wrong.
         why: String,
     },
+    /// A name is none, or stands twice.
+    #[error("mail.domains: \"{0}\" is no domain, or stands there twice")]
+    Domain(String),
     /// Two relays share a name.
     #[error("there are two relays named \"{0}\"")]
     Twice(String),
@@ -189,9 +200,10 @@ impl Mailer {
             if relays.iter().any(|r| r.name() == relay.name) {
                 return Err(MailerError::Twice(relay.name.clone()));
             }
-            relays.push(Relay::new(relay.clone(), &settings, clock.clone())?);
+            relays.push(Relay::new(relays.len(), relay.clone(), &settings, clock.clone())?);
         }
-        Ok(Self { relays: relays.into(), settings: settings.into() })
+        let domains = Domains::new(&settings.domains, relays.len(), clock)?.into();
+        Ok(Self { relays: relays.into(), domains, settings: settings.into() })
     }
 
     /// The relays as a policy sees them.
@@ -205,9 +217,10 @@ impl Mailer {
         self.relay(relay).retry_in_ms()
     }
 
-    /// Why a mail should not be rendered for a relay now; none: it may be sent.
-    pub fn refuse(&self, relay: &str) -> Option<Untried> {
-        self.relay(relay).refuse()
+    /// Why a mail should not be rendered for a relay and a recipient now; none: it may be sent.
+    pub fn refuse(&self, relay: &str, to: &Email) -> Option<Untried> {
+        let relay = self.relay(relay);
+        relay.refuse().or_else(|| self.domain(to).refuse(relay))
     }
 
     /// The shortest pause that a failure allows, in milliseconds: none if the mail was not handed over and goes to another
@@ -240,10 +253,16 @@ impl Mailer {
         message::build(&self.settings, n, email, seed, dated_at)
     }
 
-    /// The relay that takes the next mail: the named one, else the first that is available, else the first to be.
-    pub fn choose(&self, named: Option<&str>) -> &str {
+    /// The relay that takes the next mail to a recipient: the named one, else the first that is available, else the first
+    /// to be.
+    pub fn choose(&self, named: Option<&str>, to: &Email) -> &str {
+        let domain = self.domain(to);
         let named = named.and_then(|name| self.relays.iter().find(|r| r.name() == name));
-        let soonest = || self.relays.iter().min_by_key(|r| r.retry_in_ms());
+        let wait_ms = |relay: &&Relay| {
+            let at_domain_ms = domain.refuse(relay).map_or(0, |untried| untried.delay_ms);
+            relay.retry_in_ms().max(at_domain_ms)
+        };
+        let soonest = || self.relays.iter().min_by_key(wait_ms);
         named.or_else(soonest).unwrap_or(&self.relays[0]).name()
     }
 
@@ -256,11 +275,19 @@ impl Mailer {
         lease: &Lease,
         hand_over: impl Future<Output = Result<(), NotRecorded>>,
     ) -> Result<Outcome, Untried> {
-        self.relay(relay).send(message, lease, hand_over).await
+        let (relay, domain) = (self.relay(relay), self.domains.of(message.to.domain()));
+        let place = domain.enter(lease, relay).await?;
+        let outcome = Box::pin(relay.send(message, domain.load(relay), lease, hand_over)).await?;
+        place.learn(&outcome);
+        Ok(outcome)
     }
 
     fn relay(&self, name: &str) -> &Relay {
         self.relays.iter().find(|r| r.name() == name).unwrap_or(&self.relays[0])
+    }
+
+    fn domain(&self, to: &Email) -> std::sync::Arc<Domain> {
+        self.domains.of(to.as_str().rsplit_once('@').unwrap_or_default().1)
     }
 
     /// Ends idle connections.

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::deliver::{Deliver, Event, Observed, Report};
+use crate::deliver::{Deliver, Event, Note, Observed, Report};
 use crate::group::Group;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::Transition;
@@ -321,7 +321,9 @@ impl Queue {
             }
         };
         let Report { transition, attempts, notes, seed, observed } = self.deliver.event(event, lease, hand_over).await;
-        let intent = claimed.in_doubt || handed_over.load(std::sync::atomic::Ordering::Acquire);
+        // An intent whose mail was not offered after all, since no connection came free, is taken back.
+        let is_tried = notes.iter().any(|note| matches!(note, Note::Attempt { .. }));
+        let intent = claimed.in_doubt || (is_tried && handed_over.load(std::sync::atomic::Ordering::Acquire));
         let notes = record::notes(notes, seed, began_at);
         (record::finish(claimed, transition, i64::from(attempts), notes, intent), seed, observed)
     }

@@ -72,6 +72,11 @@ impl Connections {
         Permit(self)
     }
 
+    /// How many there may be at one time, as far as is known.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner).now
+    }
+
     /// Counts a connection as open until it is dropped.
     pub(super) fn count(&self) -> Arc<()> {
         self.open.clone()

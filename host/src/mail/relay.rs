@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::maybe_done;
 use lettre::transport::smtp::client::{Certificate, TlsParameters};
@@ -15,6 +16,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::connections::Connections;
+use super::load::Load;
 use super::session::{Broken, Deadlines, Protection, Session, Transacted};
 use super::turns::Turns;
 use super::{MailerError, Message, Outcome, RelaySettings, Settings, Tls, Untried};
@@ -29,10 +31,14 @@ const PAUSE_MS_MAX: i64 = 60_000;
 /// How many mails may have their intent on record for each connection. Those beyond one wait for a connection to come
 /// free; a crash finds them in doubt though the relay was never offered them.
 const READY_PER_CONNECTION: usize = 4;
+/// How long a mail waits for a place at something slow; then it goes back to the queue.
+const WAIT_MAX: Duration = Duration::from_secs(2);
 /// When to come back after something of our own was in the way: no free connection, no database.
 const UNTRIED_MS: i64 = 1_000;
 
 pub(super) struct Relay {
+    /// Its place among the relays.
+    pub(super) number: usize,
     settings: RelaySettings,
     protection: Protection,
     hello: ClientId,
@@ -42,13 +48,19 @@ pub(super) struct Relay {
     ready: Semaphore,
     connections: Connections,
     turns: Turns,
+    load: Load,
     idle: Mutex<Vec<Session>>,
     failures: AtomicU32,
     closed_until_ms: AtomicI64,
 }
 
 impl Relay {
-    pub(super) fn new(settings: RelaySettings, mail: &Settings, clock: Clock) -> Result<Self, MailerError> {
+    pub(super) fn new(
+        number: usize,
+        settings: RelaySettings,
+        mail: &Settings,
+        clock: Clock,
+    ) -> Result<Self, MailerError> {
         let loopback = settings.host == "localhost"
             || settings.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
         if settings.tls == Tls::None && !loopback {
@@ -57,12 +69,14 @@ impl Relay {
         let protection = protection(&settings).map_err(|why| MailerError::Tls { name: settings.name.clone(), why })?;
         let per_second_max = settings.mails_per_second_max;
         Ok(Self {
+            number,
             protection,
             hello: ClientId::Domain(mail.hello_name.as_str().to_owned()),
             deadlines: mail.deadlines,
             ready: Semaphore::new(settings.connections_max as usize * READY_PER_CONNECTION),
             connections: Connections::new(settings.connections_max, clock.clone()),
             turns: Turns::new((per_second_max > 0).then_some(per_second_max), clock.clone()),
+            load: Load::new(clock.clone()),
             clock,
             idle: Mutex::new(Vec::new()),
             failures: AtomicU32::new(0),
@@ -75,17 +89,34 @@ impl Relay {
         &self.settings.name
     }
 
+    /// How busy it is.
+    pub(super) fn load(&self) -> &Load {
+        &self.load
+    }
+
+    /// The most connections at one time.
+    pub(super) fn connections(&self) -> u32 {
+        self.connections.limit()
+    }
+
     /// In how many milliseconds it may be tried again; 0: now.
     pub(super) fn retry_in_ms(&self) -> i64 {
         let closed_ms = self.closed_until_ms.load(Ordering::Relaxed) - self.clock.monotonic_ms();
-        closed_ms.max(self.turns.wait_ms()).max(0)
+        let slow_ms = self.load.full(self.connections()).unwrap_or(0);
+        closed_ms.max(self.turns.wait_ms()).max(slow_ms).max(0)
     }
 
     /// Why a mail should not be rendered for this relay now; none: it may be sent.
     pub(super) fn refuse(&self) -> Option<Untried> {
         let why = || format!("the relay \"{}\" is at its rate", self.settings.name);
         let full = || (self.turns.wait_ms() > 0).then(|| Untried { delay_ms: self.turns.park_ms(), why: why() });
-        self.away().or_else(full)
+        let slow = || self.load.full(self.connections()).map(|delay_ms| self.slow(delay_ms));
+        self.away().or_else(full).or_else(slow)
+    }
+
+    fn slow(&self, delay_ms: i64) -> Untried {
+        let why = format!("as many mails wait for the relay \"{}\" as it takes in a while", self.settings.name);
+        Untried { delay_ms, why }
     }
 
     fn away(&self) -> Option<Untried> {
@@ -97,22 +128,27 @@ impl Relay {
     pub(super) async fn send(
         &self,
         message: &Message,
+        domain: &Load,
         lease: &Lease,
         hand_over: impl Future<Output = Result<(), NotRecorded>>,
     ) -> Result<Outcome, Untried> {
         let mut turn = self.turns.take(lease).await?;
-        let ready = before_lease_ends(lease, self.ready.acquire()).await?;
+        let waiting = self.load.wait();
+        let is_slow = || self.load.is_slow();
+        let ready = unless_slow(lease, is_slow, self.ready.acquire()).await?;
+        let ready = ready.ok_or_else(|| self.slow(self.load.park_ms()))?;
+        let mut waiting = Some(waiting);
         let mut intent = std::pin::pin!(maybe_done(hand_over));
         loop {
             let connection = {
-                let acquiring = before_lease_ends(lease, self.connections.acquire());
-                let mut acquiring = std::pin::pin!(acquiring);
+                let mut acquiring = std::pin::pin!(unless_slow(lease, is_slow, self.connections.acquire()));
                 // The intent is committed meanwhile: no connection idles for it.
-                tokio::select! {
+                let acquired = tokio::select! {
                     biased;
-                    connection = &mut acquiring => connection?,
+                    acquired = &mut acquiring => acquired?,
                     () = &mut intent => acquiring.await?,
-                }
+                };
+                acquired.ok_or_else(|| self.slow(self.load.park_ms()))?
             };
             // The relay throttled while this mail waited for its connection.
             if turn.is_outdated() {
@@ -124,11 +160,13 @@ impl Relay {
             if let Some(untried) = self.away() {
                 return Err(untried);
             }
+            drop(waiting.take());
+            let measured = (self.load.run(), domain.run());
             let mut session = match self.take().await {
                 Ok(session) => session,
                 Err(broken) if broken.class() == Class::Throttled && self.connections.refused() => {
                     tracing::debug!(relay = self.settings.name, "the relay takes no more connections");
-                    drop(connection);
+                    drop((connection, measured));
                     continue;
                 }
                 Err(broken) => {
@@ -141,6 +179,7 @@ impl Relay {
                     self.reached();
                     turn.taken();
                     self.connections.accepted();
+                    drop(measured);
                     self.give_back(session).await;
                     drop((connection, ready));
                     return Ok(self.delivered(&response));
@@ -193,7 +232,7 @@ impl Relay {
 
     fn pause(&self) {
         // Connections that fail side by side are one failure.
-        if self.retry_in_ms() > 0 {
+        if self.away().is_some() {
             return;
         }
         let doubled = PAUSE_MS_MIN << self.failures.fetch_add(1, Ordering::Relaxed).min(10);
@@ -245,6 +284,23 @@ pub(super) async fn before_lease_ends<T>(lease: &Lease, step: impl Future<Output
             Err(Untried { delay_ms: UNTRIED_MS, why })
         }
         done = step => Ok(done),
+    }
+}
+
+/// Waits for a place: none if that takes long and is so because something is slow. Whoever waits holds a place in the
+/// worker, which others may need.
+pub(super) async fn unless_slow<T>(
+    lease: &Lease,
+    is_slow: impl Fn() -> bool,
+    step: impl Future<Output = T>,
+) -> Result<Option<T>, Untried> {
+    let mut step = std::pin::pin!(step);
+    loop {
+        match before_lease_ends(lease, tokio::time::timeout(WAIT_MAX, &mut step)).await? {
+            Ok(done) => return Ok(Some(done)),
+            Err(_) if is_slow() => return Ok(None),
+            Err(_) => {}
+        }
     }
 }
 

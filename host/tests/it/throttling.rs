@@ -1,9 +1,9 @@
 //! A relay that pushes back: it is slowed down, and no mail is charged for it.
 
-use ecomm::mail::mailbox::{Limits, Phase, Refused};
-use serde_json::Value;
+use ecomm::mail::mailbox::{Act, Fault, Limits, Phase, Refused};
+use serde_json::{Value, json};
 
-use crate::app::{App, eventually, journal, reply, sqlite};
+use crate::app::{App, PASSWORD, eventually, journal, reply, sqlite};
 use crate::database::Database;
 use crate::harness::tests;
 
@@ -16,6 +16,9 @@ tests! {
         a_throttled_mail_is_on_record_and_uncharged
         mail_goes_to_the_next_relay_when_one_is_away
         a_cap_is_counted_as_the_relay_counts
+        a_domain_that_hangs_keeps_no_other_waiting
+        a_relay_that_hangs_is_passed_by
+        a_domain_has_limits_of_its_own
     }
 }
 
@@ -145,5 +148,100 @@ async fn a_cap_is_counted_as_the_relay_counts() {
     .await;
     assert_eq!(app.mailbox.refused(), Refused::default());
     assert_eq!(app.mailbox.messages().len(), 50);
+    app.end().await;
+}
+
+/// Another customer; their token.
+async fn customer(app: &App, email: &str) -> String {
+    let new = json!({ "email": email, "name": "Other", "password": PASSWORD });
+    app.client.ok("POST", "/v1/users", "", Some(new)).await;
+    app.client.log_in(email).await
+}
+
+async fn order_as(app: &App, token: &str) {
+    let new = json!({ "items": [{ "product_id": app.product, "quantity": 1 }] });
+    app.client.ok("POST", "/v1/orders", token, Some(new)).await;
+}
+
+/// More mails than the worker has places go to a domain that takes none to an end, before those of others.
+async fn a_domain_that_hangs_keeps_no_other_waiting() {
+    let app = App::with(sqlite().await, &[("QUEUE__IN_FLIGHT_MAX", "16"), ("QUEUE__CLAIM_MAX", "16")]).await;
+    let slow = customer(&app, "eve@tarpit.example").await;
+    let to = Some("eve@tarpit.example".to_owned());
+    app.mailbox.inject(Fault { phase: Phase::Rcpt, act: Act::Hang, times: 1_000, to });
+    for _ in 0..40 {
+        order_as(&app, &slow).await;
+    }
+    for _ in 0..10 {
+        app.order().await;
+    }
+    let mails = async || app.mailbox.messages().len();
+    tokio::select! {
+        () = app.host.queue.run(tokio_util::sync::CancellationToken::new()) => {}
+        () = eventually("the others' mails", async || mails().await == 10) => {}
+    }
+    // Nothing of it is charged, and one mail at a time goes on trying.
+    let charged =
+        app.database.number("select count(*) from notification_states where attempts > 0 and state <> 'sent'");
+    assert_eq!(charged.await, 0);
+    app.end().await;
+}
+
+/// Mail goes to the next relay when the first has taken up what it is given and ends nothing.
+async fn a_relay_that_hangs_is_passed_by() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let live = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let relay = |name: &str, port| {
+        format!("{{ name = \"{name}\", host = \"127.0.0.1\", port = {port}, tls = \"none\", connections_max = 2 }}")
+    };
+    let relays = format!("[{}, {}]", relay("silent", silent.local_addr().unwrap().port()), relay("live", live));
+    let listen = format!("127.0.0.1:{live}");
+    let settings = [("MAIL__RELAYS", relays.as_str()), ("MAILBOX__LISTEN", &listen), ("QUEUE__IN_FLIGHT_MAX", "16")];
+    let app = App::with(sqlite().await, &settings).await;
+    for _ in 0..30 {
+        app.order().await;
+    }
+    tokio::select! {
+        () = app.host.queue.run(tokio_util::sync::CancellationToken::new()) => {}
+        // It takes connections and says nothing.
+        () = async {
+            let mut held = Vec::new();
+            loop {
+                held.push(silent.accept().await.unwrap());
+            }
+        } => {}
+        () = eventually("what the first does not hold", async || {
+            app.mailbox.messages().len() >= 28
+        }) => {}
+    }
+    // What waited in vain for a connection was not offered: its intent is not left open.
+    let open = "select count(*) from notification_attempts a join notification_events_queue q on q.state_id = a.state_id \
+                where a.ended_at is null and q.phase = 0";
+    assert_eq!(app.database.number(open).await, 0);
+    app.end().await;
+}
+
+/// Configured for a domain, whatever the relay takes: others are not slowed down with it.
+async fn a_domain_has_limits_of_its_own() {
+    let domains = "[{ name = \"Bücher.example\", mails_per_second_max = 5 }]";
+    let app = App::with(sqlite().await, &[("MAIL__DOMAINS", domains)]).await;
+    let slow = customer(&app, "eve@bücher.example").await;
+    for _ in 0..20 {
+        order_as(&app, &slow).await;
+    }
+    for _ in 0..20 {
+        app.order().await;
+    }
+    let begun = app.clock.monotonic_ms();
+    eventually("the end of the queue", async || {
+        app.drain().await;
+        app.queued().await == 0
+    })
+    .await;
+    assert!(app.clock.monotonic_ms() - begun >= 3_000, "20 mails at 5 a second take three seconds");
+    let to: Vec<bool> = app.mailbox.messages().iter().map(|m| crate::app::text(m).contains("eve@xn--")).collect();
+    let last_of_others = to.iter().rposition(|is_slow| !is_slow).unwrap();
+    let before = to[..last_of_others].iter().filter(|is_slow| **is_slow).count();
+    assert!(before <= 8, "others waited for {before} mails of the domain");
     app.end().await;
 }

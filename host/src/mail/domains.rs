@@ -1,0 +1,161 @@
+//! The recipients' domains: how many connections and how fast, as configured and as learnt. A domain that takes its time
+//! keeps no other waiting.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Deserialize;
+
+use super::load::{Held, Load};
+use super::relay::{Relay, unless_slow};
+use super::turns::{Turn, Turns};
+use super::{MailerError, Outcome, Untried};
+use crate::clock::Clock;
+use crate::lease::Lease;
+use crate::notification::Class;
+
+/// What is learnt of domains is forgotten, those of which nothing is under way, when it is known of so many.
+const DOMAINS_MAX: usize = 10_000;
+/// A domain of which nothing is known may have one connection of so many; one that takes its time, one of as many again.
+const UNKNOWN_PART: u32 = 2;
+const SLOW_PART: u32 = 8;
+/// But one that is not known may have as many.
+const UNKNOWN_MIN: u32 = 2;
+
+/// What may be done to a recipient's domain.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DomainSettings {
+    /// Behind the "@", such as "example.com".
+    pub name: String,
+    /// Mails under way to it at one time; 0: as many as there are connections.
+    #[serde(default)]
+    pub connections_max: u32,
+    /// Mails in any second; 0: no limit but what is learnt.
+    #[serde(default)]
+    pub mails_per_second_max: u32,
+}
+
+/// The domains that mail goes to.
+pub(super) struct Domains {
+    configured: HashMap<String, Arc<Domain>>,
+    learnt: Mutex<HashMap<String, Arc<Domain>>>,
+    relays: usize,
+    clock: Clock,
+}
+
+/// One domain.
+pub(super) struct Domain {
+    name: String,
+    connections_max: u32,
+    turns: Turns,
+    /// By each relay: what one is slow about need not be the domain's doing.
+    loads: Vec<Load>,
+}
+
+/// The right to send one mail to a domain.
+pub(super) struct Place<'a> {
+    turn: Turn<'a>,
+    _held: Held<'a>,
+}
+
+impl Domains {
+    /// For so many relays.
+    pub(super) fn new(settings: &[DomainSettings], relays: usize, clock: &Clock) -> Result<Self, MailerError> {
+        let mut configured = HashMap::new();
+        for domain in settings {
+            let refused = || MailerError::Domain(domain.name.clone());
+            let name = idna::domain_to_ascii(&domain.name).map_err(|_| refused())?;
+            let per_second_max = (domain.mails_per_second_max > 0).then_some(domain.mails_per_second_max);
+            let made = Domain::new(&name, domain.connections_max, per_second_max, relays, clock);
+            if name.is_empty() || configured.insert(name, Arc::new(made)).is_some() {
+                return Err(refused());
+            }
+        }
+        Ok(Self { configured, learnt: Mutex::default(), relays, clock: clock.clone() })
+    }
+
+    pub(super) fn of(&self, name: &str) -> Arc<Domain> {
+        if let Some(domain) = self.configured.get(name) {
+            return domain.clone();
+        }
+        let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(domain) = learnt.get(name) {
+            return domain.clone();
+        }
+        if learnt.len() >= DOMAINS_MAX {
+            learnt.retain(|_, domain| Arc::strong_count(domain) > 1);
+        }
+        let domain = Arc::new(Domain::new(name, 0, None, self.relays, &self.clock));
+        learnt.insert(name.to_owned(), domain.clone());
+        domain
+    }
+}
+
+impl Domain {
+    fn new(name: &str, connections_max: u32, per_second_max: Option<u32>, relays: usize, clock: &Clock) -> Self {
+        let loads = (0..relays).map(|_| Load::new(clock.clone())).collect();
+        Self { name: name.to_owned(), connections_max, turns: Turns::new(per_second_max, clock.clone()), loads }
+    }
+
+    /// How busy it is at a relay.
+    pub(super) fn load(&self, relay: &Relay) -> &Load {
+        &self.loads[relay.number]
+    }
+
+    /// How many of a relay's connections it may have.
+    fn limit(&self, relay: &Relay) -> usize {
+        let (load, connections) = (self.load(relay), relay.connections());
+        let learnt = if load.is_slow_at(relay.load()) {
+            connections / SLOW_PART
+        } else if load.is_known() {
+            connections
+        } else {
+            connections.div_ceil(UNKNOWN_PART).max(UNKNOWN_MIN)
+        };
+        let configured = if self.connections_max > 0 { self.connections_max } else { u32::MAX };
+        learnt.min(configured).max(1) as usize
+    }
+
+    /// Why a mail should not be rendered for it now; none: it may be sent.
+    pub(super) fn refuse(&self, relay: &Relay) -> Option<Untried> {
+        let limit = u32::try_from(self.limit(relay)).unwrap_or(u32::MAX);
+        let load = self.load(relay);
+        let full_ms = load.is_slow_at(relay.load()).then(|| load.full(limit)).flatten();
+        let paced_ms = || (self.turns.wait_ms() > 0).then(|| self.turns.park_ms());
+        full_ms.or_else(paced_ms).map(|delay_ms| self.busy(delay_ms))
+    }
+
+    /// Waits for a place, and for the turn in it.
+    pub(super) async fn enter(&self, lease: &Lease, relay: &Relay) -> Result<Place<'_>, Untried> {
+        let load = self.load(relay);
+        let waiting = async {
+            let _waiting = load.wait();
+            loop {
+                if let Some(held) = load.hold(self.limit(relay)) {
+                    return held;
+                }
+                load.freed().await;
+            }
+        };
+        let is_slow = || load.is_slow_at(relay.load());
+        let held = unless_slow(lease, is_slow, waiting).await?.ok_or_else(|| self.busy(load.park_ms()))?;
+        Ok(Place { turn: self.turns.take(lease).await?, _held: held })
+    }
+
+    fn busy(&self, delay_ms: i64) -> Untried {
+        Untried { delay_ms, why: format!("as many mails are under way to {} as it takes", self.name) }
+    }
+}
+
+impl Place<'_> {
+    /// Learns from what came of the mail. Only what is said of the recipient is the domain's: whatever else throttles is
+    /// the relay.
+    pub(super) fn learn(mut self, outcome: &Outcome) {
+        match outcome.result {
+            Err(Class::Throttled) if outcome.phase == "rcpt" => self.turn.throttled(),
+            Ok(()) | Err(Class::Deferred | Class::Rejected | Class::Greylisted) => self.turn.taken(),
+            Err(_) => {}
+        }
+    }
+}
