@@ -112,6 +112,11 @@ impl Delivery<'_> {
         let Untried { delay_ms, why } = untried;
         let event = self.event;
         if !notification::is_overdue(&self.with.caps, event.queued_at, event.first_failed_at, event.claimed_at) {
+            // It goes by another relay at once, if there is one that would take it.
+            let to = &event.notification.payload.customer.email;
+            let mailer = &self.with.mailer;
+            let next = mailer.choose(named.as_deref(), to);
+            let delay_ms = if next != relay && mailer.refuse(next, to).is_none() { 0 } else { delay_ms };
             return (Transition::Later { delay_ms, relay: named }, event.attempts);
         }
         let failure = self.failure(Class::NotHandedOver, "connect", &why, relay);

@@ -20,6 +20,7 @@ use crate::queue::Queue;
 use crate::service::{
     self, Changes, Counter, InFlight, Preparing, Readiness, Replays, Service, Slot, Throttle, Tokens, Window, rollout,
 };
+use crate::share::Shares;
 use crate::store::{self, Store};
 use crate::{grpc, http};
 
@@ -130,18 +131,14 @@ impl Host {
             if config.database.listen {
                 tasks.spawn(store.listen(wake, stop.clone()));
             }
+            let shares = Shares::are_needed(&service.store, &mailer)
+                .then(|| Shares::new(service.store.clone(), mailer.clone(), clock.clone()));
             let (queue, stop) = (queue.clone(), stop.clone());
             tasks.spawn(async move {
                 if cold_start == ColdStart::Wait {
-                    tokio::select! {
-                        () = prepared.cancelled() => {}
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(Duration::from_millis(COLD_MS_MAX)) => {
-                            tracing::warn!("revisions take long to be prepared; what is ready writes the mails meanwhile");
-                        }
-                    }
+                    wait(&prepared, &stop).await;
                 }
-                queue.run(stop).await;
+                work(queue, shares, stop).await;
             });
         }
         let (preparing, refused) = (Some(preparing), Refused::new());
@@ -188,6 +185,29 @@ pub async fn offline(mut config: Config, clock: Clock) -> Result<Arc<Service>, S
         }
     }
     Ok(service)
+}
+
+/// Waits until what serves is prepared, but not for too long.
+async fn wait(prepared: &CancellationToken, stop: &CancellationToken) {
+    tokio::select! {
+        () = prepared.cancelled() => {}
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(Duration::from_millis(COLD_MS_MAX)) => {
+            tracing::warn!("revisions take long to be prepared; what is ready writes the mails meanwhile");
+        }
+    }
+}
+
+/// Delivers until stopped, within this host's shares of the relays; they are kept until the last mail has ended.
+async fn work(queue: Queue, shares: Option<Shares>, stop: CancellationToken) {
+    let Some(mut shares) = shares else { return queue.run(stop).await };
+    shares.renew().await;
+    let sent = CancellationToken::new();
+    let working = async {
+        queue.run(stop).await;
+        sent.cancel();
+    };
+    tokio::join!(shares.keep(sent.clone()), working);
 }
 
 /// Prepares what is to serve, then follows the database until the host stops.

@@ -26,6 +26,7 @@ pub mod hex;
 pub mod lease;
 pub mod money;
 pub mod notification;
+pub mod quota;
 pub mod shop;
 
 // From the doors to the database.
@@ -40,6 +41,7 @@ pub mod deliver;
 pub mod mail;
 pub mod plugin;
 pub mod queue;
+pub mod share;
 
 // Around it.
 pub mod cause;

@@ -26,6 +26,7 @@ pub use session::Deadlines;
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{self, Caps, Class, Failure, Verdict};
+use crate::quota::{self, Ask};
 use crate::shop::text::{Email, Line};
 use domains::{Domain, Domains};
 use relay::Relay;
@@ -80,6 +81,9 @@ pub struct RelaySettings {
     /// The most mails in any second, as the relay counts them; 0: no limit but what its answers teach.
     #[serde(default)]
     pub mails_per_second_max: u32,
+    /// The most mails in 24 hours; 0: any number.
+    #[serde(default)]
+    pub mails_per_day_max: u32,
     /// The most mails over one connection.
     #[serde(default = "mails_max")]
     pub mails_per_connection_max: u32,
@@ -101,6 +105,7 @@ impl RelaySettings {
             password: SecretString::default(),
             connections_max: connections_max(),
             mails_per_second_max: 0,
+            mails_per_day_max: 0,
             mails_per_connection_max: mails_max(),
             idle_ms_max: idle_ms_max(),
         }
@@ -208,7 +213,10 @@ impl Mailer {
 
     /// The relays as a policy sees them.
     pub fn relays(&self) -> Vec<notification::Relay> {
-        let see = |r: &Relay| notification::Relay { name: r.name().to_owned(), available: r.retry_in_ms() == 0 };
+        let see = |r: &Relay| {
+            r.want();
+            notification::Relay { name: r.name().to_owned(), available: r.retry_in_ms() == 0 }
+        };
         self.relays.iter().map(see).collect()
     }
 
@@ -235,6 +243,16 @@ impl Mailer {
             (Class::Greylisted, _) => reply::wait_ms(&failure.reply).unwrap_or(0).max(caps.retry_min_ms),
             _ => caps.retry_min_ms,
         }
+    }
+
+    /// What this host would like to use of each relay, by preference.
+    pub fn asks(&self) -> Vec<Ask> {
+        self.relays.iter().map(Relay::ask).collect()
+    }
+
+    /// Keeps this host to its share of a relay, and gives it more mails of the day.
+    pub fn limit(&self, relay: &str, caps: quota::Caps, day_given: i64) {
+        self.relay(relay).limit(caps, day_given);
     }
 
     /// The relays' names, by preference.

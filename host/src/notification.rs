@@ -76,6 +76,19 @@ pub struct Notification {
     pub payload: Payload,
 }
 
+/// Which notifications are listed: those for which everything holds that is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// That stand there.
+    pub state: Option<State>,
+    /// Of this order.
+    pub order_id: Option<i64>,
+    /// To this customer.
+    pub user_id: Option<i64>,
+    /// Made earlier than this, unix milliseconds.
+    pub created_before: Option<i64>,
+}
+
 /// Where a notification stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = NotificationState)]

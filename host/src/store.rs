@@ -22,6 +22,7 @@ mod writer;
 pub mod notifications;
 pub mod plugins;
 pub mod queue;
+pub mod shares;
 pub(crate) mod stored;
 
 use sqlx::{MySqlPool, SqlitePool};
@@ -217,6 +218,11 @@ impl Store {
             Db::MySql(..) => Dialect::MySql,
             Db::Postgres(_) => Dialect::Postgres,
         }
+    }
+
+    /// Whether other hosts may use it as well.
+    pub fn is_shared(&self) -> bool {
+        self.dialect() != Dialect::Sqlite
     }
 
     /// Ends all connections.

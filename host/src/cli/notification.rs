@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use ecomm::clock::Clock;
-use ecomm::service::{QueueStatus, Retry, Service};
+use ecomm::clock::{Clock, rfc3339};
+use ecomm::notification::{Filter, State};
+use ecomm::service::{PageRequest, QueueStatus, Record, Retry, Service};
 
+use super::columns::{columns, row};
 use super::plugin::{OPERATOR, say, show};
 
 #[derive(clap::Args)]
@@ -25,6 +27,29 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// List notifications, the oldest first.
+    Ls {
+        /// That stand there.
+        #[arg(long, value_parser = state)]
+        state: Option<State>,
+        /// Of this order.
+        #[arg(long)]
+        order: Option<i64>,
+        /// To this customer, by the user's id.
+        #[arg(long)]
+        customer: Option<i64>,
+        /// Made so long ago or longer, such as "90m", "2h" or "1d".
+        #[arg(long, value_parser = age)]
+        older_than: Option<Age>,
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Show a notification, and what became of each attempt.
+    Show {
+        /// The notification.
+        id: i64,
+    },
     /// Make a mail that was sent again, and say whether it is the same bytes.
     Reproduce {
         /// The notification.
@@ -78,6 +103,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let record = match command {
+        Command::Ls { state, order, customer, older_than, limit } => {
+            let created_before = older_than.map(|age| service.clock.now_ms() - age.0);
+            let filter = Filter { state, order_id: order, user_id: customer, created_before };
+            return list(service, &filter, limit, json).await;
+        }
+        Command::Show { id } => {
+            let record = service.notification(OPERATOR, id).await?;
+            say(&if json { show(&record)? } else { one(&record) })?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Command::Reproduce { id } => return reproduce(service, id, json).await,
         Command::Retry { id, why, allow_late } => {
             service.retry_notification(OPERATOR, id, &Retry { why, allow_late }).await?
@@ -94,6 +129,93 @@ async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow:
         format!("notification {} of order {} is {}", record.id, record.order_id, record.state.as_str())
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// An age in milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Age(i64);
+
+fn state(name: &str) -> Result<State, String> {
+    let all = [State::NotSent, State::Sent, State::Failed, State::Skipped, State::Held];
+    // "not sent" needs quotes in a shell.
+    State::try_from(name.replace(['-', '_'], " "))
+        .map_err(|_| format!("must be one of: {}", all.map(|s| s.as_str().replace(' ', "-")).join(", ")))
+}
+
+fn age(text: &str) -> Result<Age, String> {
+    let wrong = |e: jiff::Error| format!("must be an age such as \"90m\", \"2h\" or \"1d\": {e}");
+    let span: jiff::Span = text.parse().map_err(wrong)?;
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    let ms = span.total((jiff::Unit::Millisecond, days)).map_err(wrong)?;
+    #[expect(clippy::cast_possible_truncation, reason = "an age of people's")]
+    Ok(Age(ms as i64))
+}
+
+async fn list(service: &Service, filter: &Filter, limit: u32, json: bool) -> anyhow::Result<ExitCode> {
+    let page = PageRequest { limit: Some(limit), cursor: None };
+    let found = service.notifications(OPERATOR, filter, &page).await?;
+    if json {
+        say(&show(&found.items)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut rows = vec![row(&["ID", "ORDER", "VERSION", "KIND", "STATE", "ATTEMPTS", "CREATED", "REASON"])];
+    for r in &found.items {
+        let numbers = [r.id, r.order_id, r.order_version, r.attempts].map(|n| n.to_string());
+        let [id, order, version, attempts] = &numbers;
+        rows.push(row(&[
+            id,
+            order,
+            version,
+            &r.kind,
+            r.state.as_str(),
+            attempts,
+            &rfc3339::text(r.created_at),
+            &r.reason,
+        ]));
+    }
+    let more = if found.next.is_some() { "\nthere are more; narrow the list or raise --limit\n" } else { "" };
+    say(&format!("{}{more}", columns(&rows)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A notification and its journal.
+fn one(r: &Record) -> String {
+    let at = |at: Option<i64>| at.map_or_else(|| "-".to_owned(), rfc3339::text);
+    let head = [
+        row(&["notification", &r.id.to_string()]),
+        row(&["order", &format!("{}, version {}", r.order_id, r.order_version)]),
+        row(&["kind", &r.kind]),
+        row(&["message-id", &r.message_id]),
+        row(&["state", r.state.as_str()]),
+        row(&["reason", &r.reason]),
+        row(&["attempts", &r.attempts.to_string()]),
+        row(&["created", &rfc3339::text(r.created_at)]),
+        row(&["completed", &at(r.completed_at)]),
+    ];
+    let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "-".to_owned());
+    let number = |n: Option<i64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let titles = ["STARTED", "ENDED", "WHAT", "PHASE", "CLASS", "CODE", "RELAY", "VERDICT", "DELAY", "BY", "WORDS"];
+    let mut rows = vec![row(&titles)];
+    for e in &r.journal {
+        let by = format!("{}/{}", number(e.renderer_revision), number(e.policy_revision));
+        let words = e.reply.as_ref().or(e.reason.as_ref()).map_or("", String::as_str);
+        let delay = e.delay_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
+        let kind = if e.repeats > 1 { format!("{} x{}", e.kind, e.repeats) } else { e.kind.clone() };
+        rows.push(row(&[
+            &rfc3339::text(e.started_at),
+            &at(e.ended_at),
+            &kind,
+            &word(&e.phase),
+            &word(&e.class),
+            &number(e.code),
+            &word(&e.relay),
+            &word(&e.verdict),
+            &delay,
+            &by,
+            words,
+        ]));
+    }
+    format!("{}\n{}", columns(&head), columns(&rows))
 }
 
 fn stands(queue: &QueueStatus, json: bool) -> anyhow::Result<ExitCode> {

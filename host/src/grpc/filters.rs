@@ -6,7 +6,7 @@ use tonic::Status;
 
 use super::convert::{field, take};
 use super::pb;
-use crate::notification::State;
+use crate::notification::{Filter, State};
 use crate::service::{Once, PageRequest, Patch, Service};
 use crate::shop::order::{OrderFilter, OrderSort};
 use crate::shop::product::{ProductFilter, ProductSort};
@@ -95,7 +95,16 @@ pub(super) fn orders(request: pb::ListOrdersRequest) -> Result<(OrderFilter, Pag
     Ok((filter, page(page_size, page_token)?))
 }
 
-pub(super) fn state(state: i32) -> Result<Option<State>, Status> {
+/// Which notifications are listed, and which page of them.
+pub(super) fn notifications(request: pb::ListNotificationsRequest) -> Result<(Filter, PageRequest), Status> {
+    let pb::ListNotificationsRequest { order_id, state: standing, page_size, page_token, user_id, created_before } =
+        request;
+    let created_before = unix_ms("created_before", created_before)?;
+    let filter = Filter { state: state(standing)?, order_id, user_id, created_before };
+    Ok((filter, page(page_size, page_token)?))
+}
+
+fn state(state: i32) -> Result<Option<State>, Status> {
     match pb::NotificationState::try_from(state) {
         Ok(pb::NotificationState::Unspecified) => Ok(None),
         Ok(pb::NotificationState::NotSent) => Ok(Some(State::NotSent)),

@@ -221,12 +221,12 @@ impl pb::notification_service_server::NotificationService for Api {
         request: Request<ListNotificationsRequest>,
     ) -> Answer<ListNotificationsResponse> {
         let who = self.caller(&request)?;
-        let ListNotificationsRequest { order_id, state, page_size, page_token } = request.into_inner();
-        let (items, next) = if let Some(order_id) = order_id {
+        let request = request.into_inner();
+        let (items, next) = if let Some(order_id) = request.order_id {
             (self.0.notifications_of(who, order_id).await.map_err(status)?, None)
         } else {
-            let (state, page) = (filters::state(state)?, filters::page(page_size, page_token)?);
-            let found = self.0.notifications(who, state, &page).await.map_err(status)?;
+            let (filter, page) = filters::notifications(request)?;
+            let found = self.0.notifications(who, &filter, &page).await.map_err(status)?;
             (found.items, found.next)
         };
         let notifications = items.into_iter().map(Into::into).collect();

@@ -9,8 +9,9 @@ use utoipa::{IntoParams, ToSchema};
 use super::App;
 use super::answer::{List, page};
 use super::extract::{Asked, Body, Caller, Id};
+use super::orders::Time;
 use super::problem::Problem;
-use crate::notification::State as Standing;
+use crate::notification::{Filter, State as Standing};
 use crate::service::{PageRequest, Received, Record, Retry};
 
 /// What is asked of the list of notifications.
@@ -25,6 +26,13 @@ pub(super) struct NotificationQuery {
     cursor: Option<String>,
     /// That stand there; "not sent" are those in the queue.
     state: Option<Standing>,
+    /// Of this order.
+    order_id: Option<i64>,
+    /// To this customer.
+    user_id: Option<i64>,
+    /// Made earlier than this.
+    #[param(value_type = Option<String>, format = DateTime)]
+    created_before: Option<Time>,
 }
 
 /// A page of notifications, the oldest first. For admins.
@@ -46,8 +54,9 @@ pub(super) async fn list(
     Asked(asked): Asked<NotificationQuery>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let NotificationQuery { limit, cursor, state } = asked;
-    Ok(page(app.notifications(who, state, &PageRequest { limit, cursor }).await?, &uri))
+    let NotificationQuery { limit, cursor, state, order_id, user_id, created_before } = asked;
+    let filter = Filter { state, order_id, user_id, created_before: created_before.map(Time::unix_ms) };
+    Ok(page(app.notifications(who, &filter, &PageRequest { limit, cursor }).await?, &uri))
 }
 
 /// One notification, with what became of each attempt. For admins.

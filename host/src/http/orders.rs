@@ -15,6 +15,12 @@ use crate::shop::order::{NewOrder, Order, OrderFilter, OrderSort, Status, Status
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct Time(#[serde(with = "crate::clock::rfc3339")] i64);
 
+impl Time {
+    pub(super) fn unix_ms(self) -> i64 {
+        self.0
+    }
+}
+
 /// What is asked of the list of orders.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -1,7 +1,7 @@
 //! How many connections one relay takes: a few at first, one more with each mail that it takes, up to what is configured;
 //! fewer once it refuses one, then one more now and then.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -16,7 +16,8 @@ const RAISE_MS: i64 = 30_000;
 /// The connections of one relay.
 pub(super) struct Connections {
     permits: Semaphore,
-    configured: u32,
+    /// This host's share of what is configured.
+    configured: AtomicU32,
     limit: Mutex<Limit>,
     /// Whether the limit is below what is configured, and whether the relay has refused a connection.
     reduced: AtomicBool,
@@ -54,7 +55,7 @@ impl Connections {
     pub(super) fn new(configured: u32, clock: Clock) -> Self {
         Self {
             permits: Semaphore::new(configured.min(FIRST) as usize),
-            configured,
+            configured: AtomicU32::new(configured),
             limit: Mutex::new(Limit { now: configured.min(FIRST), owed: 0, held: 0 }),
             changed_ms: AtomicI64::new(0),
             reduced: AtomicBool::new(configured > FIRST),
@@ -72,6 +73,42 @@ impl Connections {
         Permit(self)
     }
 
+    /// This host may use so many from now on; those in use beyond go as they come back.
+    pub(super) fn share(&self, most: u32) {
+        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        self.configured.store(most, Ordering::Relaxed);
+        // With none at all, none could show that there may be more.
+        let least = if self.was_refused.load(Ordering::Relaxed) { most.min(1) } else { most.min(FIRST) };
+        if most < limit.now {
+            let fewer = limit.now - most;
+            limit.now = most;
+            // Those that nobody uses go at once.
+            let idle = u32::try_from(self.permits.forget_permits(fewer as usize)).unwrap_or(fewer);
+            limit.owed += fewer - idle;
+        } else if limit.now < least {
+            let more = least - limit.now;
+            limit.now += more;
+            let paid = more.min(limit.owed);
+            limit.owed -= paid;
+            self.permits.add_permits((more - paid) as usize);
+        }
+        self.reduced.store(limit.now < most, Ordering::Relaxed);
+    }
+
+    /// How many this host allows itself, or still has open.
+    pub(super) fn used(&self) -> u32 {
+        self.open().max(self.configured.load(Ordering::Relaxed))
+    }
+
+    /// How many are open beyond this host's share.
+    pub(super) fn excess(&self) -> usize {
+        self.open().saturating_sub(self.configured.load(Ordering::Relaxed)) as usize
+    }
+
+    fn open(&self) -> u32 {
+        u32::try_from(Arc::strong_count(&self.open) - 1).unwrap_or(u32::MAX)
+    }
+
     /// How many there may be at one time, as far as is known.
     pub(super) fn limit(&self) -> u32 {
         self.limit.lock().unwrap_or_else(PoisonError::into_inner).now
@@ -85,7 +122,7 @@ impl Connections {
     /// The relay refused one more connection, whose permit is still held. Lowers the limit to those that are open; false if
     /// there is none and no other is on its way, so that the relay refuses altogether.
     pub(super) fn refused(&self) -> bool {
-        let open = u32::try_from(Arc::strong_count(&self.open) - 1).unwrap_or(u32::MAX);
+        let open = self.open();
         let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
         if open == 0 && limit.held <= 1 {
             return false;
@@ -113,7 +150,8 @@ impl Connections {
         }
         self.changed_ms.store(now, Ordering::Relaxed);
         let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
-        if limit.now >= self.configured {
+        let configured = self.configured.load(Ordering::Relaxed);
+        if limit.now >= configured {
             return;
         }
         limit.now += 1;
@@ -121,7 +159,7 @@ impl Connections {
             Some(owed) => limit.owed = owed,
             None => self.permits.add_permits(1),
         }
-        self.reduced.store(limit.now < self.configured, Ordering::Relaxed);
+        self.reduced.store(limit.now < configured, Ordering::Relaxed);
     }
 }
 
@@ -152,6 +190,29 @@ mod tests {
         }
         drop((held, first, second));
         assert_eq!(connections.permits.available_permits(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_share_is_kept_to() {
+        let connections = Connections::new(6, Clock::system());
+        let (a, b, c) = (connections.acquire().await, connections.acquire().await, connections.acquire().await);
+        connections.share(2);
+        assert_eq!((connections.permits.available_permits(), connections.limit()), (0, 2));
+        drop(a);
+        assert_eq!(connections.permits.available_permits(), 0, "three were in use, two may be");
+        drop((b, c));
+        assert_eq!(connections.permits.available_permits(), 2);
+        connections.share(0);
+        assert_eq!(connections.permits.available_permits(), 0);
+        connections.share(16);
+        assert_eq!(connections.permits.available_permits(), 4);
+        connections.accepted();
+        assert_eq!(connections.permits.available_permits(), 5);
+        let open = (connections.count(), connections.count());
+        connections.share(1);
+        assert_eq!(connections.used(), 2, "what is open is used");
+        drop(open);
+        assert_eq!(connections.used(), 1);
     }
 
     #[tokio::test]

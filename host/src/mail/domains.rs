@@ -95,7 +95,7 @@ impl Domains {
 impl Domain {
     fn new(name: &str, connections_max: u32, per_second_max: Option<u32>, relays: usize, clock: &Clock) -> Self {
         let loads = (0..relays).map(|_| Load::new(clock.clone())).collect();
-        Self { name: name.to_owned(), connections_max, turns: Turns::new(per_second_max, clock.clone()), loads }
+        Self { name: name.to_owned(), connections_max, turns: Turns::new(per_second_max, false, clock.clone()), loads }
     }
 
     /// How busy it is at a relay.

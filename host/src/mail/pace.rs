@@ -60,10 +60,22 @@ impl Pace {
 
     /// The rate in mails per second, by what is learnt and by the cap; none: no limit is known.
     pub(super) fn rate(&self, now: i64) -> Option<f64> {
-        match (self.learnt(now), self.cap.map(f64::from)) {
+        match (self.learnt(now), self.cap.map(|cap| f64::from(cap).max(RATE_MIN))) {
             (Some(learnt), Some(cap)) => Some(learnt.min(cap)),
             (learnt, cap) => learnt.or(cap),
         }
+    }
+
+    /// The operator's cap, or this host's share of it.
+    pub(super) fn set_cap(&mut self, cap: Option<u32>) {
+        self.cap = cap;
+    }
+
+    /// What it allows itself in a second, or has just done.
+    pub(super) fn used(&mut self, now: i64) -> u32 {
+        forget(&mut self.answered, now);
+        let done = u32::try_from(self.answered.len()).unwrap_or(u32::MAX).saturating_add(self.under_way);
+        self.cap.map_or(0, |cap| cap.max(done))
     }
 
     /// Begins a mail, or says in how many milliseconds to ask again.
@@ -71,7 +83,9 @@ impl Pace {
         if let Some(cap) = self.cap {
             forget(&mut self.answered, now);
             if self.under_way as usize + self.answered.len() >= cap as usize {
-                let free_ms = self.answered.front().map_or(LOOK_AGAIN_MS, |at| at + WINDOW_MS - now);
+                // Without a share there is nothing to wait for but another one.
+                let look_again_ms = if cap == 0 { WINDOW_MS } else { LOOK_AGAIN_MS };
+                let free_ms = self.answered.front().map_or(look_again_ms, |at| at + WINDOW_MS - now);
                 return Err(free_ms.max(1));
             }
         }

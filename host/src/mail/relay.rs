@@ -23,6 +23,7 @@ use super::{MailerError, Message, Outcome, RelaySettings, Settings, Tls, Untried
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{Class, bounded};
+use crate::quota::{Ask, Caps};
 
 /// A relay that cannot be reached is left alone for this long, doubling with each probe in vain.
 const PAUSE_MS_MIN: i64 = 1_000;
@@ -31,6 +32,8 @@ const PAUSE_MS_MAX: i64 = 60_000;
 /// How many mails may have their intent on record for each connection. Those beyond one wait for a connection to come
 /// free; a crash finds them in doubt though the relay was never offered them.
 const READY_PER_CONNECTION: usize = 4;
+/// A host wants its relays while it has had a mail within so many milliseconds, whichever takes it.
+const WANTED_MS: i64 = 10_000;
 /// How long a mail waits for a place at something slow; then it goes back to the queue.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// When to come back after something of our own was in the way: no free connection, no database.
@@ -49,6 +52,8 @@ pub(super) struct Relay {
     connections: Connections,
     turns: Turns,
     load: Load,
+    /// When a mail was last meant for it.
+    wanted_ms: AtomicI64,
     idle: Mutex<Vec<Session>>,
     failures: AtomicU32,
     closed_until_ms: AtomicI64,
@@ -75,8 +80,13 @@ impl Relay {
             deadlines: mail.deadlines,
             ready: Semaphore::new(settings.connections_max as usize * READY_PER_CONNECTION),
             connections: Connections::new(settings.connections_max, clock.clone()),
-            turns: Turns::new((per_second_max > 0).then_some(per_second_max), clock.clone()),
+            turns: Turns::new(
+                (per_second_max > 0).then_some(per_second_max),
+                settings.mails_per_day_max > 0,
+                clock.clone(),
+            ),
             load: Load::new(clock.clone()),
+            wanted_ms: AtomicI64::new(clock.monotonic_ms()),
             clock,
             idle: Mutex::new(Vec::new()),
             failures: AtomicU32::new(0),
@@ -87,6 +97,39 @@ impl Relay {
 
     pub(super) fn name(&self) -> &str {
         &self.settings.name
+    }
+
+    /// There is a mail that it could take.
+    pub(super) fn want(&self) {
+        self.wanted_ms.store(self.clock.monotonic_ms(), Ordering::Relaxed);
+    }
+
+    /// What this host would like to use of it.
+    pub(super) fn ask(&self) -> Ask {
+        let RelaySettings { name, connections_max, mails_per_second_max, mails_per_day_max, .. } = &self.settings;
+        let wants = self.clock.monotonic_ms() - self.wanted_ms.load(Ordering::Relaxed) < WANTED_MS;
+        let (per_second, day) = self.turns.used();
+        let (day_left, day_wanted) = day.unwrap_or_default();
+        Ask {
+            relay: name.clone(),
+            caps: Caps { connections: *connections_max, per_second: *mails_per_second_max },
+            used: Caps { connections: self.connections.used(), per_second },
+            wants,
+            per_day_max: (*mails_per_day_max > 0).then_some(*mails_per_day_max),
+            day_left,
+            day_wanted: if wants { day_wanted } else { -day_left.max(0) },
+        }
+    }
+
+    /// Keeps to this share of it.
+    pub(super) fn limit(&self, caps: Caps, day_given: i64) {
+        self.connections.share(caps.connections);
+        // Others may want those that stand idle.
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let excess = idle.len().min(self.connections.excess());
+        drop(idle.drain(..excess));
+        drop(idle);
+        self.turns.share((self.settings.mails_per_second_max > 0).then_some(caps.per_second), day_given);
     }
 
     /// How busy it is.
@@ -111,7 +154,8 @@ impl Relay {
         let why = || format!("the relay \"{}\" is at its rate", self.settings.name);
         let full = || (self.turns.wait_ms() > 0).then(|| Untried { delay_ms: self.turns.park_ms(), why: why() });
         let slow = || self.load.full(self.connections()).map(|delay_ms| self.slow(delay_ms));
-        self.away().or_else(full).or_else(slow)
+        let shared = || (self.connections() == 0).then(|| self.slow(UNTRIED_MS));
+        self.away().or_else(shared).or_else(full).or_else(slow)
     }
 
     fn slow(&self, delay_ms: i64) -> Untried {
@@ -134,7 +178,8 @@ impl Relay {
     ) -> Result<Outcome, Untried> {
         let mut turn = self.turns.take(lease).await?;
         let waiting = self.load.wait();
-        let is_slow = || self.load.is_slow();
+        // Or all its connections are other hosts'.
+        let is_slow = || self.load.is_slow() || self.connections() == 0;
         let ready = unless_slow(lease, is_slow, self.ready.acquire()).await?;
         let ready = ready.ok_or_else(|| self.slow(self.load.park_ms()))?;
         let mut waiting = Some(waiting);
@@ -222,7 +267,7 @@ impl Relay {
     }
 
     async fn give_back(&self, mut session: Session) {
-        if session.mails >= self.settings.mails_per_connection_max {
+        if session.mails >= self.settings.mails_per_connection_max || self.connections.excess() > 0 {
             session.quit().await;
             return;
         }

@@ -18,6 +18,10 @@ const WAITING_MIN: f64 = 2.0;
 const WAITING_MAX: f64 = 64.0;
 /// Who would wait longer than this goes back to the queue, in milliseconds.
 const WAIT_MS_MAX: i64 = 2_000;
+/// Once the mails of a day are used up: when to ask again, in milliseconds.
+const DAY_WAIT_MS: i64 = 60_000;
+/// How many mails of the day a host keeps at least, so that the first of many need not wait.
+const DAY_STOCK_MIN: i64 = 10;
 /// So many mails a second come back from the queue at least, to ask again.
 const PARKED_PER_SECOND: f64 = 500.0;
 
@@ -27,6 +31,8 @@ pub(super) struct Turns {
     waiting: AtomicUsize,
     /// When the last of those that went back to the queue comes again, in microseconds.
     parked_us: AtomicI64,
+    /// Under a cap for a day: how many mails of it are left, and how many were begun since that was last asked.
+    day: Option<(AtomicI64, AtomicI64)>,
     clock: Clock,
 }
 
@@ -38,18 +44,23 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turns {
-    pub(super) fn new(per_second_max: Option<u32>, clock: Clock) -> Self {
+    /// `is_daily`: there is a cap for a day, and no mail of it was given yet.
+    pub(super) fn new(per_second_max: Option<u32>, is_daily: bool, clock: Clock) -> Self {
         Self {
             pace: Mutex::new(Pace::new(per_second_max)),
             line: tokio::sync::Mutex::new(()),
             waiting: AtomicUsize::new(0),
             parked_us: AtomicI64::new(0),
+            day: is_daily.then(Default::default),
             clock,
         }
     }
 
     /// 0 while there is room to wait in, else the shortest time after which to ask again, in milliseconds.
     pub(super) fn wait_ms(&self) -> i64 {
+        if self.is_day_over() {
+            return DAY_WAIT_MS;
+        }
         let Some(rate) = self.pace().rate(self.clock.monotonic_ms()) else { return 0 };
         if self.waiting.load(Ordering::Relaxed) < room(rate) { 0 } else { pause_ms(rate) }
     }
@@ -58,9 +69,10 @@ impl Turns {
     pub(super) fn park_ms(&self) -> i64 {
         let now = self.clock.monotonic_ms();
         let rate = self.pace().rate(now).unwrap_or(PARKED_PER_SECOND);
+        let pause_ms = if self.is_day_over() { DAY_WAIT_MS } else { pause_ms(rate) };
         #[expect(clippy::cast_possible_truncation, reason = "at most 2,000")]
         let spacing_us = (1_000_000.0 / PARKED_PER_SECOND.max(2.0 * rate)) as i64;
-        let soonest_us = (now + pause_ms(rate)) * 1_000;
+        let soonest_us = (now + pause_ms) * 1_000;
         let next = |last: i64| Some(last.max(soonest_us) + spacing_us);
         let last = self.parked_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or_default();
         (last.max(soonest_us) + spacing_us) / 1_000 - now
@@ -91,9 +103,46 @@ impl Turns {
         }
     }
 
+    fn is_day_over(&self) -> bool {
+        self.day.as_ref().is_some_and(|(left, _)| left.load(Ordering::Relaxed) <= 0)
+    }
+
+    /// Counts mails of the day that are used, or come back.
+    fn spend(&self, mails: i64) {
+        if let Some((left, used)) = &self.day {
+            left.fetch_sub(mails, Ordering::Relaxed);
+            used.fetch_add(mails, Ordering::Relaxed);
+        }
+    }
+
+    /// This host may begin so many mails in a second from now on, and more of the day.
+    pub(super) fn share(&self, per_second: Option<u32>, day_given: i64) {
+        if per_second.is_some() {
+            self.pace().set_cap(per_second);
+        }
+        if let Some((left, _)) = &self.day {
+            left.fetch_add(day_given, Ordering::Relaxed);
+        }
+    }
+
+    /// How many mails in a second this host allows itself or has just begun; and of the day: how many it has left, and how
+    /// many more it could do with until it asks again.
+    pub(super) fn used(&self) -> (u32, Option<(i64, i64)>) {
+        let per_second = self.pace().used(self.clock.monotonic_ms());
+        let day = self.day.as_ref().map(|(left, used)| {
+            let left = left.load(Ordering::Relaxed);
+            (left, (DAY_STOCK_MIN + 2 * used.swap(0, Ordering::Relaxed) - left).max(0))
+        });
+        (per_second, day)
+    }
+
     fn begin(&self) -> Result<Turn<'_>, i64> {
         let began_ms = self.clock.monotonic_ms();
+        if self.is_day_over() {
+            return Err(DAY_WAIT_MS);
+        }
         self.pace().begin(began_ms)?;
+        self.spend(1);
         Ok(Turn { turns: self, began_ms, said: false })
     }
 
@@ -118,6 +167,7 @@ impl Turn<'_> {
     /// The relay throttled.
     pub(super) fn throttled(&mut self) {
         if !std::mem::replace(&mut self.said, true) {
+            self.turns.spend(-1);
             self.turns.pace().throttle(self.turns.clock.monotonic_ms(), self.began_ms);
         }
     }
@@ -126,6 +176,7 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if !self.said {
+            self.turns.spend(-1);
             self.turns.pace().forgo();
         }
     }

@@ -1,7 +1,7 @@
 use super::plugins::{must_be_short, name};
 use super::{Error, Page, PageRequest, Principal, Record, Service};
 use crate::mail::mailbox::{Mailbox, Received};
-use crate::notification::State;
+use crate::notification::{Filter, State};
 use crate::shop::order::Order;
 use crate::store::queue::by_hand;
 use crate::store::{Tx, notifications, orders};
@@ -35,16 +35,16 @@ impl Service {
         Ok(records)
     }
 
-    /// A page of notifications, the oldest first, in one state or in all. For admins.
+    /// A page of notifications that pass the filter, the oldest first. For admins.
     pub async fn notifications(
         &self,
         who: Principal,
-        state: Option<State>,
+        filter: &Filter,
         page: &PageRequest,
     ) -> Result<Page<Record>, Error> {
         who.must_be_admin()?;
         let limit = page.limit()?;
-        let items = self.store.notifications(state, page.after_id()?.unwrap_or(0), limit + 1).await?;
+        let items = self.store.notifications(filter, page.after_id()?.unwrap_or(0), limit + 1).await?;
         Ok(Page::cut(items, limit, |r| r.id))
     }
 

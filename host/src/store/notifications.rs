@@ -8,7 +8,7 @@ use super::insert::Insert;
 use super::queue::ATTEMPTS;
 use super::users::json;
 use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
-use crate::notification::{Customer, Payload, State};
+use crate::notification::{Customer, Filter, Payload, State};
 use crate::shop::kept;
 
 /// Where an order's notification stands, and what became of each attempt.
@@ -289,12 +289,22 @@ impl Store {
         Ok(self.with_journals(rows).await?.pop())
     }
 
-    /// Notifications in the order in which they were made, in one state or in all, with an id above `after`.
-    pub(crate) async fn notifications(&self, state: Option<State>, after: i64, limit: i64) -> Result<Vec<Record>> {
+    /// Notifications that pass the filter, in the order in which they were made, with an id above `after`.
+    pub(crate) async fn notifications(&self, filter: &Filter, after: i64, limit: i64) -> Result<Vec<Record>> {
+        let Filter { state, order_id, user_id, created_before } = filter;
         let mut query = Conditions::default();
         query.and("s.id > ?", Arg::Int(after));
         if let Some(state) = state {
             query.and("s.state = ?", Arg::Text(state.as_str().to_owned()));
+        }
+        if let Some(order_id) = order_id {
+            query.and("s.order_id = ?", Arg::Int(*order_id));
+        }
+        if let Some(user_id) = user_id {
+            query.and("s.order_id in (select o.id from orders o where o.user_id = ?)", Arg::Int(*user_id));
+        }
+        if let Some(before) = created_before {
+            query.and("s.created_at < ?", Arg::Int(*before));
         }
         let rows = query.fetch(self, RECORDS, "s.id", limit).await?;
         self.with_journals(rows).await

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use ecomm::clock::Clock;
 use ecomm::config::Config;
 use ecomm::host::{Host, Roles};
+use ecomm::mail::mailbox::{Limits, Refused};
 use ecomm::shop::order::{NewOrder, Parcels, Status, StatusChange};
 use ecomm::store::Store;
 use ecomm::store::queue::Which;
@@ -17,6 +18,10 @@ use crate::harness::tests;
 tests! {
     on_each_database {
         two_hosts_deliver_a_thousand_events
+        a_day_of_a_relay_has_an_end
+    }
+    on_each_server {
+        two_hosts_stay_below_the_caps_of_both
     }
     once {
         a_stale_worker_cannot_finish_a_newer_claim
@@ -113,5 +118,83 @@ async fn a_stale_worker_cannot_finish_a_newer_claim() {
     let new = store.claim(Which::All, 1, 60_000).await.unwrap().remove(0);
     assert_eq!(new.claim.token, old.claim.token + 1);
     assert_eq!(store.renew(&[old.claim, new.claim], 60_000).await.unwrap(), [false, true]);
+    app.end().await;
+}
+
+/// A relay of the mailbox's, as the settings have it.
+fn relay(name: &str, port: u16, more: &str) -> String {
+    format!("{{ name = \"{name}\", host = \"127.0.0.1\", port = {port}, tls = \"none\"{more} }}")
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+const WORKER: Roles = Roles { api: false, grpc: false, worker: true };
+
+async fn place(app: &App, orders: usize) {
+    for _ in 0..orders {
+        app.order().await;
+    }
+}
+
+/// The relay refuses the first mail and the first connection too many: two hosts together have it refuse none.
+async fn two_hosts_stay_below_the_caps_of_both(database: Database) {
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let app = App::with(database, &[("MAILBOX__LISTEN", &listen)]).await;
+    app.mailbox.limit(Limits { mails_per_second_max: 14, connections_max: 5 });
+    let relays = format!("[{}]", relay("capped", port, ", mails_per_second_max = 14, connections_max = 5"));
+    let settings = [("MAILBOX__ENABLED", "false"), ("MAIL__RELAYS", relays.as_str())];
+    place(&app, 24).await;
+    let mut hosts = Vec::new();
+    for _ in 0..2 {
+        let config = Config::load(None, environment(&app.database, &settings)).unwrap();
+        hosts.push(Host::start(config, WORKER, Clock::system()).await.unwrap());
+        // The second comes while the first is at work and has all there is.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    place(&app, 24).await;
+    eventually("every mail", async || app.queued().await == 0).await;
+    assert_eq!(app.mailbox.refused(), Refused::default());
+    let shares = "select count(*) from relay_shares where per_second > 0 and connections > 0";
+    eventually("a share for each", async || app.database.number(shares).await == 2).await;
+    // One that ends gives its share back.
+    hosts.pop().unwrap().stop().await;
+    eventually("all for the other", async || {
+        app.database.number("select coalesce(max(connections), 0) from relay_shares").await == 5
+    })
+    .await;
+    hosts.pop().unwrap().stop().await;
+    assert_eq!(app.database.number("select count(*) from relay_shares").await, 0);
+    app.end().await;
+}
+
+/// What a relay takes in a day is counted through restarts; then mail goes by the next one.
+async fn a_day_of_a_relay_has_an_end(database: Database) {
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let app = App::with(database, &[("MAILBOX__LISTEN", &listen)]).await;
+    let relays = format!("[{}, {}]", relay("small", port, ", mails_per_day_max = 12"), relay("large", port, ""));
+    let settings = [("MAILBOX__ENABLED", "false"), ("MAIL__RELAYS", relays.as_str())];
+    let by_small = "select count(*) from notification_attempts where relay = 'small' and class is not null";
+    for (orders, expected) in [(5, 5), (15, 12), (5, 12)] {
+        place(&app, orders).await;
+        let config = Config::load(None, environment(&app.database, &settings)).unwrap();
+        let host = Host::start(config, WORKER, Clock::system()).await.unwrap();
+        eventually("every mail", async || app.queued().await == 0).await;
+        host.stop().await;
+        assert_eq!(app.database.number(by_small).await, expected);
+    }
+    assert_eq!(app.mailbox.messages().len(), 25);
+    assert_eq!(app.database.number("select count(*) from relay_days where mails > 12").await, 0);
+    // A day later there is another.
+    app.database.execute("update relay_days set began_at = began_at - 87000001").await;
+    place(&app, 3).await;
+    let config = Config::load(None, environment(&app.database, &settings)).unwrap();
+    let host = Host::start(config, WORKER, Clock::system()).await.unwrap();
+    eventually("every mail", async || app.queued().await == 0).await;
+    host.stop().await;
+    assert_eq!(app.database.number(by_small).await, 15);
     app.end().await;
 }

@@ -18,6 +18,7 @@ tests! {
         a_component_goes_by_grpc_too
         a_notification_is_dealt_with_by_every_door
         the_queue_is_paused_by_every_door
+        notifications_are_listed_and_shown
         the_command_line_stages_what_the_host_then_serves
         a_watched_folder_serves_what_fits_and_keeps_the_old_when_not
     }
@@ -240,5 +241,47 @@ async fn a_watched_folder_serves_what_fits_and_keeps_the_old_when_not() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(app.database.number("select version from plugin_slots where slot = 'renderer'").await, 3);
+    app.end().await;
+}
+
+async fn notifications_are_listed_and_shown() {
+    let app = App::start(sqlite().await).await;
+    let (first, second) = (app.order().await, app.order().await);
+    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
+    app.host.queue.run_until_idle().await;
+    let failed = app.database.number("select order_id from notification_states where state = 'failed'").await;
+    assert!([first, second].contains(&failed));
+    app.order().await;
+    let ids = |said: &str| {
+        let listed: Vec<Value> = serde_json::from_str(said).unwrap();
+        listed.into_iter().map(|n| n["id"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    for (args, expected) in [
+        (&["--state", "not-sent"][..], vec![3]),
+        (&["--order", &second.to_string()], vec![2]),
+        (&["--customer", "2"], vec![1, 2, 3]),
+        (&["--customer", "1"], vec![]),
+        (&["--older-than", "1h"], vec![]),
+        (&["--older-than", "0s", "--limit", "2"], vec![1, 2]),
+    ] {
+        let (good, said) = answered(&app, &[&["notification", "ls", "--json"], args].concat());
+        assert!(good, "{said}");
+        assert_eq!(ids(&said), expected, "{args:?}");
+    }
+    let (good, said) = answered(&app, &["notification", "ls", "--state", "failed"]);
+    assert!(good && said.contains("ATTEMPTS") && said.contains("order.pending") && said.contains("no such user"), "{said}");
+    let (good, said) = answered(&app, &["notification", "ls", "--state", "lost"]);
+    assert!(!good && said.contains("not-sent, sent, failed, skipped, held"), "{said}");
+    let (good, said) = answered(&app, &["notification", "show", &failed.to_string()]);
+    assert!(good && said.contains("rejected") && said.contains("give-up") && said.contains("no such user"), "{said}");
+    // The same filters over both APIs.
+    let path = "/v1/notifications?user_id=2&created_before=2020-01-01T00:00:00Z";
+    assert_eq!(app.client.ok("GET", path, &app.admin, None).await["items"], json!([]));
+    let path = format!("/v1/notifications?order_id={second}");
+    assert_eq!(app.client.ok("GET", &path, &app.admin, None).await["items"][0]["order_id"], json!(second));
+    let mut notifications = pb::notification_service_client::NotificationServiceClient::new(channel(&app).await);
+    let asked = pb::ListNotificationsRequest { user_id: Some(1), ..Default::default() };
+    let listed = notifications.list_notifications(with(&app.admin, asked)).await.unwrap().into_inner();
+    assert!(listed.notifications.is_empty());
     app.end().await;
 }

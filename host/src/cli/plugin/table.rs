@@ -5,25 +5,7 @@ use std::fmt::Write;
 use ecomm::clock::rfc3339;
 use ecomm::service::{Change, Preview, Rendered, Replay, RevisionInfo, Serving, SlotInfo};
 
-/// Lines of columns, each as wide as its widest.
-fn columns(rows: &[Vec<String>]) -> String {
-    let mut text = String::new();
-    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |i: usize| rows.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..count).map(width).collect();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:<width$}  ");
-        }
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
-    text
-}
-
-fn row(cells: &[&str]) -> Vec<String> {
-    cells.iter().map(ToString::to_string).collect()
-}
+use crate::cli::columns::{columns, row};
 
 pub(super) fn list(slots: &[SlotInfo], revisions: &[RevisionInfo]) -> String {
     let mut rows = vec![row(&["SLOT", "VERSION", "ACTIVE", "PREVIOUS", "CANARY", "SHADOW", "BUILT-IN"])];
