@@ -98,7 +98,11 @@ impl Plugins {
     /// Counts an answer or the want of one.
     fn told(&self, revision: &Revision, is_good: bool) {
         if revision.health.called(is_good, self.clock.monotonic_ms(), &self.settings.breaker) {
-            tracing::error!(plugin.revision = revision.number, "{} rests: it only failed of late", revision.slot);
+            tracing::error!(
+                plugin.revision = revision.number,
+                "{}: circuit open, since it only failed of late",
+                revision.slot
+            );
         }
     }
 

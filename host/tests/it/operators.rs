@@ -269,7 +269,10 @@ async fn notifications_are_listed_and_shown() {
         assert_eq!(ids(&said), expected, "{args:?}");
     }
     let (good, said) = answered(&app, &["notification", "ls", "--state", "failed"]);
-    assert!(good && said.contains("ATTEMPTS") && said.contains("order.pending") && said.contains("no such user"), "{said}");
+    assert!(
+        good && said.contains("ATTEMPTS") && said.contains("order.pending") && said.contains("no such user"),
+        "{said}"
+    );
     let (good, said) = answered(&app, &["notification", "ls", "--state", "lost"]);
     assert!(!good && said.contains("not-sent, sent, failed, skipped, held"), "{said}");
     let (good, said) = answered(&app, &["notification", "show", &failed.to_string()]);

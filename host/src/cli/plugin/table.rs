@@ -11,7 +11,7 @@ pub(super) fn list(slots: &[SlotInfo], revisions: &[RevisionInfo]) -> String {
     let mut rows = vec![row(&["SLOT", "VERSION", "ACTIVE", "PREVIOUS", "CANARY", "SHADOW", "BUILT-IN"])];
     let number = |s: Option<&Serving>| {
         let Some(s) = s else { return "-".to_owned() };
-        let rests = if s.is_resting { " (rests)" } else { "" };
+        let rests = if s.is_resting { " (circuit open)" } else { "" };
         let running = if s.counts.running > 0 { format!(" ({} running)", s.counts.running) } else { String::new() };
         format!("{}{rests}{running}", s.revision)
     };
