@@ -133,6 +133,8 @@ impl Domain {
             let _waiting = load.wait();
             loop {
                 if let Some(held) = load.hold(self.limit(relay)) {
+                    // The limit may have grown: whoever is next finds out.
+                    load.wake();
                     return held;
                 }
                 load.freed().await;

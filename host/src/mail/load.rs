@@ -116,6 +116,11 @@ impl Load {
         Some(Held(self))
     }
 
+    /// Has one more of those that wait for a place look for it.
+    pub(super) fn wake(&self) {
+        self.freed.notify_one();
+    }
+
     /// Ends when a place may have come free.
     pub(super) async fn freed(&self) {
         self.freed.notified().await;
