@@ -87,7 +87,7 @@ text!(
 );
 text!(
     /// A web address, http or https, of at most 1,000 characters.
-    WebAddress, |b| b.max_length(Some(1_000)).pattern(Some(r"^https?://[a-z0-9]{1,63}(\.[a-z0-9]{1,63}){0,3}(/[A-Za-z0-9._~/-]*)?$")), |s| {
+    WebAddress, |b| b.max_length(Some(1_000)).pattern(Some(r"^https?://([a-z0-9]{1,63}\.){0,2}[a-z][a-z0-9]{0,61}(/[A-Za-z0-9._~/-]*)?$")), |s| {
         let refused = |why: &str| format!("must be an http or https address of at most 1,000 characters{why}");
         let begins = s.starts_with("https://") || s.starts_with("http://");
         // The parser would take them away, or take the rest for what it is not.
