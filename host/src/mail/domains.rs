@@ -103,13 +103,14 @@ impl Domain {
         &self.loads[relay.number]
     }
 
-    /// How many of a relay's connections it may have.
+    /// How many mails to it may be at a relay at one time, under way or next in line.
     fn limit(&self, relay: &Relay) -> usize {
         let (load, connections) = (self.load(relay), relay.connections());
         let learnt = if load.is_slow_at(relay.load()) {
             connections / SLOW_PART
         } else if load.is_known() {
-            connections
+            // More than there are connections: the next in line has its intent recorded meanwhile.
+            u32::MAX
         } else {
             connections.div_ceil(UNKNOWN_PART).max(UNKNOWN_MIN)
         };
