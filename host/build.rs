@@ -1,4 +1,7 @@
-//! Generates the gRPC code and builds the default components, so that `cargo build` is all it takes.
+//! Generates the gRPC code, builds the default components and compiles them, so that `cargo build` is all it takes.
+
+#[path = "build/precompile.rs"]
+mod precompile;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -56,6 +59,19 @@ fn guests(root: &Path, out: &Path) {
         }
     }
     println!("cargo::rustc-env=MISBEHAVING_WASM={}", out.join("misbehaving.wasm").display());
+    println!("cargo::rerun-if-changed=src/plugin/codegen.rs");
+    println!("cargo::rerun-if-changed=build");
+    println!("cargo::rerun-if-changed=build.rs");
+    for slot in ["renderer", "policy"] {
+        compile(out, slot).unwrap_or_else(|e| fail(&format!("the default {slot} cannot be compiled: {e:#}")));
+    }
+}
+
+fn compile(out: &Path, slot: &str) -> wasmtime::Result<()> {
+    let [host, target] = ["HOST", "TARGET"].map(|name| env::var(name).unwrap_or_default());
+    let wasm = std::fs::read(out.join(format!("{slot}.wasm")))?;
+    let made = precompile::precompile(slot, &wasm, (host != target).then_some(target.as_str()))?;
+    Ok(std::fs::write(out.join(format!("{slot}.compiled")), made)?)
 }
 
 fn build(root: &Path, target_dir: &Path, guests: &[&str]) {

@@ -1,6 +1,7 @@
 //! What staging costs: swaps under full load, a large component compiled beside deliveries, replays, and a start with
 //! many revisions.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ecomm::service::{Move, NewPluginRevision, Principal, ReplayRequest, Service, Slot, Terms};
@@ -21,7 +22,7 @@ pub(crate) async fn measure() {
 }
 
 /// Two revisions that differ by config.
-async fn two(service: &Service) -> [i64; 2] {
+async fn two(service: &Arc<Service>) -> [i64; 2] {
     let mut ids = Vec::new();
     for name in ["One", "Two"] {
         ids.push(install(service, serde_json::json!({ "from_name": name })).await);
@@ -29,10 +30,10 @@ async fn two(service: &Service) -> [i64; 2] {
     [ids[0], ids[1]]
 }
 
-async fn install(service: &Service, config: serde_json::Value) -> i64 {
+async fn install(service: &Arc<Service>, config: serde_json::Value) -> i64 {
     let config = config.as_object().cloned();
     let new = NewPluginRevision { slot: Slot::Renderer, digest: None, config, why: String::new() };
-    service.install(OPERATOR, new).await.expect("installed").id
+    service.start_install(OPERATOR, new).await.expect("begun").end().await.expect("installed").id
 }
 
 /// A component to compile beside deliveries, such as one of 12 MB in JavaScript; else the built-in renderer, thrice.
@@ -94,14 +95,14 @@ async fn worked(sqlite: &rig::Database, beside: Beside) -> ([f64; 3], Vec<f64>) 
 }
 
 /// Never cached: another config in each run.
-async fn compile(service: &Service) {
+async fn compile(service: &Arc<Service>) {
     let mut ids = Vec::new();
     if let Ok(path) = std::env::var(COMPONENT) {
         let wasm = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
         let digest = Some(service.upload_component(OPERATOR, &wasm).await.expect("uploaded").digest);
         let config = serde_json::json!({ "run": std::process::id() }).as_object().cloned();
         let new = NewPluginRevision { slot: Slot::Renderer, digest, config, why: String::new() };
-        ids.push(service.install(OPERATOR, new).await.expect("installed").id);
+        ids.push(service.start_install(OPERATOR, new).await.expect("begun").end().await.expect("installed").id);
     } else {
         println!("  left out: a component of 12 MB ({COMPONENT} names none); three built-in renderers instead");
         for i in 0..3 {
@@ -170,20 +171,14 @@ pub(crate) async fn replay() {
     let config = serde_json::json!({ "attempts_max": 4 });
     let new =
         NewPluginRevision { slot: Slot::Policy, digest: None, config: config.as_object().cloned(), why: String::new() };
-    let policy = host.service.install(OPERATOR, new).await.expect("installed").id;
+    let policy = host.service.start_install(OPERATOR, new).await.expect("begun").end().await.expect("installed").id;
     println!("\nreplay, SQLite, reads included; what the journal has of the active revision is not asked again");
     for (what, revision, last) in [("renders", renderer, EVENTS as u64), ("policy decisions", policy, DECISIONS)] {
         let begun = Instant::now();
         let request = ReplayRequest { last: Some(last), ..ReplayRequest::default() };
-        let id = host.service.start_replay(OPERATOR, revision, request).await.expect("begun").id;
-        let replay = loop {
-            let replay = host.service.replay(OPERATOR, id).expect("known");
-            if replay.is_done {
-                break replay;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
-        assert_eq!((replay.error, replay.unreadable, replay.faults), (None, 0, 0));
+        let replay = host.service.start_replay(OPERATOR, revision, request).await.expect("begun").end().await;
+        let replay = replay.expect("replayed");
+        assert_eq!((replay.unreadable, replay.faults), (0, 0));
         let seconds = begun.elapsed().as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
         let rate = replay.events as f64 / seconds;

@@ -2,6 +2,7 @@
 
 mod convert;
 mod filters;
+mod plugin_messages;
 mod plugins;
 mod services;
 
@@ -140,6 +141,7 @@ fn status(error: Error) -> Status {
         Error::Invalid { .. } => (Code::InvalidArgument, "INVALID"),
         Error::NotFound(_) => (Code::NotFound, "NOT_FOUND"),
         Error::Conflict(_) => (Code::FailedPrecondition, "CONFLICT"),
+        Error::Cancelled => (Code::Cancelled, "CANCELLED"),
         Error::Refused(_) => (Code::FailedPrecondition, "COMPONENT_REFUSED"),
         Error::Taken(_) => (Code::AlreadyExists, "TAKEN"),
         Error::Unauthenticated => (Code::Unauthenticated, "UNAUTHENTICATED"),

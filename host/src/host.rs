@@ -18,7 +18,8 @@ use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
 use crate::plugin::{ColdStart, LoadError, Plugins};
 use crate::queue::Queue;
 use crate::service::{
-    self, Changes, Counter, InFlight, Preparing, Readiness, Replays, Service, Slot, Throttle, Tokens, Window, rollout,
+    self, Changes, Counter, InFlight, Operations, Preparing, Readiness, Service, Slot, Throttle, Tokens, Window,
+    rollout,
 };
 use crate::share::Shares;
 use crate::store::{self, Store};
@@ -109,7 +110,7 @@ impl Host {
         if config.database.listen {
             tasks.spawn(store.clone().announce(announce, stop.clone()));
         }
-        tasks.spawn(service.clone().forget_old_keys(stop.clone()));
+        tasks.spawn(service.clone().forget_old(stop.clone()));
         let mut http = None;
         if roles.api {
             let listener = listen("http.listen", config.http.listen).await?;
@@ -260,7 +261,7 @@ async fn assemble(
         mailer: mailer.clone(),
         readiness: Readiness::default(),
         preparing: Preparing::default(),
-        replays: Replays::default(),
+        operations: Operations::default(),
         mailbox,
     }))
 }

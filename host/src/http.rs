@@ -6,6 +6,7 @@ mod extract;
 mod gateway;
 mod health;
 mod notifications;
+mod operations;
 mod orders;
 mod plugins;
 mod problem;
@@ -127,6 +128,7 @@ fn cors(settings: &Settings) -> CorsLayer {
             header::IF_MATCH,
             header::IF_NONE_MATCH,
             own("idempotency-key"),
+            own("prefer"),
             own("x-request-id"),
         ])
         .expose_headers([
@@ -134,6 +136,7 @@ fn cors(settings: &Settings) -> CorsLayer {
             header::LINK,
             header::LOCATION,
             header::RETRY_AFTER,
+            own("preference-applied"),
             own("ratelimit"),
             own("ratelimit-policy"),
             own("x-request-id"),

@@ -4,9 +4,11 @@
 //! fixtures. Every event then gets a fresh instance of that snapshot, so nothing of one customer can reach another's
 //! mail. What serves which slot is one immutable value; a call keeps what it started with.
 
+mod builtin;
 mod cache;
 mod call;
 mod check;
+mod codegen;
 mod compiler;
 mod engine;
 mod fault;
@@ -25,11 +27,12 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use builtin::{BUILT_IN, builtin};
 pub use check::{Attachment, Email};
 pub use compiler::{Compiling, SUBCOMMAND as COMPILER, compile_for_parent};
 pub use engine::config as engine_config;
 pub use fault::{Fault, LoadError};
-pub use gate::{Making, Report, Shares, Trial};
+pub use gate::{Admitted, Candidate, Making, Progress, Report, Shares, Step, Trial};
 pub use health::{Counts, Strikes};
 pub use routing::{Canary, Lineage, Routing};
 pub use sandbox::{Budget, Usage};
@@ -189,20 +192,6 @@ pub struct Answer<T> {
     pub faults: Vec<(Arc<Revision>, Fault)>,
 }
 
-/// The origin of what came with the host.
-pub const BUILT_IN: &str = "built-in";
-
-/// The component that came with the host.
-pub fn builtin(slot: Slot) -> &'static [u8] {
-    match slot {
-        Slot::Renderer => RENDERER,
-        Slot::Policy => POLICY,
-    }
-}
-
-const RENDERER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/renderer.wasm"));
-const POLICY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/policy.wasm"));
-
 /// The plugin host.
 pub struct Plugins {
     settings: Settings,
@@ -224,12 +213,14 @@ pub async fn gate_report(
     wasm: Arc<[u8]>,
     config: String,
     relays: &[String],
+    progress: &Progress,
 ) -> Result<Report, LoadError> {
     let engine = engine::Engine::new(settings.calls_max(), &settings.call)?;
     let sandbox = Sandbox::new(&engine, settings.calls_max())?;
     let settings = Settings { cache_path: PathBuf::new(), ..settings.clone() };
     let gate = Arc::new(Gate::new(&engine, sandbox, &settings, b"", relays, clock.clone()));
-    Ok(gate.admit(slot, wasm, config, "check").await?.report)
+    let candidate = Candidate { slot, wasm, config, origin: "check".to_owned(), code: None };
+    Ok(gate.admit(candidate, progress).await?.revision.report)
 }
 
 impl Plugins {
@@ -247,8 +238,8 @@ impl Plugins {
         let gate = Arc::new(Gate::new(&engine, sandbox.clone(), &settings, cache_key, relays, clock.clone()));
         let mut builtins = Vec::new();
         for slot in Slot::ALL {
-            let revision = gate.admit(slot, builtin(slot).into(), "{}".to_owned(), BUILT_IN).await?;
-            builtins.push(Arc::new(number(revision).await?));
+            let admitted = gate.admit(Candidate::built_in(slot), &Progress::default()).await?;
+            builtins.push(Arc::new(number(admitted.revision).await?));
         }
         let [renderer, policy] = [0, 1].map(|i: usize| Lineage::of_builtin(builtins[i].clone()));
         let prepared = builtins.into_iter().map(|revision| (revision.number, revision)).collect();
@@ -283,15 +274,15 @@ impl Plugins {
         Ok(Some((wasm, config, origin)))
     }
 
-    /// Takes a component through the gate. It has no number yet and serves nobody.
-    pub async fn admit(
-        &self,
-        slot: Slot,
-        wasm: Arc<[u8]>,
-        config: String,
-        origin: &str,
-    ) -> Result<Revision, LoadError> {
-        self.gate.admit(slot, wasm, config, origin).await
+    /// Takes a component through the gate. It has no number yet and serves nobody. Dropped, it stops, and the compiler
+    /// with it.
+    pub async fn admit(&self, candidate: Candidate, progress: &Progress) -> Result<Admitted, LoadError> {
+        self.gate.admit(candidate, progress).await
+    }
+
+    /// The name under which a component's compiled code may be kept for other hosts; none when this host has it.
+    pub async fn missing_code(&self, slot: Slot, digest: &str, config: &str) -> Option<String> {
+        self.gate.missing_code(slot, digest, config).await
     }
 
     /// Keeps a prepared revision for the moment it serves.

@@ -1,8 +1,10 @@
 //! The use cases: all that REST and gRPC may call. Here it is decided who may do what.
 
 mod error;
+mod install;
 mod notifications;
 mod once;
+mod operations;
 mod orders;
 pub(crate) mod patch;
 mod place;
@@ -32,15 +34,17 @@ pub use crate::store::notifications::{Entry, Record};
 pub use crate::store::plugins::Change;
 pub use crate::store::queue::{Pause as QueuePause, Status as QueueStatus};
 pub use error::Error;
+pub use install::NewPluginRevision;
 pub use notifications::Retry;
 pub use once::{InFlight, KEPT_MS, Once};
+pub use operations::{Operation, OperationProblem, Operations, Started, WAIT_S_MAX, Waited};
 pub use patch::Patch;
 pub use place::Counter;
-pub use plugins::{ComponentInfo, NewPluginRevision, RevisionInfo, Serving, SlotInfo};
+pub use plugins::{ComponentInfo, RevisionInfo, Serving, SlotInfo};
 pub use preparing::{Preparation, Preparing};
 pub use products::Window;
 pub use ready::Readiness;
-pub use rehearse::{Preview, Rendered, Replay, ReplayRequest, Replays, Reproduction, Subject};
+pub use rehearse::{Preview, Rendered, Replay, ReplayRequest, Reproduction, Subject};
 pub use sessions::{Principal, Session, SessionInfo};
 pub use stage::Move;
 pub use throttle::{Allowance, Client, Limits, Throttle};
@@ -96,8 +100,8 @@ pub struct Service {
     pub readiness: Readiness,
     /// Slots that do not run as the database has them.
     pub preparing: Preparing,
-    /// Replays that run or have run.
-    pub replays: Replays,
+    /// Long work that this host does for operators.
+    pub operations: Operations,
     /// The mailbox for development.
     pub mailbox: Option<Mailbox>,
 }

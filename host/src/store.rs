@@ -6,11 +6,13 @@
 //! `Dialect::rows` turns into a table.
 
 mod backfill;
+mod code;
 mod conditions;
 mod dialect;
 mod insert;
 pub(crate) mod once;
 mod open;
+pub(crate) mod operations;
 pub(crate) mod orders;
 mod postgres;
 pub(crate) mod products;

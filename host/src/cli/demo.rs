@@ -41,7 +41,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let host = Host::start(config, Roles::ALL, clock.clone()).await?;
     let mut out = std::io::stdout();
     let (Some(http), Some(grpc)) = (host.http, host.grpc) else { anyhow::bail!("the host serves nothing") };
-    writeln!(out, "\nReady in {} ms.", clock.monotonic_ms() - begun)?;
+    let came = host.service.plugins.routing().renderer.builtin.report.cached;
+    let how = if came { "; the built-in components came compiled" } else { "" };
+    writeln!(out, "\nReady in {} ms{how}.", clock.monotonic_ms() - begun)?;
     writeln!(out, "  REST    http://{http}{}", moved(http, 8080))?;
     writeln!(out, "  gRPC    {grpc}{}", moved(grpc, 9091))?;
     writeln!(out, "  data    {}", folder.display())?;

@@ -151,7 +151,7 @@ fn age(text: &str) -> Result<Age, String> {
     Ok(Age(ms as i64))
 }
 
-async fn list(service: &Service, filter: &Filter, limit: u32, json: bool) -> anyhow::Result<ExitCode> {
+async fn list(service: &Arc<Service>, filter: &Filter, limit: u32, json: bool) -> anyhow::Result<ExitCode> {
     let page = PageRequest { limit: Some(limit), cursor: None };
     let found = service.notifications(OPERATOR, filter, &page).await?;
     if json {
@@ -234,7 +234,7 @@ fn stands(queue: &QueueStatus, json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn reproduce(service: &Service, id: i64, json: bool) -> anyhow::Result<ExitCode> {
+async fn reproduce(service: &Arc<Service>, id: i64, json: bool) -> anyhow::Result<ExitCode> {
     let made = service.reproduce(OPERATOR, id).await?;
     if json {
         say(&show(&made)?)?;

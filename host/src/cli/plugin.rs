@@ -1,8 +1,9 @@
 //! `ecomm plugin`: the same use cases as over the APIs, on the database itself. Running hosts follow within two seconds.
 
+mod progress;
 mod table;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use ecomm::clock::Clock;
 use ecomm::service::{
-    Move, NewPluginRevision, PageRequest, Plan, Principal, Replay, ReplayRequest, Require, RevisionInfo, Service, Slot,
-    SlotInfo, Subject, Terms,
+    Move, NewPluginRevision, Operation, PageRequest, Plan, Principal, ReplayRequest, Require, RevisionInfo, Service,
+    Slot, SlotInfo, Subject, Terms,
 };
 use serde_json::{Map, Value, json};
 
@@ -162,6 +163,13 @@ enum Command {
     },
     /// What was done, the newest first.
     History,
+    /// Installs, reloads and replays of all hosts, the newest first.
+    Operations,
+    /// Ask that an operation end early.
+    Cancel {
+        /// Its id.
+        operation: i64,
+    },
     /// Forget compiled code that no revision needs which may serve.
     Gc,
 }
@@ -175,7 +183,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         let (slot, wasm) = (slot.into(), read(&file).await?.into());
         let own = Value::Object(object(plugin_config.as_deref()).await?).to_string();
         let relays: Vec<_> = config.mail.relays.iter().map(|relay| relay.name.clone()).collect();
-        let report = ecomm::plugin::gate_report(&config.plugins, &Clock::system(), slot, wasm, own, &relays).await?;
+        let (clock, steps) = (Clock::system(), ecomm::plugin::Progress::default());
+        let checking = ecomm::plugin::gate_report(&config.plugins, &clock, slot, wasm, own, &relays, &steps);
+        let report = progress::watch(&steps, checking).await?;
         let report = serde_json::to_value(&report)?;
         return say(&if args.json { show(&report)? } else { table::report(&report) }).map(|()| ExitCode::SUCCESS);
     }
@@ -221,7 +231,16 @@ async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow:
         }
         Command::Replay { revision, last } => {
             let replay = replay(service, revision, last).await?;
-            return say(&if json { show(&replay)? } else { table::replay(&replay) });
+            return say(&if json { show(&replay)? } else { table::operation(&replay) });
+        }
+        Command::Operations => {
+            let all = PageRequest { limit: Some(100), cursor: None };
+            let operations = service.operations(OPERATOR, &all).await?.items;
+            return say(&if json { show(&operations)? } else { table::operations(&operations) });
+        }
+        Command::Cancel { operation } => {
+            let operation = service.cancel_operation(OPERATOR, operation).await?;
+            return say(&if json { show(&operation)? } else { table::operation(&operation) });
         }
         Command::Gc => {
             let (files, bytes) = service.collect_garbage(OPERATOR).await?;
@@ -272,32 +291,24 @@ async fn install(
     why: String,
 ) -> anyhow::Result<RevisionInfo> {
     let digest = match file {
-        Some(file) => Some(service.upload_component(OPERATOR, &read(file).await?).await?.digest),
+        Some(file) => {
+            let wasm = read(file).await?;
+            progress::uploading(wasm.len());
+            Some(service.upload_component(OPERATOR, &wasm).await?.digest)
+        }
         None => None,
     };
     let new = NewPluginRevision { slot, digest, config: Some(config), why };
-    Ok(service.install(OPERATOR, new).await?)
+    Ok(progress::follow(service, service.start_install(OPERATOR, new).await?).await?)
 }
 
-/// Runs a replay to its end, with a bar where somebody looks.
-async fn replay(service: &Arc<Service>, revision: i64, last: u64) -> anyhow::Result<Replay> {
+/// Runs a replay to its end.
+async fn replay(service: &Arc<Service>, revision: i64, last: u64) -> anyhow::Result<Operation> {
     let request = ReplayRequest { last: Some(last), ..ReplayRequest::default() };
-    let id = service.start_replay(OPERATOR, revision, request).await?.id;
-    let mut stderr = std::io::stderr();
-    loop {
-        let replay = service.replay(OPERATOR, id)?;
-        if stderr.is_terminal() {
-            let done = usize::try_from(replay.events * 40 / last.max(1)).unwrap_or(40).min(40);
-            write!(stderr, "\r[{}{}] {} events ", "#".repeat(done), " ".repeat(40 - done), replay.events)?;
-        }
-        if replay.is_done {
-            if stderr.is_terminal() {
-                writeln!(stderr)?;
-            }
-            return Ok(replay);
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let started = service.start_replay(OPERATOR, revision, request).await?;
+    let id = started.operation.id;
+    progress::follow(service, started).await?;
+    Ok(service.operation(OPERATOR, id).await?)
 }
 
 /// How often a watched folder is looked at.
@@ -336,7 +347,7 @@ async fn take(service: &Arc<Service>, slot: Slot, wasm: &[u8], config: &str) -> 
     let config = serde_json::from_str(config).context("the config is not a JSON object")?;
     let digest = Some(service.upload_component(OPERATOR, wasm).await?.digest);
     let new = NewPluginRevision { slot, digest, config: Some(config), why: "watched folder".to_owned() };
-    let revision = service.install(OPERATOR, new).await?.id;
+    let revision = progress::follow(service, service.start_install(OPERATOR, new).await?).await?.id;
     let active = service.plugin_slots(OPERATOR)?.into_iter().find(|s| s.slot == slot).map(|s| s.active.revision);
     if active != Some(revision) {
         let terms = Terms { why: "watched folder", ..Terms::default() };

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use ecomm::clock::Clock;
 use ecomm::host::{Host, Roles};
+use ecomm::plugin::Progress;
 use ecomm::service::Slot;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -50,7 +51,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// Reads every slot's component and config again. What does not pass the gate changes nothing.
 async fn reload(host: &Host) {
     for slot in Slot::ALL {
-        match host.service.reload(slot, "signal").await {
+        match host.service.reload(slot, "signal", &Progress::default()).await {
             Ok(revision) => tracing::info!(revision = revision.number, digest = revision.digest, "{slot} reloaded"),
             Err(e) => tracing::error!(error = %e, "the {slot} was not reloaded; the old one serves on"),
         }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 /// How long to wait for a mail.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Name, price in cents, pieces in stock.
 const PRODUCTS: [(&str, &str, i64, i64); 8] = [
@@ -112,7 +112,8 @@ pub(super) async fn tell(
         "templates": { "en": { "delivered": { "subject": "Put the kettle on: order {{ order.number }} is there" } } },
     });
     let new = json!({ "slot": "renderer", "config": config, "why": "the shop is renamed" });
-    let revision = api.call("POST", "/v1/plugins/revisions", Some(&admin), Some(new)).await?;
+    let begun = api.call("POST", "/v1/plugins/revisions", Some(&admin), Some(new)).await?;
+    let revision = installed(&api, &admin, begun).await?;
     let path = format!("/v1/plugins/revisions/{}/stage", revision["id"]);
     api.call("POST", &path, Some(&admin), Some(json!({ "stage": "active" }))).await?;
     writeln!(
@@ -128,6 +129,18 @@ pub(super) async fn tell(
     let change = json!({ "status": "delivered" });
     api.call("PATCH", &format!("/v1/orders/{id}/status"), Some(&admin), Some(change)).await?;
     show(&api, &admin, id, 3, &mut arrived).await
+}
+
+/// Waits for an install however long it takes on this machine; gives the revision.
+async fn installed(api: &Api, admin: &str, mut operation: Value) -> anyhow::Result<Value> {
+    while operation["state"] == "running" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        operation = api.call("GET", &format!("/v1/plugins/operations/{}", operation["id"]), Some(admin), None).await?;
+    }
+    if operation["state"] != "succeeded" {
+        bail!("the renderer was not installed: {}", operation["problem"]["detail"]);
+    }
+    api.call("GET", &format!("/v1/plugins/revisions/{}", operation["revision"]), Some(admin), None).await
 }
 
 /// Waits for the mail of an order's version and prints it.

@@ -1,4 +1,4 @@
-//! The plugin service, and its messages.
+//! The plugin service.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -6,13 +6,11 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::convert::{at, field};
-use super::pb::{self, PluginSlotName, PluginStage};
+use super::convert::field;
+use super::pb::{self, PluginStage};
+use super::plugin_messages::named;
 use super::{Api, filters, status};
-use crate::service::{
-    Change, Counts, Move, NewPluginRevision, Plan, Rendered, Replay, ReplayRequest, Require, RevisionInfo, Serving,
-    Slot, SlotInfo, Subject, Terms,
-};
+use crate::service::{Move, NewPluginRevision, Plan, ReplayRequest, Require, Subject, Terms};
 
 type Answer<T> = Result<Response<T>, Status>;
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -86,8 +84,8 @@ impl pb::plugin_service_server::PluginService for Api {
         };
         let slot = named(slot)?.ok_or_else(|| field("slot", "must be given"))?;
         let new = NewPluginRevision { slot, digest: Some(digest).filter(|d| !d.is_empty()), config, why };
-        let revision = self.0.install(who, new).await.map_err(status)?;
-        Ok(Response::new(pb::CreatePluginRevisionResponse { revision: Some(revision.into()) }))
+        let operation = self.0.start_install(who, new).await.map_err(status)?.operation;
+        Ok(Response::new(pb::CreatePluginRevisionResponse { operation: Some(operation.into()) }))
     }
 
     async fn get_plugin_revision(
@@ -157,8 +155,8 @@ impl pb::plugin_service_server::PluginService for Api {
     async fn reload_plugin(&self, request: Request<pb::ReloadPluginRequest>) -> Answer<pb::ReloadPluginResponse> {
         let who = self.caller(&request)?;
         let slot = named(request.into_inner().slot)?.ok_or_else(|| field("slot", "must be given"))?;
-        let slot = self.0.reload_plugin(who, slot).await.map_err(status)?;
-        Ok(Response::new(pb::ReloadPluginResponse { slot: Some(slot.into()) }))
+        let operation = self.0.start_reload(who, slot).await.map_err(status)?.operation;
+        Ok(Response::new(pb::ReloadPluginResponse { operation: Some(operation.into()) }))
     }
 
     async fn list_plugin_changes(
@@ -193,28 +191,72 @@ impl pb::plugin_service_server::PluginService for Api {
         }))
     }
 
-    type ReplayPluginRevisionStream = Answers<pb::ReplayPluginRevisionResponse>;
-
     async fn replay_plugin_revision(
         &self,
         request: Request<pb::ReplayPluginRevisionRequest>,
-    ) -> Answer<Self::ReplayPluginRevisionStream> {
+    ) -> Answer<pb::ReplayPluginRevisionResponse> {
         let who = self.caller(&request)?;
         let pb::ReplayPluginRevisionRequest { id, last } = request.into_inner();
         let asked = ReplayRequest { last: Some(last).filter(|n| *n != 0), ..ReplayRequest::default() };
-        let begun = self.0.start_replay(who, id, asked).await.map_err(status)?;
+        let operation = self.0.start_replay(who, id, asked).await.map_err(status)?.operation;
+        Ok(Response::new(pb::ReplayPluginRevisionResponse { operation: Some(operation.into()) }))
+    }
+
+    async fn get_plugin_operation(
+        &self,
+        request: Request<pb::GetPluginOperationRequest>,
+    ) -> Answer<pb::GetPluginOperationResponse> {
+        let who = self.caller(&request)?;
+        let pb::GetPluginOperationRequest { id, wait } = request.into_inner();
+        let wait = wait.map(Duration::try_from).transpose();
+        let wait = wait.map_err(|_| field("wait", "must not be negative"))?.unwrap_or_default();
+        let operation = self.0.wait_for_operation(who, id, wait).await.map_err(status)?;
+        Ok(Response::new(pb::GetPluginOperationResponse { operation: Some(operation.into()) }))
+    }
+
+    type WatchPluginOperationStream = Answers<pb::WatchPluginOperationResponse>;
+
+    async fn watch_plugin_operation(
+        &self,
+        request: Request<pb::WatchPluginOperationRequest>,
+    ) -> Answer<Self::WatchPluginOperationStream> {
+        let who = self.caller(&request)?;
+        let id = request.into_inner().id;
+        self.0.operation(who, id).await.map_err(status)?;
         let looks = futures_util::stream::unfold(Some(self.0.clone()), move |service| async move {
             let service = service?;
             tokio::time::sleep(LOOK).await;
-            match service.replay(who, begun.id) {
-                Ok(replay) => {
-                    let next = (!replay.is_done).then_some(service);
-                    Some((Ok(replay.into()), next))
+            match service.operation(who, id).await {
+                Ok(operation) => {
+                    let next = (!operation.has_ended()).then_some(service);
+                    Some((Ok(pb::WatchPluginOperationResponse { operation: Some(operation.into()) }), next))
                 }
                 Err(e) => Some((Err(status(e)), None)),
             }
         });
         Ok(Response::new(Box::pin(looks.take_until(self.1.clone().cancelled_owned()))))
+    }
+
+    async fn list_plugin_operations(
+        &self,
+        request: Request<pb::ListPluginOperationsRequest>,
+    ) -> Answer<pb::ListPluginOperationsResponse> {
+        let who = self.caller(&request)?;
+        let pb::ListPluginOperationsRequest { page_size, page_token } = request.into_inner();
+        let found = self.0.operations(who, &filters::page(page_size, page_token)?).await.map_err(status)?;
+        Ok(Response::new(pb::ListPluginOperationsResponse {
+            operations: found.items.into_iter().map(Into::into).collect(),
+            next_page_token: found.next.unwrap_or_default(),
+        }))
+    }
+
+    async fn cancel_plugin_operation(
+        &self,
+        request: Request<pb::CancelPluginOperationRequest>,
+    ) -> Answer<pb::CancelPluginOperationResponse> {
+        let who = self.caller(&request)?;
+        let operation = self.0.cancel_operation(who, request.into_inner().id).await.map_err(status)?;
+        Ok(Response::new(pb::CancelPluginOperationResponse { operation: Some(operation.into()) }))
     }
 
     async fn reproduce_notification(
@@ -232,126 +274,5 @@ impl pb::plugin_service_server::PluginService for Api {
             is_same: made.is_same,
             message: made.message,
         }))
-    }
-}
-
-/// The slot of a number; none when unspecified.
-fn named(slot: i32) -> Result<Option<Slot>, Status> {
-    match PluginSlotName::try_from(slot) {
-        Ok(PluginSlotName::Unspecified) => Ok(None),
-        Ok(PluginSlotName::Renderer) => Ok(Some(Slot::Renderer)),
-        Ok(PluginSlotName::Policy) => Ok(Some(Slot::Policy)),
-        Err(_) => Err(field("slot", "must be renderer or policy")),
-    }
-}
-
-fn number(slot: &str) -> i32 {
-    let name = if slot == "policy" { PluginSlotName::Policy } else { PluginSlotName::Renderer };
-    name.into()
-}
-
-impl From<Counts> for pb::PluginCounts {
-    fn from(counts: Counts) -> Self {
-        let Counts { running, calls, faults, rejected, shadowed, diverged, shadow_faults, shadow_skipped } = counts;
-        Self { running, calls, faults, rejected, shadowed, diverged, shadow_faults, shadow_skipped }
-    }
-}
-
-impl From<Serving> for pb::PluginServing {
-    fn from(serving: Serving) -> Self {
-        let Serving { revision, digest, origin, counts, is_resting } = serving;
-        Self { revision, digest, origin, counts: Some(counts.into()), is_resting }
-    }
-}
-
-impl From<SlotInfo> for pb::PluginSlot {
-    fn from(info: SlotInfo) -> Self {
-        let SlotInfo { slot, version, active, previous, canary, percent, shadow, builtin, preparation } = info;
-        Self {
-            slot: number(slot.as_str()),
-            version,
-            active: Some(active.into()),
-            previous: previous.map(Into::into),
-            canary: canary.map(Into::into),
-            percent,
-            shadow: shadow.map(Into::into),
-            builtin: Some(builtin.into()),
-            preparation: preparation.map(|p| pb::PluginPreparation {
-                revision: p.revision,
-                state: p.state,
-                detail: p.detail,
-            }),
-        }
-    }
-}
-
-impl From<RevisionInfo> for pb::PluginRevision {
-    fn from(info: RevisionInfo) -> Self {
-        let RevisionInfo { id, slot, digest, origin, stage, why, config, report, created_at, created_by } = info;
-        let stage = match stage.as_str() {
-            "shadow" => PluginStage::Shadow,
-            "canary" => PluginStage::Canary,
-            "active" => PluginStage::Active,
-            "retired" => PluginStage::Retired,
-            "quarantined" => PluginStage::Quarantined,
-            _ => PluginStage::Ready,
-        };
-        Self {
-            id,
-            slot: number(&slot),
-            digest,
-            origin,
-            stage: stage.into(),
-            why,
-            config_json: config.to_string(),
-            report_json: report.to_string(),
-            created_at: Some(at(created_at)),
-            created_by,
-        }
-    }
-}
-
-impl From<Change> for pb::PluginChange {
-    fn from(change: Change) -> Self {
-        let Change { id, slot, version, revision, action, percent, why, created_at, created_by } = change;
-        Self {
-            id,
-            slot: number(&slot),
-            version,
-            revision,
-            action,
-            percent: u32::try_from(percent).unwrap_or_default(),
-            why,
-            created_at: Some(at(created_at)),
-            created_by,
-        }
-    }
-}
-
-impl From<Rendered> for pb::PluginRendering {
-    fn from(rendered: Rendered) -> Self {
-        let Rendered { revision, email, fault, fuel } = rendered;
-        let email = email.unwrap_or_default();
-        Self { revision, subject: email.subject, text: email.text, html: email.html, fault, fuel }
-    }
-}
-
-impl From<Replay> for pb::ReplayPluginRevisionResponse {
-    fn from(replay: Replay) -> Self {
-        Self {
-            replay: replay.id,
-            is_done: replay.is_done,
-            error: replay.error,
-            events: replay.events,
-            unreadable: replay.unreadable,
-            changed_subjects: replay.changed_subjects,
-            changed_bodies: replay.changed_bodies,
-            changed_decisions: replay.changed_decisions,
-            faults: replay.faults,
-            changed_percent: replay.changed_percent,
-            fuel: replay.fuel.to_vec(),
-            time_us: replay.time_us.to_vec(),
-            examples_json: replay.examples.iter().map(ToString::to_string).collect(),
-        }
     }
 }

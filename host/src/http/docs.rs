@@ -12,7 +12,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::Config;
 
 use super::problem::Problem;
-use super::{notifications, orders, plugins, products, queue, sessions, users};
+use super::{notifications, operations, orders, plugins, products, queue, sessions, users};
 use crate::money::Currency;
 use crate::shop::order::OrderSort;
 use crate::shop::product::ProductSort;
@@ -32,9 +32,9 @@ use crate::shop::product::ProductSort;
         notifications::of_order, notifications::list, notifications::one, notifications::retry, notifications::cancel,
         notifications::hold, queue::one, queue::pause, queue::resume,
         notifications::mails, notifications::mail,
-        plugins::list, plugins::upload, plugins::revisions, plugins::install, plugins::revision, plugins::stage,
-        plugins::preview, plugins::start_replay, plugins::replay, plugins::history, plugins::collect_garbage,
-        plugins::roll_back, plugins::reload, plugins::reproduce,
+        plugins::list, plugins::upload, plugins::revisions, operations::install, plugins::revision, plugins::stage,
+        plugins::preview, operations::replay, plugins::history, plugins::collect_garbage, plugins::roll_back,
+        operations::reload, operations::list, operations::one, operations::cancel, plugins::reproduce,
     ),
     modifiers(&Bearer),
     components(schemas(Problem, Currency, OrderSort, ProductSort)),

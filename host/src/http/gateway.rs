@@ -26,8 +26,18 @@ tokio::task_local! {
 #[derive(Clone, Copy)]
 pub(super) struct Asks(pub(super) Option<Principal>);
 
+/// The time that a request has in all.
+#[derive(Clone, Copy)]
+pub(super) struct RequestTime(pub(super) Duration);
+
 /// Names the request, or takes the client's name for it, and says it in the answer and in the log.
-pub(super) async fn identify(State((app, deadline_ms)): State<(App, u64)>, request: Request, next: Next) -> Response {
+pub(super) async fn identify(
+    State((app, deadline_ms)): State<(App, u64)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let deadline = Duration::from_millis(deadline_ms);
+    request.extensions_mut().insert(RequestTime(deadline));
     let given = request.headers().get(&REQUEST_ID).and_then(|v| v.to_str().ok());
     let given =
         given.filter(|v| (1..=REQUEST_ID_BYTES_MAX).contains(&v.len()) && v.bytes().all(|b| b.is_ascii_graphic()));
@@ -35,7 +45,7 @@ pub(super) async fn identify(State((app, deadline_ms)): State<(App, u64)>, reque
     let span = tracing::info_span!("http", id = %name, method = %request.method(), path = request.uri().path());
     let header = HeaderValue::from_str(&name);
     let answering = async {
-        match tokio::time::timeout(Duration::from_millis(deadline_ms), next.run(request)).await {
+        match tokio::time::timeout(deadline, next.run(request)).await {
             Ok(response) => response,
             Err(_) => Problem::new(
                 StatusCode::REQUEST_TIMEOUT,

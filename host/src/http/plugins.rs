@@ -7,13 +7,13 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::App;
 use super::answer::{List, changed, page};
 use super::extract::{Asked, Body, Caller, Id, IfMatch};
 use super::problem::Problem;
+use super::{App, operations};
 use crate::service::{
-    Change, ComponentInfo, Error, Move, NewPluginRevision, PageRequest, Plan, Preview, Replay, ReplayRequest,
-    Reproduction, Require, RevisionInfo, Slot, SlotInfo, Subject, Terms,
+    Change, ComponentInfo, Error, Move, PageRequest, Plan, Preview, Reproduction, Require, RevisionInfo, Slot,
+    SlotInfo, Subject, Terms,
 };
 
 /// Who serves what, as the asked host runs it. For viewers.
@@ -102,26 +102,6 @@ pub(super) async fn revisions(
     uri: Uri,
 ) -> Result<Response, Problem> {
     Ok(page(app.revisions(who, slot, &PageRequest { limit, cursor }).await?, &uri))
-}
-
-/// Takes a component with a config through the gate. It is ready then, and serves nobody. For operators.
-#[utoipa::path(
-    post, path = "/v1/plugins/revisions", tag = "plugins", request_body = NewPluginRevision,
-    responses(
-        (status = 201, description = "The revision", body = RevisionInfo),
-        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
-    ),
-    security(("bearer" = []))
-)]
-pub(super) async fn install(
-    State(app): State<App>,
-    Caller(who): Caller,
-    Body(new, _): Body<NewPluginRevision>,
-) -> Result<Response, Problem> {
-    let revision = app.install(who, new).await?;
-    let location = [(header::LOCATION, format!("/v1/plugins/revisions/{}", revision.id))];
-    Ok((StatusCode::CREATED, location, Json(revision)).into_response())
 }
 
 /// One revision, with the gate's report. For viewers.
@@ -246,27 +226,6 @@ pub(super) async fn roll_back(
     Ok(changed(&slot, slot.version))
 }
 
-/// Reads the component and config that the slot's settings name again and lets them serve if they pass the gate. For
-/// operators.
-#[utoipa::path(
-    post, path = "/v1/plugins/{slot}/reload", tag = "plugins",
-    params(("slot" = Slot, Path)),
-    responses(
-        (status = 200, description = "The slot", body = SlotInfo),
-        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
-    ),
-    security(("bearer" = []))
-)]
-pub(super) async fn reload(
-    State(app): State<App>,
-    Caller(who): Caller,
-    Id(slot): Id<Slot>,
-) -> Result<Response, Problem> {
-    let slot = app.reload_plugin(who, slot).await?;
-    Ok(changed(&slot, slot.version))
-}
-
 /// A page of what was done, the newest first. For viewers.
 #[utoipa::path(
     get, path = "/v1/plugins/history", tag = "plugins", params(Which),
@@ -304,46 +263,6 @@ pub(super) async fn preview(
     Body(subject, _): Body<Subject>,
 ) -> Result<Json<Preview>, Problem> {
     Ok(Json(app.preview(who, id, subject).await?))
-}
-
-/// Runs the revision over stored events, beside the active one, in the background. For operators.
-#[utoipa::path(
-    post, path = "/v1/plugins/revisions/{id}/replays", tag = "plugins", params(("id" = i64, Path)),
-    request_body = ReplayRequest,
-    responses(
-        (status = 202, description = "The replay, as it begins", body = Replay),
-        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
-    ),
-    security(("bearer" = []))
-)]
-pub(super) async fn start_replay(
-    State(app): State<App>,
-    Caller(who): Caller,
-    Id(id): Id<i64>,
-    Body(request, _): Body<ReplayRequest>,
-) -> Result<Response, Problem> {
-    let replay = app.start_replay(who, id, request).await?;
-    let location = [(header::LOCATION, format!("/v1/plugins/replays/{}", replay.id))];
-    Ok((StatusCode::ACCEPTED, location, Json(replay)).into_response())
-}
-
-/// How far a replay of the asked host is, and what it found. For viewers.
-#[utoipa::path(
-    get, path = "/v1/plugins/replays/{id}", tag = "plugins", params(("id" = u64, Path)),
-    responses(
-        (status = 200, description = "The replay", body = Replay),
-        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
-        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
-    ),
-    security(("bearer" = []))
-)]
-pub(super) async fn replay(
-    State(app): State<App>,
-    Caller(who): Caller,
-    Id(id): Id<u64>,
-) -> Result<Json<Replay>, Problem> {
-    Ok(Json(app.replay(who, id)?))
 }
 
 /// What was forgotten.
@@ -393,15 +312,17 @@ pub(super) fn routes() -> axum::Router<App> {
     axum::Router::new()
         .route("/v1/plugins", get(list))
         .route("/v1/plugins/components", post(upload))
-        .route("/v1/plugins/revisions", get(revisions).post(install))
+        .route("/v1/plugins/revisions", get(revisions).post(operations::install))
         .route("/v1/plugins/revisions/{id}", get(revision))
         .route("/v1/plugins/revisions/{id}/stage", post(stage))
         .route("/v1/plugins/revisions/{id}/preview", post(preview))
-        .route("/v1/plugins/revisions/{id}/replays", post(start_replay))
-        .route("/v1/plugins/replays/{id}", get(replay))
+        .route("/v1/plugins/revisions/{id}/replays", post(operations::replay))
+        .route("/v1/plugins/operations", get(operations::list))
+        .route("/v1/plugins/operations/{id}", get(operations::one))
+        .route("/v1/plugins/operations/{id}/cancel", post(operations::cancel))
         .route("/v1/plugins/history", get(history))
         .route("/v1/plugins/gc", post(collect_garbage))
         .route("/v1/plugins/{slot}/rollback", post(roll_back))
-        .route("/v1/plugins/{slot}/reload", post(reload))
+        .route("/v1/plugins/{slot}/reload", post(operations::reload))
         .route("/v1/notifications/{id}/reproduction", get(reproduce))
 }

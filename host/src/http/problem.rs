@@ -64,40 +64,35 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let detail = error.to_string();
-        match error {
-            Error::Invalid { pointer, detail } => Self::invalid(pointer, detail),
-            Error::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not-found", detail),
-            Error::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", detail),
-            Error::Taken(_) => Self::new(StatusCode::CONFLICT, "taken", detail),
-            Error::Unauthenticated => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail),
-            Error::WrongCredentials => Self::new(StatusCode::UNAUTHORIZED, "wrong-credentials", detail),
-            Error::WrongRefreshToken => Self::new(StatusCode::UNAUTHORIZED, "wrong-refresh-token", detail),
-            Error::TooMany { retry_after } => Self {
-                retry_after_s: Some(u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX)),
-                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail)
-            },
-            Error::Stale { .. } => Self::new(StatusCode::PRECONDITION_FAILED, "stale", detail),
-            Error::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", detail),
-            Error::InFlight => Self { retry_after_s: Some(1), ..Self::new(StatusCode::CONFLICT, "in-flight", detail) },
-            Error::Forbidden => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
-            Error::Refused(e) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, &format!("plugin:{}", e.code()), detail),
+        let (code, detail) = (error.code(), error.to_string());
+        let (status, retry_after_s) = match &error {
+            Error::Invalid { pointer, detail } => return Self::invalid(pointer.clone(), detail.clone()),
+            Error::NotFound(_) => (StatusCode::NOT_FOUND, None),
+            Error::Conflict(_) | Error::Taken(_) | Error::Cancelled => (StatusCode::CONFLICT, None),
+            Error::Unauthenticated | Error::WrongCredentials | Error::WrongRefreshToken => {
+                (StatusCode::UNAUTHORIZED, None)
+            }
+            Error::TooMany { retry_after } => {
+                (StatusCode::TOO_MANY_REQUESTS, Some(u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX)))
+            }
+            Error::Stale { .. } => (StatusCode::PRECONDITION_FAILED, None),
+            Error::KeyReused | Error::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
+            Error::InFlight => (StatusCode::CONFLICT, Some(1)),
+            Error::Forbidden => (StatusCode::FORBIDDEN, None),
             Error::StorageFull(e) => {
                 tracing::error!(error = %e, "the database is full");
-                Self { retry_after_s: Some(30), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage-full", detail) }
+                (StatusCode::SERVICE_UNAVAILABLE, Some(30))
             }
             Error::DatabaseAway(e) => {
                 tracing::error!(error = %e, "the database does not answer");
-                Self {
-                    retry_after_s: Some(1),
-                    ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", detail)
-                }
+                (StatusCode::SERVICE_UNAVAILABLE, Some(1))
             }
             Error::Internal(e) => {
                 tracing::error!(error = %e, "a request failed");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+                (StatusCode::INTERNAL_SERVER_ERROR, None)
             }
-        }
+        };
+        Self { retry_after_s, ..Self::new(status, &code, detail) }
     }
 }
 

@@ -1,7 +1,8 @@
-//! Compiled code between runs. The key is everything that it depends on; the content carries a MAC, because loading
-//! compiled code is trusting it: a file that somebody else wrote is not loaded.
+//! Compiled code between runs and between hosts. The key is everything that it depends on; the content carries a MAC,
+//! because loading compiled code is trusting it: what somebody else wrote is not loaded.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,16 @@ pub(crate) struct Artifact {
     pub(crate) making: Making,
 }
 
+/// What compiled code is found by: everything that it depends on.
+pub(crate) struct Key(Vec<u8>);
+
+impl Key {
+    /// In hex: the name of a file, and of rows in the database.
+    pub(crate) fn name(&self) -> String {
+        crate::hex::encode(&self.0)
+    }
+}
+
 /// A folder of compiled components, or none.
 pub(crate) struct Cache {
     folder: Option<PathBuf>,
@@ -35,7 +46,7 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// `secret` is the host's: who does not know it cannot write a file that is loaded.
+    /// `secret` is the hosts': who does not know it cannot write what is loaded.
     pub(crate) fn new(folder: &Path, secret: &[u8], engine: &Engine) -> Self {
         let mut mac = Hmac::new_from_slice(secret).expect("HMAC takes keys of any length");
         mac.update(b"ecomm compiled component\0");
@@ -43,70 +54,8 @@ impl Cache {
         Self { folder, mac, engine: engine.clone() }
     }
 
-    /// None: not there, not ours, or not for this engine; it is then compiled anew.
-    pub(crate) async fn load(&self, digest: &str, slot: Slot, config: &str) -> Option<(Artifact, Component)> {
-        let (path, key) = self.path(digest, slot, config)?;
-        let bytes = tokio::fs::read(path).await.ok()?;
-        let (mac, body) = bytes.split_at_checked(MAC_BYTES)?;
-        let mut expected = self.mac.clone();
-        expected.update(&key);
-        expected.update(body);
-        if expected.verify_slice(mac).is_err() {
-            tracing::warn!(
-                plugin.digest = digest,
-                "a file in the cache of compiled components is not ours; compiling anew"
-            );
-            return None;
-        }
-        let (head, code) = body.split_at_checked(body.iter().position(|b| *b == b'\n')?)?;
-        let artifact: Artifact = serde_json::from_slice(head).ok()?;
-        let code = code[1..].to_vec();
-        #[expect(unsafe_code, reason = "the MAC shows that this host wrote these bytes with this engine")]
-        let component = unsafe { Component::deserialize(&self.engine, &code) }.ok()?;
-        Some((Artifact { code, ..artifact }, component))
-    }
-
-    /// Best effort: without the file, the next start compiles again.
-    pub(crate) async fn store(&self, digest: &str, slot: Slot, config: &str, artifact: &Artifact) {
-        let Some((path, key)) = self.path(digest, slot, config) else { return };
-        let mut body = serde_json::to_vec(artifact).unwrap_or_default();
-        body.push(b'\n');
-        body.extend_from_slice(&artifact.code);
-        let mut mac = self.mac.clone();
-        mac.update(&key);
-        mac.update(&body);
-        let mut bytes = mac.finalize().into_bytes().to_vec();
-        bytes.extend_from_slice(&body);
-        if let Err(e) = write_atomically(&path, bytes).await {
-            tracing::warn!(error = %e, "a compiled component could not be cached");
-        }
-    }
-
-    /// Removes what is not of these revisions' digest, slot and config; says how many files and bytes went. Of each
-    /// revision there are files for this engine and this version only; others' go too.
-    pub(crate) async fn collect_garbage(&self, kept: &[(String, String, String)]) -> (usize, u64) {
-        let Some(folder) = self.folder.clone() else { return (0, 0) };
-        let kept = kept.iter().filter_map(|(digest, slot, config)| {
-            let slot = Slot::ALL.into_iter().find(|s| s.as_str() == slot)?;
-            Some(self.path(digest, slot, config)?.0)
-        });
-        let kept: std::collections::HashSet<PathBuf> = kept.collect();
-        let removing = move || {
-            let (mut files, mut bytes) = (0, 0);
-            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                let path = entry.path();
-                let is_ours = path.extension().is_some_and(|e| e == "compiled");
-                let size = entry.metadata().map_or(0, |m| m.len());
-                if is_ours && !kept.contains(&path) && std::fs::remove_file(path).is_ok() {
-                    (files, bytes) = (files + 1, bytes + size);
-                }
-            }
-            (files, bytes)
-        };
-        tokio::task::spawn_blocking(removing).await.unwrap_or_default()
-    }
-
-    fn path(&self, digest: &str, slot: Slot, config: &str) -> Option<(PathBuf, Vec<u8>)> {
+    /// The key of a component's code: another processor, another version of the host or of wasmtime have another.
+    pub(crate) fn key(&self, digest: &str, slot: Slot, config: &str) -> Key {
         use std::hash::{Hash, Hasher};
         // The engine only offers its compatibility as a `Hash`: feed that to SHA-256.
         struct Feed(Sha256);
@@ -124,12 +73,92 @@ impl Cache {
             feed.0.update((part.len() as u64).to_le_bytes());
             feed.0.update(part);
         }
-        let key = feed.0.finalize().to_vec();
-        Some((self.folder.as_ref()?.join(format!("{}.compiled", crate::hex::encode(&key))), key))
+        Key(feed.0.finalize().to_vec())
+    }
+
+    /// Whether there is a file for the key.
+    pub(crate) async fn has(&self, key: &Key) -> bool {
+        match self.path(key) {
+            Some(path) => tokio::fs::try_exists(path).await.unwrap_or_default(),
+            None => false,
+        }
+    }
+
+    /// None: not there, not ours, or not for this engine; it is then compiled anew.
+    pub(crate) async fn load(&self, key: &Key) -> Option<(Artifact, Component)> {
+        let bytes = tokio::fs::read(self.path(key)?).await.ok()?;
+        self.open(key, &bytes)
+    }
+
+    /// Reads what [`seal`](Self::seal) made, in this host or in another with the same secret.
+    pub(crate) fn open(&self, key: &Key, bytes: &[u8]) -> Option<(Artifact, Component)> {
+        let (mac, body) = bytes.split_at_checked(MAC_BYTES)?;
+        let mut expected = self.mac.clone();
+        expected.update(&key.0);
+        expected.update(body);
+        if expected.verify_slice(mac).is_err() {
+            tracing::warn!(name = key.name(), "compiled code was written by someone else; compiling anew");
+            return None;
+        }
+        let (head, code) = body.split_at_checked(body.iter().position(|b| *b == b'\n')?)?;
+        let artifact: Artifact = serde_json::from_slice(head).ok()?;
+        let code = code[1..].to_vec();
+        #[expect(unsafe_code, reason = "the MAC shows that a host wrote these bytes with an engine like this one")]
+        let component = unsafe { Component::deserialize(&self.engine, &code) }.ok()?;
+        Some((Artifact { code, ..artifact }, component))
+    }
+
+    /// The artifact as bytes that nobody can write or change who does not know the secret.
+    pub(crate) fn seal(&self, key: &Key, artifact: &Artifact) -> Vec<u8> {
+        let mut body = serde_json::to_vec(artifact).unwrap_or_default();
+        body.push(b'\n');
+        body.extend_from_slice(&artifact.code);
+        let mut mac = self.mac.clone();
+        mac.update(&key.0);
+        mac.update(&body);
+        let mut bytes = mac.finalize().into_bytes().to_vec();
+        bytes.append(&mut body);
+        bytes
+    }
+
+    /// Best effort: without the file, the next start asks the database or compiles again.
+    pub(crate) async fn store(&self, key: &Key, sealed: Arc<[u8]>) {
+        let Some(path) = self.path(key) else { return };
+        if let Err(e) = write_atomically(&path, sealed).await {
+            tracing::warn!(error = %e, "a compiled component could not be cached");
+        }
+    }
+
+    /// Removes what is not of these revisions' digest, slot and config; says how many files and bytes went. Of each
+    /// revision there are files for this engine and this version only; others' go too.
+    pub(crate) async fn collect_garbage(&self, kept: &[(String, String, String)]) -> (usize, u64) {
+        let Some(folder) = self.folder.clone() else { return (0, 0) };
+        let kept = kept.iter().filter_map(|(digest, slot, config)| {
+            let slot = Slot::ALL.into_iter().find(|s| s.as_str() == slot)?;
+            self.path(&self.key(digest, slot, config))
+        });
+        let kept: std::collections::HashSet<PathBuf> = kept.collect();
+        let removing = move || {
+            let (mut files, mut bytes) = (0, 0);
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let is_ours = path.extension().is_some_and(|e| e == "compiled");
+                let size = entry.metadata().map_or(0, |m| m.len());
+                if is_ours && !kept.contains(&path) && std::fs::remove_file(path).is_ok() {
+                    (files, bytes) = (files + 1, bytes + size);
+                }
+            }
+            (files, bytes)
+        };
+        tokio::task::spawn_blocking(removing).await.unwrap_or_default()
+    }
+
+    fn path(&self, key: &Key) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(format!("{}.compiled", key.name())))
     }
 }
 
-async fn write_atomically(path: &Path, bytes: Vec<u8>) -> std::io::Result<()> {
+async fn write_atomically(path: &Path, bytes: Arc<[u8]>) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
     let path = path.to_owned();
     let writing = move || {

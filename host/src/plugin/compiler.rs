@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use wasmtime::component::Component;
 
-use super::engine;
+use super::codegen;
 use super::fault::LoadError;
 
 /// The subcommand by which a program that embeds this host serves as the compiler; it calls [`compile_for_parent`].
@@ -141,7 +141,7 @@ pub fn compile_for_parent(memory_bytes_max: u64, cpu_seconds_max: u64, niceness:
     limit(memory_bytes_max, cpu_seconds_max, niceness)?;
     let mut wasm = Vec::new();
     io::stdin().lock().read_to_end(&mut wasm)?;
-    let engine = wasmtime::Engine::new(&engine::compiling()).map_err(io::Error::other)?;
+    let engine = wasmtime::Engine::new(&codegen::settings()).map_err(io::Error::other)?;
     match engine.precompile_component(&wasm) {
         Ok(code) => {
             let mut stdout = io::stdout().lock();

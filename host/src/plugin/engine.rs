@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::codegen;
 use super::fault::LoadError;
 use super::sandbox::Budget;
 
@@ -55,28 +56,8 @@ pub fn config(calls_max: u32, memory_bytes_max: usize) -> Config {
         .table_keep_resident(64 << 10)
         // Without it (before Linux 6.7) a fresh call costs about twice as much.
         .pagemap_scan(Enabled::Auto);
-    let mut config = compiling();
+    let mut config = codegen::settings();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    config
-}
-
-/// The settings that compiled code depends on.
-pub(super) fn compiling() -> Config {
-    let mut config = Config::new();
-    config
-        .memory_init_cow(true)
-        .concurrency_support(false)
-        .epoch_interruption(true)
-        .consume_fuel(true)
-        .cranelift_nan_canonicalization(true)
-        .relaxed_simd_deterministic(true)
-        .wasm_threads(false)
-        .wasm_gc(false)
-        .wasm_exceptions(false)
-        .wasm_function_references(false)
-        .gc_support(false)
-        // A swap must not take all cores from deliveries.
-        .parallel_compilation(false);
     config
 }
 

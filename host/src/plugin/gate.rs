@@ -2,6 +2,7 @@
 //!
 //! One component at a time, compiled off the runtime. Nothing reaches traffic before it passes.
 
+mod candidate;
 mod contract;
 mod trial;
 
@@ -12,16 +13,19 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use wasmtime::component::Component;
 use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 
-use super::cache::{Artifact, Cache};
+use super::builtin;
+use super::cache::{Artifact, Cache, Key};
 use super::compiler::{Compiled, Compiler};
 use super::engine::Engine;
 use super::fault::{Fault, LoadError};
 use super::sandbox::{Budget, Chance, Sandbox, Usage};
 use super::{Revision, Settings, Slot, digest, v1};
 use crate::clock::Clock;
+pub use candidate::{Admitted, Candidate, Progress, Step};
 pub use trial::Shares;
 
 /// What the gate found out about a component.
@@ -92,6 +96,7 @@ pub struct Trial {
 
 /// The gate.
 pub(crate) struct Gate {
+    engine: wasmtime::Engine,
     compiler: Compiler,
     sandbox: Sandbox,
     cache: Cache,
@@ -124,6 +129,7 @@ impl Gate {
     ) -> Self {
         let cache = Cache::new(&settings.cache_path, cache_key, engine.wasmtime());
         Self {
+            engine: engine.wasmtime().clone(),
             compiler: Compiler::new(&settings.compiler, engine.wasmtime()),
             sandbox,
             cache,
@@ -170,41 +176,68 @@ impl Gate {
         self.cache.collect_garbage(kept).await
     }
 
+    /// The name under which another host may have kept a component's code; none when this host has it.
+    pub(crate) async fn missing_code(&self, slot: Slot, digest: &str, config: &str) -> Option<String> {
+        if builtin::has_code(digest, slot, config) {
+            return None;
+        }
+        let key = self.cache.key(digest, slot, config);
+        (!self.cache.has(&key).await).then(|| key.name())
+    }
+
     /// Prepares a component for a slot, or says why not. On a thread beside the runtime's: a large component's bytes
-    /// are read, rewritten and hashed more than once.
+    /// are read, rewritten and hashed more than once. Dropped, it stops.
     pub(crate) async fn admit(
         self: &Arc<Self>,
-        slot: Slot,
-        wasm: Arc<[u8]>,
-        config: String,
-        origin: &str,
-    ) -> Result<Revision, LoadError> {
+        candidate: Candidate,
+        progress: &Progress,
+    ) -> Result<Admitted, LoadError> {
         let one = self.one.clone().acquire_owned().await.map_err(|e| LoadError::Host(e.to_string()))?;
-        let (this, origin, runtime) = (self.clone(), origin.to_owned(), tokio::runtime::Handle::current());
+        let (this, progress, runtime) = (self.clone(), progress.clone(), tokio::runtime::Handle::current());
+        let dropped = CancellationToken::new();
+        let _guard = dropped.clone().drop_guard();
         let admitting = move || {
             let _one = one;
-            runtime.block_on(this.admit_here(slot, wasm, config, &origin))
+            runtime.block_on(async {
+                tokio::select! {
+                    () = dropped.cancelled() => Err(LoadError::Host("it is not wanted any more".to_owned())),
+                    admitted = this.admit_here(candidate, &progress) => admitted,
+                }
+            })
         };
         tokio::task::spawn_blocking(admitting).await.map_err(|e| LoadError::Host(e.to_string()))?
     }
 
-    async fn admit_here(
-        &self,
-        slot: Slot,
-        wasm: Arc<[u8]>,
-        config: String,
-        origin: &str,
-    ) -> Result<Revision, LoadError> {
-        let begun = self.clock.monotonic_ms();
-        self.check_size(wasm.len() as u64)?;
-        contract::check_kind(&wasm)?;
-        let anatomy = contract::anatomy(&wasm)?;
-        contract::check(slot, &anatomy)?;
-        let digest = digest(&wasm);
-        let prepared = match self.cache.load(&digest, slot, &config).await {
-            Some((artifact, component)) => Prepared { artifact, component, cached: true },
-            None => self.prepare(slot, &wasm, &config).await?,
+    /// The code that is there already: with the host, in its folder, or with the candidate.
+    async fn kept(&self, candidate: &Candidate, digest: &str, key: &Key) -> Option<Prepared> {
+        let Candidate { slot, config, code, .. } = candidate;
+        if let Some((artifact, component)) = builtin::load(&self.engine, digest, *slot, config) {
+            return Some(Prepared { artifact, component, cached: true });
+        }
+        let (artifact, component) = if let Some(loaded) = self.cache.load(key).await {
+            loaded
+        } else {
+            let code = code.as_ref()?;
+            let opened = self.cache.open(key, code)?;
+            self.cache.store(key, code.as_slice().into()).await;
+            opened
         };
+        Some(Prepared { artifact, component, cached: true })
+    }
+
+    async fn admit_here(&self, candidate: Candidate, progress: &Progress) -> Result<Admitted, LoadError> {
+        let begun = self.clock.monotonic_ms();
+        self.check_size(candidate.wasm.len() as u64)?;
+        contract::check_kind(&candidate.wasm)?;
+        let anatomy = contract::anatomy(&candidate.wasm)?;
+        contract::check(candidate.slot, &anatomy)?;
+        let digest = digest(&candidate.wasm);
+        let key = self.cache.key(&digest, candidate.slot, &candidate.config);
+        let prepared = match self.kept(&candidate, &digest, &key).await {
+            Some(prepared) => prepared,
+            None => self.prepare(candidate.slot, &candidate.wasm, &candidate.config, progress).await?,
+        };
+        let Candidate { slot, wasm, config, origin, .. } = candidate;
         let contract::Anatomy { imports, exports, core_instances, memories, tables } = anatomy;
         let metadata = contract::metadata(&wasm);
         let warnings = contract::warnings(&imports, &prepared.artifact);
@@ -228,31 +261,34 @@ impl Gate {
             shares: Shares::default(),
             trials: Vec::new(),
         };
-        let configure_each = (!snapshotted).then_some(config.clone());
+        let configure_each = (!snapshotted).then_some(config);
         let revision = Arc::new(Revision {
             slot,
             number: 0,
             digest,
-            origin: origin.to_owned(),
+            origin,
             report,
             guest,
             configure_each,
             health: super::health::Health::default(),
         });
-        let tried = self.try_out(revision.clone()).await?;
+        let tried = self.try_out(revision.clone(), progress).await?;
         // Every call has ended, and with it the others who held it.
         let mut revision = Arc::into_inner(revision).ok_or_else(|| LoadError::Host("a trial goes on".to_owned()))?;
         revision.report.warnings.extend(tried.warnings);
         (revision.report.trials, revision.report.shares) = (tried.trials, tried.shares);
         revision.report.prepared_ms = self.clock.monotonic_ms() - begun;
-        if !prepared.cached {
-            self.cache.store(&revision.digest, slot, &config, &prepared.artifact).await;
+        if prepared.cached {
+            return Ok(Admitted { revision, code: None });
         }
-        Ok(revision)
+        let code: Arc<[u8]> = self.cache.seal(&key, &prepared.artifact).into();
+        self.cache.store(&key, code.clone()).await;
+        Ok(Admitted { revision, code: Some(code) })
     }
 
     /// Compiles, configures and snapshots; a component that cannot be snapshotted is compiled as it is.
-    async fn prepare(&self, slot: Slot, wasm: &[u8], config: &str) -> Result<Prepared, LoadError> {
+    async fn prepare(&self, slot: Slot, wasm: &[u8], config: &str, progress: &Progress) -> Result<Prepared, LoadError> {
+        progress.send_replace(Step::Compiling);
         let mut making = Making::default();
         let wizer = Wizer::new();
         let instrumented = std::panic::catch_unwind(AssertUnwindSafe(|| wizer.instrument_component(wasm)))
@@ -262,6 +298,7 @@ impl Gate {
             Err(e) => (Err(e.root_cause().to_string()), None),
         };
         let first = self.compile(instrumented.as_deref().unwrap_or(wasm), &mut making).await?;
+        progress.send_replace(Step::Configuring);
         let (mut cell, raw) = self.configured(slot, &first.component, config, &mut making).await?;
         let snapshot = match context {
             Ok(_) if !cell.store.data().holds_no_handles() => {
@@ -278,6 +315,7 @@ impl Gate {
             }
             Err(why) => Err(why),
         };
+        progress.send_replace(Step::CompilingSnapshot);
         let (Compiled { component, code, .. }, note) = match (snapshot, instrumented) {
             (Ok(snapshot), _) => {
                 making.snapshot_bytes = Some(snapshot.len());

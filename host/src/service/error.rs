@@ -51,6 +51,9 @@ pub enum Error {
     /// The caller may not do this.
     #[error("only admins may do this")]
     Forbidden,
+    /// An operator cancelled it, or its host has ended.
+    #[error("it was cancelled")]
+    Cancelled,
     /// A component was not taken.
     #[error("the component was not taken: {0}")]
     Refused(#[from] LoadError),
@@ -66,6 +69,30 @@ pub enum Error {
 }
 
 impl Error {
+    /// The stable name of the problem, for programs.
+    pub fn code(&self) -> String {
+        let code = match self {
+            Self::Invalid { .. } => "invalid",
+            Self::NotFound(_) => "not-found",
+            Self::Conflict(_) => "conflict",
+            Self::Taken(_) => "taken",
+            Self::Unauthenticated => "unauthenticated",
+            Self::WrongCredentials => "wrong-credentials",
+            Self::WrongRefreshToken => "wrong-refresh-token",
+            Self::TooMany { .. } => "too-many-requests",
+            Self::Stale { .. } => "stale",
+            Self::KeyReused => "idempotency-key-reused",
+            Self::InFlight => "in-flight",
+            Self::Forbidden => "forbidden",
+            Self::Cancelled => "cancelled",
+            Self::Refused(e) => return format!("plugin:{}", e.code()),
+            Self::StorageFull(_) => "storage-full",
+            Self::DatabaseAway(_) => "database-unavailable",
+            Self::Internal(_) => "internal",
+        };
+        code.to_owned()
+    }
+
     /// Whether it was refused for its size alone.
     pub fn is_too_large(&self) -> bool {
         matches!(self, Self::Refused(LoadError::TooLarge { .. }))

@@ -80,8 +80,8 @@ const TRIES_MAX: usize = 5;
 const FORGET_EVERY: std::time::Duration = std::time::Duration::from_mins(10);
 
 impl Service {
-    /// Forgets old keys until the host stops.
-    pub async fn forget_old_keys(self: std::sync::Arc<Self>, stop: tokio_util::sync::CancellationToken) {
+    /// Forgets old keys and operations until the host stops.
+    pub async fn forget_old(self: std::sync::Arc<Self>, stop: tokio_util::sync::CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -89,6 +89,9 @@ impl Service {
             }
             if let Err(e) = self.store.forget_keys(self.clock.now_ms() - KEPT_MS).await {
                 tracing::warn!(error = %e, "old idempotency keys could not be forgotten; trying again");
+            }
+            if let Err(e) = self.forget_old_operations().await {
+                tracing::warn!(error = %e, "old operations could not be forgotten; trying again");
             }
         }
     }

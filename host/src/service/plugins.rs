@@ -1,13 +1,12 @@
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::stage;
 use super::{Change, Counts, Error, Page, PageRequest, Principal, Revision, Service, Slot};
-use crate::plugin;
-use crate::store::plugins::{NewRevision, RevisionRow, SlotRow};
+use crate::store::plugins::{RevisionRow, SlotRow};
 
 /// A component with its config, as operators see it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -96,25 +95,6 @@ pub struct ComponentInfo {
     pub metadata: Value,
 }
 
-/// A revision that is to be prepared.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewPluginRevision {
-    /// Where it is to serve.
-    pub slot: Slot,
-    /// The component, by its digest; the built-in when none.
-    #[serde(default)]
-    pub digest: Option<String>,
-    /// What `configure` gets: an object.
-    #[serde(default)]
-    #[schema(value_type = Option<Object>)]
-    pub config: Option<serde_json::Map<String, Value>>,
-    /// Why, for the history.
-    #[serde(default)]
-    #[schema(max_length = 500, pattern = "^[^\\u0000]*$")]
-    pub why: String,
-}
-
 /// The longest reason, in characters.
 const WHY_MAX: usize = 500;
 
@@ -141,66 +121,6 @@ impl Service {
         Ok(Slot::ALL.into_iter().map(info).collect())
     }
 
-    /// Takes a component with a config through the gate; it is ready then, and serves nobody. The same one again is
-    /// the same revision, unless that was quarantined. For operators.
-    pub async fn install(&self, who: Principal, new: NewPluginRevision) -> Result<RevisionInfo, Error> {
-        who.must_operate()?;
-        let NewPluginRevision { slot, digest, config, why } = new;
-        must_be_short(&why)?;
-        let config = Value::Object(config.unwrap_or_default()).to_string();
-        let (wasm, origin): (Arc<[u8]>, _) = match digest {
-            None => (plugin::builtin(slot).into(), plugin::BUILT_IN),
-            Some(digest) => {
-                let wasm = self.store.component(&digest).await?;
-                (wasm.ok_or(Error::NotFound("component: upload it first"))?.into(), "upload")
-            }
-        };
-        let revision = self.take(slot, wasm, config, origin, &why, &name(who)).await?;
-        self.revision_info(revision.number).await
-    }
-
-    /// Through the gate and into the database.
-    pub(super) async fn take(
-        &self,
-        slot: Slot,
-        wasm: Arc<[u8]>,
-        config: String,
-        origin: &str,
-        why: &str,
-        by: &str,
-    ) -> Result<Arc<Revision>, Error> {
-        let digest = plugin::digest(&wasm);
-        let new =
-            |report| NewRevision { slot: slot.as_str(), digest: &digest, config: &config, origin, report, why, by };
-        let same = self.store.same_revision(&new("")).await?.filter(|r| r.rests != "quarantined");
-        if let Some(same) = same {
-            return self.prepared(same.id).await;
-        }
-        let mut revision = self.plugins.admit(slot, wasm.clone(), config.clone(), origin).await?;
-        let report = serde_json::to_string(&revision.report).unwrap_or_default();
-        self.store.keep_component(&digest, &wasm, &revision.report.metadata.to_string(), by).await?;
-        revision.number = self.store.add_revision(&new(&report)).await?;
-        let revision = Arc::new(revision);
-        self.plugins.keep(revision.clone());
-        Ok(revision)
-    }
-
-    /// A revision that can serve: the one that is in memory, or from the database.
-    pub(super) async fn prepared(&self, id: i64) -> Result<Arc<Revision>, Error> {
-        if let Some(revision) = self.plugins.prepared(id) {
-            return Ok(revision);
-        }
-        let RevisionRow { slot, digest, config, origin, .. } =
-            self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
-        let slot = Slot::ALL.into_iter().find(|s| s.as_str() == slot).ok_or(Error::NotFound("slot"))?;
-        let wasm = self.store.component(&digest).await?.ok_or(Error::NotFound("component"))?;
-        let mut revision = self.plugins.admit(slot, wasm.into(), config, &origin).await?;
-        revision.number = id;
-        let revision = Arc::new(revision);
-        self.plugins.keep(revision.clone());
-        Ok(revision)
-    }
-
     /// A page of revisions, the newest first, of one slot or of all. For viewers.
     pub async fn revisions(
         &self,
@@ -222,7 +142,7 @@ impl Service {
         self.revision_info(id).await
     }
 
-    async fn revision_info(&self, id: i64) -> Result<RevisionInfo, Error> {
+    pub(super) async fn revision_info(&self, id: i64) -> Result<RevisionInfo, Error> {
         let row = self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
         Ok(info(row, &self.slots_by_number().await?))
     }
@@ -252,29 +172,8 @@ impl Service {
         Ok(Page::cut(items, limit, |c| c.id))
     }
 
-    /// Reads the component and config that a slot's settings name again and lets them serve if they pass the gate. For
-    /// operators.
-    pub async fn reload_plugin(&self, who: Principal, slot: Slot) -> Result<SlotInfo, Error> {
-        who.must_operate()?;
-        self.reload(slot, &name(who)).await?;
-        self.plugin_slots(who)?.into_iter().find(|s| s.slot == slot).ok_or(Error::NotFound("slot"))
-    }
-
-    /// The same, for the host itself: at a signal, or for a watched folder.
-    pub async fn reload(&self, slot: Slot, by: &str) -> Result<Arc<Revision>, Error> {
-        let (wasm, config, origin) = match self.plugins.configured(slot).await? {
-            Some(configured) => configured,
-            None => (plugin::builtin(slot).into(), "{}".to_owned(), plugin::BUILT_IN.to_owned()),
-        };
-        let revision = self.take(slot, wasm, config, &origin, "reload", by).await?;
-        if self.slot_row(slot).await?.active != Some(revision.number) {
-            self.transit(revision.number, super::Move::Activate, None, "reload", by, None).await?;
-        }
-        Ok(revision)
-    }
-
-    /// Forgets compiled code that no revision needs which serves, served before or is ready; says how many files and
-    /// bytes went. For operators.
+    /// Forgets compiled code that no revision needs which serves, served before or is ready, here and in the database;
+    /// says how many files and bytes went here. For operators.
     pub async fn collect_garbage(&self, who: Principal) -> Result<(usize, u64), Error> {
         who.must_operate()?;
         let mut kept = Vec::new();
@@ -286,6 +185,7 @@ impl Service {
             let needed = rows.into_iter().filter(|r| r.rests != "quarantined");
             kept.extend(needed.map(|r| (r.digest, r.slot, r.config)));
         }
+        self.store.forget_code(super::install::VERSION).await?;
         Ok(self.plugins.collect_garbage(&kept).await)
     }
 }

@@ -3,8 +3,7 @@
 mod run;
 mod spread;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use run::{Item, Outcome, Run};
@@ -13,7 +12,8 @@ use spread::Spread;
 use tokio::task::JoinSet;
 use utoipa::ToSchema;
 
-use super::{Error, Principal, Revision, Service, Slot};
+use super::operations::Kind;
+use super::{Error, Principal, Revision, Service, Slot, Started};
 use crate::notification::{Notification, Payload};
 use crate::plugin::{Email, Plugins};
 
@@ -98,22 +98,15 @@ const LAST_MAX: u64 = 10_000_000;
 const EXAMPLES_MAX: usize = 10;
 /// Events that are read at one time.
 const PAGE: i64 = 2_000;
-/// Replays that are remembered.
-const REPLAYS_MAX: usize = 20;
-
-/// A replay, while it runs and after.
-#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+/// What a replay found, while it runs and after.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Replay {
-    /// Its number in this host.
-    pub id: u64,
     /// The candidate.
     pub revision: i64,
     /// The active revision that it is compared with.
     pub baseline: i64,
-    /// Whether it has ended.
-    pub is_done: bool,
-    /// Why it ended early.
-    pub error: Option<String>,
+    /// The most events that it takes.
+    pub last: u64,
     /// Events so far.
     pub events: u64,
     /// Stored events that cannot be read, such as those of another contract's major.
@@ -137,16 +130,9 @@ pub struct Replay {
     pub examples: Vec<serde_json::Value>,
 }
 
-/// The replays of this host.
-#[derive(Default)]
-pub struct Replays {
-    next: AtomicU64,
-    all: Mutex<BTreeMap<u64, Arc<Mutex<Replay>>>>,
-}
-
 impl Service {
     /// Renders an event by a revision and by the active one; nothing is sent. For viewers.
-    pub async fn preview(&self, who: Principal, id: i64, subject: Subject) -> Result<Preview, Error> {
+    pub async fn preview(self: &Arc<Self>, who: Principal, id: i64, subject: Subject) -> Result<Preview, Error> {
         who.must_look()?;
         let candidate = self.prepared(id).await?;
         if candidate.slot != Slot::Renderer {
@@ -174,7 +160,7 @@ impl Service {
     }
 
     /// Makes a mail that was sent again, by the revision that wrote it, and says whether it is the same. For viewers.
-    pub async fn reproduce(&self, who: Principal, id: i64) -> Result<Reproduction, Error> {
+    pub async fn reproduce(self: &Arc<Self>, who: Principal, id: i64) -> Result<Reproduction, Error> {
         who.must_look()?;
         let mail = self.store.stored_mail(id).await?.ok_or(Error::NotFound("mail of this notification"))?;
         let n = read(id, mail.message_id, &mail.payload).map_err(Error::Conflict)?;
@@ -198,14 +184,13 @@ impl Service {
         })
     }
 
-    /// Runs a revision over stored events, beside the active one, and counts what differs. It goes on in the
-    /// background; [`replay`](Self::replay) tells how far it is. For operators.
+    /// Begins to run a revision over stored events, beside the active one, and counts what differs. For operators.
     pub async fn start_replay(
         self: &Arc<Self>,
         who: Principal,
         id: i64,
         request: ReplayRequest,
-    ) -> Result<Replay, Error> {
+    ) -> Result<Started<Replay>, Error> {
         who.must_operate()?;
         let last = request.last.unwrap_or(1_000);
         if !(1..=LAST_MAX).contains(&last) {
@@ -213,34 +198,14 @@ impl Service {
         }
         let candidate = self.prepared(id).await?;
         let baseline = self.plugins.routing().slot(candidate.slot).active.clone();
-        let number = self.replays.next.fetch_add(1, Relaxed) + 1;
-        let begun = Replay { id: number, revision: id, baseline: baseline.number, ..Replay::default() };
-        let shared = Arc::new(Mutex::new(begun.clone()));
-        {
-            let mut all = self.replays.all.lock().unwrap_or_else(PoisonError::into_inner);
-            all.insert(number, shared.clone());
-            while all.len() > REPLAYS_MAX {
-                all.pop_first();
-            }
-        }
-        let this = self.clone();
-        #[expect(clippy::disallowed_methods, reason = "ends by itself; its progress is asked for")]
-        tokio::spawn(async move {
-            let ended = this.run_replay(&candidate, &baseline, last, &request, &shared).await;
-            let mut replay = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            replay.is_done = true;
-            replay.error = ended.err().map(|e| e.to_string());
-        });
-        Ok(begun)
-    }
-
-    /// How far a replay of this host is. For viewers.
-    pub fn replay(&self, who: Principal, id: u64) -> Result<Replay, Error> {
-        who.must_look()?;
-        let all = self.replays.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let replay = all.get(&id).ok_or(Error::NotFound("replay in this host"))?;
-        let told = replay.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(told)
+        self.begin_operation(who, (Kind::Replay, candidate.slot, Some(id)), |this, progress| async move {
+            let begun = Replay { revision: id, baseline: baseline.number, last, ..Replay::default() };
+            *progress.replay.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
+            this.run_replay(&candidate, &baseline, last, &request, &progress.replay).await?;
+            let found = progress.replay.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            Ok((found.unwrap_or_default(), Some(id)))
+        })
+        .await
     }
 
     async fn run_replay(
@@ -249,7 +214,7 @@ impl Service {
         baseline: &Arc<Revision>,
         last: u64,
         request: &ReplayRequest,
-        shared: &Mutex<Replay>,
+        shared: &Mutex<Option<Replay>>,
     ) -> Result<(), Error> {
         let (from, to) = (request.from.unwrap_or(i64::MIN), request.to.unwrap_or(i64::MAX));
         let (mut left, mut before) = (last, i64::MAX);
@@ -267,6 +232,7 @@ impl Service {
             };
             let (outcomes, next) = tokio::join!(self.work(page, candidate, baseline), next);
             let mut replay = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let replay = replay.get_or_insert_default();
             for outcome in outcomes {
                 replay.events += 1;
                 let Some(o) = outcome else {
@@ -283,8 +249,7 @@ impl Service {
                     replay.examples.extend(o.example);
                 }
             }
-            sum_up(&mut replay, &fuel, &times);
-            drop(replay);
+            sum_up(replay, &fuel, &times);
             page = next?;
         }
         Ok(())

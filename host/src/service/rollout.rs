@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::install::Wanted;
 use super::stage::Move;
 use super::{Error, Plan, Revision, Service, Slot};
-use crate::plugin::{BUILT_IN, Canary, Lineage, builtin};
+use crate::plugin::{BUILT_IN, Canary, Lineage, Progress, builtin};
 use crate::store::plugins::{NewRevision, SlotRow};
 use crate::store::{self, Store};
 
@@ -39,7 +40,7 @@ pub(crate) async fn number(store: &Store, mut revision: Revision) -> Result<Revi
 impl Service {
     /// Takes up what the database says, and what the settings name if that is new. A component that is refused does
     /// not stop the host.
-    pub async fn take_up_plugins(&self) -> Vec<(Slot, Error)> {
+    pub async fn take_up_plugins(self: &Arc<Self>) -> Vec<(Slot, Error)> {
         let mut refused = Vec::new();
         for slot in Slot::ALL {
             let taken = match self.take_up_slot(slot).await {
@@ -54,12 +55,12 @@ impl Service {
     }
 
     /// Takes up what the database says of a slot.
-    pub async fn take_up_slot(&self, slot: Slot) -> Result<(), Error> {
+    pub async fn take_up_slot(self: &Arc<Self>, slot: Slot) -> Result<(), Error> {
         self.follow(slot, &self.slot_row(slot).await?).await
     }
 
     /// Lets what the settings name serve, unless it was taken before: then the operators' word since holds.
-    async fn take_configured(&self, slot: Slot) -> Result<(), Error> {
+    async fn take_configured(self: &Arc<Self>, slot: Slot) -> Result<(), Error> {
         let Some((wasm, config, origin)) = self.plugins.configured(slot).await? else { return Ok(()) };
         let digest = crate::plugin::digest(&wasm);
         let new = NewRevision {
@@ -74,13 +75,15 @@ impl Service {
         if self.store.same_revision(&new).await?.is_some() {
             return Ok(());
         }
-        let revision = self.take(slot, wasm, config, &origin, "named by the settings", "host").await?;
-        self.transit(revision.number, Move::Activate, None, "named by the settings", "host", None).await?;
+        let why = "named by the settings";
+        let wanted = Wanted { slot, wasm, config, origin: &origin, why, by: "host" };
+        let revision = self.take(wanted, &Progress::default()).await?;
+        self.transit(revision.number, Move::Activate, None, why, "host", None).await?;
         Ok(())
     }
 
     /// Lets this host run a slot as the database has it. Everything is prepared before anything is replaced.
-    pub(super) async fn follow(&self, slot: Slot, row: &SlotRow) -> Result<(), Error> {
+    pub(super) async fn follow(self: &Arc<Self>, slot: Slot, row: &SlotRow) -> Result<(), Error> {
         let now = self.plugins.routing().slot(slot).clone();
         if row.version <= now.version || !self.preparing.may_try(slot, row.version, self.clock.monotonic_ms()) {
             return Ok(());
@@ -91,7 +94,7 @@ impl Service {
         followed
     }
 
-    async fn replace(&self, slot: Slot, row: &SlotRow, now: &Lineage) -> Result<(), Error> {
+    async fn replace(self: &Arc<Self>, slot: Slot, row: &SlotRow, now: &Lineage) -> Result<(), Error> {
         let prepare = async |id: Option<i64>| -> Result<Option<Arc<Revision>>, Error> {
             match id {
                 Some(id) => self.prepared(id).await.map(Some),
@@ -144,7 +147,7 @@ impl Service {
     }
 
     /// One look: follows the database, then judges the canaries.
-    pub async fn look_after_plugins(&self) -> Result<(), Error> {
+    pub async fn look_after_plugins(self: &Arc<Self>) -> Result<(), Error> {
         let mut looked = Ok(());
         for row in self.store.slots().await? {
             let Some(slot) = Slot::ALL.into_iter().find(|s| s.as_str() == row.slot) else { continue };
@@ -154,7 +157,7 @@ impl Service {
         looked
     }
 
-    async fn look_after_slot(&self, slot: Slot, row: &SlotRow) -> Result<(), Error> {
+    async fn look_after_slot(self: &Arc<Self>, slot: Slot, row: &SlotRow) -> Result<(), Error> {
         self.follow(slot, row).await?;
         let Some(canary) = self.plugins.routing().slot(slot).canary.clone() else { return Ok(()) };
         let Some((to, plan, why)) = self.judge(slot, &canary, row) else { return Ok(()) };

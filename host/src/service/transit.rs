@@ -1,11 +1,13 @@
 //! Revisions that move from stage to stage, and what leave they need.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::plugins::{must_be_short, name};
 use super::stage::{self, Move};
-use super::{Change, Error, Principal, Service, Slot, SlotInfo};
+use super::{Change, Error, Operation, Principal, Service, Slot, SlotInfo};
 use crate::store::plugins::{self, SlotRow};
 
 /// How a canary's share grows while it does no worse than the active revision.
@@ -20,13 +22,13 @@ pub struct Plan {
     pub then_activate: bool,
 }
 
-/// The evidence that a move asks for: a replay of this host that has ended well enough.
+/// The evidence that a move asks for: a replay that has ended well enough.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Require {
-    /// Which replay.
+    /// Which replay, by the id of its operation.
     #[serde(deserialize_with = "crate::money::whole")]
-    pub replay: u64,
+    pub replay: i64,
     /// Of a hundred events, so many may have changed.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 100)]
@@ -52,12 +54,18 @@ pub struct Terms<'a> {
 impl Service {
     /// Moves a revision to another stage. Where it is to serve, it is prepared before. `expected` is the slot's
     /// version. For operators.
-    pub async fn move_revision(&self, who: Principal, id: i64, to: Move, terms: Terms<'_>) -> Result<SlotInfo, Error> {
+    pub async fn move_revision(
+        self: &Arc<Self>,
+        who: Principal,
+        id: i64,
+        to: Move,
+        terms: Terms<'_>,
+    ) -> Result<SlotInfo, Error> {
         who.must_operate()?;
         let Terms { plan, require, why, expected } = terms;
         must_be_short(why)?;
         if let Some(require) = require {
-            self.must_hold(who, id, require)?;
+            self.must_hold(who, id, require).await?;
         }
         if let Some(plan) = plan {
             let from = if let Move::Canary(percent) = to { percent } else { 0 };
@@ -73,7 +81,7 @@ impl Service {
 
     /// Lets another revision serve at once: `to`, or the one before, or the built-in. For operators.
     pub async fn roll_back(
-        &self,
+        self: &Arc<Self>,
         who: Principal,
         slot: Slot,
         to: Option<i64>,
@@ -88,17 +96,18 @@ impl Service {
         self.move_revision(who, to, Move::Activate, Terms { why, expected, ..Terms::default() }).await
     }
 
-    fn must_hold(&self, who: Principal, id: i64, require: Require) -> Result<(), Error> {
-        let replay = self.replay(who, require.replay)?;
-        let refuse = |why: String| Err(Error::Conflict(format!("replay {}: {why}", replay.id)));
+    async fn must_hold(&self, who: Principal, id: i64, require: Require) -> Result<(), Error> {
+        let Operation { id: number, state, problem, replay, .. } = self.operation(who, require.replay).await?;
+        let refuse = |why: String| Err(Error::Conflict(format!("replay {number}: {why}")));
+        let Some(replay) = replay else { return refuse("it is no replay, or has not begun yet".to_owned()) };
         if replay.revision != id {
             return refuse(format!("it is of revision {}, not of {id}", replay.revision));
         }
-        if !replay.is_done {
+        if state == "running" {
             return refuse("it has not ended yet".to_owned());
         }
-        if let Some(error) = &replay.error {
-            return refuse(format!("it ended early: {error}"));
+        if state != "succeeded" {
+            return refuse(format!("it ended early: {}", problem.map_or(state, |p| p.detail)));
         }
         let routing = self.plugins.routing();
         if Slot::ALL.into_iter().all(|slot| routing.slot(slot).active.number != replay.baseline) {
@@ -124,7 +133,7 @@ impl Service {
 
     /// Writes a move down and follows it in this host; other hosts follow within their poll.
     pub(super) async fn transit(
-        &self,
+        self: &Arc<Self>,
         id: i64,
         to: Move,
         plan: Option<&Plan>,

@@ -43,7 +43,9 @@ impl Client {
     }
 
     pub async fn call(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let mut request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.base));
+        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.base));
+        // Long work is awaited, where it can be.
+        let mut request = request.header("prefer", "wait=60");
         if !token.is_empty() {
             request = request.bearer_auth(token);
         }

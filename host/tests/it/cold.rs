@@ -7,6 +7,8 @@ use std::time::Duration;
 use ecomm::clock::Clock;
 use ecomm::config::Config;
 use ecomm::host::{Host, Roles};
+use ecomm::plugin::gate_report;
+use ecomm::service::Slot;
 use serde_json::json;
 
 use crate::app::{App, Client, environment, eventually, sqlite};
@@ -18,11 +20,14 @@ tests! {
         mails_wait_for_what_is_compiled_and_the_apis_do_not
         the_built_in_stands_in_when_the_settings_say_so
         what_cannot_be_prepared_is_said_and_stood_in_for
+        nothing_is_compiled_twice
+        code_that_someone_else_wrote_is_compiled_anew
+        the_built_ins_are_compiled_as_the_gate_compiles
     }
 }
 
 /// A compiler that does not begin before the file is there.
-fn held_compiler(folder: &Path) -> (String, std::path::PathBuf) {
+pub fn held_compiler(folder: &Path) -> (String, std::path::PathBuf) {
     let (script, go) = (folder.join("compiler"), folder.join("go"));
     let text = format!(
         "#!/bin/sh\nwhile [ ! -e {} ]; do /bin/sleep 0.05; done\nexec {} \"$@\"\n",
@@ -34,17 +39,11 @@ fn held_compiler(folder: &Path) -> (String, std::path::PathBuf) {
     (script.display().to_string(), go)
 }
 
-/// A database in which a revision with a config of its own serves, and a cache that knows the built-ins only.
+/// A database in which a revision with a config of its own serves.
 async fn staged() -> (Database, i64) {
     let database = sqlite().await;
-    let cache = database.folder.path().join("cache");
-    let (all, some) = (cache.join("all").display().to_string(), cache.join("some"));
-    let app = App::with(database, &[("PLUGINS__CACHE_PATH", &all)]).await;
-    std::fs::create_dir_all(&some).unwrap();
-    for file in std::fs::read_dir(&all).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), some.join(file.file_name())).unwrap();
-    }
+    let cache = database.folder.path().join("cache").display().to_string();
+    let app = App::with(database, &[("PLUGINS__CACHE_PATH", &cache)]).await;
     let new = json!({ "slot": "renderer", "config": { "from_name": "Chosen" } });
     let id = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap();
     let path = format!("/v1/plugins/revisions/{id}/stage");
@@ -53,10 +52,58 @@ async fn staged() -> (Database, i64) {
     (app.end_keeping().await, id)
 }
 
+/// A host whose folder has no compiled code yet, as in a new container.
 async fn start(database: &Database, more: &[(&str, &str)]) -> Host {
-    let cache = database.folder.path().join("cache").join("some").display().to_string();
-    let more = [&[("PLUGINS__CACHE_PATH", cache.as_str())], more].concat();
+    let more = [&[("PLUGINS__CACHE_PATH", "")], more].concat();
     Host::start(Config::load(None, environment(database, &more)).unwrap(), Roles::ALL, Clock::system()).await.unwrap()
+}
+
+/// The built-ins were compiled with the host, and what another host compiled is in the database.
+async fn nothing_is_compiled_twice() {
+    let database = sqlite().await;
+    let none = [("PLUGINS__COMPILER__PROGRAM", "/nonexistent")];
+    start(&database, &none).await.stop().await;
+    let (database, _) = staged().await;
+    let mut host = start(&database, &none).await;
+    assert!(host.prepared().await.is_empty());
+    eventually("the mail", async || !names(&host).is_empty()).await;
+    assert!(names(&host)[0].contains("Chosen"), "{:?}", names(&host));
+    host.stop().await;
+}
+
+/// Code in the database that no host with the secret wrote is not loaded, and does no harm.
+async fn code_that_someone_else_wrote_is_compiled_anew() {
+    let (database, _) = staged().await;
+    assert!(database.number("select count(*) from plugin_code").await > 0);
+    database.execute("update plugin_code set content = zeroblob(1000)").await;
+    let mut host = start(&database, &[]).await;
+    assert!(host.prepared().await.is_empty());
+    eventually("the mail", async || !names(&host).is_empty()).await;
+    assert!(names(&host)[0].contains("Chosen"), "{:?}", names(&host));
+    host.stop().await;
+}
+
+/// What the build script makes of a built-in is what the gate makes of it.
+async fn the_built_ins_are_compiled_as_the_gate_compiles() {
+    let app = App::start(sqlite().await).await;
+    let revisions = app.client.ok("GET", "/v1/plugins/revisions", &app.admin, None).await;
+    for revision in revisions["items"].as_array().unwrap() {
+        let shipped = &revision["report"];
+        assert_eq!(shipped["cached"], true, "{shipped}");
+        let slot = if revision["slot"] == "renderer" { Slot::Renderer } else { Slot::Policy };
+        // White space makes another config of it, and so another way to the same code.
+        let config = Config::load(None, environment(&app.database, &[])).unwrap();
+        let wasm = ecomm::plugin::builtin(slot).into();
+        let progress = ecomm::plugin::Progress::default();
+        let relays = ["mailbox".to_owned()];
+        let made = gate_report(&config.plugins, &app.clock, slot, wasm, "{} ".to_owned(), &relays, &progress).await;
+        let made = made.unwrap().making;
+        assert_eq!(json!(made.code_bytes), shipped["making"]["code_bytes"]);
+        // But for that white space, which is in the memory.
+        let bytes = [made.snapshot_bytes.unwrap() as u64, shipped["making"]["snapshot_bytes"].as_u64().unwrap()];
+        assert!(bytes[0].abs_diff(bytes[1]) < 16, "{bytes:?}");
+    }
+    app.end().await;
 }
 
 fn names(host: &Host) -> Vec<String> {
@@ -67,6 +114,7 @@ fn names(host: &Host) -> Vec<String> {
 
 async fn mails_wait_for_what_is_compiled_and_the_apis_do_not() {
     let (database, id) = staged().await;
+    database.execute("delete from plugin_code").await;
     let (compiler, go) = held_compiler(database.folder.path());
     let mut host = start(&database, &[("PLUGINS__COMPILER__PROGRAM", &compiler)]).await;
     let client = Client::new(host.http.unwrap());
@@ -86,6 +134,7 @@ async fn mails_wait_for_what_is_compiled_and_the_apis_do_not() {
 
 async fn the_built_in_stands_in_when_the_settings_say_so() {
     let (database, _) = staged().await;
+    database.execute("delete from plugin_code").await;
     let (compiler, _) = held_compiler(database.folder.path());
     let settings = [("PLUGINS__COMPILER__PROGRAM", compiler.as_str()), ("PLUGINS__COLD_START", "stand-in")];
     let host = start(&database, &settings).await;

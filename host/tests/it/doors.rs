@@ -1,6 +1,7 @@
 //! The same use cases through REST and gRPC, and what bad input gets at either.
 
 use ecomm::grpc::pb;
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
@@ -96,8 +97,14 @@ async fn an_order_over_grpc_becomes_a_mail() {
     let served = plugins.list_plugin_slots(list).await.unwrap().into_inner().slots;
     assert_eq!(served.len(), 2);
     let reload = pb::ReloadPluginRequest { slot: pb::PluginSlotName::Renderer.into() };
-    let slot = plugins.reload_plugin(with(&app.admin, reload)).await.unwrap().into_inner().slot.unwrap();
-    assert!(slot.version > served[0].version);
+    let begun = plugins.reload_plugin(with(&app.admin, reload)).await.unwrap().into_inner().operation.unwrap();
+    let watch = with(&app.admin, pb::WatchPluginOperationRequest { id: begun.id });
+    let told: Vec<_> = plugins.watch_plugin_operation(watch).await.unwrap().into_inner().collect().await;
+    let ended = told.last().unwrap().as_ref().unwrap().operation.clone().unwrap();
+    assert_eq!(ended.state(), pb::PluginOperationState::Succeeded);
+    let list = with(&app.admin, pb::ListPluginSlotsRequest {});
+    let slots = plugins.list_plugin_slots(list).await.unwrap().into_inner().slots;
+    assert!(slots[0].version > served[0].version);
     app.end().await;
 }
 

@@ -16,6 +16,7 @@ mod gate;
 mod grpc;
 mod harness;
 mod misbehaviour;
+mod operations;
 mod operators;
 mod place;
 mod relay;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         gate::tests(),
         grpc::tests(),
         misbehaviour::tests(),
+        operations::tests(),
         operators::tests(),
         place::tests(),
         relay::tests(),

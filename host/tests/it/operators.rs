@@ -29,6 +29,25 @@ tests! {
 
 type Plugins = pb::plugin_service_client::PluginServiceClient<tonic::transport::Channel>;
 
+/// A replay by gRPC, followed to its end.
+async fn replay(app: &App, plugins: &mut Plugins, id: i64) {
+    let replay = pb::ReplayPluginRevisionRequest { id, last: 10 };
+    let begun = plugins.replay_plugin_revision(with(&app.admin, replay)).await.unwrap().into_inner().operation.unwrap();
+    let watch = pb::WatchPluginOperationRequest { id: begun.id };
+    let told: Vec<_> =
+        plugins.watch_plugin_operation(with(&app.admin, watch)).await.unwrap().into_inner().collect().await;
+    let told = told.last().unwrap().as_ref().unwrap().operation.clone().unwrap();
+    assert_eq!(told.state(), pb::PluginOperationState::Succeeded);
+    let found = told.replay.unwrap();
+    assert_eq!((found.events, found.changed_subjects), (1, 1));
+    let list = pb::ListPluginOperationsRequest { page_size: 1, ..Default::default() };
+    let listed = plugins.list_plugin_operations(with(&app.admin, list)).await.unwrap().into_inner();
+    assert_eq!((listed.operations[0].id, listed.next_page_token.is_empty()), (told.id, false));
+    let cancel = pb::CancelPluginOperationRequest { id: told.id };
+    let ended = plugins.cancel_plugin_operation(with(&app.admin, cancel)).await.unwrap().into_inner();
+    assert_eq!(ended.operation.unwrap().state(), pb::PluginOperationState::Succeeded, "it had ended before");
+}
+
 async fn a_component_goes_by_grpc_too() {
     let app = App::start(sqlite().await).await;
     app.order().await;
@@ -60,16 +79,16 @@ async fn a_component_goes_by_grpc_too() {
     let refused = plugins.create_plugin_revision(with(&app.admin, new("nonsense"))).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     let made = plugins.create_plugin_revision(with(&app.admin, new("{}"))).await.unwrap().into_inner();
-    let id = made.revision.unwrap().id;
+    let wait = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+    let get = pb::GetPluginOperationRequest { id: made.operation.unwrap().id, wait };
+    let made = plugins.get_plugin_operation(with(&app.admin, get)).await.unwrap().into_inner().operation.unwrap();
+    assert_eq!((made.state(), made.kind.as_str()), (pb::PluginOperationState::Succeeded, "install"));
+    let id = made.revision.unwrap();
 
     let preview = pb::PreviewPluginRevisionRequest { id, notification_id: 1 };
     let preview = plugins.preview_plugin_revision(with(&app.admin, preview)).await.unwrap().into_inner();
     assert_eq!((preview.is_same, preview.candidate.unwrap().subject.as_str()), (false, "Order 1"));
-    let replay = pb::ReplayPluginRevisionRequest { id, last: 10 };
-    let told: Vec<_> =
-        plugins.replay_plugin_revision(with(&app.admin, replay)).await.unwrap().into_inner().collect().await;
-    let told = told.last().unwrap().as_ref().unwrap();
-    assert_eq!((told.is_done, told.events, told.changed_subjects), (true, 1, 1));
+    replay(&app, &mut plugins, id).await;
 
     let mut change = pb::MovePluginRevisionRequest {
         id,

@@ -38,7 +38,7 @@ pub async fn upload(app: &App, wasm: Vec<u8>) -> String {
 }
 
 /// Installs a renderer that misbehaves as `config` says; its number. It must behave on the gate's fixtures.
-async fn install(app: &App, config: Value) -> i64 {
+pub async fn install(app: &App, config: Value) -> i64 {
     let digest = upload(app, std::fs::read(env!("MISBEHAVING_WASM")).unwrap()).await;
     let new = json!({ "slot": "renderer", "digest": digest, "config": config, "why": "a test" });
     app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap()
@@ -58,7 +58,7 @@ async fn writer(app: &App, order: i64) -> Value {
     app.notifications(order).await[0]["journal"][0]["renderer_revision"].clone()
 }
 
-async fn orders(app: &App, count: usize) -> Vec<i64> {
+pub async fn orders(app: &App, count: usize) -> Vec<i64> {
     let mut placed = Vec::new();
     for _ in 0..count {
         placed.push(app.order().await);
@@ -211,34 +211,33 @@ async fn a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it(databa
     let candidate = install(&app, json!({})).await;
     let replay = async |revision: i64| {
         let path = format!("/v1/plugins/revisions/{revision}/replays");
-        let begun = app.client.ok("POST", &path, &app.admin, Some(json!({ "last": 100 }))).await;
-        let path = format!("/v1/plugins/replays/{}", begun["id"]);
-        eventually("the replay ended", async || app.client.ok("GET", &path, &app.admin, None).await["is_done"] == true)
-            .await;
-        app.client.ok("GET", &path, &app.admin, None).await
+        app.client.ok("POST", &path, &app.admin, Some(json!({ "last": 100 }))).await;
+        let operations = app.client.ok("GET", "/v1/plugins/operations?limit=1", &app.admin, None).await;
+        let operation = operations["items"][0].clone();
+        assert_eq!([&operation["kind"], &operation["state"]], ["replay", "succeeded"]);
+        (operation["id"].clone(), operation["replay"].clone())
     };
-    let told = replay(candidate).await;
+    let (id, told) = replay(candidate).await;
     assert_eq!([&told["events"], &told["unreadable"], &told["faults"]].map(|n| n.as_u64().unwrap()), [5, 1, 0]);
     assert_eq!([&told["changed_subjects"], &told["changed_bodies"]].map(|n| n.as_u64().unwrap()), [4, 4]);
     assert_eq!(told["examples"].as_array().unwrap().len(), 4);
-    let change =
-        |most: u32| json!({ "stage": "active", "require": { "replay": told["id"], "changed_percent_max": most } });
+    let change = |most: u32| json!({ "stage": "active", "require": { "replay": id, "changed_percent_max": most } });
     let path = format!("/v1/plugins/revisions/{candidate}/stage");
     let (status, problem) = app.client.call("POST", &path, &app.admin, Some(change(10))).await;
     assert_eq!(status.as_u16(), 409, "{problem}");
     app.client.ok("POST", &path, &app.admin, Some(change(80))).await;
     // The same against itself changes nothing; and is no evidence against another.
-    let told = replay(candidate).await;
+    let (id, told) = replay(candidate).await;
     assert_eq!(told["changed_bodies"], 0);
     app.client.ok("POST", "/v1/plugins/renderer/rollback", &app.admin, Some(json!({}))).await;
-    let again = json!({ "stage": "active", "require": { "replay": told["id"] } });
+    let again = json!({ "stage": "active", "require": { "replay": id } });
     let (status, problem) = app.client.call("POST", &path, &app.admin, Some(again)).await;
     assert_eq!(status.as_u16(), 409);
     assert!(problem["detail"].as_str().unwrap().contains("not active any more"), "{problem}");
     // A policy replays its decisions.
     let new = json!({ "slot": "policy", "config": { "attempts_max": 2 } });
     let (_, policy) = app.client.call("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await;
-    let told = replay(policy["id"].as_i64().unwrap_or_else(|| panic!("{policy}"))).await;
+    let (_, told) = replay(policy["id"].as_i64().unwrap_or_else(|| panic!("{policy}"))).await;
     assert_eq!([&told["events"], &told["changed_decisions"]].map(|n| n.as_u64().unwrap()), [5, 0]);
     // What the journal says of the active revision is no answer of the candidate's: each hour is quiet in one half of
     // the day. One of the five cannot be read.
@@ -246,7 +245,7 @@ async fn a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it(databa
     for (from, until) in [(0, 12), (12, 0)] {
         let new = json!({ "slot": "policy", "config": { "quiet_hours": { "from": from, "until": until } } });
         let quiet = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap();
-        changed += replay(quiet).await["changed_decisions"].as_u64().unwrap();
+        changed += replay(quiet).await.1["changed_decisions"].as_u64().unwrap();
     }
     assert_eq!(changed, 4);
     app.end().await;
@@ -274,11 +273,7 @@ async fn a_policy_is_also_compared_by_what_it_makes_of_failures(database: Databa
     })
     .await;
     let path = format!("/v1/plugins/revisions/{policy}/replays");
-    let begun = app.client.ok("POST", &path, &app.admin, Some(json!({ "last": 100 }))).await;
-    let path = format!("/v1/plugins/replays/{}", begun["id"]);
-    eventually("the replay ended", async || app.client.ok("GET", &path, &app.admin, None).await["is_done"] == true)
-        .await;
-    let told = app.client.ok("GET", &path, &app.admin, None).await;
+    let told = app.client.ok("POST", &path, &app.admin, Some(json!({ "last": 100 }))).await;
     assert_eq!(["events", "changed_decisions", "faults"].map(|key| told[key].as_u64().unwrap()), [2, 1, 0], "{told}");
     let example = &told["examples"][0];
     assert_eq!(example["before"], "Send(None), then Retry(30000, None)");

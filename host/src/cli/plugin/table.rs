@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use ecomm::clock::rfc3339;
-use ecomm::service::{Change, Preview, Rendered, Replay, RevisionInfo, Serving, SlotInfo};
+use ecomm::service::{Change, Operation, Preview, Rendered, RevisionInfo, Serving, SlotInfo};
 
 use crate::cli::columns::{columns, row};
 
@@ -108,8 +108,22 @@ pub(super) fn preview(preview: &Preview) -> String {
     format!("{}\n{}\n-- {verdict}", side("candidate", &preview.candidate), side("active", &preview.active))
 }
 
-pub(super) fn replay(r: &Replay) -> String {
-    let mut text = columns(&[
+pub(super) fn operations(operations: &[Operation]) -> String {
+    let mut rows = vec![row(&["ID", "KIND", "SLOT", "REVISION", "STATE", "STEP", "BEGAN", "BY", "PROBLEM"])];
+    for o in operations {
+        let revision = o.revision.map(|r| r.to_string()).unwrap_or_default();
+        let step = if o.of == 0 { o.step.clone() } else { format!("{} {} of {}", o.step, o.done, o.of) };
+        let problem = o.problem.as_ref().map(|p| p.detail.as_str()).unwrap_or_default();
+        let (id, began) = (o.id.to_string(), rfc3339::text(o.created_at));
+        rows.push(row(&[&id, &o.kind, &o.slot, &revision, &o.state, &step, &began, &o.created_by, problem]));
+    }
+    columns(&rows)
+}
+
+pub(super) fn operation(o: &Operation) -> String {
+    let mut text = operations(std::slice::from_ref(o));
+    let Some(r) = &o.replay else { return text };
+    text += &columns(&[
         row(&["replay", &format!("revision {} beside {}", r.revision, r.baseline)]),
         row(&["events", &format!("{} ({} unreadable)", r.events, r.unreadable)]),
         row(&["changed", &format!("{:.2} %", r.changed_percent)]),
@@ -122,9 +136,6 @@ pub(super) fn replay(r: &Replay) -> String {
     ]);
     for example in &r.examples {
         let _ = writeln!(text, "e.g. {example}");
-    }
-    if let Some(error) = &r.error {
-        let _ = writeln!(text, "ended early: {error}");
     }
     text
 }

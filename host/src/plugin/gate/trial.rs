@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use super::{Gate, Trial};
+use super::{Gate, Progress, Step, Trial};
 use crate::clock::Clock;
 use crate::notification::{Failure, Situation};
 use crate::plugin::fault::{Fault, LoadError};
@@ -93,7 +93,7 @@ impl Call {
 
 impl Gate {
     /// Calls every export on the fixtures, as traffic would.
-    pub(super) async fn try_out(&self, revision: Arc<Revision>) -> Result<Tried, LoadError> {
+    pub(super) async fn try_out(&self, revision: Arc<Revision>, progress: &Progress) -> Result<Tried, LoadError> {
         let mut tried = Tried { trials: Vec::new(), shares: Shares::default(), warnings: Vec::new() };
         let questions: Vec<Question> = match revision.slot {
             Slot::Renderer => vec![Question::Render],
@@ -104,7 +104,9 @@ impl Gate {
         let (sandbox, relays, clock) = (self.sandbox.clone(), self.relays.clone(), self.clock.clone());
         let call = Call { revision, sandbox, relays, clock };
         let fixtures = fixture::all();
-        for fixture in &fixtures {
+        let of = u32::try_from(fixtures.len()).unwrap_or_default();
+        for (done, fixture) in (0..).zip(&fixtures) {
+            progress.send_replace(Step::Trying(done, of));
             let budget = self.call.for_lines(fixture.notification.payload.order.lines.len());
             for question in &questions {
                 let (usage, time_us) = match call.run(&budget, fixture, question).await {

@@ -1,0 +1,155 @@
+//! The plugin service's messages, out of what the use cases give.
+
+use tonic::Status;
+
+use super::convert::{at, field};
+use super::pb::{self, PluginOperationState, PluginSlotName, PluginStage};
+use crate::service::{Change, Counts, Operation, Rendered, Replay, RevisionInfo, Serving, Slot, SlotInfo};
+
+/// The slot of a number; none when unspecified.
+pub(super) fn named(slot: i32) -> Result<Option<Slot>, Status> {
+    match PluginSlotName::try_from(slot) {
+        Ok(PluginSlotName::Unspecified) => Ok(None),
+        Ok(PluginSlotName::Renderer) => Ok(Some(Slot::Renderer)),
+        Ok(PluginSlotName::Policy) => Ok(Some(Slot::Policy)),
+        Err(_) => Err(field("slot", "must be renderer or policy")),
+    }
+}
+
+fn number(slot: &str) -> i32 {
+    let name = if slot == "policy" { PluginSlotName::Policy } else { PluginSlotName::Renderer };
+    name.into()
+}
+
+impl From<Counts> for pb::PluginCounts {
+    fn from(counts: Counts) -> Self {
+        let Counts { running, calls, faults, rejected, shadowed, diverged, shadow_faults, shadow_skipped } = counts;
+        Self { running, calls, faults, rejected, shadowed, diverged, shadow_faults, shadow_skipped }
+    }
+}
+
+impl From<Serving> for pb::PluginServing {
+    fn from(serving: Serving) -> Self {
+        let Serving { revision, digest, origin, counts, is_resting } = serving;
+        Self { revision, digest, origin, counts: Some(counts.into()), is_resting }
+    }
+}
+
+impl From<SlotInfo> for pb::PluginSlot {
+    fn from(info: SlotInfo) -> Self {
+        let SlotInfo { slot, version, active, previous, canary, percent, shadow, builtin, preparation } = info;
+        Self {
+            slot: number(slot.as_str()),
+            version,
+            active: Some(active.into()),
+            previous: previous.map(Into::into),
+            canary: canary.map(Into::into),
+            percent,
+            shadow: shadow.map(Into::into),
+            builtin: Some(builtin.into()),
+            preparation: preparation.map(|p| pb::PluginPreparation {
+                revision: p.revision,
+                state: p.state,
+                detail: p.detail,
+            }),
+        }
+    }
+}
+
+impl From<RevisionInfo> for pb::PluginRevision {
+    fn from(info: RevisionInfo) -> Self {
+        let RevisionInfo { id, slot, digest, origin, stage, why, config, report, created_at, created_by } = info;
+        let stage = match stage.as_str() {
+            "shadow" => PluginStage::Shadow,
+            "canary" => PluginStage::Canary,
+            "active" => PluginStage::Active,
+            "retired" => PluginStage::Retired,
+            "quarantined" => PluginStage::Quarantined,
+            _ => PluginStage::Ready,
+        };
+        Self {
+            id,
+            slot: number(&slot),
+            digest,
+            origin,
+            stage: stage.into(),
+            why,
+            config_json: config.to_string(),
+            report_json: report.to_string(),
+            created_at: Some(at(created_at)),
+            created_by,
+        }
+    }
+}
+
+impl From<Change> for pb::PluginChange {
+    fn from(change: Change) -> Self {
+        let Change { id, slot, version, revision, action, percent, why, created_at, created_by } = change;
+        Self {
+            id,
+            slot: number(&slot),
+            version,
+            revision,
+            action,
+            percent: u32::try_from(percent).unwrap_or_default(),
+            why,
+            created_at: Some(at(created_at)),
+            created_by,
+        }
+    }
+}
+
+impl From<Rendered> for pb::PluginRendering {
+    fn from(rendered: Rendered) -> Self {
+        let Rendered { revision, email, fault, fuel } = rendered;
+        let email = email.unwrap_or_default();
+        Self { revision, subject: email.subject, text: email.text, html: email.html, fault, fuel }
+    }
+}
+
+impl From<Replay> for pb::PluginReplay {
+    fn from(replay: Replay) -> Self {
+        Self {
+            revision: replay.revision,
+            baseline: replay.baseline,
+            last: replay.last,
+            events: replay.events,
+            unreadable: replay.unreadable,
+            changed_subjects: replay.changed_subjects,
+            changed_bodies: replay.changed_bodies,
+            changed_decisions: replay.changed_decisions,
+            faults: replay.faults,
+            changed_percent: replay.changed_percent,
+            fuel: replay.fuel.to_vec(),
+            time_us: replay.time_us.to_vec(),
+            examples_json: replay.examples.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl From<Operation> for pb::PluginOperation {
+    fn from(operation: Operation) -> Self {
+        let Operation { id, kind, slot, revision, state, step, done, of, problem, replay, .. } = operation;
+        let state = match state.as_str() {
+            "succeeded" => PluginOperationState::Succeeded,
+            "failed" => PluginOperationState::Failed,
+            "cancelled" => PluginOperationState::Cancelled,
+            _ => PluginOperationState::Running,
+        };
+        Self {
+            id,
+            kind,
+            slot: number(&slot),
+            revision,
+            state: state.into(),
+            step,
+            done,
+            of,
+            problem: problem.map(|p| pb::PluginOperationProblem { code: p.code, detail: p.detail }),
+            replay: replay.map(Into::into),
+            created_at: Some(at(operation.created_at)),
+            created_by: operation.created_by,
+            updated_at: Some(at(operation.updated_at)),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What goes into the gate, what comes out, and how far it is meanwhile.
+
+use std::sync::Arc;
+
+use crate::plugin::builtin::{BUILT_IN, builtin};
+use crate::plugin::{Revision, Slot};
+
+/// What is to go through the gate.
+pub struct Candidate {
+    /// Where it is to serve.
+    pub slot: Slot,
+    /// The component.
+    pub wasm: Arc<[u8]>,
+    /// What `configure` gets: JSON.
+    pub config: String,
+    /// Where it came from, for people.
+    pub origin: String,
+    /// Its compiled code, as another host sealed it; code that is not for this host is left alone.
+    pub code: Option<Vec<u8>>,
+}
+
+impl Candidate {
+    /// What came with the host.
+    pub fn built_in(slot: Slot) -> Self {
+        Self { slot, wasm: builtin(slot).into(), config: "{}".to_owned(), origin: BUILT_IN.to_owned(), code: None }
+    }
+}
+
+/// What passed the gate.
+pub struct Admitted {
+    /// Ready to serve; it has no number yet.
+    pub revision: Revision,
+    /// Its compiled code, sealed for other hosts with the same secret, if it was compiled now.
+    pub code: Option<Arc<[u8]>>,
+}
+
+/// Where the gate is with a component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Step {
+    /// Another component is in the gate.
+    #[default]
+    Waiting,
+    /// It is compiled for `configure`.
+    Compiling,
+    /// `configure` runs.
+    Configuring,
+    /// Its snapshot is compiled.
+    CompilingSnapshot,
+    /// It is called on fixtures: so many of all are done.
+    Trying(u32, u32),
+}
+
+impl Step {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting for the gate",
+            Self::Compiling => "compiling",
+            Self::Configuring => "configuring",
+            Self::CompilingSnapshot => "compiling the snapshot",
+            Self::Trying(..) => "calling it on fixtures",
+        }
+    }
+}
+
+/// Where the gate writes how far it is.
+pub type Progress = tokio::sync::watch::Sender<Step>;
