@@ -14,6 +14,7 @@ mod demo;
 mod doors;
 mod gate;
 mod grpc;
+mod guests;
 mod harness;
 mod misbehaviour;
 mod operations;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         doors::tests(),
         gate::tests(),
         grpc::tests(),
+        guests::tests(),
         misbehaviour::tests(),
         operations::tests(),
         operators::tests(),

@@ -1,0 +1,92 @@
+// A renderer in C: plain text, in English. It takes no config.
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "renderer_plugin.h"
+
+typedef renderer_plugin_string_t string;
+typedef ecomm_notification_types_money_t money;
+
+// What grows while it is written.
+struct text {
+  char *bytes;
+  size_t len, room;
+};
+
+static void put(struct text *text, const char *format, ...) {
+  va_list args, again;
+  va_start(args, format);
+  va_copy(again, args);
+  size_t more = (size_t)vsnprintf(NULL, 0, format, args);
+  va_end(args);
+  if (text->len + more + 1 > text->room) {
+    text->room = 2 * (text->len + more + 1);
+    text->bytes = realloc(text->bytes, text->room);
+    if (!text->bytes) abort();
+  }
+  vsnprintf(text->bytes + text->len, more + 1, format, again);
+  va_end(again);
+  text->len += more;
+}
+
+static void put_string(struct text *text, string s) { put(text, "%.*s", (int)s.len, (const char *)s.ptr); }
+
+// 19.99 USD: minor units, with as many decimals as the currency has.
+static void put_money(struct text *text, money m) {
+  char digits[32];
+  unsigned long long amount = m.amount < 0 ? 0 - (unsigned long long)m.amount : (unsigned long long)m.amount;
+  int exponent = m.exponent > 9 ? 9 : m.exponent;
+  int len = snprintf(digits, sizeof digits, "%0*llu", exponent + 1, amount);
+  put(text, "%s%.*s", m.amount < 0 ? "-" : "", len - exponent, digits);
+  if (exponent) put(text, ".%s", digits + len - exponent);
+  put(text, " ");
+  put_string(text, m.currency);
+}
+
+static void put_status(struct text *text, ecomm_notification_types_order_status_t status) {
+  static const char *const words[] = {"pending", "shipped", "delivered", "cancelled"};
+  if (status.tag < ECOMM_NOTIFICATION_TYPES_ORDER_STATUS_OTHER) {
+    put(text, "%s", words[status.tag]);
+  } else {
+    put_string(text, status.val.other);
+  }
+}
+
+bool exports_ecomm_notification_renderer_configure(string *config, string *err) {
+  if (config->len == 2 && memcmp(config->ptr, "{}", 2) == 0) return true;
+  renderer_plugin_string_dup(err, "this renderer takes no config but {}");
+  return false;
+}
+
+bool exports_ecomm_notification_renderer_render(ecomm_notification_types_notification_t *n,
+                                                ecomm_notification_types_email_t *ret, string *err) {
+  (void)err;
+  struct text subject = {0}, text = {0};
+  put(&subject, "Order ");
+  put_string(&subject, n->order.number);
+  put(&subject, ": ");
+  put_status(&subject, n->order.status);
+  put(&text, "Hello ");
+  put_string(&text, n->customer.name);
+  put(&text, ",\n");
+  for (size_t i = 0; i < n->order.lines.len; i++) {
+    ecomm_notification_types_line_t *line = &n->order.lines.ptr[i];
+    put(&text, "\n%u x ", (unsigned)line->quantity);
+    put_string(&text, line->name);
+    put(&text, ": ");
+    put_money(&text, line->total);
+  }
+  put(&text, "\n\nTotal: ");
+  put_money(&text, n->order.total);
+  put(&text, "\n\n");
+  put_string(&text, n->shop.name);
+  put(&text, "\n");
+  memset(ret, 0, sizeof *ret);
+  ret->subject = (string){(uint8_t *)subject.bytes, subject.len};
+  ret->text = (string){(uint8_t *)text.bytes, text.len};
+  exports_ecomm_notification_renderer_notification_free(n);
+  return true;
+}
