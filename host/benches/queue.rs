@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ecomm::notification::{State, Transition};
-use ecomm::store::queue::{Claimed, Finish, Which};
+use ecomm::store::queue::{Claimable, Claimed, Finish};
 
 use crate::rig;
 
@@ -28,7 +28,7 @@ pub(crate) async fn measure() {
                 let begun = Instant::now();
                 let mut done = 0;
                 while done < share {
-                    let claimed = store.claim(Which::All, batch, 60_000).await.expect("claimed");
+                    let claimed = store.claim(Claimable::All, batch, 60_000).await.expect("claimed");
                     if claimed.is_empty() {
                         break;
                     }

@@ -24,26 +24,41 @@ mod tests {
     use super::chain;
     use crate::config::ConfigError;
     use crate::host::StartError;
+    use crate::plugin::LoadError;
+    use crate::service::Error;
     use crate::store;
 
     fn refused() -> io::Error {
         io::Error::other("connection refused")
     }
 
+    /// Each variant of each error of the host that has a cause.
     #[test]
     fn each_cause_is_said_once() {
+        let driver = || store::Error::from(sqlx::Error::Io(refused()));
+        let migrate = || store::Error::from(sqlx::migrate::MigrateError::Execute(sqlx::Error::Io(refused())));
+        let read = || LoadError::Read { path: "a.wasm".into(), source: refused() };
         let address = ([127, 0, 0, 1], 80).into();
         let listen = StartError::Listen { key: "http.listen", address, source: refused() };
-        let read = ConfigError::Read { path: "a.toml".to_owned(), source: refused() };
-        let database = StartError::Store(store::Error::from(sqlx_io(refused())));
-        let nested = anyhow::Error::from(listen).context("failed to start");
-        for error in [nested, read.into(), database.into()] {
+        let errors: Vec<anyhow::Error> = vec![
+            driver().into(),
+            migrate().into(),
+            read().into(),
+            ConfigError::Read { path: "a.toml".to_owned(), source: refused() }.into(),
+            StartError::Store(driver()).into(),
+            StartError::Store(migrate()).into(),
+            StartError::Plugins(read()).into(),
+            Error::Refused(read()).into(),
+            anyhow::Error::from(listen).context("failed to start"),
+        ];
+        for error in errors {
             let text = chain(error.as_ref());
             assert_eq!(text.matches("connection refused").count(), 1, "{text}");
         }
-    }
-
-    fn sqlx_io(error: io::Error) -> sqlx::Error {
-        sqlx::Error::Io(error)
+        // What a client reads says nothing of the driver; the log does.
+        for error in [Error::StorageFull(driver()), Error::DatabaseAway(driver()), Error::Internal(driver())] {
+            assert!(!error.to_string().contains("connection refused"), "{error}");
+            assert_eq!(chain(&error).matches("connection refused").count(), 1, "{error}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Time and chance. Nothing else in the host reads a clock or draws a random number.
+//! Time and randomness. Nothing else in the host reads a clock or draws a random number.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

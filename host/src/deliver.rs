@@ -21,7 +21,7 @@ pub struct Deliver {
     pub mailer: Mailer,
     /// What nobody may exceed.
     pub caps: Caps,
-    /// Time and chance.
+    /// Time and randomness.
     pub clock: Clock,
 }
 

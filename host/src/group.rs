@@ -55,7 +55,7 @@ struct Rounds<T, A> {
 }
 
 impl<T, A> Rounds<T, A> {
-    /// The next round. None: nobody waits, and whoever asks from now on begins rounds of their own.
+    /// The next round. None: nobody waits, and a caller that asks from now on begins rounds of their own.
     fn next(&mut self) -> Option<(Vec<T>, Vec<Asker<A>>)> {
         let mut state = self.shared.state();
         if !self.shared.to_the_end {
@@ -108,10 +108,10 @@ impl<T: Clone + Send + Sync + 'static, A: Send + 'static> Group<T, A> {
         F: Fn(Arc<[T]>) -> W + Send + Sync + 'static,
         W: Future<Output = store::Result<Vec<A>>> + Send + 'static,
     {
-        let (told, tell) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         {
             let mut state = self.shared.state();
-            state.waiting.push((item, told));
+            state.waiting.push((item, sender));
             if state.under_way < self.shared.rounds_max {
                 state.under_way += 1;
                 while state.rounds.try_join_next().is_some() {}
@@ -119,7 +119,7 @@ impl<T: Clone + Send + Sync + 'static, A: Send + 'static> Group<T, A> {
                 state.rounds.spawn(work_all(rounds, work));
             }
         }
-        tell.await.unwrap_or_else(|_| Err(cut_short()))
+        receiver.await.unwrap_or_else(|_| Err(cut_short()))
     }
 }
 
@@ -130,7 +130,7 @@ where
     W: Future<Output = store::Result<Vec<A>>>,
 {
     loop {
-        // Whoever is about to ask does so first: rounds are fewer and larger, and on an idle host nobody waits longer.
+        // Tasks that are about to ask do so first: rounds are fewer and larger, and on an idle host nobody waits longer.
         tokio::task::yield_now().await;
         let Some((items, mut askers)) = rounds.next() else { break };
         let items: Arc<[T]> = items.into();

@@ -126,8 +126,8 @@ impl Host {
             tasks.spawn(async move { report("grpc", serving.await) });
         }
         let prepared = CancellationToken::new();
-        let (tell, preparing) = oneshot::channel();
-        tasks.spawn(prepare(service.clone(), tell, prepared.clone(), stop.clone()));
+        let (sender, preparing) = oneshot::channel();
+        tasks.spawn(prepare(service.clone(), sender, prepared.clone(), stop.clone()));
         if roles.worker {
             if config.database.listen {
                 tasks.spawn(store.listen(wake, stop.clone()));
@@ -214,7 +214,7 @@ async fn work(queue: Queue, shares: Option<Shares>, stop: CancellationToken) {
 /// Prepares what is to serve, then follows the database until the host stops.
 async fn prepare(
     service: Arc<Service>,
-    tell: oneshot::Sender<Refused>,
+    sender: oneshot::Sender<Refused>,
     prepared: CancellationToken,
     stop: CancellationToken,
 ) {
@@ -224,8 +224,8 @@ async fn prepare(
             for (slot, e) in &refused {
                 tracing::error!(plugin.slot = %slot, error = %e, "a component was refused; what served before serves on");
             }
-            // Nobody may be waiting.
-            let _ = tell.send(refused);
+            // The receiver may be gone.
+            let _ = sender.send(refused);
         }
     }
     prepared.cancel();

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 
-/// Held by whoever works on a claimed event. Nothing is sent once it has run out. Cheap to clone.
+/// Held by the task that works on a claimed event. Nothing is sent once it has run out. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Lease(Arc<Inner>);
 

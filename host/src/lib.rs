@@ -29,7 +29,7 @@ pub mod notification;
 pub mod quota;
 pub mod shop;
 
-// From the doors to the database.
+// From the APIs to the database.
 pub mod group;
 pub mod grpc;
 pub mod http;

@@ -1,4 +1,4 @@
-//! A notification: what it tells, where it stands, and how it moves.
+//! A notification: what it says, where it stands, and how it moves.
 
 mod transition;
 
@@ -72,7 +72,7 @@ pub struct Notification {
     pub id: i64,
     /// Of the mail, without angle brackets; the same in every attempt.
     pub message_id: String,
-    /// What it tells.
+    /// What it says.
     pub payload: Payload,
 }
 
@@ -229,7 +229,7 @@ pub struct Situation {
     pub now: i64,
     /// Of the customer's zone, now.
     pub utc_offset_minutes: i32,
-    /// The only source of chance.
+    /// The only source of randomness.
     pub seed: u64,
     /// Charged so far.
     pub attempts: u32,

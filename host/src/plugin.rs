@@ -33,7 +33,7 @@ pub use compiler::{Compiling, SUBCOMMAND as COMPILER, compile_for_parent};
 pub use engine::config as engine_config;
 pub use fault::{Fault, LoadError};
 pub use gate::{Admitted, Candidate, Making, Progress, Report, Shares, Step, Trial};
-pub use health::{Counts, Strikes};
+pub use health::{BreakerLimits, Counts};
 pub use routing::{Canary, Lineage, Routing};
 pub use sandbox::{Budget, Usage};
 
@@ -101,7 +101,7 @@ pub struct Settings {
     /// Who compiles.
     pub compiler: Compiling,
     /// When a revision that keeps failing is left out.
-    pub breaker: Strikes,
+    pub breaker: BreakerLimits,
     /// When a canary goes back by itself.
     pub guard: Guard,
     /// Prepared revisions that are kept for a quick return, beside those that serve.
@@ -170,8 +170,8 @@ impl Revision {
     }
 
     /// Whether it failed so often in a row that it is left out for now.
-    pub fn is_resting(&self) -> bool {
-        self.health.is_resting()
+    pub fn is_circuit_open(&self) -> bool {
+        self.health.is_circuit_open()
     }
 }
 

@@ -21,7 +21,7 @@ use crate::group::Group;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::Transition;
 use crate::store::Store;
-use crate::store::queue::{Claimed, Finish, Intent, Which};
+use crate::store::queue::{Claimable, Claimed, Finish, Intent};
 use leases::Leases;
 
 /// The most intents or ends that one commit carries.
@@ -70,7 +70,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A worker; `wake` tells it that something was enqueued.
+    /// A worker; `wake` wakes it when something was enqueued.
     pub fn new(store: Store, deliver: Deliver, settings: Settings, clock: Clock, wake: Arc<Notify>) -> Self {
         let (intents, ends) = (Group::new(1, GROUP_MAX), Group::to_the_end(1, GROUP_MAX));
         Self {
@@ -187,8 +187,8 @@ impl Queue {
         // Measured before the claim: the database's lease begins later and so ends later.
         let until_ms = self.clock.monotonic_ms() + self.settings.lease_ms;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let which = if self.suspects.available_permits() > 0 { Which::All } else { Which::Unsuspected };
-        let claimed = match self.store.claim(which, limit, self.settings.lease_ms).await {
+        let claimable = if self.suspects.available_permits() > 0 { Claimable::All } else { Claimable::Unsuspected };
+        let claimed = match self.store.claim(claimable, limit, self.settings.lease_ms).await {
             Ok(claimed) => claimed,
             Err(e) => {
                 if !e.is_transient() {

@@ -68,11 +68,11 @@ pub struct Service {
     pub store: Store,
     /// The plugin host.
     pub plugins: Arc<Plugins>,
-    /// Time and chance.
+    /// Time and randomness.
     pub clock: Clock,
-    /// Tells the worker of this host that something was enqueued.
+    /// Wakes the worker of this host when something was enqueued.
     pub wake: Arc<Notify>,
-    /// Tells the workers of other hosts, where the database can.
+    /// Wakes the workers of other hosts, where the database can.
     pub announce: Arc<Notify>,
     /// Who sells.
     pub shop: Shop,
@@ -90,7 +90,7 @@ pub struct Service {
     pub counter: Counter,
     /// Products that wait to be seen.
     pub window: Window,
-    /// Whom changes of orders are told.
+    /// Who waits for changes of orders.
     pub changes: Changes,
     /// Passwords are hashed so many at one time: each takes 19 MiB and tens of milliseconds.
     pub hashing: Semaphore,

@@ -1,4 +1,4 @@
-//! `ecomm demo`: a whole host on an embedded database, and a story told through its public API.
+//! `ecomm demo`: a whole host on an embedded database, and a story that runs through its public API.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -57,8 +57,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     writeln!(out, "  admin   {}   password {}", admin.0, admin.1)?;
     writeln!(out, "  customer {}   password {}\n", customer.0, customer.1)?;
 
-    let told = story::tell(&host, http, &admin, &customer).await;
-    if let Err(e) = &told {
+    let ran = story::run(&host, http, &admin, &customer).await;
+    if let Err(e) = &ran {
         writeln!(out, "\nThe story broke off: {}", ecomm::cause::chain(e.as_ref()))?;
     }
     if !args.exit {
@@ -66,7 +66,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         tokio::signal::ctrl_c().await?;
     }
     host.stop().await;
-    Ok(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if ran.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn settings(folder: &Path, mails: &Path, clock: &Clock) -> anyhow::Result<Config> {

@@ -56,7 +56,7 @@ impl Api {
 }
 
 /// Places an order, ships it, swaps the renderer, delivers it; prints each mail as it arrives.
-pub(super) async fn tell(
+pub(super) async fn run(
     host: &Host,
     http: SocketAddr,
     admin: &(String, String),

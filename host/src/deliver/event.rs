@@ -7,7 +7,7 @@ use crate::shop::order::Status;
 /// An event, as it was claimed.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// What it tells.
+    /// What it says.
     pub notification: Notification,
     /// An intent of an earlier claim was found.
     pub in_doubt: bool,

@@ -30,8 +30,8 @@ impl From<Counts> for pb::PluginCounts {
 
 impl From<Serving> for pb::PluginServing {
     fn from(serving: Serving) -> Self {
-        let Serving { revision, digest, origin, counts, is_resting } = serving;
-        Self { revision, digest, origin, counts: Some(counts.into()), is_resting }
+        let Serving { revision, digest, origin, counts, is_circuit_open } = serving;
+        Self { revision, digest, origin, counts: Some(counts.into()), is_circuit_open }
     }
 }
 

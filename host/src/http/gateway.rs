@@ -80,13 +80,13 @@ pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Ne
     request.extensions_mut().insert(Asks(who));
     let mut response = next.run(request).await;
     if let Some(allowance) = allowed {
-        tell(&mut response, allowance);
+        announce(&mut response, allowance);
     }
     response
 }
 
 /// The fields of the IETF draft `RateLimit` header fields for HTTP.
-fn tell(response: &mut Response, allowance: Allowance) {
+fn announce(response: &mut Response, allowance: Allowance) {
     let Allowance { limit, remaining } = allowance;
     let fields = [
         ("ratelimit-policy", format!("\"default\";q={limit};w=60")),

@@ -89,7 +89,7 @@ pub(super) struct NotificationRetry {
     allow_late: bool,
 }
 
-/// Why something is done by hand.
+/// Why an operator does something.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ByHand {

@@ -75,7 +75,7 @@ fn refused(e: Error) -> Problem {
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Which {
+pub(super) struct RevisionQuery {
     /// "renderer" or "policy"; both when none.
     slot: Option<Slot>,
     /// Items of the page.
@@ -87,7 +87,7 @@ pub(super) struct Which {
 
 /// A page of revisions, the newest first. For viewers.
 #[utoipa::path(
-    get, path = "/v1/plugins/revisions", tag = "plugins", params(Which),
+    get, path = "/v1/plugins/revisions", tag = "plugins", params(RevisionQuery),
     responses(
         (status = 200, description = "The revisions", body = List<RevisionInfo>),
         (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
@@ -98,7 +98,7 @@ pub(super) struct Which {
 pub(super) async fn revisions(
     State(app): State<App>,
     Caller(who): Caller,
-    Asked(Which { slot, limit, cursor }): Asked<Which>,
+    Asked(RevisionQuery { slot, limit, cursor }): Asked<RevisionQuery>,
     uri: Uri,
 ) -> Result<Response, Problem> {
     Ok(page(app.revisions(who, slot, &PageRequest { limit, cursor }).await?, &uri))
@@ -228,7 +228,7 @@ pub(super) async fn roll_back(
 
 /// A page of what was done, the newest first. For viewers.
 #[utoipa::path(
-    get, path = "/v1/plugins/history", tag = "plugins", params(Which),
+    get, path = "/v1/plugins/history", tag = "plugins", params(RevisionQuery),
     responses(
         (status = 200, description = "The changes", body = List<Change>),
         (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
@@ -239,7 +239,7 @@ pub(super) async fn roll_back(
 pub(super) async fn history(
     State(app): State<App>,
     Caller(who): Caller,
-    Asked(Which { slot, limit, cursor }): Asked<Which>,
+    Asked(RevisionQuery { slot, limit, cursor }): Asked<RevisionQuery>,
     uri: Uri,
 ) -> Result<Response, Problem> {
     Ok(page(app.plugin_history(who, slot, &PageRequest { limit, cursor }).await?, &uri))

@@ -131,7 +131,7 @@ pub(super) async fn update(
     Ok(changed(&user, user.version))
 }
 
-/// Makes a user nobody: orders stay, what tells who they are goes. Oneself, or anybody for admins.
+/// Anonymises a user: their orders stay, what identifies them is deleted. Oneself, or anybody for admins.
 #[utoipa::path(
     delete,
     path = "/v1/users/{id}",

@@ -1,8 +1,7 @@
 //! How many connections one relay takes: a few at first, one more with each mail that it takes, up to what is configured;
 //! fewer once it refuses one, then one more now and then.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
@@ -16,13 +15,7 @@ const RAISE_MS: i64 = 30_000;
 /// The connections of one relay.
 pub(super) struct Connections {
     permits: Semaphore,
-    /// This host's share of what is configured.
-    configured: AtomicU32,
     limit: Mutex<Limit>,
-    /// Whether the limit is below what is configured, and whether the relay has refused a connection.
-    reduced: AtomicBool,
-    was_refused: AtomicBool,
-    changed_ms: AtomicI64,
     clock: Clock,
     /// Each open connection, idle ones included, holds a clone.
     open: Arc<()>,
@@ -30,11 +23,16 @@ pub(super) struct Connections {
 
 #[derive(Debug)]
 struct Limit {
+    /// This host's share of what is configured.
+    configured: u32,
     now: u32,
     /// So many permits are taken out of use as they come back.
     owed: u32,
     /// Permits in use.
     held: u32,
+    /// Whether the relay has refused a connection, and when the limit was last changed for that.
+    was_refused: bool,
+    changed_ms: i64,
 }
 
 /// The right to use one connection.
@@ -42,7 +40,7 @@ pub(super) struct Permit<'a>(&'a Connections);
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let mut limit = self.0.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut limit = self.0.lock();
         limit.held -= 1;
         match limit.owed.checked_sub(1) {
             Some(owed) => limit.owed = owed,
@@ -53,32 +51,29 @@ impl Drop for Permit<'_> {
 
 impl Connections {
     pub(super) fn new(configured: u32, clock: Clock) -> Self {
-        Self {
-            permits: Semaphore::new(configured.min(FIRST) as usize),
-            configured: AtomicU32::new(configured),
-            limit: Mutex::new(Limit { now: configured.min(FIRST), owed: 0, held: 0 }),
-            changed_ms: AtomicI64::new(0),
-            reduced: AtomicBool::new(configured > FIRST),
-            was_refused: AtomicBool::new(false),
-            clock,
-            open: Arc::new(()),
-        }
+        let now = configured.min(FIRST);
+        let limit = Limit { configured, now, owed: 0, held: 0, was_refused: false, changed_ms: 0 };
+        Self { permits: Semaphore::new(now as usize), limit: Mutex::new(limit), clock, open: Arc::new(()) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Limit> {
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn acquire(&self) -> Permit<'_> {
         if let Ok(permit) = self.permits.acquire().await {
             permit.forget();
         }
-        self.limit.lock().unwrap_or_else(PoisonError::into_inner).held += 1;
+        self.lock().held += 1;
         Permit(self)
     }
 
     /// This host may use so many from now on; those in use beyond go as they come back.
     pub(super) fn share(&self, most: u32) {
-        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
-        self.configured.store(most, Ordering::Relaxed);
+        let mut limit = self.lock();
+        limit.configured = most;
         // With none at all, none could show that there may be more.
-        let least = if self.was_refused.load(Ordering::Relaxed) { most.min(1) } else { most.min(FIRST) };
+        let least = if limit.was_refused { most.min(1) } else { most.min(FIRST) };
         if most < limit.now {
             let fewer = limit.now - most;
             limit.now = most;
@@ -92,17 +87,16 @@ impl Connections {
             limit.owed -= paid;
             self.permits.add_permits((more - paid) as usize);
         }
-        self.reduced.store(limit.now < most, Ordering::Relaxed);
     }
 
     /// How many this host allows itself, or still has open.
     pub(super) fn used(&self) -> u32 {
-        self.open().max(self.configured.load(Ordering::Relaxed))
+        self.open().max(self.lock().configured)
     }
 
     /// How many are open beyond this host's share.
     pub(super) fn excess(&self) -> usize {
-        self.open().saturating_sub(self.configured.load(Ordering::Relaxed)) as usize
+        self.open().saturating_sub(self.lock().configured) as usize
     }
 
     fn open(&self) -> u32 {
@@ -111,7 +105,7 @@ impl Connections {
 
     /// How many there may be at one time, as far as is known.
     pub(super) fn limit(&self) -> u32 {
-        self.limit.lock().unwrap_or_else(PoisonError::into_inner).now
+        self.lock().now
     }
 
     /// Counts a connection as open until it is dropped.
@@ -123,7 +117,7 @@ impl Connections {
     /// there is none and no other is on its way, so that the relay refuses altogether.
     pub(super) fn refused(&self) -> bool {
         let open = self.open();
-        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut limit = self.lock();
         if open == 0 && limit.held <= 1 {
             return false;
         }
@@ -132,34 +126,25 @@ impl Connections {
             limit.owed += limit.now - lower;
             limit.now = lower;
         }
-        self.reduced.store(true, Ordering::Relaxed);
-        self.was_refused.store(true, Ordering::Relaxed);
-        self.changed_ms.store(self.clock.monotonic_ms(), Ordering::Relaxed);
+        limit.was_refused = true;
+        limit.changed_ms = self.clock.monotonic_ms();
         true
     }
 
     /// The relay took a mail, so it may take one connection more: at once, or after a while if it has refused one.
     pub(super) fn accepted(&self) {
         let now = self.clock.monotonic_ms();
-        let is_early = || {
-            let since_ms = now - self.changed_ms.load(Ordering::Relaxed);
-            self.was_refused.load(Ordering::Relaxed) && since_ms < RAISE_MS
-        };
-        if !self.reduced.load(Ordering::Relaxed) || is_early() {
+        let mut limit = self.lock();
+        let is_early = limit.was_refused && now - limit.changed_ms < RAISE_MS;
+        if limit.now >= limit.configured || is_early {
             return;
         }
-        self.changed_ms.store(now, Ordering::Relaxed);
-        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
-        let configured = self.configured.load(Ordering::Relaxed);
-        if limit.now >= configured {
-            return;
-        }
+        limit.changed_ms = now;
         limit.now += 1;
         match limit.owed.checked_sub(1) {
             Some(owed) => limit.owed = owed,
             None => self.permits.add_permits(1),
         }
-        self.reduced.store(limit.now < configured, Ordering::Relaxed);
     }
 }
 

@@ -134,7 +134,7 @@ impl Domain {
             let _waiting = load.wait();
             loop {
                 if let Some(held) = load.hold(self.limit(relay)) {
-                    // The limit may have grown: whoever is next finds out.
+                    // The limit may have grown: the next one finds out.
                     load.wake();
                     return held;
                 }

@@ -209,7 +209,7 @@ impl Mailbox {
         Some(act)
     }
 
-    /// Keeps a mail; on disk first, so that whoever hears of it finds it there.
+    /// Keeps a mail; on disk first, so that a reader who hears of it finds it there.
     async fn keep(&self, from: &str, to: &str, bytes: Vec<u8>) {
         let mut received = Received {
             id: 0,

@@ -1,4 +1,4 @@
-//! The bytes of a mail. A pure function: no clock and no chance but those in its arguments.
+//! The bytes of a mail. A pure function: no clock and no randomness but those in its arguments.
 
 use std::time::{Duration, SystemTime};
 

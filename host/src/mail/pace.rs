@@ -23,7 +23,7 @@ const RATE_MIN: f64 = 1.0 / 60.0;
 const RATE_MAX: f64 = 20_000.0;
 /// The windows that providers count in are this long, in milliseconds; one more for the clock's grain.
 const WINDOW_MS: i64 = 1_001;
-/// The wait, if only the end of a mail under way can tell, in milliseconds.
+/// The wait, if only the end of a mail under way shows it, in milliseconds.
 const LOOK_AGAIN_MS: i64 = 5;
 
 /// The pace of one relay.
@@ -31,8 +31,8 @@ const LOOK_AGAIN_MS: i64 = 5;
 pub(super) struct Pace {
     /// Mails per second; the operator's cap.
     cap: Option<u32>,
-    /// The rate that was last throttled, and when; none: the relay has not throttled.
-    throttled: Option<(f64, f64, i64)>,
+    /// What is known since the relay last throttled; none: it has not.
+    throttled: Option<Throttled>,
     /// When the next mail may begin, at the learnt rate.
     next_ms: f64,
     under_way: u32,
@@ -40,6 +40,16 @@ pub(super) struct Pace {
     accepted: VecDeque<i64>,
     /// When each mail of the last window was answered, whatever the answer; kept only under a cap.
     answered: VecDeque<i64>,
+}
+
+/// A rate that a relay throttled.
+#[derive(Clone, Copy, Debug)]
+struct Throttled {
+    /// In mails per second.
+    rate: f64,
+    /// The share of it that is kept at first.
+    kept: f64,
+    since_ms: i64,
 }
 
 impl Pace {
@@ -51,10 +61,10 @@ impl Pace {
 
     /// The learnt rate in mails per second; none: no limit is known.
     fn learnt(&self, now: i64) -> Option<f64> {
-        let (at, kept, since) = self.throttled?;
+        let Throttled { rate, kept, since_ms } = self.throttled?;
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of an uptime fit")]
-        let t = ((now - since) as f64 - PLATEAU_MS) / PLATEAU_MS;
-        let rate = at * (1.0 + if t < 0.0 { 1.0 - kept } else { GROWTH } * t * t * t);
+        let t = ((now - since_ms) as f64 - PLATEAU_MS) / PLATEAU_MS;
+        let rate = rate * (1.0 + if t < 0.0 { 1.0 - kept } else { GROWTH } * t * t * t);
         (rate < RATE_MAX).then_some(rate.max(RATE_MIN))
     }
 
@@ -106,7 +116,7 @@ impl Pace {
 
     /// Whether the rate was cut at `began` or later.
     pub(super) fn was_throttled_since(&self, began: i64) -> bool {
-        self.throttled.is_some_and(|(_, _, since)| began <= since)
+        self.throttled.is_some_and(|throttled| began <= throttled.since_ms)
     }
 
     /// A mail that was begun came to nothing: the relay was not asked.
@@ -132,18 +142,19 @@ impl Pace {
         }
         #[expect(clippy::cast_precision_loss, reason = "the mails of a second")]
         let measured = self.accepted.len() as f64;
-        let (at, kept) = match self.learnt(now) {
-            _ if known.is_none() => (measured.max(RATE_MIN), KEPT),
+        let (rate, kept) = match self.learnt(now) {
+            _ if known.is_none() => (measured, KEPT),
             // In vain: the relay's window is longer than ours, or it has closed altogether.
             Some(rate) if measured < 1.0 && rate >= 1.0 => (rate, KEPT_IN_VAIN),
-            Some(rate) if measured < 1.0 => ((rate * KEPT_IN_VAIN).max(RATE_MIN), KEPT),
+            Some(rate) if measured < 1.0 => (rate * KEPT_IN_VAIN, KEPT),
             Some(rate) => (rate.min(measured + 1.0), KEPT),
             None => (measured, KEPT),
         };
-        self.throttled = Some((at.max(RATE_MIN), kept, now));
+        let rate = rate.max(RATE_MIN);
+        self.throttled = Some(Throttled { rate, kept, since_ms: now });
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of an uptime fit")]
-        let pause_ms = now as f64 + 1_000.0 / (at * kept).max(RATE_MIN);
-        self.next_ms = pause_ms;
+        let next_ms = now as f64 + 1_000.0 / (rate * kept).max(RATE_MIN);
+        self.next_ms = next_ms;
     }
 
     fn answer(&mut self, now: i64) {

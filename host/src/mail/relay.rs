@@ -332,7 +332,7 @@ pub(super) async fn before_lease_ends<T>(lease: &Lease, step: impl Future<Output
     }
 }
 
-/// Waits for a place: none if that takes long and is so because something is slow. Whoever waits holds a place in the
+/// Waits for a place: none if that takes long and is so because something is slow. A waiter holds a place in the
 /// worker, which others may need.
 pub(super) async fn unless_slow<T>(
     lease: &Lease,

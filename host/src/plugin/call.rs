@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::health::Shadowed;
-use super::sandbox::Chance;
+use super::sandbox::GuestInputs;
 use super::{Answer, Email, Fault, Lineage, Plugins, Revision, Usage, check};
 use crate::notification::{Admission, Failure, Notification, Situation, Verdict};
 
@@ -13,11 +13,11 @@ macro_rules! ask {
         let mut faults = Vec::new();
         let mut answered = (None, None);
         for $revision in $lineage.in_order($n.payload.order.id) {
-            if !$this.may_ask(&$lineage, $revision) {
+            if !$this.may_call(&$lineage, $revision) {
                 continue;
             }
             let answer = $call.await;
-            $this.told($revision, answer.is_ok());
+            $this.record($revision, answer.is_ok());
             match answer {
                 Ok(value) => {
                     answered = (Some(value), Some($revision.clone()));
@@ -47,8 +47,8 @@ impl Plugins {
     /// The same, with what it used.
     pub async fn render_measured(&self, r: &Revision, n: &Notification, seed: u64) -> Result<(Email, Usage), Fault> {
         let budget = self.settings.call.for_lines(n.payload.order.lines.len());
-        let chance = Chance { now_ms: n.payload.occurred_at, seed };
-        let (email, usage) = self.sandbox.render(r, &budget, chance, n).await?;
+        let inputs = GuestInputs { now_ms: n.payload.occurred_at, seed };
+        let (email, usage) = self.sandbox.render(r, &budget, inputs, n).await?;
         Ok((check::email(email, &budget)?, usage))
     }
 
@@ -62,8 +62,8 @@ impl Plugins {
     /// Asks this revision whether to send.
     pub async fn admit_by(&self, r: &Revision, n: &Notification, s: &Situation) -> Result<(Admission, Usage), Fault> {
         let budget = self.settings.call.for_lines(n.payload.order.lines.len());
-        let chance = Chance { now_ms: s.now, seed: s.seed };
-        let (admission, usage) = self.sandbox.admit(r, &budget, chance, n, s).await?;
+        let inputs = GuestInputs { now_ms: s.now, seed: s.seed };
+        let (admission, usage) = self.sandbox.admit(r, &budget, inputs, n, s).await?;
         Ok((check::admission(admission, &s.relays)?, usage))
     }
 
@@ -84,19 +84,19 @@ impl Plugins {
         s: &Situation,
     ) -> Result<(Verdict, Usage), Fault> {
         let budget = self.settings.call.for_lines(n.payload.order.lines.len());
-        let chance = Chance { now_ms: s.now, seed: s.seed };
-        let (verdict, usage) = self.sandbox.on_failure(revision, &budget, chance, n, f, s).await?;
+        let inputs = GuestInputs { now_ms: s.now, seed: s.seed };
+        let (verdict, usage) = self.sandbox.on_failure(revision, &budget, inputs, n, f, s).await?;
         Ok((check::verdict(verdict, &s.relays)?, usage))
     }
 
-    /// Whether a revision is asked now: who rests after too many strikes is not, but for the last.
-    fn may_ask(&self, lineage: &Lineage, revision: &Revision) -> bool {
+    /// Whether a revision is asked now: one whose circuit is open is not, but for the last.
+    fn may_call(&self, lineage: &Lineage, revision: &Revision) -> bool {
         let is_last = revision.number == lineage.builtin.number;
         is_last || revision.health.may_try(self.clock.monotonic_ms(), &self.settings.breaker)
     }
 
     /// Counts an answer or the want of one.
-    fn told(&self, revision: &Revision, is_good: bool) {
+    fn record(&self, revision: &Revision, is_good: bool) {
         if revision.health.called(is_good, self.clock.monotonic_ms(), &self.settings.breaker) {
             tracing::error!(
                 plugin.revision = revision.number,

@@ -1,5 +1,6 @@
 //! Compiling, in a process of its own: a small component can be made to keep the compiler busy for minutes and to fill
-//! gigabytes, and nothing but the system can stop it. The process gives way to deliveries and takes its memory with it.
+//! gigabytes, and nothing but the system can stop it. The process has a lower priority than
+//! deliveries, and its memory ends with it.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -31,7 +32,7 @@ pub struct Compiling {
     pub time_ms_max: u64,
     /// Bytes of address space.
     pub memory_bytes_max: u64,
-    /// How much it gives way to deliveries: 0 not at all, 19 the most (nice(1)).
+    /// Its niceness: 0 is the priority of deliveries, 19 the lowest (nice(1)).
     pub niceness: u8,
 }
 
@@ -157,7 +158,7 @@ pub fn compile_for_parent(memory_bytes_max: u64, cpu_seconds_max: u64, niceness:
     }
 }
 
-/// As Linux tells it (proc(5), `VmHWM`).
+/// As Linux reports it (proc(5), `VmHWM`).
 fn memory_bytes_peak() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

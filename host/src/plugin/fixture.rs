@@ -16,7 +16,7 @@ pub(crate) struct Fixture {
     pub(crate) later_status: Option<&'static str>,
 }
 
-/// What is told in which way.
+/// Which event, in which language and place.
 #[derive(Clone, Copy)]
 struct Case {
     status: Status,

@@ -22,7 +22,7 @@ use super::cache::{Artifact, Cache, Key};
 use super::compiler::{Compiled, Compiler};
 use super::engine::Engine;
 use super::fault::{Fault, LoadError};
-use super::sandbox::{Budget, Chance, Sandbox, Usage};
+use super::sandbox::{Budget, GuestInputs, Sandbox, Usage};
 use super::{Revision, Settings, Slot, digest, v1};
 use crate::clock::Clock;
 pub use candidate::{Admitted, Candidate, Progress, Step};
@@ -299,14 +299,14 @@ impl Gate {
         };
         let first = self.compile(instrumented.as_deref().unwrap_or(wasm), &mut making).await?;
         progress.send_replace(Step::Configuring);
-        let (mut cell, raw) = self.configured(slot, &first.component, config, &mut making).await?;
+        let (mut call, raw) = self.configured(slot, &first.component, config, &mut making).await?;
         let snapshot = match context {
-            Ok(_) if !cell.store.data().holds_no_handles() => {
+            Ok(_) if !call.store.data().holds_no_handles() => {
                 Err("configure left a handle open, such as stderr's".to_owned())
             }
             Ok(context) => {
-                cell.lift_limits();
-                let mut state = WasmtimeWizerComponent { store: &mut cell.store, instance: raw };
+                call.lift_limits();
+                let mut state = WasmtimeWizerComponent { store: &mut call.store, instance: raw };
                 let taken = AssertUnwindSafe(wizer.snapshot_component(&context, &mut state)).catch_unwind().await;
                 taken.map_or_else(
                     |_| Err("its memory cannot be taken".to_owned()),
@@ -349,21 +349,21 @@ impl Gate {
         component: &Component,
         config: &str,
         making: &mut Making,
-    ) -> Result<(super::sandbox::Cell, wasmtime::component::Instance), LoadError> {
+    ) -> Result<(super::sandbox::CallStore, wasmtime::component::Instance), LoadError> {
         let guest = self.link(slot, component)?;
-        let mut cell = self.sandbox.cell(&self.configure, Chance { now_ms: 0, seed: 0 }, None);
-        let linked = cell.timed(async |store| Ok(guest.instantiate(store).await)).await;
+        let mut call = self.sandbox.call_store(&self.configure, GuestInputs { now_ms: 0, seed: 0 }, None);
+        let linked = call.timed(async |store| Ok(guest.instantiate(store).await)).await;
         let failed = |fault: Fault| {
             let advice = trial::advice(&fault, "plugins.configure");
             LoadError::Configure { fault, advice }
         };
-        let instance = linked.map_err(failed)?.map_err(|e| contract::explain_or(&e, &cell))?;
-        guest.check(&mut cell.store, &instance).map_err(|e| contract::explain(&e))?;
+        let instance = linked.map_err(failed)?.map_err(|e| contract::explain_or(&e, &call))?;
+        guest.check(&mut call.store, &instance).map_err(|e| contract::explain(&e))?;
         let begun = self.clock.monotonic_us();
-        let answer = cell.timed(async |store| guest.configure(store, &instance, config).await).await;
+        let answer = call.timed(async |store| guest.configure(store, &instance, config).await).await;
         answer.map_err(failed)?.map_err(LoadError::Config)?;
         making.configure_us = self.clock.monotonic_us() - begun;
-        making.configure = cell.usage();
-        Ok((cell, instance))
+        making.configure = call.usage();
+        Ok((call, instance))
     }
 }

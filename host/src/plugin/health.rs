@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 /// When a revision is left out, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Strikes {
+pub struct BreakerLimits {
     /// Failures in a row that open the breaker.
-    pub strikes_max: u64,
+    pub failures_max: u64,
     /// How long it stays open before one call is let through to try, in milliseconds.
-    pub rest_ms: i64,
+    pub open_ms: i64,
 }
 
 /// What a revision's calls came to since this host prepared it.
@@ -71,7 +71,7 @@ pub(crate) struct Health {
     diverged: AtomicU64,
     shadow_faults: AtomicU64,
     shadow_skipped: AtomicU64,
-    strikes: AtomicU64,
+    failures: AtomicU64,
     /// Monotonic milliseconds; 0: closed.
     open_until: AtomicI64,
 }
@@ -114,33 +114,33 @@ impl Health {
         Running(&self.running)
     }
 
-    /// Whether it may be asked now. Of an open breaker whose rest is over, one caller gets a yes.
-    pub(crate) fn may_try(&self, now_ms: i64, strikes: &Strikes) -> bool {
+    /// Whether it may be called now. Half-open, one caller gets a yes.
+    pub(crate) fn may_try(&self, now_ms: i64, limits: &BreakerLimits) -> bool {
         let until = self.open_until.load(Relaxed);
         until == 0
             || (now_ms >= until
-                && self.open_until.compare_exchange(until, now_ms + strikes.rest_ms, Relaxed, Relaxed).is_ok())
+                && self.open_until.compare_exchange(until, now_ms + limits.open_ms, Relaxed, Relaxed).is_ok())
     }
 
     /// Whether the breaker is open.
-    pub(crate) fn is_resting(&self) -> bool {
+    pub(crate) fn is_circuit_open(&self) -> bool {
         self.open_until.load(Relaxed) != 0
     }
 
     /// Counts a call; says whether it opened the breaker.
-    pub(crate) fn called(&self, is_good: bool, now_ms: i64, limits: &Strikes) -> bool {
+    pub(crate) fn called(&self, is_good: bool, now_ms: i64, limits: &BreakerLimits) -> bool {
         self.calls.fetch_add(1, Relaxed);
         if is_good {
-            self.strikes.store(0, Relaxed);
+            self.failures.store(0, Relaxed);
             self.open_until.store(0, Relaxed);
             return false;
         }
         self.faults.fetch_add(1, Relaxed);
-        let strikes = self.strikes.fetch_add(1, Relaxed) + 1;
-        if strikes >= limits.strikes_max {
-            self.open_until.store(now_ms + limits.rest_ms, Relaxed);
+        let failures = self.failures.fetch_add(1, Relaxed) + 1;
+        if failures >= limits.failures_max {
+            self.open_until.store(now_ms + limits.open_ms, Relaxed);
         }
-        strikes == limits.strikes_max
+        failures == limits.failures_max
     }
 
     pub(crate) fn rejected(&self) {
@@ -163,7 +163,7 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, Health, Strikes};
+    use super::{BreakerLimits, Counts, Health};
 
     /// Another revision's counts, or those of before a restart.
     #[test]
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn strikes_open_and_a_probe_closes() {
-        let limits = Strikes { strikes_max: 3, rest_ms: 1_000 };
+        let limits = BreakerLimits { failures_max: 3, open_ms: 1_000 };
         let health = Health::default();
         assert_eq!([0; 3].map(|_| health.called(false, 0, &limits)), [false, false, true]);
         assert!(!health.may_try(999, &limits));
@@ -185,7 +185,7 @@ mod tests {
         assert!(!health.may_try(1_999, &limits));
         assert!(health.may_try(2_000, &limits));
         health.called(true, 2_000, &limits);
-        assert!(health.may_try(2_001, &limits) && !health.is_resting());
+        assert!(health.may_try(2_001, &limits) && !health.is_circuit_open());
         // In a row: a good call in between forgives.
         for good in [false, false, true, false, false] {
             assert!(!health.called(good, 3_000, &limits));

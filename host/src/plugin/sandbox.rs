@@ -54,7 +54,7 @@ impl Budget {
 
 /// What a guest that asks for the time or for random numbers gets: always the same for the same decision.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Chance {
+pub(crate) struct GuestInputs {
     pub(crate) now_ms: i64,
     pub(crate) seed: u64,
 }
@@ -81,7 +81,7 @@ pub(crate) struct Sandbox {
 }
 
 /// A fresh instance and what it runs in. It serves one call.
-pub(crate) struct Cell {
+pub(crate) struct CallStore {
     pub(crate) store: Store<State>,
     budget: Budget,
     _permit: Option<OwnedSemaphorePermit>,
@@ -108,8 +108,13 @@ impl Sandbox {
     }
 
     /// A store with the budget set. The gate takes no permit: a slot of the pool is its own.
-    pub(crate) fn cell(&self, budget: &Budget, chance: Chance, permit: Option<OwnedSemaphorePermit>) -> Cell {
-        let mut store = Store::new(&self.engine, State::new(budget, chance));
+    pub(crate) fn call_store(
+        &self,
+        budget: &Budget,
+        inputs: GuestInputs,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> CallStore {
+        let mut store = Store::new(&self.engine, State::new(budget, inputs));
         store.limiter(|state| state);
         // Both only fail on an engine without the feature.
         let _ = store.set_fuel(budget.fuel_max);
@@ -118,10 +123,15 @@ impl Sandbox {
         store.epoch_deadline_callback(|mut context| {
             Ok(if context.data_mut().tick() { UpdateDeadline::Yield(1) } else { UpdateDeadline::Interrupt })
         });
-        Cell { store, budget: *budget, _permit: permit }
+        CallStore { store, budget: *budget, _permit: permit }
     }
 
-    async fn enter(&self, revision: &Revision, budget: &Budget, chance: Chance) -> Result<(Cell, Instance), Fault> {
+    async fn enter(
+        &self,
+        revision: &Revision,
+        budget: &Budget,
+        inputs: GuestInputs,
+    ) -> Result<(CallStore, Instance), Fault> {
         let permits = match (revision.slot, revision.origin == BUILT_IN) {
             (Slot::Renderer, false) => &self.renders,
             (Slot::Policy, false) => &self.decisions,
@@ -129,23 +139,23 @@ impl Sandbox {
             (Slot::Policy, true) => &self.built_in[1],
         };
         let permit = permits.clone().acquire_owned().await.ok();
-        let mut cell = self.cell(budget, chance, permit);
-        let instance = cell.timed(async |store| revision.guest.instantiate(store).await).await?;
+        let mut call = self.call_store(budget, inputs, permit);
+        let instance = call.timed(async |store| revision.guest.instantiate(store).await).await?;
         if let Some(config) = &revision.configure_each {
-            let configured = cell.timed(async |store| revision.guest.configure(store, &instance, config).await).await?;
+            let configured = call.timed(async |store| revision.guest.configure(store, &instance, config).await).await?;
             configured.map_err(Fault::Refused)?;
         }
-        Ok((cell, instance))
+        Ok((call, instance))
     }
 
     pub(crate) async fn render(
         &self,
         revision: &Revision,
         budget: &Budget,
-        chance: Chance,
+        inputs: GuestInputs,
         n: &Notification,
     ) -> Result<(Email, Usage), Fault> {
-        self.render_as(revision, budget, chance, n, None).await
+        self.render_as(revision, budget, inputs, n, None).await
     }
 
     /// The same of an order whose status a later contract may know.
@@ -153,28 +163,28 @@ impl Sandbox {
         &self,
         revision: &Revision,
         budget: &Budget,
-        chance: Chance,
+        inputs: GuestInputs,
         n: &Notification,
         later: Option<&str>,
     ) -> Result<(Email, Usage), Fault> {
         let _running = revision.health.enter();
-        let (mut cell, instance) = self.enter(revision, budget, chance).await?;
-        let email = cell
+        let (mut call, instance) = self.enter(revision, budget, inputs).await?;
+        let email = call
             .timed(async |store| revision.guest.render(store, &instance, n, later).await)
             .await?
             .map_err(Fault::Refused)?;
-        Ok((email, cell.usage()))
+        Ok((email, call.usage()))
     }
 
     pub(crate) async fn admit(
         &self,
         revision: &Revision,
         budget: &Budget,
-        chance: Chance,
+        inputs: GuestInputs,
         n: &Notification,
         s: &Situation,
     ) -> Result<(Admission, Usage), Fault> {
-        self.admit_as(revision, budget, chance, n, s, None).await
+        self.admit_as(revision, budget, inputs, n, s, None).await
     }
 
     /// The same of an order whose status a later contract may know.
@@ -182,34 +192,34 @@ impl Sandbox {
         &self,
         revision: &Revision,
         budget: &Budget,
-        chance: Chance,
+        inputs: GuestInputs,
         n: &Notification,
         s: &Situation,
         later: Option<&str>,
     ) -> Result<(Admission, Usage), Fault> {
         let _running = revision.health.enter();
-        let (mut cell, instance) = self.enter(revision, budget, chance).await?;
-        let admission = cell.timed(async |store| revision.guest.admit(store, &instance, n, s, later).await).await?;
-        Ok((admission, cell.usage()))
+        let (mut call, instance) = self.enter(revision, budget, inputs).await?;
+        let admission = call.timed(async |store| revision.guest.admit(store, &instance, n, s, later).await).await?;
+        Ok((admission, call.usage()))
     }
 
     pub(crate) async fn on_failure(
         &self,
         revision: &Revision,
         budget: &Budget,
-        chance: Chance,
+        inputs: GuestInputs,
         n: &Notification,
         f: &Failure,
         s: &Situation,
     ) -> Result<(Verdict, Usage), Fault> {
         let _running = revision.health.enter();
-        let (mut cell, instance) = self.enter(revision, budget, chance).await?;
-        let verdict = cell.timed(async |store| revision.guest.on_failure(store, &instance, n, f, s).await).await?;
-        Ok((verdict, cell.usage()))
+        let (mut call, instance) = self.enter(revision, budget, inputs).await?;
+        let verdict = call.timed(async |store| revision.guest.on_failure(store, &instance, n, f, s).await).await?;
+        Ok((verdict, call.usage()))
     }
 }
 
-impl Cell {
+impl CallStore {
     /// Runs one call under the deadline. The epoch stops a guest that computes, the timer one that sleeps.
     pub(crate) async fn timed<T>(
         &mut self,
@@ -260,7 +270,7 @@ impl Cell {
 mod tests {
     use wasmtime::component::Component;
 
-    use super::{Budget, Chance, Sandbox};
+    use super::{Budget, GuestInputs, Sandbox};
     use crate::plugin::engine::{CORE_INSTANCES_MAX, Engine, MEMORIES_MAX, TABLES_MAX};
 
     const CALLS_MAX: u32 = 2;
@@ -302,15 +312,15 @@ mod tests {
             let largest = component(&engine, sections, most);
             let mut held = Vec::new();
             for _ in 0..=4 * CALLS_MAX {
-                let mut cell = sandbox.cell(&budget, Chance { now_ms: 0, seed: 0 }, None);
-                let instance = sandbox.linker().instantiate_async(&mut cell.store, &largest).await;
+                let mut call = sandbox.call_store(&budget, GuestInputs { now_ms: 0, seed: 0 }, None);
+                let instance = sandbox.linker().instantiate_async(&mut call.store, &largest).await;
                 assert!(instance.is_ok(), "{most}: {:?}", instance.err());
-                held.push(cell);
+                held.push(call);
             }
             drop(held);
-            let mut cell = sandbox.cell(&budget, Chance { now_ms: 0, seed: 0 }, None);
+            let mut call = sandbox.call_store(&budget, GuestInputs { now_ms: 0, seed: 0 }, None);
             let larger = component(&engine, sections, most + 1);
-            let refused = sandbox.linker().instantiate_async(&mut cell.store, &larger).await.map(drop).unwrap_err();
+            let refused = sandbox.linker().instantiate_async(&mut call.store, &larger).await.map(drop).unwrap_err();
             assert!(format!("{refused:?}").contains("resource limit exceeded"), "{most}: {refused:?}");
         }
     }

@@ -121,7 +121,7 @@ impl Guest {
         wasmtime::ensure!(self.slot == Slot::Renderer, WRONG_SLOT);
         let render =
             self.asked.typed::<(records::Notification<'_>,), (Result<wit::Email, String>,)>(store, instance)?;
-        let (answer,) = render.call_async(store, (convert::told(n, later),)).await?;
+        let (answer,) = render.call_async(store, (convert::notification(n, later),)).await?;
         Ok(answer.map(Email::from))
     }
 
@@ -136,7 +136,7 @@ impl Guest {
         type Asked<'a> = (records::Notification<'a>, records::Situation<'a>);
         wasmtime::ensure!(self.slot == Slot::Policy, WRONG_SLOT);
         let admit = self.asked.typed::<Asked<'_>, (wit_policy::Admission,)>(store, instance)?;
-        Ok(admit.call_async(store, (convert::told(n, later), s.into())).await?.0.into())
+        Ok(admit.call_async(store, (convert::notification(n, later), s.into())).await?.0.into())
     }
 
     pub(crate) async fn on_failure(

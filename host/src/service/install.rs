@@ -110,7 +110,7 @@ impl Service {
         let digest = plugin::digest(&wasm);
         let new =
             |report| NewRevision { slot: slot.as_str(), digest: &digest, config: &config, origin, report, why, by };
-        let same = self.store.same_revision(&new("")).await?.filter(|r| r.rests != "quarantined");
+        let same = self.store.same_revision(&new("")).await?.filter(|r| r.idle_stage != "quarantined");
         if let Some(same) = same {
             return self.prepared(same.id).await;
         }

@@ -3,10 +3,10 @@ use super::{Error, Page, PageRequest, Principal, Record, Service};
 use crate::mail::mailbox::{Mailbox, Received};
 use crate::notification::{Filter, State};
 use crate::shop::order::Order;
-use crate::store::queue::by_hand;
+use crate::store::queue::interventions;
 use crate::store::{Tx, notifications, orders};
 
-/// How a notification is tried again by hand.
+/// How an operator has a notification tried again.
 #[derive(Clone, Debug, Default)]
 pub struct Retry {
     /// Why, for the journal; at most 500 characters.
@@ -15,7 +15,7 @@ pub struct Retry {
     pub allow_late: bool,
 }
 
-/// How a notification is ended by hand: the journal's word for it, what it becomes, and which are refused.
+/// How an operator ends a notification: the journal's word for it, what it becomes, and which are refused.
 type Act = (&'static str, State, &'static str);
 const CANCEL: Act = ("cancel", State::Failed, "only what is queued or held can be cancelled");
 const HOLD: Act = ("hold", State::Held, "only what is queued can be held");
@@ -69,7 +69,7 @@ impl Service {
         let mut tx = self.store.begin().await?;
         let order = lock_order(&mut tx, id).await?;
         let customer = orders::customer(&mut tx, &order).await?;
-        let standing = by_hand::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
+        let standing = interventions::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
         if matches!(standing.state, State::NotSent | State::Sent) {
             let state = standing.state.as_str();
             return Err(Error::Conflict(format!(
@@ -78,13 +78,13 @@ impl Service {
         }
         let customer = customer.ok_or_else(|| Error::Conflict("the customer has left".to_owned()))?;
         // Before the question whether it is late: what is newer and not handed over yet has to be claimed again.
-        by_hand::take_from_workers(&mut tx, &standing, self.store.offset_ms()).await?;
-        let is_late = by_hand::is_late(&mut tx, &standing).await?;
+        interventions::take_from_workers(&mut tx, &standing, self.store.offset_ms()).await?;
+        let is_late = interventions::is_late(&mut tx, &standing).await?;
         if is_late && !retry.allow_late {
             let why = "a newer mail of its order was sent or is on its way; set allow_late to send this one after it";
             return Err(Error::Conflict(why.to_owned()));
         }
-        by_hand::requeue(&mut tx, id, is_late, &by(who, &retry.why), self.store.offset_ms()).await?;
+        interventions::requeue(&mut tx, id, is_late, &by(who, &retry.why), self.store.offset_ms()).await?;
         notifications::readdress(&mut tx, &customer.into()).await?;
         Ok(tx.commit().await?)
     }
@@ -98,7 +98,7 @@ impl Service {
         self.notification(who, id).await
     }
 
-    /// Takes a notification out of the queue until it is tried again by hand or cancelled; the next of its order is due.
+    /// Takes a notification out of the queue until an operator retries or cancels it; the next of its order is due.
     /// For admins.
     pub async fn hold_notification(&self, who: Principal, id: i64, why: &str) -> Result<Record, Error> {
         who.must_be_admin()?;
@@ -111,7 +111,7 @@ impl Service {
     async fn try_end(&self, who: Principal, id: i64, act: Act, why: &str) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         lock_order(&mut tx, id).await?;
-        let standing = by_hand::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
+        let standing = interventions::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
         let (verb, becomes, refusal) = act;
         if standing.state == becomes || !matches!(standing.state, State::NotSent | State::Held) {
             return Err(Error::Conflict(format!("{refusal}; it is {}", standing.state.as_str())));
@@ -121,7 +121,7 @@ impl Service {
                        unless it is paused, has settled that";
             return Err(Error::Conflict(why.to_owned()));
         }
-        by_hand::end(&mut tx, id, &standing, (verb, becomes), &by(who, why), self.store.offset_ms()).await?;
+        interventions::end(&mut tx, id, &standing, (verb, becomes), &by(who, why), self.store.offset_ms()).await?;
         Ok(tx.commit().await?)
     }
 
@@ -141,9 +141,9 @@ impl Service {
     }
 }
 
-/// The order of a notification. Locked first, as whoever changes it does: retries and cancels go one after the other.
+/// The order of a notification. Locked first, as every change of it does: retries and cancels go one after the other.
 async fn lock_order(tx: &mut Tx, id: i64) -> Result<Order, Error> {
-    let order_id = by_hand::order_of(tx, id).await?.ok_or(Error::NotFound("notification"))?;
+    let order_id = interventions::order_of(tx, id).await?.ok_or(Error::NotFound("notification"))?;
     orders::lock(tx, order_id).await?.ok_or(Error::NotFound("notification"))
 }
 

@@ -23,7 +23,7 @@ pub const KEPT_MS: i64 = 86_400_000;
 const KEY_BYTES_MAX: usize = 255;
 
 impl Service {
-    /// `key` is the client's, `request` whatever tells this request from another.
+    /// `key` is the client's, `request` is what distinguishes this request from others.
     pub fn idempotency_key(&self, key: &str, request: &[u8]) -> Result<Once, Error> {
         let fits = (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
         if !fits {

@@ -1,4 +1,4 @@
-//! Long work of operators: it goes on when the request that began it has ended, any host tells how far it is, and it can
+//! Long work of operators: it goes on when the request that began it has ended, any host knows how far it is, and it can
 //! be cancelled.
 
 use std::collections::BTreeMap;
@@ -204,14 +204,14 @@ impl Service {
         let running = Running { kind, progress: progress.clone(), cancelled: cancelled.clone() };
         self.operations.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, running);
         let operation = self.operation_row(id).await?;
-        let (tell, outcome) = oneshot::channel();
+        let (sender, outcome) = oneshot::channel();
         let (this, work) = (self.clone(), work(self.clone(), progress.clone()));
         #[expect(clippy::disallowed_methods, reason = "ends by itself; its progress is asked for")]
         tokio::spawn(async move {
             let ended = this.attend(id, work, &progress, &cancelled).await;
             this.operations.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            // Nobody may be waiting.
-            let _ = tell.send(ended);
+            // The receiver may be gone.
+            let _ = sender.send(ended);
         });
         Ok(Started { operation, outcome })
     }

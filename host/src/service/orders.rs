@@ -108,10 +108,10 @@ impl Service {
         })
     }
 
-    /// A change is committed: tells the workers and whoever watches the order.
+    /// A change is committed: wakes the workers and those who watch the order.
     pub(super) fn changed(&self, order_id: i64) {
         self.enqueued();
-        self.changes.tell(order_id);
+        self.changes.announce(order_id);
     }
 
     pub(super) fn message_id(&self) -> String {

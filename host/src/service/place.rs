@@ -1,4 +1,4 @@
-//! Orders are placed together: whoever orders while a transaction is under way shares the next one.
+//! Orders are placed together: those that come while a transaction is under way share the next one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

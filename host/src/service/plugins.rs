@@ -22,7 +22,7 @@ pub struct RevisionInfo {
     pub origin: String,
     /// "ready", "shadow", "canary", "active", "retired" or "quarantined".
     pub stage: String,
-    /// Why it is there, or why it rests.
+    /// Why it is there, or why it is at its stage.
     pub why: String,
     /// What `configure` gets.
     pub config: Value,
@@ -49,13 +49,13 @@ pub struct Serving {
     /// What its calls came to in this host.
     pub counts: Counts,
     /// Whether it failed so often in a row that it is left out for now.
-    pub is_resting: bool,
+    pub is_circuit_open: bool,
 }
 
 impl From<&Arc<Revision>> for Serving {
     fn from(r: &Arc<Revision>) -> Self {
         let (digest, origin) = (r.digest.clone(), r.origin.clone());
-        Self { revision: r.number, digest, origin, counts: r.counts(), is_resting: r.is_resting() }
+        Self { revision: r.number, digest, origin, counts: r.counts(), is_circuit_open: r.is_circuit_open() }
     }
 }
 
@@ -182,7 +182,7 @@ impl Service {
             let rows = self.store.revisions(None, before, 500).await?;
             let Some(last) = rows.last() else { break };
             before = last.id;
-            let needed = rows.into_iter().filter(|r| r.rests != "quarantined");
+            let needed = rows.into_iter().filter(|r| r.idle_stage != "quarantined");
             kept.extend(needed.map(|r| (r.digest, r.slot, r.config)));
         }
         self.store.forget_code(super::install::VERSION).await?;
@@ -203,9 +203,12 @@ pub(super) fn must_be_short(why: &str) -> Result<(), Error> {
 }
 
 fn info(row: RevisionRow, slots: &[SlotRow]) -> RevisionInfo {
-    let RevisionRow { id, slot, digest, config, origin, rests, report, why, created_at, created_by } = row;
-    let stage =
-        slots.iter().find(|s| s.slot == slot).map_or(rests.as_str(), |s| stage::stage(s, id, &rests)).to_owned();
+    let RevisionRow { id, slot, digest, config, origin, idle_stage, report, why, created_at, created_by } = row;
+    let stage = slots
+        .iter()
+        .find(|s| s.slot == slot)
+        .map_or(idle_stage.as_str(), |s| stage::stage(s, id, &idle_stage))
+        .to_owned();
     let json = |text: String| serde_json::from_str(&text).unwrap_or_default();
     let (config, report) = (json(config), json(report));
     RevisionInfo { id, slot, digest, origin, stage, why, config, report, created_at, created_by }

@@ -66,7 +66,7 @@ impl Preparing {
         }
     }
 
-    /// The log is told once of a version that fails.
+    /// A version that fails is logged once.
     pub(super) fn end(&self, slot: Slot, row: &SlotRow, error: Option<&Error>, now_ms: i64) {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = slots.remove(slot.as_str());

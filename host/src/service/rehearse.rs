@@ -64,7 +64,7 @@ pub struct Reproduction {
     pub revision: i64,
     /// SHA-256 of the component.
     pub digest: String,
-    /// What chance was drawn from.
+    /// The seed of its random numbers.
     pub seed: i64,
     /// SHA-256 of the bytes that were sent.
     pub sent_hash: String,

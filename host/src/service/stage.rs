@@ -31,24 +31,24 @@ impl Move {
 }
 
 /// Where a revision is.
-pub fn stage<'a>(slot: &SlotRow, id: i64, rests: &'a str) -> &'a str {
+pub fn stage<'a>(slot: &SlotRow, id: i64, idle_stage: &'a str) -> &'a str {
     match Some(id) {
         id if id == slot.active => "active",
         id if id == slot.canary => "canary",
         id if id == slot.shadow => "shadow",
-        _ => rests,
+        _ => idle_stage,
     }
 }
 
 /// What a revision is from then on when it serves nowhere.
-pub(crate) type Rests = (i64, &'static str);
+pub(crate) type IdleStage = (i64, &'static str);
 
-/// The slot after the move, and what else rests how from then on; or why not.
-pub(crate) fn apply(slot: &SlotRow, id: i64, rests: &str, to: Move) -> Result<(SlotRow, Vec<Rests>), String> {
+/// The slot after the move, and the idle stages of others from then on; or why not.
+pub(crate) fn apply(slot: &SlotRow, id: i64, idle_stage: &str, to: Move) -> Result<(SlotRow, Vec<IdleStage>), String> {
     let mut next = SlotRow { version: slot.version + 1, ..slot.clone() };
-    let mut resting = Vec::new();
-    let now = stage(slot, id, rests);
-    if rests == "quarantined" {
+    let mut idled = Vec::new();
+    let now = stage(slot, id, idle_stage);
+    if idle_stage == "quarantined" {
         return Err(format!("revision {id} is quarantined; install it again to have it tried again"));
     }
     let serves = Some(id);
@@ -73,26 +73,26 @@ pub(crate) fn apply(slot: &SlotRow, id: i64, rests: &str, to: Move) -> Result<(S
         }
         Move::Activate if now == "active" => return Err(format!("revision {id} is active already")),
         Move::Activate => {
-            resting.extend(slot.active.map(|old| (old, "retired")));
+            idled.extend(slot.active.map(|old| (old, "retired")));
             next.previous = slot.active;
             next.active = serves;
         }
         Move::Retire if now == "active" => {
             return Err(format!("revision {id} is active; activate another or roll back instead"));
         }
-        Move::Retire => resting.push((id, "retired")),
+        Move::Retire => idled.push((id, "retired")),
         Move::Quarantine => {
             if now == "active" {
                 next.active = slot.previous;
                 next.previous = None;
             }
-            resting.push((id, "quarantined"));
+            idled.push((id, "quarantined"));
         }
     }
     if to == Move::Quarantine && next.previous == serves {
         next.previous = None;
     }
-    Ok((next, resting))
+    Ok((next, idled))
 }
 
 #[cfg(test)]
@@ -115,8 +115,8 @@ mod tests {
     }
 
     /// Active, previous, shadow, canary and its share after a move of revision 7.
-    fn moved(from: &SlotRow, rests: &str, to: Move) -> Result<[Option<i64>; 5], String> {
-        let (next, _) = apply(from, 7, rests, to)?;
+    fn moved(from: &SlotRow, idle_stage: &str, to: Move) -> Result<[Option<i64>; 5], String> {
+        let (next, _) = apply(from, 7, idle_stage, to)?;
         assert_eq!(next.version, from.version + 1);
         Ok([next.active, next.previous, next.shadow, next.canary, Some(next.percent)])
     }
@@ -132,8 +132,8 @@ mod tests {
         assert_eq!(moved(&canary, "ready", Move::Activate), Ok([Some(7), Some(3), None, None, Some(0)]));
         assert_eq!(moved(&canary, "ready", Move::Quarantine), Ok([Some(3), None, None, None, Some(0)]));
         assert_eq!(moved(&canary, "ready", Move::Retire), Ok([Some(3), None, None, None, Some(0)]));
-        let (_, resting) = apply(&canary, 7, "ready", Move::Activate).expect("it may");
-        assert_eq!(resting, [(3, "retired")]);
+        let (_, idled) = apply(&canary, 7, "ready", Move::Activate).expect("it may");
+        assert_eq!(idled, [(3, "retired")]);
         assert_eq!(
             ["active", "canary", "ready"].map(str::to_owned),
             [3, 7, 9].map(|id| stage(&canary, id, "ready").to_owned())

@@ -56,7 +56,7 @@ pub struct Throttle {
     addresses: Option<Keyed<IpAddr>>,
 }
 
-/// Above so many keys those that are at rest are forgotten.
+/// Above so many keys, those with a full allowance are forgotten.
 const KEYS_MAX: usize = 100_000;
 
 impl Throttle {
@@ -76,7 +76,7 @@ impl Throttle {
         Ok(Some(Allowance { limit: *limit, remaining }))
     }
 
-    /// Counts a log-in, whether or not it succeeds: only then the limit tells nothing about an account.
+    /// Counts a log-in, whether or not it succeeds: otherwise the limit would reveal whether an account exists.
     pub(super) fn log_in(&self, email: &str, from: Option<IpAddr>) -> Result<(), Error> {
         if let (Some(addresses), Some(from)) = (&self.addresses, from) {
             check(addresses, &from)?;

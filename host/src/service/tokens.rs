@@ -123,7 +123,7 @@ impl Tokens {
 
     /// What comes after the refresh token whose hash is `spent`, renewed at `now_ms`, and when it ends: by each secret,
     /// the newest first. Always the same for the same: who renews twice with one token gets one successor. Nobody
-    /// can tell it without the secret.
+    /// can guess it without the secret.
     pub(super) fn successors(&self, who: Principal, spent: &str, now_ms: i64) -> Result<Vec<(String, i64)>, Error> {
         let successor = |key: &Key| {
             let mut mac = key.fingerprint.clone();

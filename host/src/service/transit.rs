@@ -1,4 +1,4 @@
-//! Revisions that move from stage to stage, and what leave they need.
+//! Revisions that move from stage to stage, and the conditions for that.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub struct Require {
     pub faults_max: u64,
 }
 
-/// What is to become of a revision, and by what leave.
+/// The conditions of a move.
 #[derive(Clone, Debug, Default)]
 pub struct Terms<'a> {
     /// How a canary grows.
@@ -151,15 +151,15 @@ impl Service {
         let slot = plugins::lock_slot(&mut tx, &row.slot).await?;
         super::must_match(expected, slot.version)?;
         // Under the lock: what was read before may have been quarantined since.
-        let rests = plugins::rests(&mut tx, id).await?;
-        let (mut next, resting) = stage::apply(&slot, id, &rests, to).map_err(Error::Conflict)?;
+        let idle_stage = plugins::idle_stage(&mut tx, id).await?;
+        let (mut next, idled) = stage::apply(&slot, id, &idle_stage, to).map_err(Error::Conflict)?;
         next.changed_at = self.clock.now_ms();
         if let Some(plan) = plan {
             next.plan = serde_json::to_string(plan).unwrap_or_default();
         }
         plugins::write_slot(&mut tx, &next).await?;
-        for (id, rests) in resting {
-            plugins::rest(&mut tx, id, rests, why).await?;
+        for (id, idle_stage) in idled {
+            plugins::set_idle_stage(&mut tx, id, idle_stage, why).await?;
         }
         let change = Change {
             id: 0,

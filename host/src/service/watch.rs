@@ -7,13 +7,13 @@ use tokio::sync::Notify;
 /// How often a watched order is looked at, for changes that other hosts make.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Whom changes of orders are told, in this host.
+/// Who waits for changes of orders, in this host.
 #[derive(Clone, Default)]
 pub struct Changes(Arc<Mutex<HashMap<i64, Weak<Notify>>>>);
 
 impl Changes {
-    /// Tells whoever watches the order.
-    pub(super) fn tell(&self, order_id: i64) {
+    /// Wakes those who watch the order.
+    pub(super) fn announce(&self, order_id: i64) {
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match watched.get(&order_id).and_then(Weak::upgrade) {
             Some(notify) => notify.notify_waiters(),
@@ -34,9 +34,9 @@ impl Changes {
                 notify
             })
         };
-        let told = notify.notified_owned();
+        let changed = notify.notified_owned();
         async move {
-            let _ = tokio::time::timeout(LOOK, told).await;
+            let _ = tokio::time::timeout(LOOK, changed).await;
         }
     }
 }

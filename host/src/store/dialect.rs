@@ -78,7 +78,7 @@ impl Dialect {
     }
 
     /// After a table: reads it by that index. What `MySQL` knows about a table lags behind one that churns, and it then
-    /// reads the whole index for each row; `SQLite` is never told, and the transaction tells `PostgreSQL`.
+    /// reads the whole index for each row; `SQLite` needs no hint, and `PostgreSQL` gets it with the transaction.
     pub(crate) fn by_index(self, index: &str) -> String {
         match self {
             Self::MySql => format!("force index ({index})"),

@@ -1,4 +1,4 @@
-//! Notifications: written with the change that they tell, kept beyond delivery.
+//! Notifications: written with the change that they announce, kept beyond delivery.
 
 use serde::Serialize;
 
@@ -19,7 +19,7 @@ pub struct Record {
     pub id: i64,
     /// The order.
     pub order_id: i64,
-    /// The order's version that it tells of.
+    /// The order's version that it announces.
     pub order_version: i64,
     /// "order.shipped", …
     pub kind: String,
@@ -167,7 +167,7 @@ pub(super) async fn enqueue(tx: &mut Tx, events: &[(Payload, String)], offset_ms
     Err(Error::Corrupt { what: "notification", id: ids.first().copied().unwrap_or_default(), why })
 }
 
-/// Has whoever ends what is queued of these lanes wait for this transaction, or this for them. Without it both could
+/// Makes transactions that end queued events of these lanes wait for this one, or this one for them. Without it both could
 /// commit and not see each other: the end makes nothing due, and what is added waits for a lease that is over.
 async fn keep_lanes(tx: &mut Tx, lanes: &str) -> Result<()> {
     let dialect = tx.dialect();
@@ -251,7 +251,7 @@ async fn forget_words(tx: &mut Tx, mails: &[(i64, String)]) -> Result<()> {
 /// Payloads that are rewritten at one time.
 const REWRITES_MAX: i64 = 500;
 
-/// Changes payloads. One that cannot be read is left for whoever looks into why.
+/// Changes payloads. One that cannot be read is left as it is, for an operator.
 async fn rewrite(tx: &mut Tx, rows: Vec<(i64, String)>, change: impl Fn(&mut Payload)) -> Result<()> {
     let changed = rows.into_iter().filter_map(|(id, text)| {
         let mut payload: Payload = kept::read(&text).ok()?;

@@ -131,7 +131,7 @@ async fn open_sqlite(url: &str, options: &Options) -> Result<Db> {
         .pragma("cache_size", "-16384")
         // 16 MiB of log between checkpoints: what is written again and again goes to the database once.
         .pragma("wal_autocheckpoint", "4096")
-        // A result that fits goes over to whoever reads it at once, not in turns of a few rows.
+        // A result that fits is handed to its reader at once, not in turns of a few rows.
         .row_buffer_size(ROWS_BUFFERED_MAX)
         // The journal of the turns' savepoints is read by nobody after a crash.
         .pragma("temp_store", "memory");

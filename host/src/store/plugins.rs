@@ -23,10 +23,11 @@ pub struct RevisionRow {
     /// "built-in", a path, or "upload".
     pub origin: String,
     /// What it is when it serves nowhere: "ready", "retired" or "quarantined".
-    pub rests: String,
+    #[sqlx(rename = "rests")]
+    pub idle_stage: String,
     /// What the gate found: JSON.
     pub report: String,
-    /// Why it is there, or why it rests as it does.
+    /// Why it is there, or why it is at its stage.
     pub why: String,
     /// Unix milliseconds.
     pub created_at: i64,
@@ -256,15 +257,15 @@ pub(crate) async fn write_slot(tx: &mut Tx, slot: &SlotRow) -> Result<()> {
 }
 
 /// What a revision is when it serves nowhere. Only the lock on its slot keeps it so.
-pub(crate) async fn rests(tx: &mut Tx, id: i64) -> Result<String> {
+pub(crate) async fn idle_stage(tx: &mut Tx, id: i64) -> Result<String> {
     let sql = tx.dialect().sql("select rests from plugin_revisions where id = $1");
     Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(id).fetch_one(c).await)?)
 }
 
 /// Writes what a revision is when it serves nowhere.
-pub(crate) async fn rest(tx: &mut Tx, id: i64, rests: &str, why: &str) -> Result<()> {
+pub(crate) async fn set_idle_stage(tx: &mut Tx, id: i64, stage: &str, why: &str) -> Result<()> {
     let sql = tx.dialect().sql("update plugin_revisions set rests = $1, why = $2 where id = $3");
-    with_tx!(tx, |c| sqlx::query(sql).bind(rests).bind(why).bind(id).execute(c).await.map(drop))?;
+    with_tx!(tx, |c| sqlx::query(sql).bind(stage).bind(why).bind(id).execute(c).await.map(drop))?;
     Ok(())
 }
 

@@ -213,7 +213,7 @@ pub(crate) async fn archive(tx: &mut Tx, id: i64, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Those of the products that are there, archived ones too, by whoever reads.
+/// Those of the products that are there, archived ones too, by any reader.
 fn by_id(dialect: Dialect) -> sqlx::AssertSqlSafe<String> {
     dialect.sql(&format!(
         "select {COLUMNS} from {} {} products q where q.id = x.product",
@@ -235,7 +235,7 @@ pub(super) async fn on_sale(tx: &mut Tx, products: impl IntoIterator<Item = i64>
 }
 
 /// Moves so many pieces of each product: out of stock (negative) or back (positive). [`Error::OutOfStock`], and the
-/// transaction is good for nothing, when one has not so many left. Late in a transaction: whoever wants the same product waits for
+/// transaction is good for nothing, when one has not so many left. Late in a transaction: others that want the same product wait for
 /// its commit.
 pub(super) async fn move_stock(tx: &mut Tx, moves: &[(i64, i64)]) -> Result<()> {
     let dialect = tx.dialect();

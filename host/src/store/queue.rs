@@ -1,11 +1,11 @@
 //! The queue's verbs. Each takes a slice, each is one transaction, each is fenced by the epoch.
 //!
-//! An event is claimed by moving its `due_at` a lease into the future and raising its `epoch`; whoever finishes it
+//! An event is claimed by moving its `due_at` a lease into the future and raising its `epoch`; a worker that finishes it
 //! must show that epoch. Only the oldest event of an order is claimable, so a row that stays is the lane's lock.
 
-pub(crate) mod by_hand;
 mod claim;
 mod finish;
+pub(crate) mod interventions;
 mod pause;
 mod postgres;
 mod sqlite;
@@ -14,7 +14,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-pub use claim::{Claimed, UNSUSPECTED_CLAIMS_MAX, Which};
+pub use claim::{Claimable, Claimed, UNSUSPECTED_CLAIMS_MAX};
 pub use finish::{Finish, Note};
 pub use pause::{Pause, Status};
 pub(super) use sqlite::SCRATCH;

@@ -300,7 +300,7 @@ pub(crate) async fn revoke_sessions(tx: &mut Tx, user_id: i64, but: i64, now: i6
     Ok(())
 }
 
-/// Makes a locked user nobody: what tells who they are goes, what they bought stays.
+/// Anonymises a locked user: what identifies them is deleted, what they bought stays.
 pub(crate) async fn anonymise(tx: &mut Tx, user_id: i64, nobody: &Customer, now: i64) -> Result<()> {
     let sql = tx.dialect().sql(
         "update users set email = $1, name = $2, locale = $3, time_zone = $4, attributes = '{}', password_hash = '', \

@@ -31,7 +31,7 @@ impl Store {
                 () = announce.notified() => {}
             }
             if let Err(e) = pool.execute(NOTIFY).await {
-                tracing::debug!(error = %e, "other hosts were not told; they poll");
+                tracing::debug!(error = %e, "other hosts were not notified; they poll");
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -54,7 +54,7 @@ impl Store {
                     );
                     return;
                 }
-                Err(e) => tracing::debug!(error = %e, "not told of other hosts' events for now; polling"),
+                Err(e) => tracing::debug!(error = %e, "no notifications from other hosts for now; polling"),
             }
             tokio::time::sleep(RECONNECT).await;
         }

@@ -1,7 +1,7 @@
-//! The one writer of an `SQLite` database. Whoever waits while a commit is under way shares the next one, each in
+//! The one writer of an `SQLite` database. Those that wait while a commit is under way share the next one, each in
 //! a savepoint of its own; none is answered before the commit.
 //!
-//! The connection has a thread of its own. Whoever waits for its answer waits, on a busy host, for everybody else as
+//! The connection has a thread of its own. A task that waits for its answer waits, on a busy host, for all others as
 //! well: so a turn's statements go there together where they can ([`Writer::run`]), and nobody waits for its release.
 
 use std::sync::Arc;
@@ -40,7 +40,7 @@ struct State {
     open: bool,
     /// A turn is under way; found by somebody else than the turn, that one was dropped half-way.
     in_turn: bool,
-    /// Who is told of the commit.
+    /// Who waits for the commit.
     waiting: Vec<oneshot::Sender<Outcome>>,
 }
 
@@ -128,10 +128,10 @@ impl Turn {
         let connection = self.state.connection.as_mut().ok_or_else(closed)?;
         // Sent, and not waited for: it goes before whatever is sent next. Should it fail, the commit ends the savepoint.
         let _ = connection.execute("release turn").now_or_never();
-        let (told, tell) = oneshot::channel();
-        self.state.waiting.push(told);
+        let (sender, receiver) = oneshot::channel();
+        self.state.waiting.push(sender);
         drop(self);
-        tell.await.map_err(|_| closed())?.map_err(Error::Shared)
+        receiver.await.map_err(|_| closed())?.map_err(Error::Shared)
     }
 }
 
@@ -174,13 +174,13 @@ impl State {
 
     fn answer(&mut self, outcome: &Outcome) {
         self.open = false;
-        for told in self.waiting.drain(..) {
-            let _ = told.send(outcome.clone());
+        for sender in self.waiting.drain(..) {
+            let _ = sender.send(outcome.clone());
         }
     }
 }
 
-/// Queues for the lock like everybody else, so whoever asked before it shares the commit.
+/// Queues for the lock like everybody else, so those that asked before it share the commit.
 async fn commit_whenever_woken(state: Arc<Mutex<State>>, wake: Arc<Notify>) {
     loop {
         wake.notified().await;

@@ -8,7 +8,7 @@ use tonic::{Code, Request};
 
 use crate::app::{App, PASSWORD, sqlite};
 use crate::database::{Database, Kind};
-use crate::doors::{channel, with};
+use crate::both_apis::{channel, with};
 use crate::harness::tests;
 
 /// What each defect was, and the test that would fail with it.
@@ -18,7 +18,7 @@ const DEFECTS: [(&str, &str); 49] = [
     ("a refresh token passed for an access token", "sessions::foreign_tokens_are_refused"),
     ("gRPC asked nobody who they are", "defects::every_call_of_grpc_asks_who_calls"),
     ("anyone could do the worker's and the admin's work", "defects::every_call_of_grpc_asks_who_calls"),
-    ("password hashes left over gRPC", "defects::password_hashes_leave_by_no_door"),
+    ("password hashes left over gRPC", "defects::password_hashes_appear_in_no_api"),
     ("any user could delete any order", "defects::others_orders_cannot_be_cancelled"),
     ("customers moved their own orders on, admins could not", "defects::only_admins_move_orders_on"),
     ("a default secret was compiled in", "settings::wrong_settings_are_named"),
@@ -28,15 +28,15 @@ const DEFECTS: [(&str, &str); 49] = [
     ("a spent refresh token still worked", "sessions::a_refresh_token_works_once"),
     ("refresh tokens were kept in clear and cut", "defects::a_long_address_logs_in_and_no_token_is_kept"),
     ("rights outlived demotion and deletion", "sessions::rights_follow_at_the_next_renewal"),
-    ("log-ins told who exists", "doors::an_unknown_address_and_a_wrong_password_look_the_same"),
+    ("log-ins told who exists", "both_apis::an_unknown_address_and_a_wrong_password_look_the_same"),
     ("a long password ended the process", "defects::a_long_password_is_answered"),
     ("a wrong id ended the request without an answer", "defects::a_wrong_id_is_answered"),
-    ("nothing was validated", "doors::rest_refuses_with_a_problem"),
+    ("nothing was validated", "both_apis::rest_refuses_with_a_problem"),
     ("SQL was told to clients", "rest::a_broken_database_is_not_described_to_clients"),
     ("deleting what is not there succeeded", "defects::deleting_what_is_not_there_says_so"),
     ("slow and large requests were served for ever", "rest::a_slow_client_is_cut_off_and_junk_is_answered"),
     ("money was binary fractions", "shop::amounts_are_exact"),
-    ("clients named the prices", "doors::prices_and_sums_are_the_servers"),
+    ("clients named the prices", "both_apis::prices_and_sums_are_the_servers"),
     ("stock was never taken", "store::stock_is_exact_under_concurrency"),
     ("one arbitrary order was listed", "defects::all_ones_orders_are_listed_and_each_can_be_got"),
     ("an order with notifications could not be cancelled", "delivery::cancelling_returns_the_stock"),
@@ -86,7 +86,7 @@ tests! {
         sign_up_makes_no_admins
         nobody_promotes_themselves
         every_call_of_grpc_asks_who_calls
-        password_hashes_leave_by_no_door
+        password_hashes_appear_in_no_api
         others_orders_cannot_be_cancelled
         only_admins_move_orders_on
         an_expired_access_token_is_renewed
@@ -178,7 +178,7 @@ async fn every_call_of_grpc_asks_who_calls() {
     app.end().await;
 }
 
-async fn password_hashes_leave_by_no_door() {
+async fn password_hashes_appear_in_no_api() {
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/ecomm/v1")).unwrap() {
         let proto = std::fs::read_to_string(file.unwrap().path()).unwrap();
         for message in proto.split("\nmessage ").skip(1) {

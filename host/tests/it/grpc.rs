@@ -13,7 +13,7 @@ use tonic_reflection::pb::v1alpha::server_reflection_client::ServerReflectionCli
 use tonic_types::StatusExt;
 
 use crate::app::{App, PASSWORD, sqlite};
-use crate::doors::{channel, with};
+use crate::both_apis::{channel, with};
 use crate::harness::tests;
 
 tests! {

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, unreachable_pub, reason = "a panic is how a test fails, and nobody imports tests")]
 
 mod app;
-mod by_hand;
+mod both_apis;
 mod cluster;
 mod cold;
 mod crash;
@@ -11,11 +11,11 @@ mod database;
 mod defects;
 mod delivery;
 mod demo;
-mod doors;
 mod gate;
 mod grpc;
 mod guests;
 mod harness;
+mod interventions;
 mod misbehaviour;
 mod operations;
 mod operators;
@@ -39,14 +39,14 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let tests = [
-        by_hand::tests(),
+        interventions::tests(),
         cluster::tests(),
         cold::tests(),
         crash::tests(),
         defects::tests(),
         delivery::tests(),
         demo::tests(),
-        doors::tests(),
+        both_apis::tests(),
         gate::tests(),
         grpc::tests(),
         guests::tests(),

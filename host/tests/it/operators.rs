@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use tonic::{Code, Request};
 
 use crate::app::{App, environment, reply, sqlite};
-use crate::doors::{channel, with};
+use crate::both_apis::{channel, with};
 use crate::harness::tests;
 
 tests! {
     once {
         a_component_goes_by_grpc_too
-        a_notification_is_dealt_with_by_every_door
-        the_queue_is_paused_by_every_door
+        a_notification_is_dealt_with_by_each_api
+        the_queue_is_paused_by_each_api
         notifications_are_listed_and_shown
         the_command_line_stages_what_the_host_then_serves
         a_watched_folder_serves_what_fits_and_keeps_the_old_when_not
@@ -154,13 +154,13 @@ fn a_component_is_checked_without_a_shop() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing is kept");
 }
 
-async fn a_notification_is_dealt_with_by_every_door() {
+async fn a_notification_is_dealt_with_by_each_api() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;
     app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 2);
     app.drain().await;
     let id = app.notifications(order).await[0]["id"].as_i64().unwrap();
-    let (good, said) = answered(&app, &["notification", "retry", &id.to_string(), "--why", "by hand", "--json"]);
+    let (good, said) = answered(&app, &["notification", "retry", &id.to_string(), "--why", "by an operator", "--json"]);
     assert!(good, "{said}");
     assert_eq!(serde_json::from_str::<Value>(&said).unwrap()["state"], "not sent");
     let (good, why) = answered(&app, &["notification", "retry", &id.to_string()]);
@@ -192,7 +192,7 @@ async fn a_notification_is_dealt_with_by_every_door() {
     app.end().await;
 }
 
-async fn the_queue_is_paused_by_every_door() {
+async fn the_queue_is_paused_by_each_api() {
     let app = App::start(sqlite().await).await;
     let (good, said) = answered(&app, &["notification", "pause", "--why", "a new relay"]);
     assert_eq!((good, said.trim()), (true, "nothing waits, 0 under way; paused by command line: a new relay"));
@@ -220,7 +220,7 @@ async fn the_queue_is_paused_by_every_door() {
 async fn the_command_line_stages_what_the_host_then_serves() {
     let app = App::start(sqlite().await).await;
     let file = env!("MISBEHAVING_WASM");
-    let (good, made) = answered(&app, &["plugin", "install", "renderer", file, "--why", "by hand", "--json"]);
+    let (good, made) = answered(&app, &["plugin", "install", "renderer", file, "--why", "by an operator", "--json"]);
     assert!(good, "{made}");
     let number = serde_json::from_str::<Value>(&made).unwrap()["id"].clone();
     let id = number.to_string();
@@ -234,7 +234,7 @@ async fn the_command_line_stages_what_the_host_then_serves() {
     })
     .await;
     let (_, listed) = answered(&app, &["plugin", "ls"]);
-    assert!(listed.contains("SLOT") && listed.contains("by hand"), "{listed}");
+    assert!(listed.contains("SLOT") && listed.contains("by an operator"), "{listed}");
     app.end().await;
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ecomm::clock::Clock;
 use ecomm::config::Config;
 use ecomm::host::{Host, Roles};
-use ecomm::store::queue::Which;
+use ecomm::store::queue::Claimable;
 use futures_util::FutureExt;
 use serde_json::json;
 use sqlx::{Connection, Executor};
@@ -71,7 +71,7 @@ async fn what_is_enqueued_while_the_event_before_it_ends_is_due_at_once(database
         status
     };
     assert_eq!(status, 200);
-    let next = app.host.service.store.claim(Which::All, 10, 60_000).await.unwrap();
+    let next = app.host.service.store.claim(Claimable::All, 10, 60_000).await.unwrap();
     let mut next: Vec<_> = next.iter().map(|c| (c.order_id, c.order_version)).collect();
     next.sort_unstable();
     assert_eq!(next, [(first, 2), (second, 2)]);

@@ -59,7 +59,7 @@ async fn a_refresh_token_works_once(database: Database) {
 async fn renewals_at_the_same_moment_have_one_successor(database: Database) {
     use ecomm::grpc::pb::session_service_client::SessionServiceClient;
     let app = App::start(database).await;
-    let channel = crate::doors::channel(&app).await;
+    let channel = crate::both_apis::channel(&app).await;
     let mut session = app.client.session("ada@example.com").await;
     for _ in 0..5 {
         let token = session["refresh_token"].as_str().unwrap().to_owned();

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use tonic_types::StatusExt;
 
 use crate::app::{App, PASSWORD, sqlite};
-use crate::doors::{channel, with};
+use crate::both_apis::{channel, with};
 use crate::harness::tests;
 
 tests! {

@@ -189,7 +189,7 @@ async fn of_two_operators_one_is_stale() {
 }
 
 async fn a_revision_that_only_fails_rests_and_is_tried_again() {
-    let limits = [("PLUGINS__BREAKER__STRIKES_MAX", "3"), ("PLUGINS__BREAKER__REST_MS", "3600000")];
+    let limits = [("PLUGINS__BREAKER__FAILURES_MAX", "3"), ("PLUGINS__BREAKER__OPEN_MS", "3600000")];
     let app = App::with(sqlite().await, &limits).await;
     let bad = install(&app, json!({ "render": "trap", "spare_order": "4242424242" })).await;
     stage(&app, bad, json!({ "stage": "active" })).await;
@@ -200,7 +200,7 @@ async fn a_revision_that_only_fails_rests_and_is_tried_again() {
         assert_eq!((&told["state"], &told["attempts"]), (&json!("sent"), &json!(1)));
     }
     let active = slot(&app).await["active"].clone();
-    assert_eq!((&active["is_resting"], &active["counts"]["calls"]), (&json!(true), &json!(3)));
+    assert_eq!((&active["is_circuit_open"], &active["counts"]["calls"]), (&json!(true), &json!(3)));
     app.end().await;
 }
 

@@ -1,7 +1,7 @@
 //! The queue's verbs on every database.
 
 use ecomm::notification::{State, Transition};
-use ecomm::store::queue::{Claimed, Finish, Intent, Note, Provenance, Which};
+use ecomm::store::queue::{Claimable, Claimed, Finish, Intent, Note, Provenance};
 
 use crate::app::App;
 use crate::database::Database;
@@ -53,7 +53,7 @@ pub fn sent() -> Transition {
 }
 
 pub async fn claim(app: &App, limit: i64) -> Vec<Claimed> {
-    app.host.service.store.claim(Which::All, limit, 60_000).await.unwrap()
+    app.host.service.store.claim(Claimable::All, limit, 60_000).await.unwrap()
 }
 
 async fn only_the_head_of_a_lane_is_claimed(database: Database) {
@@ -261,7 +261,7 @@ async fn eight_workers_claim_each_event_once(database: Database) {
         let mut mine = Vec::new();
         let mut empty = 0;
         while empty < 3 {
-            match app.host.service.store.claim(Which::All, 3, 60_000).await {
+            match app.host.service.store.claim(Claimable::All, 3, 60_000).await {
                 Ok(claimed) if claimed.is_empty() => empty += 1,
                 Ok(claimed) => mine.extend(claimed.iter().map(|c| c.claim.event)),
                 Err(e) => assert!(e.is_transient(), "{e}"),

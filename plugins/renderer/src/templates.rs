@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What a customer can be told about an order.
+/// What a mail can be about.
 pub(crate) const KINDS: [&str; 5] = ["pending", "shipped", "delivered", "cancelled", "updated"];
 pub(crate) const BASE_TEXT: &str = include_str!("../templates/base.txt");
 pub(crate) const BASE_HTML: &str = include_str!("../templates/base.html");

@@ -11,9 +11,9 @@ pub(super) fn list(slots: &[SlotInfo], revisions: &[RevisionInfo]) -> String {
     let mut rows = vec![row(&["SLOT", "VERSION", "ACTIVE", "PREVIOUS", "CANARY", "SHADOW", "BUILT-IN"])];
     let number = |s: Option<&Serving>| {
         let Some(s) = s else { return "-".to_owned() };
-        let rests = if s.is_resting { " (circuit open)" } else { "" };
+        let circuit = if s.is_circuit_open { " (circuit open)" } else { "" };
         let running = if s.counts.running > 0 { format!(" ({} running)", s.counts.running) } else { String::new() };
-        format!("{}{rests}{running}", s.revision)
+        format!("{}{circuit}{running}", s.revision)
     };
     for slot in slots {
         let canary = slot.canary.as_ref().map(|c| format!("{} ({} %)", c.revision, slot.percent));
@@ -98,11 +98,11 @@ pub(super) fn history(changes: &[Change]) -> String {
 
 pub(super) fn preview(preview: &Preview) -> String {
     let side = |name: &str, r: &Rendered| {
-        let told = match (&r.email, &r.fault) {
+        let mail = match (&r.email, &r.fault) {
             (Some(email), _) => format!("Subject: {}\n\n{}", email.subject, email.text),
             (None, fault) => format!("no mail: {}", fault.clone().unwrap_or_default()),
         };
-        format!("== {name}: revision {}, {} fuel\n{told}\n", r.revision, r.fuel)
+        format!("== {name}: revision {}, {} fuel\n{mail}\n", r.revision, r.fuel)
     };
     let verdict = if preview.is_same { "the same mail" } else { "another mail" };
     format!("{}\n{}\n-- {verdict}", side("candidate", &preview.candidate), side("active", &preview.active))

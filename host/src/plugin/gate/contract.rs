@@ -27,7 +27,7 @@ pub(super) fn check_kind(wasm: &[u8]) -> Result<(), LoadError> {
     refuse("it does not begin like one")
 }
 
-/// Refuses what does not begin like a component, at the piece with which that is known. Compiled code passes: it is told
+/// Refuses what does not begin like a component, at the piece with which that is known. Compiled code passes: it is named
 /// as such once it is whole.
 pub(super) fn check_start(before: &[u8], piece: &[u8]) -> Result<(), LoadError> {
     let known = COMPONENT_PREAMBLE.len();
@@ -187,9 +187,9 @@ pub(super) fn explain(error: &wasmtime::Error) -> LoadError {
 }
 
 /// An instantiation fails for its types or for its budget.
-pub(super) fn explain_or(error: &wasmtime::Error, cell: &sandbox::Cell) -> LoadError {
+pub(super) fn explain_or(error: &wasmtime::Error, call: &sandbox::CallStore) -> LoadError {
     if error.is::<wasmtime::Trap>() || error.is::<wasmtime::PoolConcurrencyLimitError>() {
-        return LoadError::Configure { fault: cell.fault(error), advice: String::new() };
+        return LoadError::Configure { fault: call.fault(error), advice: String::new() };
     }
     explain(error)
 }
@@ -209,6 +209,6 @@ mod tests {
         assert!(check_start(start, rest).is_ok());
         assert!(check_start(start, b"no!").is_err());
         assert!(check_start(&COMPONENT_PREAMBLE, b"whatever follows").is_ok());
-        assert!(check_start(&[], b"\x7fELF and more").is_ok(), "compiled code is told as such by `check_kind`");
+        assert!(check_start(&[], b"\x7fELF and more").is_ok(), "compiled code is named as such by `check_kind`");
     }
 }

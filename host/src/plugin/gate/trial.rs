@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::notification::{Failure, Situation};
 use crate::plugin::fault::{Fault, LoadError};
 use crate::plugin::fixture::{self, Fixture};
-use crate::plugin::sandbox::{Budget, Chance, Sandbox, Usage};
+use crate::plugin::sandbox::{Budget, GuestInputs, Sandbox, Usage};
 use crate::plugin::{Revision, Slot, check};
 
 /// How much more of each budget a call is given that went over one, to learn what would have been enough.
@@ -65,24 +65,24 @@ impl Call {
     /// What it used, and how long it took in microseconds.
     async fn run(&self, budget: &Budget, fixture: &Fixture, question: &Question) -> Result<(Usage, u64), Fault> {
         let (n, later) = (&fixture.notification, fixture.later_status);
-        let chance = Chance { now_ms: n.payload.occurred_at, seed: 42 };
+        let inputs = GuestInputs { now_ms: n.payload.occurred_at, seed: 42 };
         let situation = fixture::situation(&self.relays);
         let begun = self.clock.monotonic_us();
         let (revision, sandbox) = (&self.revision, &self.sandbox);
         let usage = match question {
             Question::Render => {
-                let (email, usage) = sandbox.render_as(revision, budget, chance, n, later).await?;
+                let (email, usage) = sandbox.render_as(revision, budget, inputs, n, later).await?;
                 check::email(email, budget)?;
                 usage
             }
             Question::Admit => {
-                let (admission, usage) = sandbox.admit_as(revision, budget, chance, n, &situation, later).await?;
+                let (admission, usage) = sandbox.admit_as(revision, budget, inputs, n, &situation, later).await?;
                 check::admission(admission, &situation.relays)?;
                 usage
             }
             Question::OnFailure(f) => {
                 let situation = Situation { attempts: 1, history: vec![f.clone()], ..situation };
-                let (verdict, usage) = sandbox.on_failure(revision, budget, chance, n, f, &situation).await?;
+                let (verdict, usage) = sandbox.on_failure(revision, budget, inputs, n, f, &situation).await?;
                 check::verdict(verdict, &situation.relays)?;
                 usage
             }

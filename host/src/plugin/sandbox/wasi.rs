@@ -1,5 +1,6 @@
 //! What a guest sees beyond its contract: a WASI that has no files, no network, no environment, a wall
-//! clock that stands still, a monotonic clock that goes in fixed steps and chance that repeats. Toolchains drag WASI in; nothing behind it is real.
+//! clock that stands still, a monotonic clock that goes in fixed steps and random numbers that repeat. Toolchains drag
+//! WASI in; nothing behind it is real.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::random::Deterministic;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
-use super::{Budget, Chance};
+use super::{Budget, GuestInputs};
 use crate::plugin::engine::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX, TICK_MS};
 
 /// How much of what a guest writes to stderr is kept.
@@ -28,7 +29,7 @@ pub(crate) struct State {
     /// Made when a guest first asks for it; few do.
     wasi: Option<WasiCtx>,
     table: ResourceTable,
-    chance: Chance,
+    inputs: GuestInputs,
     stderr: Tail,
     log_lines: u32,
     ticks_left: u64,
@@ -38,11 +39,11 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(super) fn new(budget: &Budget, chance: Chance) -> Self {
+    pub(super) fn new(budget: &Budget, inputs: GuestInputs) -> Self {
         Self {
             wasi: None,
             table: ResourceTable::new(),
-            chance,
+            inputs,
             stderr: Tail::default(),
             log_lines: 0,
             ticks_left: budget.time_ms_max.div_ceil(TICK_MS),
@@ -116,10 +117,10 @@ impl ResourceLimiter for State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let (chance, stderr) = (self.chance, &self.stderr);
+        let (inputs, stderr) = (self.inputs, &self.stderr);
         let ctx = self.wasi.get_or_insert_with(|| {
-            let still = Still(Duration::from_millis(u64::try_from(chance.now_ms).unwrap_or_default()));
-            let seed = chance.seed.to_le_bytes().to_vec();
+            let still = Still(Duration::from_millis(u64::try_from(inputs.now_ms).unwrap_or_default()));
+            let seed = inputs.seed.to_le_bytes().to_vec();
             WasiCtx::builder()
                 .stdout(stderr.clone())
                 .stderr(stderr.clone())
@@ -127,7 +128,7 @@ impl WasiView for State {
                 .monotonic_clock(Steps::default())
                 .secure_random(Deterministic::new(seed.clone()))
                 .insecure_random(Deterministic::new(seed))
-                .insecure_random_seed(chance.seed.into())
+                .insecure_random_seed(inputs.seed.into())
                 .allow_tcp(false)
                 .allow_udp(false)
                 .build()

@@ -28,12 +28,12 @@ impl<'a> From<&'a Notification> for records::Notification<'a> {
 }
 
 /// A notification, its order in a status of a later contract if one is given.
-pub(super) fn told<'a>(n: &'a Notification, later: Option<&str>) -> records::Notification<'a> {
-    let mut told = records::Notification::from(n);
+pub(super) fn notification<'a>(n: &'a Notification, later: Option<&str>) -> records::Notification<'a> {
+    let mut converted = records::Notification::from(n);
     if let Some(status) = later {
-        told.order.status = wit::OrderStatus::Other(status.to_owned());
+        converted.order.status = wit::OrderStatus::Other(status.to_owned());
     }
-    told
+    converted
 }
 
 impl<'a> From<&'a Shop> for records::Shop<'a> {

@@ -96,7 +96,7 @@ impl Run<'_> {
         let example = (fault || decision).then(|| {
             serde_json::json!({
                 "notification_id": stored.state_id, "fault": why,
-                "before": old.as_ref().map(told), "after": new.as_ref().map(told),
+                "before": old.as_ref().map(in_words), "after": new.as_ref().map(in_words),
             })
         });
         Some(Outcome { changed: Changed { decision, ..Changed::default() }, fault, fuel, time_us, example })
@@ -134,7 +134,7 @@ fn leads_to(admission: &Admission, relay: &str, relays: &[Relay]) -> bool {
     }
 }
 
-fn told((admission, verdict): &Answers) -> String {
+fn in_words((admission, verdict): &Answers) -> String {
     let verdict = verdict.as_ref().map(|v| format!(", then {v:?}"));
     format!("{admission:?}{}", verdict.unwrap_or_default())
 }

@@ -54,8 +54,8 @@ mod tests {
     #[test]
     fn every_value_is_within_4_percent_of_its_column() {
         for value in (0..5_000).chain([1 << 20, 123_456_789, u64::MAX / 3, u64::MAX]) {
-            let told = highest(column(value));
-            assert!(told >= value && told - value <= value / 25, "{value} is told as {told}");
+            let reported = highest(column(value));
+            assert!(reported >= value && reported - value <= value / 25, "{value} is reported as {reported}");
         }
     }
 
@@ -67,8 +67,8 @@ mod tests {
             spread.add(value);
         }
         for (hundredths, exact) in [(1, 10), (50, 500), (99, 990), (100, 1_000)] {
-            let told = spread.below(hundredths);
-            assert!(told >= exact && told - exact <= exact / 25, "{exact} is told as {told}");
+            let reported = spread.below(hundredths);
+            assert!(reported >= exact && reported - exact <= exact / 25, "{exact} is reported as {reported}");
         }
     }
 }

@@ -44,14 +44,14 @@ pub struct Claimed {
     pub history: Vec<Failure>,
     /// Of the mail.
     message_id: String,
-    /// What it tells, as stored.
+    /// What it says, as stored.
     payload: String,
     /// Why the row cannot be read.
     unreadable: Option<String>,
 }
 
 impl Claimed {
-    /// What the event tells; an error when what is stored cannot be read.
+    /// What the event says; an error when what is stored cannot be read.
     pub fn notification(&self) -> std::result::Result<Notification, String> {
         if let Some(why) = &self.unreadable {
             return Err(why.clone());
@@ -98,7 +98,7 @@ pub const UNSUSPECTED_CLAIMS_MAX: i64 = 2;
 
 /// Which events are claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum Claimable {
     /// Whatever is due.
     All,
     /// What this claim does not bring above [`UNSUSPECTED_CLAIMS_MAX`].
@@ -115,19 +115,19 @@ impl Claimed {
 impl Store {
     /// Leases up to `limit` due events for `lease_ms`, oldest due first. Fewer does not mean that no more are due. What is
     /// leased when this fails half-way comes again when its lease has run out.
-    pub async fn claim(&self, which: Which, limit: i64, lease_ms: i64) -> Result<Vec<Claimed>> {
+    pub async fn claim(&self, claimable: Claimable, limit: i64, lease_ms: i64) -> Result<Vec<Claimed>> {
         let now = self.dialect().now_ms(self.offset_ms());
         let rows = match &self.db {
-            Db::Sqlite { writer, .. } => sqlite::claim(writer, which, &now, limit, lease_ms).await?,
+            Db::Sqlite { writer, .. } => sqlite::claim(writer, claimable, &now, limit, lease_ms).await?,
             Db::Postgres(pg) => {
                 let mut session = pg.begin().await?;
-                let rows = postgres::claim(&mut session, which, &now, limit, lease_ms).await?;
+                let rows = postgres::claim(&mut session, claimable, &now, limit, lease_ms).await?;
                 session.commit().await?;
                 rows
             }
             Db::MySql(..) => {
                 let mut tx = self.begin().await?;
-                let rows = take_by_steps(&mut tx, which, &now, limit, lease_ms).await?;
+                let rows = take_by_steps(&mut tx, claimable, &now, limit, lease_ms).await?;
                 tx.commit().await?;
                 rows
             }
@@ -196,11 +196,11 @@ fn since(rows: &[&Row]) -> String {
 }
 
 /// The heads that are due; none while the queue is paused.
-pub(super) fn due(dialect: Dialect, which: Which, now: &str, lock: &str) -> String {
+pub(super) fn due(dialect: Dialect, claimable: Claimable, now: &str, lock: &str) -> String {
     let (is_head, by_time) = (is_head(dialect), dialect.by_index("q_due"));
-    let unsuspected = match which {
-        Which::All => String::new(),
-        Which::Unsuspected => format!("and q.claims < {UNSUSPECTED_CLAIMS_MAX}"),
+    let unsuspected = match claimable {
+        Claimable::All => String::new(),
+        Claimable::Unsuspected => format!("and q.claims < {UNSUSPECTED_CLAIMS_MAX}"),
     };
     // `SQLite` would look through all that is due, and ask each whether the queue is paused.
     let is_due = match dialect {
@@ -220,10 +220,10 @@ pub(super) fn leased(now: &str, lease: &str) -> String {
 
 /// `MySQL` returns nothing from an update, and its locking read sees newer rows than the subquery beside it: a lane's
 /// second row can look like its head, so the heads are asked for again under the locks.
-async fn take_by_steps(tx: &mut Tx, which: Which, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<Row>> {
+async fn take_by_steps(tx: &mut Tx, claimable: Claimable, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<Row>> {
     let dialect = tx.dialect();
     let is_head = is_head(dialect);
-    let sql = dialect.sql(&due(dialect, which, now, "for update skip locked"));
+    let sql = dialect.sql(&due(dialect, claimable, now, "for update skip locked"));
     let found: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(limit).fetch_all(c).await)?;
     if found.is_empty() {
         return Ok(Vec::new());

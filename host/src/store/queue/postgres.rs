@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::claim::{self, Row};
 use super::finish::{Finish, Note};
-use super::{Intent, QUEUE, Token, Which, tokens};
+use super::{Claimable, Intent, QUEUE, Token, tokens};
 use crate::store::postgres::Session;
 use crate::store::{Dialect, Result};
 
@@ -13,7 +13,7 @@ use crate::store::{Dialect, Result};
 /// select more than once.
 pub(super) async fn claim(
     session: &mut Session,
-    which: Which,
+    claimable: Claimable,
     now: &str,
     limit: i64,
     lease_ms: i64,
@@ -24,7 +24,7 @@ pub(super) async fn claim(
          select {} from q cross join notification_states s cross join orders o \
          left join notification_payloads p on p.state_id = s.id \
          where s.id = q.state_id and o.id = q.order_id order by q.state_id",
-        claim::due(Dialect::Postgres, which, now, "for no key update skip locked"),
+        claim::due(Dialect::Postgres, claimable, now, "for no key update skip locked"),
         claim::leased(now, "$2"),
         claim::row_columns(now),
     ));
@@ -69,7 +69,7 @@ pub(super) fn lock(ends: &[&Finish]) -> String {
 }
 
 /// Ends claims that are [plain](Finish::is_plain); says which. All parts see the queue as it was before: what makes the next of a
-/// lane due has to look past what leaves. `due_at + 0` keeps the planner from looking for whatever is not due yet.
+/// lane due has to look past rows that are being deleted. `due_at + 0` keeps the planner from reading what is not due yet.
 pub(super) async fn end(session: &mut Session, now: &str, ends: &[&Finish]) -> Result<HashSet<Token>> {
     let sql = Dialect::Postgres.sql(&format!(
         "with gone as (delete from {QUEUE} q using unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], \
@@ -81,7 +81,7 @@ pub(super) async fn end(session: &mut Session, now: &str, ends: &[&Finish]) -> R
          enhanced = g.enhanced, reply = g.reply, verdict = g.verdict, reason = g.reason, delay_ms = g.delay_ms, \
          ended_at = {now} from gone g \
          where a.state_id = g.event and a.kind = 'send' and a.ended_at is null and g.notes = 1), \
-         told as (update notification_states s set state = g.new_state, attempts = g.new_attempts, \
+         ended as (update notification_states s set state = g.new_state, attempts = g.new_attempts, \
          reason = g.new_reason, completed_at = {now} from gone g where s.id = g.event), \
          next as (update {QUEUE} q set due_at = {now} from gone g where q.order_id = g.order_id and q.order_version > g.place \
          and q.claims = 0 and q.due_at + 0 > {now} \

@@ -8,7 +8,7 @@ use sqlx::{Arguments, AssertSqlSafe, SqliteConnection};
 
 use super::claim::{self, Row};
 use super::finish::Finish;
-use super::{Intent, QUEUE, Token, Which, tokens};
+use super::{Claimable, Intent, QUEUE, Token, tokens};
 use crate::store::users::json;
 use crate::store::writer::Writer;
 use crate::store::{Dialect, Result};
@@ -18,14 +18,20 @@ use crate::store::{Dialect, Result};
 pub(in crate::store) const SCRATCH: &str = "create temp table claimed (state_id integer primary key)";
 
 /// Takes heads that are due, and reads what belongs to them.
-pub(super) async fn claim(writer: &Writer, which: Which, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<Row>> {
+pub(super) async fn claim(
+    writer: &Writer,
+    claimable: Claimable,
+    now: &str,
+    limit: i64,
+    lease_ms: i64,
+) -> Result<Vec<Row>> {
     let sql = format!(
         "delete from temp.claimed; insert into temp.claimed (state_id) {}; \
          update {QUEUE} set {} where state_id in temp.claimed; \
          select {} from temp.claimed c cross join {QUEUE} q cross join notification_states s cross join orders o \
          left join notification_payloads p on p.state_id = c.state_id \
          where q.state_id = c.state_id and s.id = c.state_id and o.id = q.order_id",
-        claim::due(Dialect::Sqlite, which, now, ""),
+        claim::due(Dialect::Sqlite, claimable, now, ""),
         claim::leased(now, "$2"),
         claim::row_columns(now),
     );

@@ -64,7 +64,7 @@ pub(crate) async fn is_late(tx: &mut Tx, standing: &Standing) -> Result<bool> {
 }
 
 /// Puts a notification that ended back into the queue, due now and as if nothing had been tried. Epochs go on from the
-/// time, so that no claim of its earlier stay counts as held again. Late ones are told apart in the journal, where they can
+/// time, so that no claim of its earlier stay counts as held again. Late ones are marked in the journal, where they can
 /// be counted.
 pub(crate) async fn requeue(tx: &mut Tx, id: i64, is_late: bool, reason: &str, offset_ms: i64) -> Result<()> {
     let now = tx.dialect().now_ms(offset_ms);
