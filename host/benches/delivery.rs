@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ecomm::clock::Clock;
+use ecomm::host::Host;
 use ecomm::lease::Lease;
 use ecomm::mail::Mailer;
+use ecomm::service::Principal;
 use ecomm::shop::order::NewOrder;
 
 use crate::rig;
@@ -33,28 +35,81 @@ pub(crate) async fn measure() {
         println!("  bare SMTP loop    {bare:>8.0} mails/s   16 connections");
         host.stop().await;
 
+        let few = with_16_connections(&database).await;
+        println!("  with 16 connections {few:>6.0} mails/s");
+
         let host = rig::host(&database.fresh().await, true).await;
         let (who, product) = rig::shop(&host.service).await;
-        let mut arrived = host.service.mailbox.as_ref().expect("a mailbox").count();
-        let mut times = Vec::new();
-        for _ in 0..IDLE {
-            let new = serde_json::json!({ "items": [{ "product_id": product, "quantity": 1 }] });
-            let new: NewOrder = serde_json::from_value(new).expect("an order");
-            arrived.mark_unchanged();
-            host.service.place_order(who, new, None).await.expect("placed");
-            let begun = Instant::now();
-            arrived.changed().await.expect("the mailbox lives");
-            times.push(begun.elapsed().as_secs_f64() * 1_000.0);
-            // Idle again: the end is recorded.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let mut times = idle(&host, who, product, IDLE).await;
         println!(
             "  idle host, commit to mailbox   p50 {:.2} ms   p99 {:.2} ms",
             rig::percentile(&mut times, 50),
             rig::percentile(&mut times, 99)
         );
         host.stop().await;
+        if database.name != "SQLite" {
+            for listen in [true, false] {
+                let mut times = by_another_host(&database, listen).await;
+                println!(
+                    "  order on one host, worker on another, {}   p50 {:.2} ms   p99 {:.2} ms",
+                    if listen { "database.listen" } else { "polled        " },
+                    rig::percentile(&mut times, 50),
+                    rig::percentile(&mut times, 99)
+                );
+            }
+        }
     }
+}
+
+/// From an order's commit to the mailbox, one after the other; in milliseconds.
+async fn idle(host: &Host, who: Principal, product: i64, orders: usize) -> Vec<f64> {
+    let mut arrived = host.service.mailbox.as_ref().expect("a mailbox").count();
+    let mut times = Vec::new();
+    for _ in 0..orders {
+        let new = serde_json::json!({ "items": [{ "product_id": product, "quantity": 1 }] });
+        let new: NewOrder = serde_json::from_value(new).expect("an order");
+        arrived.mark_unchanged();
+        host.service.place_order(who, new, None).await.expect("placed");
+        let begun = Instant::now();
+        arrived.changed().await.expect("the mailbox lives");
+        times.push(begun.elapsed().as_secs_f64() * 1_000.0);
+        // Idle again: the end is recorded.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    times
+}
+
+/// The same where the worker runs in another host: it learns of the order from the database, or polls.
+async fn by_another_host(database: &rig::Database, listen: bool) -> Vec<f64> {
+    let url = database.fresh().await;
+    let port = rig::free_port();
+    let relay = format!(r#"[{{ name = "mailbox", host = "127.0.0.1", port = {port}, tls = "none" }}]"#);
+    let listen = ("DATABASE__LISTEN", if listen { "true" } else { "false" });
+    let address = format!("127.0.0.1:{port}");
+    let first = rig::host_with(&url, false, &[("MAILBOX__LISTEN", &address), listen]).await;
+    let second = rig::host_with(&url, true, &[("MAIL__RELAYS", &relay), listen]).await;
+    let (who, product) = rig::shop(&first.service).await;
+    let times = idle(&first, who, product, IDLE / 5).await;
+    second.stop().await;
+    first.stop().await;
+    times
+}
+
+/// The same by a relay that takes 16 connections, as is the default.
+async fn with_16_connections(database: &rig::Database) -> f64 {
+    let port = rig::free_port();
+    let relay = format!(r#"[{{ name = "mailbox", host = "127.0.0.1", port = {port}, tls = "none" }}]"#);
+    let more = [("MAILBOX__LISTEN", format!("127.0.0.1:{port}")), ("MAIL__RELAYS", relay)];
+    let more = more.each_ref().map(|(key, value)| (*key, value.as_str()));
+    let host = rig::host_with(&database.fresh().await, false, &more).await;
+    let (who, product) = rig::shop(&host.service).await;
+    rig::fill(&host.service, who, product, EVENTS).await;
+    let begun = Instant::now();
+    host.queue.run_until_idle().await;
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let rate = EVENTS as f64 / begun.elapsed().as_secs_f64();
+    host.stop().await;
+    rate
 }
 
 /// The same session and pool, one prepared message, nothing else.

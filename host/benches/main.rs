@@ -1,5 +1,5 @@
 //! `cargo bench`: what the host costs, beside what it is compared with, in one run. `cargo bench -- render` runs one
-//! part; the parts are render, policy, queue, delivery, relay, api, stages and replay. `cargo bench -- api MariaDB` measures it
+//! part; the parts are render, policy, queue, delivery, relay, api, stages, slow and replay. `cargo bench -- api MariaDB` measures it
 //! with one database. `PostgreSQL` and `MariaDB` are measured where `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL`
 //! name a server.
 
@@ -45,6 +45,9 @@ fn main() {
         }
         if asked("stages") {
             stages::measure().await;
+        }
+        if asked("slow") {
+            stages::slow().await;
         }
         if asked("replay") {
             plugin::compute().await;

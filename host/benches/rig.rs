@@ -62,6 +62,11 @@ impl Database {
 
 /// A host on a new database, without a worker unless asked for, its mail going to the mailbox in this process.
 pub(crate) async fn host(url: &str, worker: bool) -> Host {
+    host_with(url, worker, &[]).await
+}
+
+/// The same with more settings.
+pub(crate) async fn host_with(url: &str, worker: bool, more: &[(&str, &str)]) -> Host {
     let cache = std::env::temp_dir().join("ecomm-bench-compiled").display().to_string();
     let settings = [
         ("DATABASE__URL", url),
@@ -76,11 +81,17 @@ pub(crate) async fn host(url: &str, worker: bool) -> Host {
         ("PLUGINS__CACHE_PATH", &cache),
         ("PLUGINS__COMPILER__PROGRAM", env!("CARGO_BIN_EXE_ecomm")),
     ];
-    let settings = settings.map(|(key, value)| (format!("{PREFIX}{key}"), value.to_owned()));
+    let settings = settings.iter().chain(more).map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned()));
     let config = Config::load(None, settings).expect("settings");
     let mut host = Host::start(config, Roles { worker, ..Roles::ALL }, Clock::system()).await.expect("a host");
     host.prepared().await;
     host
+}
+
+/// A port that is free at the moment.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound").port()
 }
 
 /// A customer, and a product of which there is enough.

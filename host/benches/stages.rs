@@ -21,6 +21,58 @@ pub(crate) async fn measure() {
     boot(sqlite).await;
 }
 
+const REQUESTS: usize = 300;
+
+/// What clients see while the active renderer works for all of its 250 ms on each mail, on every core, beside the
+/// built-in.
+pub(crate) async fn slow() {
+    let databases = rig::databases();
+    println!("\na slow renderer, {}: {REQUESTS} orders and products over REST, 20 a second", databases[0].name);
+    for is_slow in [false, true] {
+        let more = [
+            ("PLUGINS__CALL__TIME_MS_MAX", "250"),
+            ("PLUGINS__CALL__FUEL_MAX", "1000000000000"),
+            ("PLUGINS__BREAKER__FAILURES_MAX", "1000000"),
+        ];
+        let host = rig::host_with(&databases[0].fresh().await, true, &more).await;
+        rig::shop(&host.service).await;
+        if is_slow {
+            let wasm = std::fs::read(env!("MISBEHAVING_WASM")).expect("a component");
+            let digest = host.service.upload_component(OPERATOR, &wasm).await.expect("taken").digest;
+            // The gate's fixtures are spared.
+            let config = serde_json::json!({ "render": "loop", "spare_order": "4242424242" });
+            let (config, why) = (config.as_object().cloned(), String::new());
+            let new = NewPluginRevision { slot: Slot::Renderer, digest: Some(digest), config, why };
+            let id = host.service.start_install(OPERATOR, new).await.expect("begun").end().await.expect("installed").id;
+            host.service.move_revision(OPERATOR, id, Move::Activate, Terms::default()).await.expect("active");
+        }
+        let address = host.http.expect("an API");
+        let (client, token) = (reqwest::Client::new(), rig::token(address).await);
+        let (mut posts, mut gets) = (Vec::new(), Vec::new());
+        for _ in 0..REQUESTS {
+            let new = serde_json::json!({ "items": [{ "product_id": 1, "quantity": 1 }] });
+            let post = client.post(format!("http://{address}/v1/orders")).bearer_auth(&token).json(&new);
+            let get = client.get(format!("http://{address}/v1/products/1"));
+            for (request, times) in [(post, &mut posts), (get, &mut gets)] {
+                let begun = Instant::now();
+                assert!(request.send().await.expect("an answer").status().is_success());
+                times.push(begun.elapsed().as_secs_f64() * 1_000.0);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let [post, get] = [&mut posts, &mut gets].map(|t| [50, 99].map(|hundredths| rig::percentile(t, hundredths)));
+        println!(
+            "  {:<22} POST order p50 {:.2} ms  p99 {:.2} ms   GET product p50 {:.2} ms  p99 {:.2} ms",
+            if is_slow { "a renderer of 250 ms" } else { "the built-in" },
+            post[0],
+            post[1],
+            get[0],
+            get[1],
+        );
+        host.stop().await;
+    }
+}
+
 /// Two revisions that differ by config.
 async fn two(service: &Arc<Service>) -> [i64; 2] {
     let mut ids = Vec::new();

@@ -91,7 +91,7 @@ pub enum Error {
         why: String,
     },
     /// The database did not do it.
-    #[error("database: {0}")]
+    #[error("database: {}", in_words(.0))]
     Driver(#[from] sqlx::Error),
     /// The schema is not what this host expects.
     #[error("migrations: {0}")]
@@ -115,6 +115,17 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+}
+
+/// The driver's words, and more of them where those name no setting.
+fn in_words(error: &sqlx::Error) -> String {
+    if matches!(error, sqlx::Error::PoolTimedOut) {
+        return format!(
+            "{error}: either it does not answer, or all of database.connections_max are in use \
+             (database.connect_timeout_ms)"
+        );
+    }
+    error.to_string()
 }
 
 impl Error {

@@ -2,7 +2,9 @@
 //!
 //! Until a relay throttles, it takes what it is given. From then on the rate follows the curve of CUBIC (RFC 9438): a
 //! little less after each throttling reply, back at the rate that was throttled after [`PLATEAU_MS`], slowly past it, then
-//! faster and faster, so that a raised limit is found within a minute, and a constant one costs few refusals.
+//! faster and faster, so that a raised limit is found within a minute, and a constant one costs few refusals. The rate is
+//! kept to in two ways: mails are spaced, a little closer than the rate says, and no window of a second holds more than it
+//! says. Providers count in windows; spacing alone would use less of them the more the mails' times vary.
 //!
 //! The configured cap counts as the strictest provider does: a mail is begun only if fewer than the cap were answered in
 //! the second before or are under way. So no window of a second at the relay, wherever it begins, holds more.
@@ -17,6 +19,12 @@ const KEPT_IN_VAIN: f64 = 0.5;
 const PLATEAU_MS: f64 = 12_000.0;
 /// By which share of itself the rate has grown when it has been past that for as long again.
 const GROWTH: f64 = 0.1;
+/// What was accepted in a window says so long, in milliseconds, what the relay takes.
+const PEAK_MS: i64 = 30_000;
+/// Throttled again within this, in milliseconds, the relay takes less than it did.
+const AGAIN_MS: i64 = 3_000;
+/// How much closer than the learnt rate mails are spaced, as a share of what it has beyond a mail a second.
+const CLOSER: f64 = 0.2;
 /// The slowest learnt rate: a mail a minute.
 const RATE_MIN: f64 = 1.0 / 60.0;
 /// A rate above this, in mails per second, is no limit any more.
@@ -33,6 +41,8 @@ pub(super) struct Pace {
     cap: Option<u32>,
     /// What is known since the relay last throttled; none: it has not.
     throttled: Option<Throttled>,
+    /// The most mails that were accepted in a window of late, and when.
+    peak: (usize, i64),
     /// When the next mail may begin, at the learnt rate.
     next_ms: f64,
     under_way: u32,
@@ -56,7 +66,7 @@ impl Pace {
     /// A relay that has not throttled yet.
     pub(super) fn new(cap: Option<u32>) -> Self {
         let (accepted, answered) = (VecDeque::new(), VecDeque::new());
-        Self { cap, throttled: None, next_ms: 0.0, under_way: 0, accepted, answered }
+        Self { cap, throttled: None, peak: (0, 0), next_ms: 0.0, under_way: 0, accepted, answered }
     }
 
     /// The learnt rate in mails per second; none: no limit is known.
@@ -100,6 +110,17 @@ impl Pace {
             }
         }
         if let Some(rate) = self.learnt(now) {
+            forget(&mut self.accepted, now);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "between a minute's and RATE_MAX"
+            )]
+            let window_max = rate.ceil() as usize;
+            if self.under_way as usize + self.accepted.len() >= window_max {
+                let free_ms = self.accepted.front().map_or(LOOK_AGAIN_MS, |at| at + WINDOW_MS - now);
+                return Err(free_ms.max(1));
+            }
             #[expect(clippy::cast_precision_loss, reason = "milliseconds of an uptime fit")]
             let now = now as f64;
             if self.next_ms > now {
@@ -107,7 +128,7 @@ impl Pace {
                 return Err(((self.next_ms - now).ceil() as i64).max(1));
             }
             // What a sleep overslept is made up for, but never more than one mail of it.
-            let interval_ms = 1_000.0 / rate;
+            let interval_ms = 1_000.0 / (rate + CLOSER * (rate - 1.0).max(0.0));
             self.next_ms = self.next_ms.max(now - interval_ms) + interval_ms;
         }
         self.under_way += 1;
@@ -129,32 +150,43 @@ impl Pace {
         self.answer(now);
         forget(&mut self.accepted, now);
         self.accepted.push_back(now);
+        if self.accepted.len() >= self.peak.0 || now - self.peak.1 > PEAK_MS {
+            self.peak = (self.accepted.len(), now);
+        }
     }
 
     /// The relay throttled a mail that was begun at `began`.
     pub(super) fn throttle(&mut self, now: i64, began: i64) {
         self.answer(now);
         forget(&mut self.accepted, now);
-        let known = self.throttled;
         // What was under way when the rate was last cut says nothing of the new rate.
         if self.was_throttled_since(began) {
             return;
         }
-        #[expect(clippy::cast_precision_loss, reason = "the mails of a second")]
-        let measured = self.accepted.len() as f64;
+        let measured = self.accepted.len();
+        let is_again = self.throttled.is_some_and(|known| now - known.since_ms < AGAIN_MS);
+        if is_again || self.throttled.is_none() || now - self.peak.1 > PEAK_MS {
+            self.peak = (measured, now);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "the mails of a second, and milliseconds of an uptime")]
+        let [measured, peak, now_ms] = [measured as f64, self.peak.0 as f64, now as f64];
         let (rate, kept) = match self.learnt(now) {
-            _ if known.is_none() => (measured, KEPT),
+            None => (peak, KEPT),
             // In vain: the relay's window is longer than ours, or it has closed altogether.
             Some(rate) if measured < 1.0 && rate >= 1.0 => (rate, KEPT_IN_VAIN),
             Some(rate) if measured < 1.0 => (rate * KEPT_IN_VAIN, KEPT),
-            Some(rate) => (rate.min(measured + 1.0), KEPT),
-            None => (measured, KEPT),
+            Some(rate) => (rate.min(if is_again { peak + 1.0 } else { peak }), KEPT),
         };
         let rate = rate.max(RATE_MIN);
         self.throttled = Some(Throttled { rate, kept, since_ms: now });
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of an uptime fit")]
-        let next_ms = now as f64 + 1_000.0 / (rate * kept).max(RATE_MIN);
-        self.next_ms = next_ms;
+        let kept_rate = (rate * kept).max(RATE_MIN);
+        self.next_ms = now_ms + 1_000.0 / kept_rate;
+        // After a burst, the relay's window is full until the first of it is out.
+        if let Some(first) = self.accepted.front().filter(|_| measured >= kept_rate.floor()) {
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds of an uptime fit")]
+            let free_ms = (first + WINDOW_MS) as f64;
+            self.next_ms = self.next_ms.max(free_ms);
+        }
     }
 
     fn answer(&mut self, now: i64) {
@@ -198,8 +230,10 @@ mod tests {
         }
     }
 
-    /// One host's sender: up to 16 mails under way, each answered after a delay that varies.
+    /// One host's sender: up to 16 mails under way, each answered after a delay that varies; with `tail`, one in ten
+    /// takes up to 160 ms.
     struct Sender {
+        tail: bool,
         pace: Pace,
         under_way: Vec<(i64, i64, i64)>,
         accepted: usize,
@@ -208,7 +242,7 @@ mod tests {
 
     impl Sender {
         fn new(cap: Option<u32>) -> Self {
-            Self { pace: Pace::new(cap), under_way: Vec::new(), accepted: 0, refused: 0 }
+            Self { tail: false, pace: Pace::new(cap), under_way: Vec::new(), accepted: 0, refused: 0 }
         }
 
         /// One millisecond.
@@ -225,7 +259,9 @@ mod tests {
             }
             while self.under_way.len() < 16 && self.pace.begin(now).is_ok() {
                 *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                self.under_way.push((now, now + 2 + i64::try_from((*seed >> 33) % 20).unwrap(), 0));
+                let random = i64::try_from((*seed >> 33) % 1_000).unwrap();
+                let late = if self.tail && random >= 900 { 60 + random - 900 } else { 0 };
+                self.under_way.push((now, now + 2 + random % 20 + late, 0));
             }
         }
     }
@@ -242,21 +278,37 @@ mod tests {
         (after.0 - before.0, after.1 - before.1)
     }
 
+    /// From its first mail on, and also where the times that mails take vary a lot.
     #[test]
     fn a_relay_that_throttles_is_used_to_its_limit() {
-        for hosts in [1, 2] {
+        for (hosts, tail) in [(1, false), (2, false), (1, true), (2, true)] {
             for limit in [14, 50, 200] {
                 for seed in 1..=5 {
                     let mut seed = seed;
                     let mut provider = Provider { limit, window_ms: 1_000, taken: VecDeque::new() };
-                    let mut senders: Vec<_> = (0..hosts).map(|_| Sender::new(None)).collect();
-                    let (taken, refused) = run(&mut senders, &mut provider, 0, 1_000_000, &mut seed);
-                    let used = taken * 100 / (limit * 1_000);
-                    let what = format!("{hosts} hosts, limit {limit}: {used} % used, {refused} refused of {taken}");
-                    assert!(used >= 95, "{what}");
-                    assert!(refused * 50 <= taken, "{what}");
+                    let mut senders: Vec<_> = (0..hosts).map(|_| Sender { tail, ..Sender::new(None) }).collect();
+                    for (from, ms) in [(0, 120_000), (120_000, 880_000)] {
+                        let (taken, refused) = run(&mut senders, &mut provider, from, ms, &mut seed);
+                        let used = taken * 100_000 / (limit * usize::try_from(ms).unwrap());
+                        let what = format!("{hosts} hosts, limit {limit}: {used} % used, {refused} refused of {taken}");
+                        assert!(used >= 96, "{what}");
+                        // What was under way when the relay first throttled came for nothing: once.
+                        let first = if from == 0 { 16 * hosts } else { 0 };
+                        assert!((refused - first.min(refused)) * 50 <= taken, "{what}");
+                    }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_relay_that_counts_in_other_windows_is_used_as_well() {
+        for (window_ms, limit, used_min) in [(10_000, 140, 92), (60_000, 600, 90), (1_000, 1, 88), (1_000, 5, 96)] {
+            let (mut seed, mut provider) = (7, Provider { limit, window_ms, taken: VecDeque::new() });
+            let mut senders = [Sender::new(None)];
+            let (taken, _) = run(&mut senders, &mut provider, 0, 1_800_000, &mut seed);
+            let used = taken * 100 * usize::try_from(window_ms).unwrap() / (limit * 1_800_000);
+            assert!(used >= used_min, "{limit} in {window_ms} ms: {used} % used");
         }
     }
 

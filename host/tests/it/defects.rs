@@ -7,8 +7,8 @@ use sqlx::migrate::Migrator;
 use tonic::{Code, Request};
 
 use crate::app::{App, PASSWORD, sqlite};
-use crate::database::{Database, Kind};
 use crate::both_apis::{channel, with};
+use crate::database::{Database, Kind};
 use crate::harness::tests;
 
 /// What each defect was, and the test that would fail with it.
