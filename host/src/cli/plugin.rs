@@ -293,8 +293,8 @@ async fn install(
     let digest = match file {
         Some(file) => {
             let wasm = read(file).await?;
-            progress::uploading(wasm.len());
-            Some(service.upload_component(OPERATOR, &wasm).await?.digest)
+            let taking = format!("taking {} KB in …", wasm.len().div_ceil(1_000));
+            Some(progress::during(&taking, service.upload_component(OPERATOR, &wasm)).await?.digest)
         }
         None => None,
     };

@@ -78,13 +78,15 @@ pub(super) async fn watch<T>(progress: &Progress, work: impl Future<Output = T>)
     }
 }
 
-/// Says that so many bytes are taken in.
-pub(super) fn uploading(bytes: usize) {
+/// Says what goes on while it does.
+pub(super) async fn during<T>(what: &str, work: impl Future<Output = T>) -> T {
     let mut line = Line::new();
     if line.is_shown {
-        line.show(&format!("taking {bytes} bytes in"));
-        line.clear();
+        line.show(what);
     }
+    let done = work.await;
+    line.clear();
+    done
 }
 
 fn text(step: &str, done: u64, of: u64) -> String {
