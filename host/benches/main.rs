@@ -23,7 +23,7 @@ fn main() {
     let mut wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     wanted.retain(|word| !rig::DATABASES.iter().any(|(name, _)| name == word));
     let asked = |part: &str| wanted.is_empty() || wanted.iter().any(|w| w == part);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime = ecomm::host::runtime().expect("a runtime");
     runtime.block_on(async {
         if asked("render") {
             plugin::render().await;

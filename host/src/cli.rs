@@ -58,7 +58,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         let status = ecomm::plugin::compile_for_parent(memory_bytes_max, cpu_seconds_max, niceness)?;
         return Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = ecomm::host::runtime()?;
     runtime.block_on(async {
         match args.command {
             Command::Serve(args) => serve::run(args).await,

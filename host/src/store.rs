@@ -10,6 +10,7 @@ mod code;
 mod conditions;
 mod dialect;
 mod insert;
+mod nodelay;
 pub(crate) mod once;
 mod open;
 pub(crate) mod operations;

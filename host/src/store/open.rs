@@ -11,6 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::time::{sleep, timeout};
 
+use super::nodelay::send_at_once;
 use super::postgres::Pg;
 use super::{Db, Error, Result, Store, queue, writer};
 use crate::clock::Clock;
@@ -91,8 +92,10 @@ async fn open_mysql(url: &str, options: &Options, clock: &Clock) -> Result<Db> {
         |socket| socket.display().to_string(),
     );
     reach(&address, options, clock, || connect.connect()).await?;
-    let pool = pool_options(options).after_connect(|connection: &mut MySqlConnection, _| {
+    let port = connect.get_port();
+    let pool = pool_options(options).after_connect(move |connection: &mut MySqlConnection, _| {
         Box::pin(async move {
+            send_at_once(port);
             // Gap locks of REPEATABLE READ would stop enqueues below a claim's range.
             connection.execute("set session transaction isolation level read committed").await?;
             Ok(())
@@ -113,7 +116,12 @@ async fn open_postgres(url: &str, options: &Options, clock: &Clock) -> Result<Db
         |socket| socket.display().to_string(),
     );
     reach(&address, options, clock, || connect.connect()).await?;
-    let pool = pool_options(options).connect_with(connect).await?;
+    let port = connect.get_port();
+    let pool = pool_options(options).after_connect(move |_, _| {
+        send_at_once(port);
+        Box::pin(async { Ok(()) })
+    });
+    let pool = pool.connect_with(connect).await?;
     Ok(Db::Postgres(Pg { pool, prepares: options.prepared_statements }))
 }
 

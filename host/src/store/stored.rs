@@ -149,7 +149,8 @@ impl Store {
 
     /// One event.
     pub(crate) async fn stored_event(&self, id: i64) -> Result<Option<StoredEvent>> {
-        Ok(self.stored_events(id + 1, i64::MIN, i64::MAX, 1).await?.pop().filter(|event| event.id == id))
+        let Some(before) = id.checked_add(1) else { return Ok(None) };
+        Ok(self.stored_events(before, i64::MIN, i64::MAX, 1).await?.pop().filter(|event| event.id == id))
     }
 
     /// The last mail that was handed over for an event.

@@ -189,6 +189,14 @@ async fn rest_refuses_with_a_problem() {
         ("POST", "/v1/users", "", json, "[]".to_owned(), "422 invalid"),
         (
             "POST",
+            "/v1/plugins/revisions/1/preview",
+            &admin,
+            json,
+            format!(r#"{{"notification": {}}}"#, i64::MAX),
+            "404 not-found",
+        ),
+        (
+            "POST",
             "/v1/products",
             &admin,
             json,
