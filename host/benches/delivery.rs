@@ -83,7 +83,7 @@ async fn idle(host: &Host, who: Principal, product: i64, orders: usize) -> Vec<f
 async fn by_another_host(database: &rig::Database, listen: bool) -> Vec<f64> {
     let url = database.fresh().await;
     let port = rig::free_port();
-    let relay = format!(r#"[{{ name = "mailbox", host = "127.0.0.1", port = {port}, tls = "none" }}]"#);
+    let relay = rig::relay(port, 16);
     let listen = ("DATABASE__LISTEN", if listen { "true" } else { "false" });
     let address = format!("127.0.0.1:{port}");
     let first = rig::host_with(&url, false, &[("MAILBOX__LISTEN", &address), listen]).await;
@@ -98,7 +98,7 @@ async fn by_another_host(database: &rig::Database, listen: bool) -> Vec<f64> {
 /// The same by a relay that takes 16 connections, as is the default.
 async fn with_16_connections(database: &rig::Database) -> f64 {
     let port = rig::free_port();
-    let relay = format!(r#"[{{ name = "mailbox", host = "127.0.0.1", port = {port}, tls = "none" }}]"#);
+    let relay = rig::relay(port, 16);
     let more = [("MAILBOX__LISTEN", format!("127.0.0.1:{port}")), ("MAIL__RELAYS", relay)];
     let more = more.each_ref().map(|(key, value)| (*key, value.as_str()));
     let host = rig::host_with(&database.fresh().await, false, &more).await;

@@ -27,9 +27,7 @@ pub(crate) async fn measure() {
             let mailbox = first.service.mailbox.clone().expect("a mailbox");
             mailbox.limit(LIMITS);
             // The second host's mail goes to the first one's mailbox.
-            let relay = format!(
-                r#"[{{ name = "mailbox", host = "127.0.0.1", port = {port}, tls = "none", connections_max = 96 }}]"#
-            );
+            let relay = rig::relay(port, 96);
             let mut hosts = vec![first];
             if *count == 2 {
                 hosts.push(rig::host_with(&url, false, &[("MAIL__RELAYS", &relay)]).await);

@@ -94,6 +94,13 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
+/// The setting for a relay on this port, with so many connections.
+pub(crate) fn relay(port: u16, connections_max: u32) -> String {
+    format!(
+        r#"[{{ name = "mailbox", host = "127.0.0.1", port = {port}, tls = "none", connections_max = {connections_max} }}]"#
+    )
+}
+
 /// A customer, and a product of which there is enough.
 pub(crate) async fn shop(service: &Service) -> (Principal, i64) {
     let user = serde_json::json!({ "email": "ada@example.com", "name": "Ada Lovelace", "password": "long enough" });

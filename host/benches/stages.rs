@@ -43,7 +43,7 @@ pub(crate) async fn slow() {
             let config = serde_json::json!({ "render": "loop", "spare_order": "4242424242" });
             let (config, why) = (config.as_object().cloned(), String::new());
             let new = NewPluginRevision { slot: Slot::Renderer, digest: Some(digest), config, why };
-            let id = host.service.start_install(OPERATOR, new).await.expect("begun").end().await.expect("installed").id;
+            let id = installed(&host.service, new).await;
             host.service.move_revision(OPERATOR, id, Move::Activate, Terms::default()).await.expect("active");
         }
         let address = host.http.expect("an API");
@@ -85,6 +85,10 @@ async fn two(service: &Arc<Service>) -> [i64; 2] {
 async fn install(service: &Arc<Service>, config: serde_json::Value) -> i64 {
     let config = config.as_object().cloned();
     let new = NewPluginRevision { slot: Slot::Renderer, digest: None, config, why: String::new() };
+    installed(service, new).await
+}
+
+async fn installed(service: &Arc<Service>, new: NewPluginRevision) -> i64 {
     service.start_install(OPERATOR, new).await.expect("begun").end().await.expect("installed").id
 }
 
@@ -154,7 +158,7 @@ async fn compile(service: &Arc<Service>) {
         let digest = Some(service.upload_component(OPERATOR, &wasm).await.expect("uploaded").digest);
         let config = serde_json::json!({ "run": std::process::id() }).as_object().cloned();
         let new = NewPluginRevision { slot: Slot::Renderer, digest, config, why: String::new() };
-        ids.push(service.start_install(OPERATOR, new).await.expect("begun").end().await.expect("installed").id);
+        ids.push(installed(service, new).await);
     } else {
         println!("  left out: a component of 12 MB ({COMPONENT} names none); three built-in renderers instead");
         for i in 0..3 {
@@ -223,7 +227,7 @@ pub(crate) async fn replay() {
     let config = serde_json::json!({ "attempts_max": 4 });
     let new =
         NewPluginRevision { slot: Slot::Policy, digest: None, config: config.as_object().cloned(), why: String::new() };
-    let policy = host.service.start_install(OPERATOR, new).await.expect("begun").end().await.expect("installed").id;
+    let policy = installed(&host.service, new).await;
     println!("\nreplay, SQLite, reads included; what the journal has of the active revision is not asked again");
     for (what, revision, last) in [("renders", renderer, EVENTS as u64), ("policy decisions", policy, DECISIONS)] {
         let begun = Instant::now();

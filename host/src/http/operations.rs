@@ -58,7 +58,7 @@ impl Prefer {
     ) -> Result<Response, Problem> {
         let waited = match self.0 {
             None => Waited::GoesOn(Box::new(started.operation)),
-            wait => started.within(wait).await?,
+            Some(wait) => started.within(wait).await?,
         };
         let response = match waited {
             Waited::Done(answer) => done(&answer),

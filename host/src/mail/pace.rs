@@ -101,26 +101,18 @@ impl Pace {
     /// Begins a mail, or says in how many milliseconds to ask again.
     pub(super) fn begin(&mut self, now: i64) -> Result<(), i64> {
         if let Some(cap) = self.cap {
-            forget(&mut self.answered, now);
-            if self.under_way as usize + self.answered.len() >= cap as usize {
-                // Without a share there is nothing to wait for but another one.
-                let look_again_ms = if cap == 0 { WINDOW_MS } else { LOOK_AGAIN_MS };
-                let free_ms = self.answered.front().map_or(look_again_ms, |at| at + WINDOW_MS - now);
-                return Err(free_ms.max(1));
-            }
+            // Without a share there is nothing to wait for but another one.
+            let look_again_ms = if cap == 0 { WINDOW_MS } else { LOOK_AGAIN_MS };
+            has_room(&mut self.answered, self.under_way, cap as usize, look_again_ms, now)?;
         }
         if let Some(rate) = self.learnt(now) {
-            forget(&mut self.accepted, now);
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "between a minute's and RATE_MAX"
             )]
             let window_max = rate.ceil() as usize;
-            if self.under_way as usize + self.accepted.len() >= window_max {
-                let free_ms = self.accepted.front().map_or(LOOK_AGAIN_MS, |at| at + WINDOW_MS - now);
-                return Err(free_ms.max(1));
-            }
+            has_room(&mut self.accepted, self.under_way, window_max, LOOK_AGAIN_MS, now)?;
             #[expect(clippy::cast_precision_loss, reason = "milliseconds of an uptime fit")]
             let now = now as f64;
             if self.next_ms > now {
@@ -196,6 +188,22 @@ impl Pace {
             self.answered.push_back(now);
         }
     }
+}
+
+/// Whether one more fits into the last window, with those under way; else in how many milliseconds to ask again.
+fn has_room(
+    times: &mut VecDeque<i64>,
+    under_way: u32,
+    window_max: usize,
+    look_again_ms: i64,
+    now: i64,
+) -> Result<(), i64> {
+    forget(times, now);
+    if under_way as usize + times.len() < window_max {
+        return Ok(());
+    }
+    let free_ms = times.front().map_or(look_again_ms, |at| at + WINDOW_MS - now);
+    Err(free_ms.max(1))
 }
 
 fn forget(times: &mut VecDeque<i64>, now: i64) {

@@ -27,7 +27,7 @@ fn compiled(slot: Slot) -> &'static [u8] {
 }
 
 /// The config that the built-ins were compiled with.
-const CONFIG: &str = "{}";
+pub(super) const CONFIG: &str = "{}";
 
 /// Its digest, the size of its snapshot, and the code.
 fn parts(slot: Slot) -> Option<(&'static [u8], [u8; 8], &'static [u8])> {
@@ -56,6 +56,5 @@ pub(super) fn load(engine: &Engine, digest: &str, slot: Slot, config: &str) -> O
         snapshot_bytes: usize::try_from(u64::from_le_bytes(snapshot_bytes)).ok(),
         ..Making::default()
     };
-    let artifact = Artifact { code: code.to_vec(), snapshotted: true, note: None, making };
-    Some((artifact, component.ok()?))
+    Some((Artifact { snapshotted: true, note: None, making }, component.ok()?))
 }

@@ -14,12 +14,9 @@ use super::{Making, Slot};
 
 const MAC_BYTES: usize = 32;
 
-/// A compiled component.
+/// What is known of a component's compiled code.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Artifact {
-    /// What wasmtime loads.
-    #[serde(skip)]
-    pub(crate) code: Vec<u8>,
     /// Whether it is a snapshot after `configure`.
     pub(crate) snapshotted: bool,
     /// When not, why.
@@ -102,17 +99,16 @@ impl Cache {
         }
         let (head, code) = body.split_at_checked(body.iter().position(|b| *b == b'\n')?)?;
         let artifact: Artifact = serde_json::from_slice(head).ok()?;
-        let code = code[1..].to_vec();
         #[expect(unsafe_code, reason = "the MAC shows that a host wrote these bytes with an engine like this one")]
-        let component = unsafe { Component::deserialize(&self.engine, &code) }.ok()?;
-        Some((Artifact { code, ..artifact }, component))
+        let component = unsafe { Component::deserialize(&self.engine, &code[1..]) }.ok()?;
+        Some((artifact, component))
     }
 
-    /// The artifact as bytes that nobody can write or change who does not know the secret.
-    pub(crate) fn seal(&self, key: &Key, artifact: &Artifact) -> Vec<u8> {
+    /// The code and what is known of it as bytes that nobody can write or change who does not know the secret.
+    pub(crate) fn seal(&self, key: &Key, artifact: &Artifact, code: &[u8]) -> Vec<u8> {
         let mut body = serde_json::to_vec(artifact).unwrap_or_default();
         body.push(b'\n');
-        body.extend_from_slice(&artifact.code);
+        body.extend_from_slice(code);
         let mut mac = self.mac.clone();
         mac.update(&key.0);
         mac.update(&body);

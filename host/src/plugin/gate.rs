@@ -115,7 +115,8 @@ pub(crate) struct Gate {
 struct Prepared {
     artifact: Artifact,
     component: Component,
-    cached: bool,
+    /// If it was compiled now.
+    code: Option<Vec<u8>>,
 }
 
 impl Gate {
@@ -211,10 +212,9 @@ impl Gate {
     /// The code that is there already: with the host, in its folder, or with the candidate.
     async fn kept(&self, candidate: &Candidate, digest: &str, key: &Key) -> Option<Prepared> {
         let Candidate { slot, config, code, .. } = candidate;
-        if let Some((artifact, component)) = builtin::load(&self.engine, digest, *slot, config) {
-            return Some(Prepared { artifact, component, cached: true });
-        }
-        let (artifact, component) = if let Some(loaded) = self.cache.load(key).await {
+        let (artifact, component) = if let Some(shipped) = builtin::load(&self.engine, digest, *slot, config) {
+            shipped
+        } else if let Some(loaded) = self.cache.load(key).await {
             loaded
         } else {
             let code = code.as_ref()?;
@@ -222,7 +222,7 @@ impl Gate {
             self.cache.store(key, code.as_slice().into()).await;
             opened
         };
-        Some(Prepared { artifact, component, cached: true })
+        Some(Prepared { artifact, component, code: None })
     }
 
     async fn admit_here(&self, candidate: Candidate, progress: &Progress) -> Result<Admitted, LoadError> {
@@ -252,7 +252,7 @@ impl Gate {
             warnings,
             snapshotted: *snapshotted,
             snapshot_note: note.clone(),
-            cached: prepared.cached,
+            cached: prepared.code.is_none(),
             making: *making,
             prepared_ms: 0,
             core_instances,
@@ -278,10 +278,8 @@ impl Gate {
         revision.report.warnings.extend(tried.warnings);
         (revision.report.trials, revision.report.shares) = (tried.trials, tried.shares);
         revision.report.prepared_ms = self.clock.monotonic_ms() - begun;
-        if prepared.cached {
-            return Ok(Admitted { revision, code: None });
-        }
-        let code: Arc<[u8]> = self.cache.seal(&key, &prepared.artifact).into();
+        let Some(code) = &prepared.code else { return Ok(Admitted { revision, code: None }) };
+        let code: Arc<[u8]> = self.cache.seal(&key, &prepared.artifact, code).into();
         self.cache.store(&key, code.clone()).await;
         Ok(Admitted { revision, code: Some(code) })
     }
@@ -325,8 +323,8 @@ impl Gate {
             (Err(why), Some(_)) => (self.compile(wasm, &mut making).await?, Some(why)),
         };
         making.code_bytes = code.len();
-        let artifact = Artifact { code, snapshotted: note.is_none(), note, making };
-        Ok(Prepared { artifact, component, cached: false })
+        let artifact = Artifact { snapshotted: note.is_none(), note, making };
+        Ok(Prepared { artifact, component, code: Some(code) })
     }
 
     async fn compile(&self, wasm: &[u8], making: &mut Making) -> Result<Compiled, LoadError> {

@@ -79,9 +79,7 @@ impl Service {
         who.must_operate()?;
         self.begin_operation(who, (Kind::Reload, slot, None), |this, progress| async move {
             let revision = this.reload(slot, &name(who), &progress.gate).await?;
-            let slots = this.plugin_slots(who)?;
-            let slot = slots.into_iter().find(|s| s.slot == slot).ok_or(Error::NotFound("slot"))?;
-            Ok((slot, Some(revision.number)))
+            Ok((this.plugin_slot(who, slot)?, Some(revision.number)))
         })
         .await
     }

@@ -2,7 +2,7 @@
 //! be cancelled.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -74,8 +74,8 @@ impl Progress {
             };
         }
         let step = *self.gate.borrow();
-        let (done, of) = if let plugin::Step::Trying(done, of) = step { (done, of) } else { (0, 0) };
-        Reached { step: step.as_str().to_owned(), done: done.into(), of: of.into(), replay: None }
+        let (done, of) = step.parts();
+        Reached { step: step.as_str().to_owned(), done, of, replay: None }
     }
 }
 
@@ -167,22 +167,22 @@ pub enum Waited<T> {
 }
 
 impl<T> Started<T> {
-    /// Waits for the end; not longer than so, when that is given.
-    pub async fn within(self, wait: Option<Duration>) -> Result<Waited<T>, Error> {
-        let outcome = async { self.outcome.await.unwrap_or(Err(Error::Cancelled)).map(Waited::Done) };
-        match wait {
-            None => outcome.await,
-            Some(wait) => match tokio::time::timeout(wait, outcome).await {
-                Ok(outcome) => outcome,
-                Err(_) => Ok(Waited::GoesOn(Box::new(self.operation))),
-            },
+    /// Waits for the end, but not longer than so.
+    pub async fn within(self, wait: Duration) -> Result<Waited<T>, Error> {
+        match tokio::time::timeout(wait, ended(self.outcome)).await {
+            Ok(outcome) => outcome.map(Waited::Done),
+            Err(_) => Ok(Waited::GoesOn(Box::new(self.operation))),
         }
     }
 
     /// Waits for the end.
     pub async fn end(self) -> Result<T, Error> {
-        self.outcome.await.unwrap_or(Err(Error::Cancelled))
+        ended(self.outcome).await
     }
+}
+
+async fn ended<T>(outcome: oneshot::Receiver<Result<T, Error>>) -> Result<T, Error> {
+    outcome.await.unwrap_or(Err(Error::Cancelled))
 }
 
 impl Service {
@@ -202,14 +202,14 @@ impl Service {
         let id = self.store.add_operation(kind.as_str(), slot.as_str(), revision, &by).await?;
         let (progress, cancelled) = (Arc::new(Progress::default()), CancellationToken::new());
         let running = Running { kind, progress: progress.clone(), cancelled: cancelled.clone() };
-        self.operations.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, running);
+        self.operations.lock().insert(id, running);
         let operation = self.operation_row(id).await?;
         let (sender, outcome) = oneshot::channel();
         let (this, work) = (self.clone(), work(self.clone(), progress.clone()));
         #[expect(clippy::disallowed_methods, reason = "ends by itself; its progress is asked for")]
         tokio::spawn(async move {
             let ended = this.attend(id, work, &progress, &cancelled).await;
-            this.operations.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            this.operations.lock().remove(&id);
             // The receiver may be gone.
             let _ = sender.send(ended);
         });
@@ -259,14 +259,14 @@ impl Service {
     }
 
     async fn operation_row(&self, id: i64) -> Result<Operation, Error> {
-        let missing = Error::NotFound("operation");
-        let row = self.store.operation(id).await?.ok_or(Error::NotFound("operation"))?;
+        let find = async || self.store.operation(id).await?.ok_or(Error::NotFound("operation"));
+        let mut row = find().await?;
         let live = self.operations.reached(id);
-        if row.state != "running" || live.is_some() {
-            return Ok(Operation::new(row, live));
+        if row.state == "running" && live.is_none() {
+            self.fail_operations().await?;
+            row = find().await?;
         }
-        self.fail_operations().await?;
-        Ok(Operation::new(self.store.operation(id).await?.ok_or(missing)?, None))
+        Ok(Operation::new(row, live))
     }
 
     /// The same once it has ended, or as it is after `wait`. For viewers.
@@ -303,7 +303,7 @@ impl Service {
         who.must_operate()?;
         self.store.operation(id).await?.ok_or(Error::NotFound("operation"))?;
         self.store.cancel_operation(id).await?;
-        if let Some(running) = self.operations.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+        if let Some(running) = self.operations.lock().get(&id) {
             running.cancelled.cancel();
         }
         self.operation_row(id).await
@@ -321,9 +321,13 @@ impl Service {
 }
 
 impl Operations {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<i64, Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn must_have_room(&self, kind: Kind) -> Result<(), Error> {
         let max = if kind == Kind::Replay { REPLAYS_MAX } else { INSTALLS_MAX };
-        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.lock();
         if running.values().filter(|r| r.kind == kind).count() < max {
             return Ok(());
         }
@@ -334,6 +338,6 @@ impl Operations {
     }
 
     fn reached(&self, id: i64) -> Option<Reached> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|running| running.progress.reached())
+        self.lock().get(&id).map(|running| running.progress.reached())
     }
 }

@@ -121,6 +121,11 @@ impl Service {
         Ok(Slot::ALL.into_iter().map(info).collect())
     }
 
+    /// One of them.
+    pub(super) fn plugin_slot(&self, who: Principal, slot: Slot) -> Result<SlotInfo, Error> {
+        self.plugin_slots(who)?.into_iter().find(|s| s.slot == slot).ok_or(Error::NotFound("slot"))
+    }
+
     /// A page of revisions, the newest first, of one slot or of all. For viewers.
     pub async fn revisions(
         &self,

@@ -76,7 +76,7 @@ impl Service {
             }
         }
         let slot = self.transit(id, to, plan, why, &name(who), expected).await?;
-        self.plugin_slots(who)?.into_iter().find(|s| s.slot == slot).ok_or(Error::NotFound("slot"))
+        self.plugin_slot(who, slot)
     }
 
     /// Lets another revision serve at once: `to`, or the one before, or the built-in. For operators.

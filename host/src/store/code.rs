@@ -1,16 +1,12 @@
 //! Compiled code that hosts keep for one another, so that a cluster compiles a component once.
 
-use super::{Result, Store, with_pool, with_tx};
-
-/// Code is kept in parts of this many bytes.
-const PART_BYTES: usize = 1 << 20;
+use super::plugins::PART_BYTES;
+use super::{Result, Store, with_tx};
 
 impl Store {
     /// The code of this name.
     pub(crate) async fn code(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let sql = self.dialect().sql("select content from plugin_code where name = $1 order by part");
-        let parts: Vec<Vec<u8>> = with_pool!(self, |pool| sqlx::query_scalar(sql).bind(name).fetch_all(pool).await)?;
-        Ok(Some(parts.concat()).filter(|bytes| !bytes.is_empty()))
+        self.parts("select content from plugin_code where name = $1 order by part", name).await
     }
 
     /// Keeps a component's code in place of what has its name.

@@ -6,8 +6,8 @@ use super::conditions::{Arg, Conditions};
 use super::tx::insert_id;
 use super::{Result, Store, Tx, with_pool, with_tx};
 
-/// A component's bytes are kept in parts of this many bytes.
-const PART_BYTES: usize = 1 << 20;
+/// Components and their code are kept in parts of this many bytes.
+pub(super) const PART_BYTES: usize = 1 << 20;
 
 /// A revision, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -141,8 +141,13 @@ impl Store {
 
     /// A kept component.
     pub(crate) async fn component(&self, digest: &str) -> Result<Option<Vec<u8>>> {
-        let sql = self.dialect().sql("select content from plugin_parts where digest = $1 order by part");
-        let parts: Vec<Vec<u8>> = with_pool!(self, |pool| sqlx::query_scalar(sql).bind(digest).fetch_all(pool).await)?;
+        self.parts("select content from plugin_parts where digest = $1 order by part", digest).await
+    }
+
+    /// The parts that `sql` finds by `key`, together; none when it finds none.
+    pub(super) async fn parts(&self, sql: &str, key: &str) -> Result<Option<Vec<u8>>> {
+        let sql = self.dialect().sql(sql);
+        let parts: Vec<Vec<u8>> = with_pool!(self, |pool| sqlx::query_scalar(sql).bind(key).fetch_all(pool).await)?;
         Ok(Some(parts.concat()).filter(|bytes| !bytes.is_empty()))
     }
 

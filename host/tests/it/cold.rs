@@ -66,8 +66,7 @@ async fn nothing_is_compiled_twice() {
     let (database, _) = staged().await;
     let mut host = start(&database, &none).await;
     assert!(host.prepared().await.is_empty());
-    eventually("the mail", async || !names(&host).is_empty()).await;
-    assert!(names(&host)[0].contains("Chosen"), "{:?}", names(&host));
+    writes_as(&host, "Chosen").await;
     host.stop().await;
 }
 
@@ -78,8 +77,7 @@ async fn code_that_someone_else_wrote_is_compiled_anew() {
     database.execute("update plugin_code set content = zeroblob(1000)").await;
     let mut host = start(&database, &[]).await;
     assert!(host.prepared().await.is_empty());
-    eventually("the mail", async || !names(&host).is_empty()).await;
-    assert!(names(&host)[0].contains("Chosen"), "{:?}", names(&host));
+    writes_as(&host, "Chosen").await;
     host.stop().await;
 }
 
@@ -106,6 +104,11 @@ async fn the_built_ins_are_compiled_as_the_gate_compiles() {
     app.end().await;
 }
 
+async fn writes_as(host: &Host, name: &str) {
+    eventually("the mail", async || !names(host).is_empty()).await;
+    assert!(names(host)[0].contains(name), "{:?}", names(host));
+}
+
 fn names(host: &Host) -> Vec<String> {
     let mails = host.service.mailbox.as_ref().unwrap().messages();
     let from = |mail| crate::app::text(&mail).lines().find(|l| l.starts_with("From: ")).unwrap().to_owned();
@@ -127,8 +130,7 @@ async fn mails_wait_for_what_is_compiled_and_the_apis_do_not() {
     std::fs::write(go, "").unwrap();
     assert!(host.prepared().await.is_empty());
     assert_eq!(client.ok("GET", "/readyz", "", None).await["preparing"], json!([]));
-    eventually("the mail", async || !names(&host).is_empty()).await;
-    assert!(names(&host)[0].contains("Chosen"), "{:?}", names(&host));
+    writes_as(&host, "Chosen").await;
     host.stop().await;
 }
 
@@ -138,8 +140,7 @@ async fn the_built_in_stands_in_when_the_settings_say_so() {
     let (compiler, _) = held_compiler(database.folder.path());
     let settings = [("PLUGINS__COMPILER__PROGRAM", compiler.as_str()), ("PLUGINS__COLD_START", "stand-in")];
     let host = start(&database, &settings).await;
-    eventually("the mail", async || !names(&host).is_empty()).await;
-    assert!(names(&host)[0].contains("My Shop"), "{:?}", names(&host));
+    writes_as(&host, "My Shop").await;
     // Whatever is compiled does not keep the host from ending.
     tokio::time::timeout(Duration::from_secs(20), host.stop()).await.unwrap();
 }
@@ -156,7 +157,6 @@ async fn what_cannot_be_prepared_is_said_and_stood_in_for() {
     let admin = client.log_in("admin@shop.example").await;
     let slots = client.ok("GET", "/v1/plugins", &admin, None).await;
     assert_eq!(slots[0]["preparation"]["state"], json!("failed"));
-    eventually("the mail", async || !names(&host).is_empty()).await;
-    assert!(names(&host)[0].contains("My Shop"), "{:?}", names(&host));
+    writes_as(&host, "My Shop").await;
     host.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::app::{App, sqlite, text};
@@ -17,8 +17,8 @@ pub fn tests() -> Vec<Trial> {
         let name = format!("guests::renders_under_load::{language}");
         let Some(folder) = folder.clone() else {
             // Where all is asked for, it is a failure.
-            let missing = Trial::test(name, || Err(Failed::from(format!("{FOLDER} is not set"))));
-            return missing.with_ignored_flag(std::env::var_os("ECOMM_TEST_ALL").is_none());
+            let is_ignored = std::env::var_os("ECOMM_TEST_ALL").is_none();
+            return harness::missing(name, format!("{FOLDER} is not set"), is_ignored);
         };
         harness::trial(&name, move || harness::run(2, renders_under_load(folder.join(format!("{language}.wasm")))))
     };
@@ -60,8 +60,7 @@ async fn install(app: &App, file: &Path) -> Value {
     let wasm = std::fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     let digest = crate::stages::upload(app, wasm).await;
     let new = json!({ "slot": "renderer", "digest": digest });
-    let (status, _, mut operation) =
-        app.client.with(("POST", "/v1/plugins/revisions"), &app.admin, &[], Some(new)).await;
+    let (status, mut operation) = crate::operations::begin(app, "/v1/plugins/revisions", new).await;
     assert_eq!(status, 202, "{operation}");
     let path = format!("/v1/plugins/operations/{}", operation["id"]);
     while operation["state"] == "running" {

@@ -59,12 +59,16 @@ pub fn on<F: Future<Output = ()>>(
     let on = |kind: Kind| {
         let name = format!("{}::{}", name.trim_start_matches("it::"), kind.name());
         if let Some(why) = kind.is_missing() {
-            let missing = Trial::test(name, move || Err(Failed::from(why)));
-            return missing.with_ignored_flag(!kind.is_asked_for());
+            return missing(name, why, !kind.is_asked_for());
         }
         trial(&name, move || run(threads, async move { test(Database::fresh(kind).await).await }))
     };
     kinds.iter().copied().map(on).collect()
+}
+
+/// A test that lacks something: ignored, or a failure that says what.
+pub fn missing(name: String, why: impl Into<Failed> + Send + 'static, is_ignored: bool) -> Trial {
+    Trial::test(name, move || Err(why.into())).with_ignored_flag(is_ignored)
 }
 
 /// Runs a test on a runtime of its own.

@@ -39,17 +39,17 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let tests = [
-        interventions::tests(),
+        both_apis::tests(),
         cluster::tests(),
         cold::tests(),
         crash::tests(),
         defects::tests(),
         delivery::tests(),
         demo::tests(),
-        both_apis::tests(),
         gate::tests(),
         grpc::tests(),
         guests::tests(),
+        interventions::tests(),
         misbehaviour::tests(),
         operations::tests(),
         operators::tests(),

@@ -17,7 +17,7 @@ tests! {
 }
 
 /// A request that does not wait.
-async fn begin(app: &App, path: &str, body: Value) -> (u16, Value) {
+pub async fn begin(app: &App, path: &str, body: Value) -> (u16, Value) {
     let (status, headers, answer) = app.client.with(("POST", path), &app.admin, &[], Some(body)).await;
     if status == 202 {
         let location = format!("/v1/plugins/operations/{}", answer["id"]);

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ecomm::plugin::{Progress, Step};
+use ecomm::plugin::Progress;
 use ecomm::service::{Error, Service, Started};
 
 use super::OPERATOR;
@@ -42,40 +42,22 @@ impl Line {
 
 /// Waits for an operation and shows how far it is.
 pub(super) async fn follow<T>(service: &Arc<Service>, started: Started<T>) -> Result<T, Error> {
-    let (mut line, id) = (Line::new(), started.operation.id);
-    let mut end = pin!(started.end());
-    loop {
-        tokio::select! {
-            ended = &mut end => {
-                line.clear();
-                return ended;
-            }
-            () = tokio::time::sleep(EVERY), if line.is_shown => {
-                if let Ok(operation) = service.operation(OPERATOR, id).await {
-                    line.show(&text(&operation.step, operation.done, operation.of));
-                }
-            }
-        }
-    }
+    let id = started.operation.id;
+    let look = async || {
+        let operation = service.operation(OPERATOR, id).await.ok()?;
+        Some(text(&operation.step, operation.done, operation.of))
+    };
+    shown(look, started.end()).await
 }
 
 /// Waits for the gate and shows how far it is.
 pub(super) async fn watch<T>(progress: &Progress, work: impl Future<Output = T>) -> T {
-    let mut line = Line::new();
-    let mut work = pin!(work);
-    loop {
-        tokio::select! {
-            ended = &mut work => {
-                line.clear();
-                return ended;
-            }
-            () = tokio::time::sleep(EVERY), if line.is_shown => {
-                let step = *progress.borrow();
-                let (done, of) = if let Step::Trying(done, of) = step { (done, of) } else { (0, 0) };
-                line.show(&text(step.as_str(), done.into(), of.into()));
-            }
-        }
-    }
+    let look = async || {
+        let step = *progress.borrow();
+        let (done, of) = step.parts();
+        Some(text(step.as_str(), done, of))
+    };
+    shown(look, work).await
 }
 
 /// Says what goes on while it does.
@@ -87,6 +69,25 @@ pub(super) async fn during<T>(what: &str, work: impl Future<Output = T>) -> T {
     let done = work.await;
     line.clear();
     done
+}
+
+/// Waits for work and shows what `look` says of it.
+async fn shown<T>(look: impl AsyncFn() -> Option<String>, work: impl Future<Output = T>) -> T {
+    let mut line = Line::new();
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                line.clear();
+                return done;
+            }
+            () = tokio::time::sleep(EVERY), if line.is_shown => {
+                if let Some(text) = look().await {
+                    line.show(&text);
+                }
+            }
+        }
+    }
 }
 
 fn text(step: &str, done: u64, of: u64) -> String {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::plugin::builtin::{BUILT_IN, builtin};
+use crate::plugin::builtin::{BUILT_IN, CONFIG, builtin};
 use crate::plugin::{Revision, Slot};
 
 /// What is to go through the gate.
@@ -22,7 +22,7 @@ pub struct Candidate {
 impl Candidate {
     /// What came with the host.
     pub fn built_in(slot: Slot) -> Self {
-        Self { slot, wasm: builtin(slot).into(), config: "{}".to_owned(), origin: BUILT_IN.to_owned(), code: None }
+        Self { slot, wasm: builtin(slot).into(), config: CONFIG.to_owned(), origin: BUILT_IN.to_owned(), code: None }
     }
 }
 
@@ -60,6 +60,11 @@ impl Step {
             Self::CompilingSnapshot => "compiling the snapshot",
             Self::Trying(..) => "calling it on fixtures",
         }
+    }
+
+    /// How many parts of it are done, and how many there are; 0 when it has none.
+    pub fn parts(self) -> (u64, u64) {
+        if let Self::Trying(done, of) = self { (done.into(), of.into()) } else { (0, 0) }
     }
 }
 
