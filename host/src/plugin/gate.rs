@@ -349,8 +349,8 @@ impl Gate {
         making: &mut Making,
     ) -> Result<(super::sandbox::CallStore, wasmtime::component::Instance), LoadError> {
         let guest = self.link(slot, component)?;
-        let mut call = self.sandbox.call_store(&self.configure, GuestInputs { now_ms: 0, seed: 0 }, None);
-        let linked = call.timed(async |store| Ok(guest.instantiate(store).await)).await;
+        let mut call = self.sandbox.gate_store(&self.configure, GuestInputs { now_ms: 0, seed: 0 });
+        let linked = call.run(async |store| Ok(guest.instantiate(store).await)).await;
         let failed = |fault: Fault| {
             let advice = trial::advice(&fault, "plugins.configure");
             LoadError::Configure { fault, advice }
@@ -358,7 +358,7 @@ impl Gate {
         let instance = linked.map_err(failed)?.map_err(|e| contract::explain_or(&e, &call))?;
         guest.check(&mut call.store, &instance).map_err(|e| contract::explain(&e))?;
         let begun = self.clock.monotonic_us();
-        let answer = call.timed(async |store| guest.configure(store, &instance, config).await).await;
+        let answer = call.run(async |store| guest.configure(store, &instance, config).await).await;
         answer.map_err(failed)?.map_err(LoadError::Config)?;
         making.configure_us = self.clock.monotonic_us() - begun;
         making.configure = call.usage();

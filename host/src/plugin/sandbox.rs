@@ -1,18 +1,19 @@
 //! One call: a fresh instance, its budgets, and an inert world around it.
 
+mod turns;
 mod wasi;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Instance, Linker};
-use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime::{Store, Trap};
 
+use turns::Turns;
 pub(crate) use wasi::State;
 
-use super::engine::{Engine, TICK_MS};
+use super::engine::Engine;
 use super::fault::{Fault, LoadError};
 use super::{BUILT_IN, Email, Revision, Slot, v1};
 use crate::notification::{Admission, Failure, Notification, Situation, Verdict};
@@ -25,7 +26,7 @@ pub struct Budget {
     pub fuel_max: u64,
     /// More instructions for each line of the order.
     pub fuel_per_line: u64,
-    /// Milliseconds.
+    /// Milliseconds that it runs. Waiting for a processor is not counted.
     pub time_ms_max: u64,
     /// Bytes in all linear memories together.
     pub memory_bytes_max: usize,
@@ -74,10 +75,19 @@ pub(crate) struct Sandbox {
     engine: wasmtime::Engine,
     linker: Arc<Linker<State>>,
     /// Of each slot: a renderer that takes its time keeps no policy waiting.
-    renders: Arc<Semaphore>,
-    decisions: Arc<Semaphore>,
+    renders: Lane,
+    decisions: Lane,
     /// Of the component that came with the host, in each slot: whatever others do, it can stand in.
-    built_in: [Arc<Semaphore>; 2],
+    built_in: [Lane; 2],
+    /// Of the gate, while it configures.
+    gate: Turns,
+}
+
+/// The calls that share a bound: how many there may be, and how many of the long ones run.
+#[derive(Clone)]
+struct Lane {
+    calls: Arc<Semaphore>,
+    turns: Turns,
 }
 
 /// A fresh instance and what it runs in. It serves one call.
@@ -93,13 +103,15 @@ impl Sandbox {
         let mut linker = Linker::new(engine.wasmtime());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(host)?;
         v1::add_to_linker(&mut linker).map_err(host)?;
-        let calls = || Arc::new(Semaphore::new(calls_max as usize));
+        wasi::let_no_guest_sleep(&mut linker).map_err(host)?;
+        let lane = || Lane { calls: Arc::new(Semaphore::new(calls_max as usize)), turns: Turns::new() };
         Ok(Self {
             engine: engine.wasmtime().clone(),
             linker: Arc::new(linker),
-            renders: calls(),
-            decisions: calls(),
-            built_in: [calls(), calls()],
+            renders: lane(),
+            decisions: lane(),
+            built_in: [lane(), lane()],
+            gate: Turns::new(),
         })
     }
 
@@ -107,22 +119,26 @@ impl Sandbox {
         &self.linker
     }
 
-    /// A store with the budget set. The gate takes no permit: a slot of the pool is its own.
-    pub(crate) fn call_store(
+    /// A store for the gate, which takes no permit: a slot of the pool is its own.
+    pub(crate) fn gate_store(&self, budget: &Budget, inputs: GuestInputs) -> CallStore {
+        self.call_store(budget, inputs, &self.gate, None)
+    }
+
+    /// A store with the budget set.
+    fn call_store(
         &self,
         budget: &Budget,
         inputs: GuestInputs,
+        turns: &Turns,
         permit: Option<OwnedSemaphorePermit>,
     ) -> CallStore {
-        let mut store = Store::new(&self.engine, State::new(budget, inputs));
+        let mut store = Store::new(&self.engine, State::new(budget, inputs, turns.clone()));
         store.limiter(|state| state);
         // Both only fail on an engine without the feature.
         let _ = store.set_fuel(budget.fuel_max);
         store.set_hostcall_fuel(budget.output_bytes_max);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|mut context| {
-            Ok(if context.data_mut().tick() { UpdateDeadline::Yield(1) } else { UpdateDeadline::Interrupt })
-        });
+        store.epoch_deadline_callback(|mut context| Ok(context.data_mut().running.tick()));
         CallStore { store, budget: *budget, _permit: permit }
     }
 
@@ -132,17 +148,17 @@ impl Sandbox {
         budget: &Budget,
         inputs: GuestInputs,
     ) -> Result<(CallStore, Instance), Fault> {
-        let permits = match (revision.slot, revision.origin == BUILT_IN) {
+        let lane = match (revision.slot, revision.origin == BUILT_IN) {
             (Slot::Renderer, false) => &self.renders,
             (Slot::Policy, false) => &self.decisions,
             (Slot::Renderer, true) => &self.built_in[0],
             (Slot::Policy, true) => &self.built_in[1],
         };
-        let permit = permits.clone().acquire_owned().await.ok();
-        let mut call = self.call_store(budget, inputs, permit);
-        let instance = call.timed(async |store| revision.guest.instantiate(store).await).await?;
+        let permit = lane.calls.clone().acquire_owned().await.ok();
+        let mut call = self.call_store(budget, inputs, &lane.turns, permit);
+        let instance = call.run(async |store| revision.guest.instantiate(store).await).await?;
         if let Some(config) = &revision.configure_each {
-            let configured = call.timed(async |store| revision.guest.configure(store, &instance, config).await).await?;
+            let configured = call.run(async |store| revision.guest.configure(store, &instance, config).await).await?;
             configured.map_err(Fault::Refused)?;
         }
         Ok((call, instance))
@@ -170,7 +186,7 @@ impl Sandbox {
         let _running = revision.health.enter();
         let (mut call, instance) = self.enter(revision, budget, inputs).await?;
         let email = call
-            .timed(async |store| revision.guest.render(store, &instance, n, later).await)
+            .run(async |store| revision.guest.render(store, &instance, n, later).await)
             .await?
             .map_err(Fault::Refused)?;
         Ok((email, call.usage()))
@@ -199,7 +215,7 @@ impl Sandbox {
     ) -> Result<(Admission, Usage), Fault> {
         let _running = revision.health.enter();
         let (mut call, instance) = self.enter(revision, budget, inputs).await?;
-        let admission = call.timed(async |store| revision.guest.admit(store, &instance, n, s, later).await).await?;
+        let admission = call.run(async |store| revision.guest.admit(store, &instance, n, s, later).await).await?;
         Ok((admission, call.usage()))
     }
 
@@ -214,23 +230,18 @@ impl Sandbox {
     ) -> Result<(Verdict, Usage), Fault> {
         let _running = revision.health.enter();
         let (mut call, instance) = self.enter(revision, budget, inputs).await?;
-        let verdict = call.timed(async |store| revision.guest.on_failure(store, &instance, n, f, s).await).await?;
+        let verdict = call.run(async |store| revision.guest.on_failure(store, &instance, n, f, s).await).await?;
         Ok((verdict, call.usage()))
     }
 }
 
 impl CallStore {
-    /// Runs one call under the deadline. The epoch stops a guest that computes, the timer one that sleeps.
-    pub(crate) async fn timed<T>(
+    /// Runs one call within its budget. No timer stands beside it: a guest can wait for nothing, so it runs or has ended.
+    pub(crate) async fn run<T>(
         &mut self,
         call: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
-        let deadline = Duration::from_millis(self.budget.time_ms_max + 2 * TICK_MS);
-        match tokio::time::timeout(deadline, call(&mut self.store)).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(self.fault(&error)),
-            Err(_) => Err(Fault::Deadline(self.budget.time_ms_max)),
-        }
+        call(&mut self.store).await.map_err(|error| self.fault(&error))
     }
 
     pub(crate) fn usage(&self) -> Usage {
@@ -242,7 +253,7 @@ impl CallStore {
     pub(crate) fn lift_limits(&mut self) {
         let _ = self.store.set_fuel(u64::MAX / 2);
         self.store.set_hostcall_fuel(usize::MAX);
-        self.store.data_mut().lift_deadline();
+        self.store.data_mut().running.lift();
     }
 
     pub(crate) fn fault(&self, error: &wasmtime::Error) -> Fault {
@@ -312,13 +323,13 @@ mod tests {
             let largest = component(&engine, sections, most);
             let mut held = Vec::new();
             for _ in 0..=4 * CALLS_MAX {
-                let mut call = sandbox.call_store(&budget, GuestInputs { now_ms: 0, seed: 0 }, None);
+                let mut call = sandbox.gate_store(&budget, GuestInputs { now_ms: 0, seed: 0 });
                 let instance = sandbox.linker().instantiate_async(&mut call.store, &largest).await;
                 assert!(instance.is_ok(), "{most}: {:?}", instance.err());
                 held.push(call);
             }
             drop(held);
-            let mut call = sandbox.call_store(&budget, GuestInputs { now_ms: 0, seed: 0 }, None);
+            let mut call = sandbox.gate_store(&budget, GuestInputs { now_ms: 0, seed: 0 });
             let larger = component(&engine, sections, most + 1);
             let refused = sandbox.linker().instantiate_async(&mut call.store, &larger).await.map(drop).unwrap_err();
             assert!(format!("{refused:?}").contains("resource limit exceeded"), "{most}: {refused:?}");

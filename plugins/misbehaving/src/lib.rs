@@ -45,6 +45,10 @@ enum Act {
     Behave,
     /// Never returns.
     Loop,
+    /// Computes for a while, far longer than any renderer should.
+    Dawdle,
+    /// Sleeps for an hour.
+    Sleep,
     /// Allocates without end.
     HogMemory,
     /// Recurses without end.
@@ -77,6 +81,9 @@ enum Act {
     Chatter,
 }
 
+/// About a quarter of a second.
+const DAWDLE_ROUNDS: u64 = 80_000_000;
+
 static CONFIG: OnceLock<Config> = OnceLock::new();
 
 fn config() -> &'static Config {
@@ -102,6 +109,13 @@ fn perform(act: Act) {
                 n = std::hint::black_box(n.wrapping_add(1));
             }
         }
+        Act::Dawdle => {
+            let mut n = 0_u64;
+            while n < DAWDLE_ROUNDS {
+                n = std::hint::black_box(n + 1);
+            }
+        }
+        Act::Sleep => std::thread::sleep(std::time::Duration::from_secs(3_600)),
         Act::HogMemory => {
             let mut hoard = Vec::new();
             loop {

@@ -1,21 +1,22 @@
-//! What a guest sees beyond its contract: a WASI that has no files, no network, no environment, a wall
-//! clock that stands still, a monotonic clock that goes in fixed steps and random numbers that repeat. Toolchains drag
-//! WASI in; nothing behind it is real.
+//! What a guest sees beyond its contract: a WASI that has no files, no network, no environment, a wall clock that stands
+//! still, a monotonic clock that goes in fixed steps and passes over every sleep, and random numbers that repeat. Toolchains
+//! drag WASI in; nothing behind it is real.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime::{ResourceLimiter, format_err};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
+use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamResult, subscribe};
 use wasmtime_wasi::random::Deterministic;
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
+use super::turns::{Running, Turns};
 use super::{Budget, GuestInputs};
-use crate::plugin::engine::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX, TICK_MS};
+use crate::plugin::engine::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
 
 /// How much of what a guest writes to stderr is kept.
 const STDERR_BYTES_MAX: usize = 2_000;
@@ -32,35 +33,27 @@ pub(crate) struct State {
     inputs: GuestInputs,
     stderr: Tail,
     log_lines: u32,
-    ticks_left: u64,
+    clock: Steps,
+    pub(super) running: Running,
     memory_bytes: usize,
     memory_bytes_max: usize,
     over_memory: bool,
 }
 
 impl State {
-    pub(super) fn new(budget: &Budget, inputs: GuestInputs) -> Self {
+    pub(super) fn new(budget: &Budget, inputs: GuestInputs, turns: Turns) -> Self {
         Self {
             wasi: None,
             table: ResourceTable::new(),
             inputs,
             stderr: Tail::default(),
             log_lines: 0,
-            ticks_left: budget.time_ms_max.div_ceil(TICK_MS),
+            clock: Steps::default(),
+            running: Running::new(budget.time_ms_max, turns),
             memory_bytes: 0,
             memory_bytes_max: budget.memory_bytes_max,
             over_memory: false,
         }
-    }
-
-    /// Counts a tick of the epoch; false when the time is up.
-    pub(super) fn tick(&mut self) -> bool {
-        self.ticks_left = self.ticks_left.saturating_sub(1);
-        self.ticks_left > 0
-    }
-
-    pub(super) fn lift_deadline(&mut self) {
-        self.ticks_left = u64::MAX;
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -125,7 +118,6 @@ impl WasiView for State {
                 .stdout(stderr.clone())
                 .stderr(stderr.clone())
                 .wall_clock(still)
-                .monotonic_clock(Steps::default())
                 .secure_random(Deterministic::new(seed.clone()))
                 .insecure_random(Deterministic::new(seed))
                 .insecure_random_seed(inputs.seed.into())
@@ -153,7 +145,7 @@ impl HostWallClock for Still {
 
 /// A clock that begins at a second and advances by a microsecond each time it is read: always the same for the same guest,
 /// and never zero, which Go's runtime takes for a broken clock.
-struct Steps(AtomicU64);
+struct Steps(u64);
 
 /// Nanoseconds.
 const STEPS_START: u64 = 1_000_000_000;
@@ -161,18 +153,60 @@ const STEP: u64 = 1_000;
 
 impl Default for Steps {
     fn default() -> Self {
-        Self(AtomicU64::new(STEPS_START))
+        Self(STEPS_START)
     }
 }
 
-impl HostMonotonicClock for Steps {
-    fn resolution(&self) -> u64 {
-        STEP
+impl Steps {
+    fn read(&mut self) -> u64 {
+        let now = self.0;
+        self.0 = now.saturating_add(STEP);
+        now
     }
 
-    fn now(&self) -> u64 {
-        self.0.fetch_add(STEP, Ordering::Relaxed)
+    /// Goes on to a later time.
+    fn skip_to(&mut self, when: u64) {
+        self.0 = self.0.max(when);
     }
+}
+
+/// Puts this monotonic clock into the place of WASI's, whose timers are real: a guest that slept would hold its call for
+/// a time that no budget counts, and a replay would wait as long.
+pub(super) fn let_no_guest_sleep(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    monotonic_clock::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+impl monotonic_clock::Host for State {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.clock.read())
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<u64> {
+        Ok(STEP)
+    }
+
+    /// The time has come as soon as a guest waits for it.
+    fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        self.clock.skip_to(when);
+        let due = self.table.push(Due)?;
+        subscribe(&mut self.table, due)
+    }
+
+    fn subscribe_duration(&mut self, duration: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let when = self.clock.read().saturating_add(duration);
+        self.subscribe_instant(when)
+    }
+}
+
+/// A timer of the guest's, which has always run out.
+struct Due;
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Due {
+    async fn ready(&mut self) {}
 }
 
 /// Keeps the beginning of what is written and swallows the rest.
@@ -230,15 +264,26 @@ impl OutputStream for Tail {
 
 #[cfg(test)]
 mod tests {
-    use super::{HostMonotonicClock, Steps};
+    use super::{STEP, Steps};
 
     #[test]
     fn the_monotonic_clock_is_positive_and_the_same_for_every_call() {
         let read = || {
-            let clock = Steps::default();
-            [clock.now(), clock.now(), clock.now()]
+            let mut clock = Steps::default();
+            [clock.read(), clock.read(), clock.read()]
         };
         assert_eq!(read(), [1_000_000_000, 1_000_001_000, 1_000_002_000]);
         assert_eq!(read(), read());
+    }
+
+    #[test]
+    fn the_monotonic_clock_passes_over_a_sleep_and_never_goes_back() {
+        let mut clock = Steps::default();
+        clock.skip_to(5_000_000_000);
+        assert_eq!(clock.read(), 5_000_000_000);
+        clock.skip_to(1);
+        assert_eq!(clock.read(), 5_000_000_000 + STEP);
+        clock.skip_to(u64::MAX);
+        assert_eq!([clock.read(), clock.read()], [u64::MAX; 2]);
     }
 }
