@@ -81,8 +81,8 @@ enum Act {
     Chatter,
 }
 
-/// About a quarter of a second.
-const DAWDLE_ROUNDS: u64 = 80_000_000;
+/// A tenth of a second or a few.
+const DAWDLE_ROUNDS: u64 = 120_000_000;
 
 static CONFIG: OnceLock<Config> = OnceLock::new();
 
