@@ -82,7 +82,7 @@ enum Act {
 }
 
 /// A tenth of a second or a few.
-const DAWDLE_ROUNDS: u64 = 120_000_000;
+const DAWDLE_ROUNDS: u64 = 180_000_000;
 
 static CONFIG: OnceLock<Config> = OnceLock::new();
 
