@@ -75,18 +75,18 @@ pub(crate) struct Sandbox {
     engine: wasmtime::Engine,
     linker: Arc<Linker<State>>,
     /// Of each slot: a renderer that takes its time keeps no policy waiting.
-    renders: Lane,
-    decisions: Lane,
+    renders: Calls,
+    decisions: Calls,
     /// Of the component that came with the host, in each slot: whatever others do, it can stand in.
-    built_in: [Lane; 2],
+    built_in: [Calls; 2],
     /// Of the gate, while it configures.
     gate: Turns,
 }
 
 /// The calls that share a bound: how many there may be, and how many of the long ones run.
 #[derive(Clone)]
-struct Lane {
-    calls: Arc<Semaphore>,
+struct Calls {
+    permits: Arc<Semaphore>,
     turns: Turns,
 }
 
@@ -104,13 +104,13 @@ impl Sandbox {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(host)?;
         v1::add_to_linker(&mut linker).map_err(host)?;
         wasi::let_no_guest_sleep(&mut linker).map_err(host)?;
-        let lane = || Lane { calls: Arc::new(Semaphore::new(calls_max as usize)), turns: Turns::new() };
+        let calls = || Calls { permits: Arc::new(Semaphore::new(calls_max as usize)), turns: Turns::new() };
         Ok(Self {
             engine: engine.wasmtime().clone(),
             linker: Arc::new(linker),
-            renders: lane(),
-            decisions: lane(),
-            built_in: [lane(), lane()],
+            renders: calls(),
+            decisions: calls(),
+            built_in: [calls(), calls()],
             gate: Turns::new(),
         })
     }
@@ -148,14 +148,14 @@ impl Sandbox {
         budget: &Budget,
         inputs: GuestInputs,
     ) -> Result<(CallStore, Instance), Fault> {
-        let lane = match (revision.slot, revision.origin == BUILT_IN) {
+        let calls = match (revision.slot, revision.origin == BUILT_IN) {
             (Slot::Renderer, false) => &self.renders,
             (Slot::Policy, false) => &self.decisions,
             (Slot::Renderer, true) => &self.built_in[0],
             (Slot::Policy, true) => &self.built_in[1],
         };
-        let permit = lane.calls.clone().acquire_owned().await.ok();
-        let mut call = self.call_store(budget, inputs, &lane.turns, permit);
+        let permit = calls.permits.clone().acquire_owned().await.ok();
+        let mut call = self.call_store(budget, inputs, &calls.turns, permit);
         let instance = call.run(async |store| revision.guest.instantiate(store).await).await?;
         if let Some(config) = &revision.configure_each {
             let configured = call.run(async |store| revision.guest.configure(store, &instance, config).await).await?;
