@@ -115,7 +115,7 @@ fn perform(act: Act) {
                 n = std::hint::black_box(n + 1);
             }
         }
-        Act::Sleep => std::thread::sleep(std::time::Duration::from_secs(3_600)),
+        Act::Sleep => std::thread::sleep(std::time::Duration::from_hours(1)),
         Act::HogMemory => {
             let mut hoard = Vec::new();
             loop {
