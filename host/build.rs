@@ -70,7 +70,7 @@ fn guests(root: &Path, out: &Path) {
 fn compile(out: &Path, slot: &str) -> wasmtime::Result<()> {
     let [host, target] = ["HOST", "TARGET"].map(|name| env::var(name).unwrap_or_default());
     let wasm = std::fs::read(out.join(format!("{slot}.wasm")))?;
-    let made = precompile::precompile(slot, &wasm, (host != target).then_some(target.as_str()))?;
+    let made = precompile::precompile(&wasm, (host != target).then_some(target.as_str()))?;
     Ok(std::fs::write(out.join(format!("{slot}.compiled")), made)?)
 }
 

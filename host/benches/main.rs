@@ -7,6 +7,7 @@
 
 mod api;
 mod bare;
+mod contract;
 mod delivery;
 mod plugin;
 mod queue;

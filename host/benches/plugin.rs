@@ -5,23 +5,24 @@ use std::time::Instant;
 
 use ecomm::clock::Clock;
 use ecomm::config::{Config, PREFIX};
-use ecomm::notification::{Relay, Situation};
+use ecomm::notification::{OrderStatus, Relay, Request, Situation};
 use ecomm::plugin::{Plugins, engine_config};
-use ecomm::shop::order::Status;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 
-use crate::rig;
+use crate::{contract, rig};
 
 const ROUNDS: usize = 40;
 const CALLS: usize = 500;
 /// Calls of one instance, where it is kept.
 const REUSED: usize = 100;
+/// What the renderer is asked with.
+const REQUEST: Request<'static> = Request { ab_variant: None, seed: 7 };
 
 /// The same component on a bare engine, for what the host does not do: keep instances, go without fuel or snapshot.
-mod bare {
+pub(crate) mod bare {
     wasmtime::component::bindgen!({ path: "../wit/v1", world: "renderer-plugin" });
 }
 use bare::{RendererPlugin, RendererPluginPre};
@@ -60,7 +61,7 @@ async fn snapshot(engine: &Engine, wasm: &[u8]) -> Vec<u8> {
     let mut store = store(engine);
     let raw = pre.instance_pre().instantiate(&mut store).expect("instantiated");
     let plugin = RendererPlugin::new(&mut store, &raw).expect("a renderer");
-    plugin.ecomm_notification_renderer().call_configure(&mut store, "{}").expect("ran").expect("taken");
+    plugin.ecomm_notification_plugin().call_configure(&mut store, "{}").expect("ran").expect("taken");
     let mut state = WasmtimeWizerComponent { store: &mut store, instance: raw };
     wizer.snapshot_component(&context, &mut state).await.expect("a snapshot")
 }
@@ -77,98 +78,11 @@ async fn plugins() -> Plugins {
 
 fn native() -> (renderer::Renderer, renderer::contract::Notification) {
     let config = renderer::Config::parse("{}").expect("a config");
-    let n = serde_json::from_value::<ecomm::notification::Payload>(
-        serde_json::to_value(rig::notification().payload).expect("JSON"),
-    )
-    .expect("a payload");
-    (renderer::Renderer::new(&config).expect("templates"), wit::notification(&n))
+    (renderer::Renderer::new(&config).expect("templates"), contract::native::notification(&rig::notification().payload))
 }
 
 fn bare_notification() -> bare::ecomm::notification::types::Notification {
-    wit::bare(&rig::notification().payload)
-}
-
-/// The contract's records, for the two generated copies of them that this bench holds.
-mod wit {
-    use ecomm::money::Money;
-    use ecomm::notification::Payload;
-
-    macro_rules! convert {
-        ($name:ident, $($types:tt)+) => {
-            pub(super) fn $name(p: &Payload) -> $($types)+::Notification {
-                use $($types)+ as t;
-                let u = |n: i64| u64::try_from(n).unwrap_or_default();
-                let money = |m: &Money| t::Money {
-                    amount: m.amount,
-                    currency: m.currency.code().to_owned(),
-                    exponent: m.currency.exponent(),
-                };
-                let o = &p.order;
-                let line = |l: &ecomm::shop::order::OrderLine| t::Line {
-                    product_id: u(l.product_id),
-                    sku: l.sku.as_str().to_owned(),
-                    name: l.name.as_str().to_owned(),
-                    quantity: l.quantity,
-                    unit_price: money(&l.unit_price),
-                    total: money(&l.total),
-                    url: l.url.as_ref().map(|u| u.as_str().to_owned()),
-                    image: None,
-                    attributes: Vec::new(),
-                };
-                let ship_to = o.ship_to.as_ref().map(|a| t::Address {
-                    name: a.name.as_str().to_owned(),
-                    lines: vec!["12 St James's Square".to_owned()],
-                    city: a.city.as_str().to_owned(),
-                    region: String::new(),
-                    postal_code: a.postal_code.as_str().to_owned(),
-                    country: a.country.as_str().to_owned(),
-                });
-                t::Notification {
-                    id: 1,
-                    kind: p.kind.clone(),
-                    message_id: "1@shop.example".to_owned(),
-                    occurred_at: u(p.occurred_at),
-                    utc_offset_minutes: p.utc_offset_minutes,
-                    shop: t::Shop {
-                        name: p.shop.name.clone(),
-                        url: p.shop.url.clone(),
-                        support_email: p.shop.support_email.clone(),
-                        attributes: Vec::new(),
-                    },
-                    customer: t::Customer {
-                        id: 1,
-                        name: p.customer.name.as_str().to_owned(),
-                        email: p.customer.email.as_str().to_owned(),
-                        locale: "en".to_owned(),
-                        time_zone: "Europe/London".to_owned(),
-                        attributes: Vec::new(),
-                    },
-                    order: t::Order {
-                        id: u(o.id),
-                        number: o.id.to_string(),
-                        version: 1,
-                        status: t::OrderStatus::Pending,
-                        previous: None,
-                        placed_at: u(o.placed_at),
-                        lines: o.lines.iter().map(line).collect(),
-                        subtotal: money(&o.subtotal),
-                        discount: money(&o.discount),
-                        tax: money(&o.tax),
-                        shipping: money(&o.shipping),
-                        total: money(&o.total),
-                        payment_method: "card".to_owned(),
-                        ship_to,
-                        bill_to: None,
-                        tracking: Vec::new(),
-                        attributes: Vec::new(),
-                    },
-                    attributes: Vec::new(),
-                }
-            }
-        };
-    }
-    convert!(notification, renderer::contract);
-    convert!(bare, super::bare::ecomm::notification::types);
+    contract::bare::notification(&rig::notification().payload)
 }
 
 /// The time of one call in microseconds, the median of `CALLS`.
@@ -199,6 +113,8 @@ pub(crate) async fn render() {
     let (plain, shot) = (linked(&engine, wasm), linked(&engine, &snapshot(&engine, wasm).await));
     let (native, own) = native();
     let n = bare_notification();
+    let request =
+        bare::exports::ecomm::notification::renderer::Request { ab_variant: None, seed: 7, attributes: Vec::new() };
     let host = plugins().await;
     let revision = host.routing().renderer.active.clone();
     let event = rig::notification();
@@ -206,16 +122,15 @@ pub(crate) async fn render() {
     let fresh = |pre: &RendererPluginPre<State>, configure: bool| {
         let mut store = store(&engine);
         let plugin = pre.instantiate(&mut store).expect("instantiated");
-        let renderer = plugin.ecomm_notification_renderer();
         if configure {
-            renderer.call_configure(&mut store, "{}").expect("ran").expect("taken");
+            plugin.ecomm_notification_plugin().call_configure(&mut store, "{}").expect("ran").expect("taken");
         }
-        renderer.call_render(&mut store, &n).expect("ran").expect("rendered");
+        plugin.ecomm_notification_renderer().call_render(&mut store, &n, &request).expect("ran").expect("rendered");
     };
     let mut rounds: [Vec<f64>; 5] = Default::default();
     for _ in 0..ROUNDS {
         rounds[0].push(one(|| {
-            std::hint::black_box(native.render(&own).expect("rendered"));
+            std::hint::black_box(native.render(&own, None).expect("rendered"));
         }));
         // The default renderer hardly frees: it is made for one call.
         let mut kept: Vec<_> = (0..CALLS / REUSED).map(|_| store(&engine)).collect();
@@ -224,13 +139,13 @@ pub(crate) async fn render() {
         rounds[1].push(one(|| {
             let (instance, kept) = (&instances[calls / REUSED], &mut kept[calls / REUSED]);
             calls += 1;
-            instance.ecomm_notification_renderer().call_render(kept, &n).expect("ran").expect("rendered");
+            instance.ecomm_notification_renderer().call_render(kept, &n, &request).expect("ran").expect("rendered");
         }));
         rounds[2].push(one(|| fresh(&shot, false)));
         rounds[3].push(one(|| fresh(&plain, true)));
         rounds[4].push(
             one_async(async || {
-                host.render_by(&revision, &event, 7).await.expect("rendered");
+                host.render_by(&revision, &event, &REQUEST).await.expect("rendered");
             })
             .await,
         );
@@ -253,21 +168,23 @@ pub(crate) async fn render() {
 fn situation() -> Situation {
     Situation {
         now: 1_768_000_400_000,
-        utc_offset_minutes: 0,
         seed: 42,
         attempts: 0,
         attempts_max: 25,
         queued_at: 1_768_000_360_000,
+        first_failed_at: None,
         age_max_ms: 259_200_000,
         history: Vec::new(),
         relays: vec![Relay { name: "default".to_owned(), available: true }],
-        newest_status: Status::Pending,
+        domain_throttled_at: None,
+        newest_status: OrderStatus::Pending,
+        queued: Vec::new(),
     }
 }
 
 pub(crate) async fn policy() {
     let host = plugins().await;
-    let (event, situation) = (rig::notification(), situation());
+    let (event, situation) = (Arc::new(rig::notification()), situation());
     let mut times = Vec::new();
     for _ in 0..ROUNDS * CALLS {
         let begun = Instant::now();
@@ -275,7 +192,7 @@ pub(crate) async fn policy() {
         times.push(begun.elapsed().as_secs_f64() * 1e6);
         assert!(answer.by.is_some(), "the component answered");
     }
-    println!("\npolicy call, fresh from snapshot, every budget on, a five-line order lowered");
+    println!("\npolicy call, fresh from snapshot, every budget on, a brief lowered");
     println!("  p50 {:.2} µs   p99 {:.2} µs", rig::percentile(&mut times, 50), rig::percentile(&mut times, 99));
 }
 
@@ -292,10 +209,10 @@ pub(crate) async fn compute() {
             for _ in 0..cores {
                 let host = host.clone();
                 tasks.spawn(async move {
-                    let (event, situation, routing) = (rig::notification(), situation(), host.routing());
+                    let (event, situation, routing) = (Arc::new(rig::notification()), situation(), host.routing());
                     for _ in 0..CALLS * 4 {
                         if renders {
-                            host.render_by(&routing.renderer.active, &event, 7).await.expect("rendered");
+                            host.render_by(&routing.renderer.active, &event, &REQUEST).await.expect("rendered");
                         } else {
                             host.admit_by(&routing.policy.active, &event, &situation).await.expect("decided");
                         }

@@ -157,7 +157,7 @@ pub(crate) async fn fill(service: &Arc<Service>, who: Principal, product: i64, o
 
 /// An order of five lines.
 pub(crate) fn notification() -> Notification {
-    let payload: Payload = serde_json::from_str(include_str!("../tests/it/payload.json")).expect("a payload");
+    let payload: Payload = Payload::read(include_str!("../tests/it/payload.json")).expect("a payload");
     Notification { id: 1, message_id: "1@shop.example".to_owned(), payload }
 }
 

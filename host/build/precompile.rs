@@ -3,7 +3,7 @@
 
 use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, ComponentType, Lift, Linker};
 use wasmtime::{Engine, Store, format_err};
 use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 
@@ -13,9 +13,18 @@ mod codegen;
 /// What the default components are configured with.
 const CONFIG: &str = "{}";
 
+/// What a component finds wrong with its config, as the contract has it.
+#[derive(Debug, ComponentType, Lift)]
+#[component(record)]
+#[expect(dead_code, reason = "shown as a whole")]
+struct ConfigError {
+    pointer: String,
+    message: String,
+}
+
 /// The component's SHA-256, the size of its snapshot as eight bytes in little-endian order, and the compiled code of
 /// the snapshot, for `target`.
-pub(crate) fn precompile(slot: &str, wasm: &[u8], target: Option<&str>) -> wasmtime::Result<Vec<u8>> {
+pub(crate) fn precompile(wasm: &[u8], target: Option<&str>) -> wasmtime::Result<Vec<u8>> {
     let engine = Engine::new(&codegen::settings())?;
     let wizer = Wizer::new();
     let (context, instrumented) = wizer.instrument_component(wasm)?;
@@ -34,11 +43,11 @@ pub(crate) fn precompile(slot: &str, wasm: &[u8], target: Option<&str>) -> wasmt
     linker.define_unknown_imports_as_traps(&component)?;
     let making = async {
         let instance = linker.instantiate_async(&mut store, &component).await?;
-        let interface = component.get_export_index(None, format!("ecomm:notification/{slot}@1.0.0"));
+        let interface = component.get_export_index(None, "ecomm:notification/plugin@1.0.0");
         let configure = interface.and_then(|within| component.get_export_index(Some(&within), "configure"));
         let configure = configure.ok_or_else(|| format_err!("the component has no configure"))?;
-        let configure = instance.get_typed_func::<(&str,), (Result<(), String>,)>(&mut store, configure)?;
-        configure.call_async(&mut store, (CONFIG,)).await?.0.map_err(|why| format_err!("configure: {why}"))?;
+        let configure = instance.get_typed_func::<(&str,), (Result<(), ConfigError>,)>(&mut store, configure)?;
+        configure.call_async(&mut store, (CONFIG,)).await?.0.map_err(|e| format_err!("configure: {e:?}"))?;
         let mut state = WasmtimeWizerComponent { store: &mut store, instance };
         wizer.snapshot_component(&context, &mut state).await
     };

@@ -9,7 +9,9 @@ pub use event::{Event, Intent, Note, Observed, Report};
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::mail::{Mailer, Message, Outcome, Untried};
-use crate::notification::{self, Admission, Caps, Class, Failure, Situation, State, Transition, Verdict, bounded};
+use crate::notification::{
+    self, Admission, Caps, Class, Failure, Request, Sending, Situation, State, Transition, Verdict, bounded,
+};
 use crate::plugin::{Answer, Email, Fault, Plugins, Revision};
 
 /// What a delivery needs. Cheap to clone.
@@ -34,6 +36,7 @@ struct Delivery<'a> {
     observed: Observed,
     renderer: Option<i64>,
     admitted: Option<Situation>,
+    ab_variant: Option<String>,
 }
 
 impl Deliver {
@@ -48,16 +51,25 @@ impl Deliver {
         F: Future<Output = Result<(), NotRecorded>> + Send,
     {
         let seed = u64::from_le_bytes(self.clock.random());
-        let (notes, observed) = (Vec::new(), Observed::default());
-        let mut delivery = Delivery { with: self, event, seed, notes, observed, renderer: None, admitted: None };
+        let mut delivery = Delivery {
+            with: self,
+            event,
+            seed,
+            notes: Vec::new(),
+            observed: Observed::default(),
+            renderer: None,
+            admitted: None,
+            ab_variant: None,
+        };
         let (transition, attempts) = delivery.run(lease, hand_over).await;
         Report { transition, attempts, notes: delivery.notes, seed, observed: delivery.observed }
     }
 
     /// Shows an event to the shadows, once its end is recorded.
     pub fn shadow(&self, event: &Event, seed: u64, observed: &Observed) {
-        if let Some(email) = &observed.email {
-            self.plugins.shadow_render(&event.notification, seed, email);
+        if let Some((email, ab_variant)) = &observed.email {
+            let request = Request { ab_variant: ab_variant.as_deref(), seed };
+            self.plugins.shadow_render(&event.notification, &request, email);
         }
         if let Some((situation, admission)) = &observed.admission {
             self.plugins.shadow_admit(&event.notification, situation, admission);
@@ -141,16 +153,18 @@ impl Delivery<'_> {
             let (verdict, reason) = match value {
                 Admission::Send(_) | Admission::Wait(_) => ("wait", String::new()),
                 Admission::Skip(why) => ("skip", bounded(&why)),
-                Admission::Hold(why) => ("hold", bounded(&why)),
+                Admission::Hold(holding) => (self.hold(&holding), bounded(&holding.reason)),
+                Admission::Merge => ("merge", String::new()),
             };
             let situation = Some(Box::new(situation));
             self.notes.push(Note::Decision { verdict, reason, delay_ms, by, situation });
             return Err(transition);
         }
-        let named = match value {
-            Admission::Send(named) => named,
-            _ => None,
+        let Sending { relay: named, ab_variant } = match value {
+            Admission::Send(sending) => sending,
+            _ => Sending::default(),
         };
+        self.ab_variant = ab_variant;
         self.admitted = Some(situation.clone());
         // What an earlier verdict chose holds while that relay is available.
         let earlier = self.event.relay.clone().filter(|relay| self.with.mailer.retry_in_ms(relay) == 0);
@@ -158,13 +172,14 @@ impl Delivery<'_> {
     }
 
     async fn render(&mut self) -> Result<(Email, (String, i64)), String> {
-        let Answer { value, by, faults } = self.with.plugins.render(&self.event.notification, self.seed).await;
+        let request = Request { ab_variant: self.ab_variant.as_deref(), seed: self.seed };
+        let Answer { value, by, faults } = self.with.plugins.render(&self.event.notification, &request).await;
         let last = faults.last().map_or_else(String::new, |(_, fault)| fault.to_string());
         self.faults("render", faults);
         match (value, by) {
             (Some(email), Some(revision)) => {
                 if self.with.plugins.routing().renderer.shadow.is_some() {
-                    self.observed.email = Some(email.clone());
+                    self.observed.email = Some((email.clone(), self.ab_variant.clone()));
                 }
                 self.renderer = Some(revision.number);
                 Ok((email, identity(&revision)))
@@ -189,7 +204,8 @@ impl Delivery<'_> {
     {
         let message_hash = message.hash.clone();
         let dated_at = self.dated_at();
-        let intent = Intent { relay: relay.to_owned(), renderer, policy, situation, message_hash, dated_at };
+        let (relay_name, ab_variant) = (relay.to_owned(), self.ab_variant.clone());
+        let intent = Intent { relay: relay_name, renderer, policy, ab_variant, situation, message_hash, dated_at };
         let seed = self.seed;
         let recording = async move { hand_over(intent, seed).await };
         self.with.mailer.send(relay, message, lease, recording).await
@@ -249,7 +265,7 @@ impl Delivery<'_> {
         let (verdict, reason) = match value {
             Verdict::Retry(..) => ("retry", String::new()),
             Verdict::GiveUp(why) => ("give-up", bounded(&why)),
-            Verdict::Hold(why) => ("hold", bounded(&why)),
+            Verdict::Hold(holding) => (self.hold(&holding), bounded(&holding.reason)),
         };
         let Failure { at: _, class, phase, code, enhanced, reply, relay } = failure;
         self.notes.push(Note::Attempt {
@@ -266,6 +282,15 @@ impl Delivery<'_> {
             situation: self.admitted.take().map(Box::new),
         });
         (transition, attempts)
+    }
+
+    /// The journal's word for what is left to an operator, who is called if it is urgent.
+    fn hold(&self, holding: &notification::Holding) -> &'static str {
+        if holding.urgent {
+            let id = self.event.notification.id;
+            tracing::error!(notification.id = id, "held as urgent by the policy: an operator should look at it now");
+        }
+        holding.verdict()
     }
 
     fn failure(&self, class: Class, phase: &str, reply: &str, relay: &str) -> Failure {
@@ -285,15 +310,17 @@ impl Delivery<'_> {
         let now = self.with.clock.now_ms();
         let before = Situation {
             now,
-            utc_offset_minutes: event.notification.payload.customer.time_zone.utc_offset_minutes(now),
             seed: self.seed,
             attempts: event.attempts,
             attempts_max: self.with.caps.attempts_max,
             queued_at: event.queued_at,
+            first_failed_at: event.first_failed_at,
             age_max_ms: self.with.caps.age_max_ms,
             history: event.history.clone(),
             relays: self.with.mailer.relays(),
-            newest_status: event.newest_status,
+            domain_throttled_at: self.with.mailer.domain_throttled_at(&event.notification.payload.customer.email),
+            newest_status: event.newest_status.clone(),
+            queued: event.queued.clone(),
         };
         match failure {
             Some(failure) => before.after(failure),

@@ -255,6 +255,11 @@ impl Mailer {
         self.relay(relay).limit(caps, day_given);
     }
 
+    /// When a recipient's domain last said that it is sent too much, unix milliseconds; none when it did not of late.
+    pub fn domain_throttled_at(&self, to: &Email) -> Option<i64> {
+        self.domain(to).throttled_at()
+    }
+
     /// The relays' names, by preference.
     pub fn names(&self) -> Vec<String> {
         self.relays.iter().map(|relay| relay.name().to_owned()).collect()
@@ -305,7 +310,7 @@ impl Mailer {
     }
 
     fn domain(&self, to: &Email) -> std::sync::Arc<Domain> {
-        self.domains.of(to.as_str().rsplit_once('@').unwrap_or_default().1)
+        self.domains.of(to.domain())
     }
 
     /// Ends idle connections.

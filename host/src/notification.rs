@@ -1,69 +1,15 @@
 //! A notification: what it says, where it stands, and how it moves.
 
+mod earlier;
+mod payload;
+pub mod subject;
 mod transition;
 
 use serde::{Deserialize, Serialize};
 
+pub use payload::{Category, Customer, MergedChange, Payload};
+pub use subject::order::Status as OrderStatus;
 pub use transition::{admit, is_overdue, native_verdict, settle};
-
-use crate::shop::order::{Order, Status};
-use crate::shop::text::{Email, Line, Locale, TimeZone};
-use crate::shop::{Attributes, Shop};
-
-/// All that a plugin sees of an order change. Written in the order's transaction, kept beyond delivery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Payload {
-    /// "order.pending", "order.shipped", …
-    pub kind: String,
-    /// Unix milliseconds.
-    pub occurred_at: i64,
-    /// Of the customer's time zone at `occurred_at`.
-    pub utc_offset_minutes: i32,
-    /// Who sells.
-    pub shop: Shop,
-    /// Who gets the mail.
-    pub customer: Customer,
-    /// The order right after the change.
-    pub order: Order,
-    /// Its status before; none when it was just placed.
-    pub previous: Option<Status>,
-    /// Reserved for growth.
-    #[serde(default)]
-    pub attributes: Attributes,
-}
-
-/// Who gets the mail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Customer {
-    /// The user.
-    pub id: i64,
-    /// As mails address them.
-    pub name: Line,
-    /// The mail's recipient.
-    pub email: Email,
-    /// Which language the mail is in.
-    pub locale: Locale,
-    /// Which zone its times are in.
-    pub time_zone: TimeZone,
-    /// Values that templates and policies may use.
-    pub attributes: Attributes,
-}
-
-impl Payload {
-    /// The notification of a change that has just been made.
-    pub fn of_change(order: &Order, previous: Option<Status>, customer: Customer, shop: &Shop) -> Self {
-        Self {
-            kind: format!("order.{}", order.status),
-            occurred_at: order.updated_at,
-            utc_offset_minutes: customer.time_zone.utc_offset_minutes(order.updated_at),
-            shop: shop.clone(),
-            customer,
-            order: order.clone(),
-            previous,
-            attributes: Attributes::default(),
-        }
-    }
-}
 
 /// A notification with its identity, as a plugin is asked about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +80,7 @@ impl TryFrom<String> for State {
     }
 }
 
-/// Why an attempt did not deliver; the `class` of the plugin contract.
+/// Why an attempt did not deliver; the `failure-class` of the plugin contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
@@ -227,8 +173,6 @@ pub const HISTORY_MAX: usize = 10;
 pub struct Situation {
     /// Unix milliseconds.
     pub now: i64,
-    /// Of the customer's zone, now.
-    pub utc_offset_minutes: i32,
     /// The only source of randomness.
     pub seed: u64,
     /// Charged so far.
@@ -237,21 +181,44 @@ pub struct Situation {
     pub attempts_max: u32,
     /// Unix milliseconds.
     pub queued_at: i64,
+    /// Unix milliseconds; none before the first failure.
+    pub first_failed_at: Option<i64>,
     /// The host's cap.
     pub age_max_ms: i64,
     /// The last [`HISTORY_MAX`] failures, oldest first.
     pub history: Vec<Failure>,
     /// By preference.
     pub relays: Vec<Relay>,
+    /// When the recipient's domain last throttled, unix milliseconds; none when it did not of late.
+    pub domain_throttled_at: Option<i64>,
     /// Where the order stands now.
-    pub newest_status: Status,
+    pub newest_status: OrderStatus,
+    /// What is queued behind it, oldest first: at most [`QUEUED_MAX`].
+    pub queued: Vec<QueuedChange>,
 }
+
+/// A later change of the same order that is queued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedChange {
+    /// Its kind.
+    pub kind: String,
+    /// The order's version after it.
+    pub version: u32,
+    /// Unix milliseconds.
+    pub queued_at: i64,
+}
+
+/// How many later changes a policy sees.
+pub const QUEUED_MAX: usize = 10;
 
 impl Situation {
     /// What a policy sees once the attempt that it admitted has failed. What says nothing of the mail is not charged.
     #[must_use]
     pub fn after(mut self, failure: &Failure) -> Self {
         self.now = self.now.max(failure.at);
+        if failure.class != Class::Throttled {
+            self.first_failed_at = self.first_failed_at.or(Some(failure.at));
+        }
         self.attempts += u32::from(failure.class.is_charged());
         self.history.push(failure.clone());
         self.history.drain(..self.history.len().saturating_sub(HISTORY_MAX));
@@ -271,14 +238,34 @@ pub struct Relay {
 /// A policy's answer before a send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Now, by the named relay or the first available one.
-    Send(Option<String>),
+    /// Now.
+    Send(Sending),
     /// Ask again after so many milliseconds.
     Wait(u64),
     /// Never, and why.
     Skip(String),
-    /// Left to an operator, and why.
-    Hold(String),
+    /// Left to an operator.
+    Hold(Holding),
+    /// Told with the next notification of the order.
+    Merge,
+}
+
+/// How to send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sending {
+    /// By the named relay or the first available one.
+    pub relay: Option<String>,
+    /// Which variant of the mail is asked for.
+    pub ab_variant: Option<String>,
+}
+
+/// What is left to an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Why.
+    pub reason: String,
+    /// Whether somebody should look at once.
+    pub urgent: bool,
 }
 
 /// A policy's answer to a failure.
@@ -288,9 +275,33 @@ pub enum Verdict {
     Retry(u64, Option<String>),
     /// Never again, and why.
     GiveUp(String),
-    /// Left to an operator, and why.
-    Hold(String),
+    /// Left to an operator.
+    Hold(Holding),
 }
+
+impl Holding {
+    /// For when somebody has the time.
+    pub fn unhurried(reason: String) -> Self {
+        Self { reason, urgent: false }
+    }
+
+    /// The journal's word for it.
+    pub fn verdict(&self) -> &'static str {
+        if self.urgent { "hold-urgent" } else { "hold" }
+    }
+}
+
+/// What a renderer is asked with, beside the notification.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// Which variant of the mail the policy chose.
+    pub ab_variant: Option<&'a str>,
+    /// The only source of randomness.
+    pub seed: u64,
+}
+
+/// The longest name of a variant, in characters.
+pub const AB_VARIANT_CHARS_MAX: usize = 64;
 
 /// What no policy can exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -331,6 +342,8 @@ pub enum Transition {
     },
     /// Comes back at once, as if never claimed.
     GiveBack,
+    /// Leaves the queue as skipped; the next event of its lane tells it. Comes back at once if there is none.
+    Merge,
 }
 
 /// Cuts a text to [`REPLY_BYTES_MAX`], at a character's border, NUL taken out: `PostgreSQL` takes none.

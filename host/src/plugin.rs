@@ -15,6 +15,7 @@ mod fault;
 mod fixture;
 mod gate;
 mod health;
+mod manifest;
 mod routing;
 mod sandbox;
 mod v1;
@@ -34,6 +35,7 @@ pub use engine::config as engine_config;
 pub use fault::{Fault, LoadError};
 pub use gate::{Admitted, Candidate, Making, Progress, Report, Shares, Step, Trial};
 pub use health::{BreakerLimits, Counts};
+pub use manifest::{ConfigError, Manifest};
 pub use routing::{Canary, Lineage, Routing};
 pub use sandbox::{Budget, Usage};
 

@@ -289,7 +289,7 @@ impl Queue {
         }
         let notification = claimed.notification().map_err(held)?;
         let event = Event {
-            notification,
+            notification: Arc::new(notification),
             in_doubt: claimed.in_doubt,
             attempts: u32::try_from(claimed.attempts).unwrap_or(u32::MAX),
             relay: claimed.relay.clone(),
@@ -297,7 +297,8 @@ impl Queue {
             claimed_at: claimed.claimed_at,
             first_failed_at: claimed.first_failed_at,
             dated_at: claimed.dated_at,
-            newest_status: claimed.newest_status,
+            newest_status: claimed.newest_status.clone(),
+            queued: claimed.queued.clone(),
             history: claimed.history.clone(),
         };
         Ok((claimed, event))

@@ -1,14 +1,17 @@
 //! What a delivery gets and what it reports.
 
-use crate::notification::{Admission, Class, Failure, Notification, Situation, Transition, Verdict};
+use std::sync::Arc;
+
+use crate::notification::{
+    Admission, Class, Failure, Notification, OrderStatus, QueuedChange, Situation, Transition, Verdict,
+};
 use crate::plugin::{Email, Fault};
-use crate::shop::order::Status;
 
 /// An event, as it was claimed.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// What it says.
-    pub notification: Notification,
+    pub notification: Arc<Notification>,
     /// An intent of an earlier claim was found.
     pub in_doubt: bool,
     /// Charged so far.
@@ -24,7 +27,9 @@ pub struct Event {
     /// Which date its mail was given when it was first handed over, unix milliseconds; none before.
     pub dated_at: Option<i64>,
     /// Where the order stands now.
-    pub newest_status: Status,
+    pub newest_status: OrderStatus,
+    /// What is queued behind it, oldest first.
+    pub queued: Vec<QueuedChange>,
     /// The last failures, oldest first.
     pub history: Vec<Failure>,
 }
@@ -38,6 +43,8 @@ pub struct Intent {
     pub renderer: (String, i64),
     /// Who admitted; none: the host's own rule.
     pub policy: Option<(String, i64)>,
+    /// Which variant of the mail the policy chose.
+    pub ab_variant: Option<String>,
     /// What the policy saw.
     pub situation: Situation,
     /// SHA-256 of the message's bytes.
@@ -116,8 +123,8 @@ pub struct Report {
 /// The real answers, where a shadow is to see the same event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// The mail.
-    pub email: Option<Email>,
+    /// The mail, and which variant of it was asked for.
+    pub email: Option<(Email, Option<String>)>,
     /// What the policy saw and said.
     pub admission: Option<(Situation, Admission)>,
     /// What failed, what the policy saw of it and said.

@@ -2,6 +2,7 @@
 //! keeps no other waiting.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
@@ -47,6 +48,9 @@ pub(super) struct Domains {
 /// One domain.
 pub(super) struct Domain {
     name: String,
+    /// When it last throttled, unix milliseconds; 0: never.
+    throttled_at: AtomicI64,
+    clock: Clock,
     connections_max: u32,
     turns: Turns,
     /// By each relay: what one is slow about need not be the domain's doing.
@@ -55,6 +59,7 @@ pub(super) struct Domain {
 
 /// The right to send one mail to a domain.
 pub(super) struct Place<'a> {
+    domain: &'a Domain,
     turn: Turn<'a>,
     _held: Held<'a>,
 }
@@ -95,7 +100,14 @@ impl Domains {
 impl Domain {
     fn new(name: &str, connections_max: u32, per_second_max: Option<u32>, relays: usize, clock: &Clock) -> Self {
         let loads = (0..relays).map(|_| Load::new(clock.clone())).collect();
-        Self { name: name.to_owned(), connections_max, turns: Turns::new(per_second_max, false, clock.clone()), loads }
+        let turns = Turns::new(per_second_max, false, clock.clone());
+        let (name, throttled_at) = (name.to_owned(), AtomicI64::new(0));
+        Self { name, throttled_at, clock: clock.clone(), connections_max, turns, loads }
+    }
+
+    /// When it last throttled, unix milliseconds.
+    pub(super) fn throttled_at(&self) -> Option<i64> {
+        Some(self.throttled_at.load(Relaxed)).filter(|at| *at > 0)
     }
 
     /// How busy it is at a relay.
@@ -143,7 +155,7 @@ impl Domain {
         };
         let is_slow = || load.is_slow_at(relay.load());
         let held = unless_slow(lease, is_slow, waiting).await?.ok_or_else(|| self.busy(load.park_ms()))?;
-        Ok(Place { turn: self.turns.take(lease).await?, _held: held })
+        Ok(Place { domain: self, turn: self.turns.take(lease).await?, _held: held })
     }
 
     fn busy(&self, delay_ms: i64) -> Untried {
@@ -156,7 +168,10 @@ impl Place<'_> {
     /// the relay.
     pub(super) fn learn(mut self, outcome: &Outcome) {
         match outcome.result {
-            Err(Class::Throttled) if outcome.phase == "rcpt" => self.turn.throttled(),
+            Err(Class::Throttled) if outcome.phase == "rcpt" => {
+                self.domain.throttled_at.store(self.domain.clock.now_ms(), Relaxed);
+                self.turn.throttled();
+            }
             Ok(()) | Err(Class::Deferred | Class::Rejected | Class::Greylisted) => self.turn.taken(),
             Err(_) => {}
         }

@@ -1,6 +1,6 @@
 //! From what a policy answers to what becomes of the event. Pure.
 
-use super::{Admission, Caps, Class, Failure, State, Transition, Verdict, bounded};
+use super::{Admission, Caps, Class, Failure, Holding, State, Transition, Verdict, bounded};
 
 /// From an answer to `admit` to what becomes of the event; None: send it, by the named relay.
 /// `Wait` is honoured until the event is older than the age cap and the longest wait together.
@@ -17,7 +17,8 @@ pub fn admit(admission: &Admission, caps: &Caps, age_ms: i64) -> Option<Transiti
             Some(Transition::Later { delay_ms: signed((*ms).clamp(caps.wait_min_ms, caps.wait_max_ms)), relay: None })
         }
         Admission::Skip(why) => Some(Transition::End { state: State::Skipped, reason: bounded(why) }),
-        Admission::Hold(why) => Some(Transition::End { state: State::Held, reason: bounded(why) }),
+        Admission::Hold(holding) => Some(held(holding)),
+        Admission::Merge => Some(Transition::Merge),
     }
 }
 
@@ -34,7 +35,7 @@ pub fn is_overdue(caps: &Caps, queued_at: i64, first_failed_at: Option<i64>, now
 pub fn settle(verdict: &Verdict, caps: &Caps, attempts: u32, age_ms: i64, shortest_ms: u64, dice: u64) -> Transition {
     match verdict {
         Verdict::GiveUp(why) => Transition::End { state: State::Failed, reason: bounded(why) },
-        Verdict::Hold(why) => Transition::End { state: State::Held, reason: bounded(why) },
+        Verdict::Hold(holding) => held(holding),
         Verdict::Retry(..) if attempts >= caps.attempts_max => {
             Transition::End { state: State::Failed, reason: format!("{attempts} attempts failed, the host's cap") }
         }
@@ -58,12 +59,16 @@ pub fn settle(verdict: &Verdict, caps: &Caps, attempts: u32, age_ms: i64, shorte
 pub fn native_verdict(failure: &Failure, attempts: u32) -> Verdict {
     match failure.class {
         Class::Rejected => Verdict::GiveUp(failure.reply.clone()),
-        Class::RenderFailed => Verdict::Hold(failure.reply.clone()),
+        Class::RenderFailed => Verdict::Hold(Holding::unhurried(failure.reply.clone())),
         Class::Throttled => Verdict::Retry(1_000, None),
         Class::Greylisted => Verdict::Retry(300_000, None),
         _ if attempts >= 3 => Verdict::GiveUp(failure.reply.clone()),
         _ => Verdict::Retry(30_000 * 4_u64.pow(attempts.saturating_sub(1)), None),
     }
+}
+
+fn held(holding: &Holding) -> Transition {
+    Transition::End { state: State::Held, reason: bounded(&holding.reason) }
 }
 
 fn signed(ms: u64) -> i64 {
@@ -72,7 +77,8 @@ fn signed(ms: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Admission, Caps, Class, Failure, State, Transition, Verdict};
+    use super::super::Sending;
+    use super::{Admission, Caps, Class, Failure, Holding, State, Transition, Verdict};
     use super::{admit, is_overdue, native_verdict, settle};
 
     const HOUR_MS: i64 = 3_600_000;
@@ -93,6 +99,10 @@ mod tests {
         "because".to_owned()
     }
 
+    fn holding() -> Holding {
+        Holding { reason: why(), urgent: true }
+    }
+
     fn end(state: State) -> Transition {
         Transition::End { state, reason: why() }
     }
@@ -100,24 +110,26 @@ mod tests {
     fn state(transition: &Transition) -> Option<State> {
         match transition {
             Transition::End { state, .. } => Some(*state),
-            Transition::Later { .. } | Transition::GiveBack => None,
+            Transition::Later { .. } | Transition::GiveBack | Transition::Merge => None,
         }
     }
 
     fn delay_ms(transition: &Transition) -> Option<i64> {
         match transition {
             Transition::Later { delay_ms, .. } => Some(*delay_ms),
-            Transition::End { .. } | Transition::GiveBack => None,
+            Transition::End { .. } | Transition::GiveBack | Transition::Merge => None,
         }
     }
 
     #[test]
     fn every_admission() {
         let caps = caps();
-        assert_eq!(admit(&Admission::Send(None), &caps, 0), None);
-        assert_eq!(admit(&Admission::Send(Some("relay".to_owned())), &caps, i64::MAX), None);
+        assert_eq!(admit(&Admission::Send(Sending::default()), &caps, 0), None);
+        let by_relay = Sending { relay: Some("relay".to_owned()), ab_variant: None };
+        assert_eq!(admit(&Admission::Send(by_relay), &caps, i64::MAX), None);
+        assert_eq!(admit(&Admission::Merge, &caps, 0), Some(Transition::Merge));
         assert_eq!(admit(&Admission::Skip(why()), &caps, 0), Some(end(State::Skipped)));
-        assert_eq!(admit(&Admission::Hold(why()), &caps, 0), Some(end(State::Held)));
+        assert_eq!(admit(&Admission::Hold(holding()), &caps, 0), Some(end(State::Held)));
         for (asked, given) in
             [(0, 1_000), (1_000, 1_000), (5_000, 5_000), (604_800_000, 604_800_000), (u64::MAX, 604_800_000)]
         {
@@ -138,7 +150,7 @@ mod tests {
                 for dice in [0, 1, u64::MAX] {
                     let settled = |verdict: Verdict| settle(&verdict, &caps, attempts, age_ms, caps.retry_min_ms, dice);
                     assert_eq!(settled(Verdict::GiveUp(why())), end(State::Failed));
-                    assert_eq!(settled(Verdict::Hold(why())), end(State::Held));
+                    assert_eq!(settled(Verdict::Hold(holding())), end(State::Held));
                     let retry = settled(Verdict::Retry(60_000, Some("relay".to_owned())));
                     if attempts >= 25 || age_ms >= 72 * HOUR_MS {
                         assert_eq!(state(&retry), Some(State::Failed));
@@ -194,6 +206,6 @@ mod tests {
             assert_eq!(native_verdict(&failure(class), 3), Verdict::GiveUp(why()));
         }
         assert_eq!(native_verdict(&failure(Class::Rejected), 1), Verdict::GiveUp(why()));
-        assert_eq!(native_verdict(&failure(Class::RenderFailed), 0), Verdict::Hold(why()));
+        assert_eq!(native_verdict(&failure(Class::RenderFailed), 0), Verdict::Hold(Holding::unhurried(why())));
     }
 }

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use super::health::Shadowed;
-use super::sandbox::GuestInputs;
 use super::{Answer, Email, Fault, Lineage, Plugins, Revision, Usage, check};
-use crate::notification::{Admission, Failure, Notification, Situation, Verdict};
+use crate::notification::{Admission, Failure, Notification, Request, Sending, Situation, Verdict};
 
 /// Asks one after the other until one answers: the answer, who gave it, and who failed to.
 macro_rules! ask {
     ($this:ident, $lineage:expr, $n:expr, |$revision:ident| $call:expr) => {{
         let mut faults = Vec::new();
         let mut answered = (None, None);
-        for $revision in $lineage.in_order($n.payload.order.id) {
+        for $revision in $lineage.in_order($n.payload.sticky_id()) {
             if !$this.may_call(&$lineage, $revision) {
                 continue;
             }
@@ -33,42 +32,50 @@ macro_rules! ask {
 
 impl Plugins {
     /// Renders the mail: by the order's canary or the active revision, else by the last good one, else by the built-in.
-    pub async fn render(&self, n: &Notification, seed: u64) -> Answer<Option<Email>> {
+    pub async fn render(&self, n: &Notification, request: &Request<'_>) -> Answer<Option<Email>> {
         let routing = self.routing.load_full();
-        let (value, by, faults) = ask!(self, routing.renderer, n, |r| self.render_by(r, n, seed));
+        let (value, by, faults) = ask!(self, routing.renderer, n, |r| self.render_by(r, n, request));
         Answer { value, by, faults }
     }
 
     /// Renders the mail by this revision or not at all.
-    pub async fn render_by(&self, revision: &Revision, n: &Notification, seed: u64) -> Result<Email, Fault> {
-        self.render_measured(revision, n, seed).await.map(|(email, _)| email)
+    pub async fn render_by(&self, r: &Revision, n: &Notification, request: &Request<'_>) -> Result<Email, Fault> {
+        self.render_measured(r, n, request).await.map(|(email, _)| email)
     }
 
     /// The same, with what it used.
-    pub async fn render_measured(&self, r: &Revision, n: &Notification, seed: u64) -> Result<(Email, Usage), Fault> {
-        let budget = self.settings.call.for_lines(n.payload.order.lines.len());
-        let inputs = GuestInputs { now_ms: n.payload.occurred_at, seed };
-        let (email, usage) = self.sandbox.render(r, &budget, inputs, n).await?;
+    pub async fn render_measured(
+        &self,
+        r: &Revision,
+        n: &Notification,
+        request: &Request<'_>,
+    ) -> Result<(Email, Usage), Fault> {
+        let budget = self.settings.call.for_lines(n.payload.lines());
+        let (email, usage) = self.sandbox.render(r, &budget, n, request).await?;
         Ok((check::email(email, &budget)?, usage))
     }
 
     /// Asks the policy whether to send. When all fail, send: the host's own rule.
-    pub async fn admit_event(&self, n: &Notification, s: &Situation) -> Answer<Admission> {
+    pub async fn admit_event(&self, n: &Arc<Notification>, s: &Situation) -> Answer<Admission> {
         let routing = self.routing.load_full();
         let (value, by, faults) = ask!(self, routing.policy, n, |r| self.admit_by(r, n, s));
-        Answer { value: value.map_or(Admission::Send(None), |(admission, _)| admission), by, faults }
+        Answer { value: value.map_or(Admission::Send(Sending::default()), |(admission, _)| admission), by, faults }
     }
 
     /// Asks this revision whether to send.
-    pub async fn admit_by(&self, r: &Revision, n: &Notification, s: &Situation) -> Result<(Admission, Usage), Fault> {
-        let budget = self.settings.call.for_lines(n.payload.order.lines.len());
-        let inputs = GuestInputs { now_ms: s.now, seed: s.seed };
-        let (admission, usage) = self.sandbox.admit(r, &budget, inputs, n, s).await?;
-        Ok((check::admission(admission, &s.relays)?, usage))
+    pub async fn admit_by(
+        &self,
+        r: &Revision,
+        n: &Arc<Notification>,
+        s: &Situation,
+    ) -> Result<(Admission, Usage), Fault> {
+        let budget = self.settings.call.for_lines(n.payload.lines());
+        let (admission, usage) = self.sandbox.admit(r, &budget, n, s).await?;
+        Ok((check::admission(admission, s)?, usage))
     }
 
     /// Asks the policy what a failure means. When all fail, the host's own rule decides.
-    pub async fn on_failure(&self, n: &Notification, f: &Failure, s: &Situation) -> Answer<Verdict> {
+    pub async fn on_failure(&self, n: &Arc<Notification>, f: &Failure, s: &Situation) -> Answer<Verdict> {
         let routing = self.routing.load_full();
         let (value, by, faults) = ask!(self, routing.policy, n, |r| self.on_failure_by(r, n, f, s));
         let native = || crate::notification::native_verdict(f, s.attempts);
@@ -79,14 +86,13 @@ impl Plugins {
     pub async fn on_failure_by(
         &self,
         revision: &Revision,
-        n: &Notification,
+        n: &Arc<Notification>,
         f: &Failure,
         s: &Situation,
     ) -> Result<(Verdict, Usage), Fault> {
-        let budget = self.settings.call.for_lines(n.payload.order.lines.len());
-        let inputs = GuestInputs { now_ms: s.now, seed: s.seed };
-        let (verdict, usage) = self.sandbox.on_failure(revision, &budget, inputs, n, f, s).await?;
-        Ok((check::verdict(verdict, &s.relays)?, usage))
+        let budget = self.settings.call.for_lines(n.payload.lines());
+        let (verdict, usage) = self.sandbox.on_failure(revision, &budget, n, f, s).await?;
+        Ok((check::verdict(verdict, s)?, usage))
     }
 
     /// Whether a revision is asked now: one whose circuit is open is not, but for the last.
@@ -114,11 +120,13 @@ impl Plugins {
     }
 
     /// Lets the shadow renderer write the same mail, beside the traffic and unseen; what it makes of it is counted.
-    pub fn shadow_render(self: &Arc<Self>, n: &Notification, seed: u64, real: &Email) {
+    pub fn shadow_render(self: &Arc<Self>, n: &Arc<Notification>, request: &Request<'_>, real: &Email) {
         let Some(shadow) = self.routing.load().renderer.shadow.clone() else { return };
         let (this, n, real) = (self.clone(), n.clone(), real.clone());
+        let (variant, seed) = (request.ab_variant.map(str::to_owned), request.seed);
         self.shadow(&shadow.clone(), async move {
-            match this.render_by(&shadow, &n, seed).await {
+            let request = Request { ab_variant: variant.as_deref(), seed };
+            match this.render_by(&shadow, &n, &request).await {
                 Ok(email) if email == real => Shadowed::Same,
                 Ok(_) => Shadowed::Different,
                 Err(_) => Shadowed::Fault,
@@ -127,7 +135,7 @@ impl Plugins {
     }
 
     /// The same of a decision to admit.
-    pub fn shadow_admit(self: &Arc<Self>, n: &Notification, s: &Situation, real: &Admission) {
+    pub fn shadow_admit(self: &Arc<Self>, n: &Arc<Notification>, s: &Situation, real: &Admission) {
         let Some(shadow) = self.routing.load().policy.shadow.clone() else { return };
         let (this, n, s, real) = (self.clone(), n.clone(), s.clone(), real.clone());
         self.shadow(&shadow.clone(), async move {
@@ -140,7 +148,7 @@ impl Plugins {
     }
 
     /// The same of a verdict upon a failure.
-    pub fn shadow_on_failure(self: &Arc<Self>, n: &Notification, f: &Failure, s: &Situation, real: &Verdict) {
+    pub fn shadow_on_failure(self: &Arc<Self>, n: &Arc<Notification>, f: &Failure, s: &Situation, real: &Verdict) {
         let Some(shadow) = self.routing.load().policy.shadow.clone() else { return };
         let (this, n, f, s, real) = (self.clone(), n.clone(), f.clone(), s.clone(), real.clone());
         self.shadow(&shadow.clone(), async move {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Fault;
 use super::sandbox::Budget;
-use crate::notification::{Admission, Relay, Verdict, bounded};
+use crate::notification::{Admission, Sending, Situation, Verdict, bounded};
 use crate::shop::text;
 
 /// A mail, as far as a renderer decides it.
@@ -156,24 +156,28 @@ impl std::str::FromStr for ContentType {
     }
 }
 
-/// Takes an admission, or says that it names no relay of ours.
-pub(super) fn admission(admission: Admission, relays: &[Relay]) -> Result<Admission, Fault> {
-    if let Admission::Send(Some(name)) = &admission {
-        known(name, relays)?;
+/// Takes an admission, or says that it names no relay of ours or merges with nothing.
+pub(super) fn admission(admission: Admission, s: &Situation) -> Result<Admission, Fault> {
+    match &admission {
+        Admission::Send(Sending { relay: Some(name), .. }) => known(name, s)?,
+        Admission::Merge if s.queued.is_empty() => {
+            return Err(Fault::BadOutput("merges with the next change, and none is queued".to_owned()));
+        }
+        _ => {}
     }
     Ok(admission)
 }
 
 /// Takes a verdict, or says that it names no relay of ours.
-pub(super) fn verdict(verdict: Verdict, relays: &[Relay]) -> Result<Verdict, Fault> {
+pub(super) fn verdict(verdict: Verdict, s: &Situation) -> Result<Verdict, Fault> {
     if let Verdict::Retry(_, Some(name)) = &verdict {
-        known(name, relays)?;
+        known(name, s)?;
     }
     Ok(verdict)
 }
 
-fn known(name: &str, relays: &[Relay]) -> Result<(), Fault> {
-    if relays.iter().any(|r| r.name == name) {
+fn known(name: &str, s: &Situation) -> Result<(), Fault> {
+    if s.relays.iter().any(|r| r.name == name) {
         return Ok(());
     }
     Err(Fault::BadOutput(format!("there is no relay \"{}\"", bounded(name))))

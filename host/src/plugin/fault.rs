@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::manifest::ConfigError;
+
 /// A call did not give a usable answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -89,9 +91,12 @@ pub enum LoadError {
         /// What is allowed.
         max_bytes: u64,
     },
-    /// Its `configure` refused the config.
+    /// What it says of itself cannot be used.
+    #[error("describes itself so that it cannot be used: {0}")]
+    Manifest(String),
+    /// The config does not fit its schema, or its `configure` refused it.
     #[error("refused its config: {0}")]
-    Config(String),
+    Config(ConfigError),
     /// Its `configure` failed.
     #[error("failed in configure ({}): {fault}{advice}", fault.code())]
     Configure {
@@ -126,6 +131,7 @@ impl LoadError {
             Self::Compile(_) => "compile",
             Self::CompileTime { .. } => "compile_time",
             Self::CompileMemory { .. } => "compile_memory",
+            Self::Manifest(_) => "manifest",
             Self::Config(_) => "config",
             Self::Configure { .. } => "configure",
             Self::Fixture { .. } => "fixture",

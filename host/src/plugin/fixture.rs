@@ -1,19 +1,35 @@
 //! What the gate tries a component on: every status, and values that are legal and unexpected or hostile.
 
-use crate::notification::{Class, Customer, Failure, Notification, Payload, Relay, Situation};
+use std::sync::Arc;
+
+use crate::notification::subject::Subject;
+use crate::notification::{Category, Class, Customer, Failure, Notification, OrderStatus, Payload, Relay, Situation};
 use crate::shop::order::{Order, Status};
 use crate::shop::{Attributes, Shop};
 
 /// The order number that only fixtures carry.
 pub(crate) const ORDER_ID: i64 = 4_242_424_242;
 
+const MESSAGE_ID: &str = "00000000-0000-4000-8000-000000000000@shop.example";
+
+macro_rules! events {
+    ($($name:literal)*) => {
+        [$(($name, include_str!(concat!("../../../plugins/events/", $name, ".json")))),*]
+    };
+}
+
+/// One for each mail that a shop sends: the samples of `plugins/events`.
+pub(crate) const EVENTS: [(&str, &str); 17] = events! {
+    "order-placed" "order-partly-shipped" "order-shipped" "order-delivered" "order-cancelled" "order-refunded"
+    "order-payment-failed" "order-invoiced" "order-gift" "order-noted" "order-discounted" "order-tax-included"
+    "order-digest" "account-verify-email" "account-reset-password" "account-password-changed" "product-back-in-stock"
+};
+
 /// A named event.
 #[derive(Clone)]
 pub(crate) struct Fixture {
     pub(crate) name: String,
-    pub(crate) notification: Notification,
-    /// In place of the order's: a status that a later contract may know.
-    pub(crate) later_status: Option<&'static str>,
+    pub(crate) notification: Arc<Notification>,
 }
 
 /// Which event, in which language and place.
@@ -48,10 +64,10 @@ const PLAIN: Case = Case {
 /// Events of each status, and such as a component may not expect: hostile text, scripts that run from right to left,
 /// currencies of no and of three decimals, days that begin elsewhere, much and little.
 pub(crate) fn all() -> Vec<Fixture> {
-    let of = |name: &str, case: Case| Fixture { name: name.to_owned(), notification: case.event(), later_status: None };
-    let mut fixtures: Vec<Fixture> =
-        Status::ALL.into_iter().map(|status| of(&status.to_string(), Case { status, ..PLAIN })).collect();
-    fixtures.push(Fixture { later_status: Some("refunded"), ..of("a status of a later contract", PLAIN) });
+    let of = |name: &str, case: Case| Fixture { name: name.to_owned(), notification: Arc::new(case.event()) };
+    let mut fixtures: Vec<Fixture> = EVENTS.iter().map(|(name, payload)| sample(name, payload)).collect();
+    fixtures.extend(Status::ALL.into_iter().map(|status| of(&status.to_string(), Case { status, ..PLAIN })));
+    fixtures.extend(later());
     let hostile = "<script>alert(1)</script> \"{{ 7 * 7 }}\" \u{202e}مرحبا 🙂";
     let shipped = Status::Shipped;
     fixtures.extend([
@@ -90,7 +106,7 @@ impl Case {
         let previous = (self.status != Status::Pending).then_some(Status::Pending);
         Notification {
             id: 1,
-            message_id: "00000000-0000-4000-8000-000000000000@shop.example".to_owned(),
+            message_id: MESSAGE_ID.to_owned(),
             payload: Payload::of_change(&self.order(), previous, customer, &shop),
         }
     }
@@ -134,20 +150,53 @@ impl Case {
     }
 }
 
+/// An event of the samples.
+///
+/// # Panics
+/// Never: a test reads them all.
+fn sample(name: &str, payload: &str) -> Fixture {
+    let payload = Payload::read(payload).expect("the sample is a payload");
+    let notification = Notification { id: 1, message_id: MESSAGE_ID.to_owned(), payload };
+    Fixture { name: name.to_owned(), notification: Arc::new(notification) }
+}
+
+/// What a later contract may know.
+fn later() -> [Fixture; 2] {
+    let of = |name: &str, change: fn(&mut Payload)| {
+        let mut notification = PLAIN.event();
+        change(&mut notification.payload);
+        Fixture { name: name.to_owned(), notification: Arc::new(notification) }
+    };
+    let status = |payload: &mut Payload| {
+        "order.returned".clone_into(&mut payload.kind);
+        if let Subject::Order(order) = &mut payload.subject {
+            order.status = OrderStatus::Other("returned".to_owned());
+        }
+    };
+    let subject = |payload: &mut Payload| {
+        "cart.abandoned".clone_into(&mut payload.kind);
+        (payload.category, payload.subject) =
+            (Category::Other("reminder".to_owned()), Subject::Other("cart".to_owned()));
+    };
+    [of("a status of a later contract", status), of("a subject of a later contract", subject)]
+}
+
 /// A situation, as it is before the first attempt.
 pub(crate) fn situation(relays: &[String]) -> Situation {
     let relay = |name: &String| Relay { name: name.clone(), available: true };
     Situation {
         now: 1_768_000_400_000,
-        utc_offset_minutes: 0,
         seed: 42,
         attempts: 0,
         attempts_max: 25,
         queued_at: 1_768_000_360_000,
+        first_failed_at: None,
         age_max_ms: 259_200_000,
         history: Vec::new(),
         relays: relays.iter().map(relay).collect(),
-        newest_status: Status::Pending,
+        domain_throttled_at: None,
+        newest_status: OrderStatus::Pending,
+        queued: Vec::new(),
     }
 }
 

@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use wasmtime::component::Component;
+use wasmtime::component::{Component, Instance};
 use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 
 use super::builtin;
@@ -22,8 +22,8 @@ use super::cache::{Artifact, Cache, Key};
 use super::compiler::{Compiled, Compiler};
 use super::engine::Engine;
 use super::fault::{Fault, LoadError};
-use super::sandbox::{Budget, GuestInputs, Sandbox, Usage};
-use super::{Revision, Settings, Slot, digest, v1};
+use super::sandbox::{Budget, CallStore, GuestInputs, Sandbox, Usage};
+use super::{Manifest, Revision, Settings, Slot, digest, v1};
 use crate::clock::Clock;
 pub use candidate::{Admitted, Candidate, Progress, Step};
 pub use trial::Shares;
@@ -33,7 +33,9 @@ pub use trial::Shares;
 pub struct Report {
     /// The component's size.
     pub bytes: usize,
-    /// What its author wrote into it: name, version, authors, licence, source.
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// What its toolchain wrote into it: authors, licence, source.
     pub metadata: serde_json::Value,
     /// The contract that it is held to.
     pub contract: &'static str,
@@ -242,9 +244,11 @@ impl Gate {
         let metadata = contract::metadata(&wasm);
         let warnings = contract::warnings(&imports, &prepared.artifact);
         let guest = self.link(slot, &prepared.component)?;
+        let manifest = self.described(&guest).await?;
         let Artifact { snapshotted, note, making, .. } = &prepared.artifact;
         let report = Report {
             bytes: wasm.len(),
+            manifest,
             metadata,
             contract: v1::CONTRACT,
             imports,
@@ -340,6 +344,22 @@ impl Gate {
         v1::Guest::new(slot, pre).map_err(|e| contract::explain(&e))
     }
 
+    /// A fresh instance, whose exports have the contract's types.
+    async fn instantiated(&self, guest: &v1::Guest) -> Result<(CallStore, Instance), LoadError> {
+        let mut call = self.sandbox.gate_store(&self.configure, GuestInputs { now_ms: 0, seed: 0 });
+        let linked = call.run(async |store| Ok(guest.instantiate(store).await)).await;
+        let instance = linked.map_err(failed_in_configure)?.map_err(|e| contract::explain_or(&e, &call))?;
+        guest.check(&mut call.store, &instance).map_err(|e| contract::explain(&e))?;
+        Ok((call, instance))
+    }
+
+    /// What a component says of itself.
+    async fn described(&self, guest: &v1::Guest) -> Result<Manifest, LoadError> {
+        let (mut call, instance) = self.instantiated(guest).await?;
+        let manifest = call.run(async |store| guest.describe(store, &instance).await).await;
+        manifest.map_err(|fault| LoadError::Manifest(format!("describe {fault}")))?.check()
+    }
+
     /// A configured instance.
     async fn configured(
         &self,
@@ -347,21 +367,21 @@ impl Gate {
         component: &Component,
         config: &str,
         making: &mut Making,
-    ) -> Result<(super::sandbox::CallStore, wasmtime::component::Instance), LoadError> {
+    ) -> Result<(CallStore, Instance), LoadError> {
         let guest = self.link(slot, component)?;
-        let mut call = self.sandbox.gate_store(&self.configure, GuestInputs { now_ms: 0, seed: 0 });
-        let linked = call.run(async |store| Ok(guest.instantiate(store).await)).await;
-        let failed = |fault: Fault| {
-            let advice = trial::advice(&fault, "plugins.configure");
-            LoadError::Configure { fault, advice }
-        };
-        let instance = linked.map_err(failed)?.map_err(|e| contract::explain_or(&e, &call))?;
-        guest.check(&mut call.store, &instance).map_err(|e| contract::explain(&e))?;
+        // In an instance of its own: what it leaves in memory is no part of the snapshot.
+        self.described(&guest).await?.check_config(config)?;
+        let (mut call, instance) = self.instantiated(&guest).await?;
         let begun = self.clock.monotonic_us();
         let answer = call.run(async |store| guest.configure(store, &instance, config).await).await;
-        answer.map_err(failed)?.map_err(LoadError::Config)?;
+        answer.map_err(failed_in_configure)?.map_err(LoadError::Config)?;
         making.configure_us = self.clock.monotonic_us() - begun;
         making.configure = call.usage();
         Ok((call, instance))
     }
+}
+
+fn failed_in_configure(fault: Fault) -> LoadError {
+    let advice = trial::advice(&fault, "plugins.configure");
+    LoadError::Configure { fault, advice }
 }

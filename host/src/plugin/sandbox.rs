@@ -16,7 +16,7 @@ pub(crate) use wasi::State;
 use super::engine::Engine;
 use super::fault::{Fault, LoadError};
 use super::{BUILT_IN, Email, Revision, Slot, v1};
-use crate::notification::{Admission, Failure, Notification, Situation, Verdict};
+use crate::notification::{Admission, Failure, Notification, Request, Situation, Verdict};
 
 /// What one call may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -159,7 +159,7 @@ impl Sandbox {
         let instance = call.run(async |store| revision.guest.instantiate(store).await).await?;
         if let Some(config) = &revision.configure_each {
             let configured = call.run(async |store| revision.guest.configure(store, &instance, config).await).await?;
-            configured.map_err(Fault::Refused)?;
+            configured.map_err(|e| Fault::Refused(e.to_string()))?;
         }
         Ok((call, instance))
     }
@@ -168,27 +168,14 @@ impl Sandbox {
         &self,
         revision: &Revision,
         budget: &Budget,
-        inputs: GuestInputs,
         n: &Notification,
-    ) -> Result<(Email, Usage), Fault> {
-        self.render_as(revision, budget, inputs, n, None).await
-    }
-
-    /// The same of an order whose status a later contract may know.
-    pub(crate) async fn render_as(
-        &self,
-        revision: &Revision,
-        budget: &Budget,
-        inputs: GuestInputs,
-        n: &Notification,
-        later: Option<&str>,
+        request: &Request<'_>,
     ) -> Result<(Email, Usage), Fault> {
         let _running = revision.health.enter();
+        let inputs = GuestInputs { now_ms: n.payload.occurred_at, seed: request.seed };
         let (mut call, instance) = self.enter(revision, budget, inputs).await?;
-        let email = call
-            .run(async |store| revision.guest.render(store, &instance, n, later).await)
-            .await?
-            .map_err(Fault::Refused)?;
+        let answer = call.run(async |store| revision.guest.render(store, &instance, n, request).await).await?;
+        let email = answer.map_err(Fault::Refused)?.try_into().map_err(Fault::BadOutput)?;
         Ok((email, call.usage()))
     }
 
@@ -196,42 +183,41 @@ impl Sandbox {
         &self,
         revision: &Revision,
         budget: &Budget,
-        inputs: GuestInputs,
-        n: &Notification,
+        n: &Arc<Notification>,
         s: &Situation,
-    ) -> Result<(Admission, Usage), Fault> {
-        self.admit_as(revision, budget, inputs, n, s, None).await
-    }
-
-    /// The same of an order whose status a later contract may know.
-    pub(crate) async fn admit_as(
-        &self,
-        revision: &Revision,
-        budget: &Budget,
-        inputs: GuestInputs,
-        n: &Notification,
-        s: &Situation,
-        later: Option<&str>,
     ) -> Result<(Admission, Usage), Fault> {
         let _running = revision.health.enter();
-        let (mut call, instance) = self.enter(revision, budget, inputs).await?;
-        let admission = call.run(async |store| revision.guest.admit(store, &instance, n, s, later).await).await?;
-        Ok((admission, call.usage()))
+        let (mut call, instance) = self.enter_with(revision, budget, n, s).await?;
+        let answer = call.run(async |store| revision.guest.admit(store, &instance, n, s).await).await?;
+        Ok((answer.try_into().map_err(Fault::BadOutput)?, call.usage()))
     }
 
     pub(crate) async fn on_failure(
         &self,
         revision: &Revision,
         budget: &Budget,
-        inputs: GuestInputs,
-        n: &Notification,
+        n: &Arc<Notification>,
         f: &Failure,
         s: &Situation,
     ) -> Result<(Verdict, Usage), Fault> {
         let _running = revision.health.enter();
+        let (mut call, instance) = self.enter_with(revision, budget, n, s).await?;
+        let answer = call.run(async |store| revision.guest.on_failure(store, &instance, n, f, s).await).await?;
+        Ok((answer.try_into().map_err(Fault::BadOutput)?, call.usage()))
+    }
+
+    /// An instance of a policy, which may ask for the notification.
+    async fn enter_with(
+        &self,
+        revision: &Revision,
+        budget: &Budget,
+        n: &Arc<Notification>,
+        s: &Situation,
+    ) -> Result<(CallStore, Instance), Fault> {
+        let inputs = GuestInputs { now_ms: s.now, seed: s.seed };
         let (mut call, instance) = self.enter(revision, budget, inputs).await?;
-        let verdict = call.run(async |store| revision.guest.on_failure(store, &instance, n, f, s).await).await?;
-        Ok((verdict, call.usage()))
+        call.store.data_mut().asked = Some(n.clone());
+        Ok((call, instance))
     }
 }
 

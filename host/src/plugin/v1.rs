@@ -11,8 +11,8 @@ use wasmtime::component::{
 };
 
 use super::sandbox::State;
-use super::{Email, Slot};
-use crate::notification::{Admission, Failure, Notification, Situation, Verdict};
+use super::{ConfigError, Manifest, Slot};
+use crate::notification::{Failure, Notification, Request, Situation};
 
 pub(crate) mod bindings {
     pub(crate) mod renderer {
@@ -36,7 +36,7 @@ pub(crate) mod bindings {
 }
 
 use bindings::policy::PolicyPlugin;
-use bindings::policy::exports::ecomm::notification::policy as wit_policy;
+pub(super) use bindings::policy::exports::ecomm::notification::policy as wit_policy;
 use bindings::renderer::RendererPlugin;
 use bindings::renderer::ecomm::notification::{log, types as wit};
 
@@ -44,7 +44,12 @@ use bindings::renderer::ecomm::notification::{log, types as wit};
 pub(crate) const CONTRACT: &str = "ecomm:notification@1.0.0";
 
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    log::add_to_linker::<_, HasSelf<State>>(linker, |state| state)
+    log::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
+    linker.instance("ecomm:notification/event@1.0.0")?.func_wrap("get", |store, (): ()| {
+        let asked = store.data().asked.as_deref();
+        let n = asked.ok_or_else(|| wasmtime::format_err!("event.get: no notification is being decided"))?;
+        Ok((convert::notification::<String>(n),))
+    })
 }
 
 impl log::Host for State {
@@ -63,6 +68,7 @@ impl log::Host for State {
 pub(crate) struct Guest {
     pre: InstancePre<State>,
     slot: Slot,
+    describe: Export,
     configure: Export,
     /// `render` or `admit`.
     asked: Export,
@@ -74,19 +80,20 @@ const WRONG_SLOT: &str = "asked for what the slot does not export";
 
 impl Guest {
     pub(crate) fn new(slot: Slot, pre: InstancePre<State>) -> wasmtime::Result<Self> {
-        let interface = format!("ecomm:notification/{slot}@1.0.0");
         let component = pre.component();
-        let within = component.get_export_index(None, &interface);
-        let export = |name: &str| -> wasmtime::Result<Export> {
+        let export = |interface: &str, name: &str| -> wasmtime::Result<Export> {
+            let interface = format!("ecomm:notification/{interface}@1.0.0");
+            let within = component.get_export_index(None, &interface);
             let index = within.as_ref().and_then(|within| component.get_export_index(Some(within), name));
             let index = index.ok_or_else(|| wasmtime::format_err!("{interface} lacks the function \"{name}\""))?;
             Ok(Export { index, is_checked: AtomicBool::new(false) })
         };
         let (asked, on_failure) = match slot {
-            Slot::Renderer => (export("render")?, None),
-            Slot::Policy => (export("admit")?, Some(export("on-failure")?)),
+            Slot::Renderer => (export("renderer", "render")?, None),
+            Slot::Policy => (export("policy", "admit")?, Some(export("policy", "on-failure")?)),
         };
-        Ok(Self { configure: export("configure")?, asked, on_failure, slot, pre })
+        let (describe, configure) = (export("plugin", "describe")?, export("plugin", "configure")?);
+        Ok(Self { pre, slot, describe, configure, asked, on_failure })
     }
 
     pub(crate) async fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<Instance> {
@@ -101,14 +108,20 @@ impl Guest {
         }
     }
 
+    pub(crate) async fn describe(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<Manifest> {
+        let describe = self.describe.typed::<(), (wit::Manifest,)>(store, instance)?;
+        Ok(describe.call_async(store, ()).await?.0.into())
+    }
+
     pub(crate) async fn configure(
         &self,
         store: &mut Store<State>,
         instance: &Instance,
         config: &str,
-    ) -> wasmtime::Result<Result<(), String>> {
-        let configure = self.configure.typed::<(&str,), (Result<(), String>,)>(store, instance)?;
-        Ok(configure.call_async(store, (config,)).await?.0)
+    ) -> wasmtime::Result<Result<(), ConfigError>> {
+        let configure = self.configure.typed::<(&str,), (Result<(), wit::ConfigError>,)>(store, instance)?;
+        let (answer,) = configure.call_async(store, (config,)).await?;
+        Ok(answer.map_err(|wit::ConfigError { pointer, message }| ConfigError { pointer, message }))
     }
 
     pub(crate) async fn render(
@@ -116,13 +129,12 @@ impl Guest {
         store: &mut Store<State>,
         instance: &Instance,
         n: &Notification,
-        later: Option<&str>,
-    ) -> wasmtime::Result<Result<Email, String>> {
+        request: &Request<'_>,
+    ) -> wasmtime::Result<Result<wit::Email, String>> {
+        type Asked<'a> = (records::Notification<&'a str>, records::Request<&'a str>);
         wasmtime::ensure!(self.slot == Slot::Renderer, WRONG_SLOT);
-        let render =
-            self.asked.typed::<(records::Notification<'_>,), (Result<wit::Email, String>,)>(store, instance)?;
-        let (answer,) = render.call_async(store, (convert::notification(n, later),)).await?;
-        Ok(answer.map(Email::from))
+        let render = self.asked.typed::<Asked<'_>, (Result<wit::Email, String>,)>(store, instance)?;
+        Ok(render.call_async(store, (convert::notification(n), convert::request(request))).await?.0)
     }
 
     pub(crate) async fn admit(
@@ -131,12 +143,11 @@ impl Guest {
         instance: &Instance,
         n: &Notification,
         s: &Situation,
-        later: Option<&str>,
-    ) -> wasmtime::Result<Admission> {
-        type Asked<'a> = (records::Notification<'a>, records::Situation<'a>);
+    ) -> wasmtime::Result<wit_policy::Admission> {
+        type Asked<'a> = (records::Brief<&'a str>, records::Situation<&'a str>);
         wasmtime::ensure!(self.slot == Slot::Policy, WRONG_SLOT);
         let admit = self.asked.typed::<Asked<'_>, (wit_policy::Admission,)>(store, instance)?;
-        Ok(admit.call_async(store, (convert::notification(n, later), s.into())).await?.0.into())
+        Ok(admit.call_async(store, (convert::brief(n, s), convert::situation(n, s))).await?.0)
     }
 
     pub(crate) async fn on_failure(
@@ -146,11 +157,12 @@ impl Guest {
         n: &Notification,
         f: &Failure,
         s: &Situation,
-    ) -> wasmtime::Result<Verdict> {
-        type Asked<'a> = (records::Notification<'a>, records::Failure<'a>, records::Situation<'a>);
+    ) -> wasmtime::Result<wit_policy::Verdict> {
+        type Asked<'a> = (records::Brief<&'a str>, records::Failure<&'a str>, records::Situation<&'a str>);
         let Some(export) = &self.on_failure else { wasmtime::bail!(WRONG_SLOT) };
         let on_failure = export.typed::<Asked<'_>, (wit_policy::Verdict,)>(store, instance)?;
-        Ok(on_failure.call_async(store, (n.into(), f.into(), s.into())).await?.0.into())
+        let asked = (convert::brief(n, s), convert::failure(n, f), convert::situation(n, s));
+        Ok(on_failure.call_async(store, asked).await?.0)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::notification::{Class, State, Transition};
 use crate::store::queue::{Claimed, Finish, Intent, Note, Provenance};
 
 pub(super) fn intent(claimed: &Claimed, intent: deliver::Intent, seed: u64) -> Intent {
-    let deliver::Intent { relay, renderer, policy, situation, message_hash, dated_at } = intent;
+    let deliver::Intent { relay, renderer, policy, ab_variant, situation, message_hash, dated_at } = intent;
     let (policy_digest, policy_revision) = policy.unzip();
     Intent {
         claim: claimed.claim,
@@ -17,6 +17,7 @@ pub(super) fn intent(claimed: &Claimed, intent: deliver::Intent, seed: u64) -> I
             policy_revision,
             seed: Some(seed.cast_signed()),
         },
+        ab_variant,
         situation: serde_json::to_string(&situation).unwrap_or_default(),
         message_hash,
         dated_at,

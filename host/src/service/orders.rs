@@ -3,8 +3,9 @@ use std::sync::Arc;
 use futures_util::Stream;
 
 use super::{Error, Once, Page, PageRequest, Principal, Service};
-use crate::notification::Payload;
+use crate::notification::{Customer, Payload};
 use crate::shop::order::{Order, OrderFilter, Parcels, Status, StatusChange};
+use crate::store::notifications::NewEvent;
 use crate::store::orders;
 
 const CHANGE: &str = "change-order-status";
@@ -76,10 +77,20 @@ impl Service {
         let now = self.clock.now_ms().max(order.updated_at);
         let order = orders::advance(tx, order, status, tracking, now).await?;
         if let Some(customer) = orders::customer(tx, &order).await? {
-            let payload = Payload::of_change(&order, Some(previous), customer.into(), &self.shop);
-            orders::notify(tx, &[(payload, self.message_id())], self.store.offset_ms()).await?;
+            let event = self.event(&order, Some(previous), customer.into());
+            orders::notify(tx, &[event], self.store.offset_ms()).await?;
         }
         change.commit(order).await
+    }
+
+    /// The notification of a change that has just been made.
+    pub(super) fn event(&self, order: &Order, previous: Option<Status>, customer: Customer) -> NewEvent {
+        NewEvent {
+            order_id: order.id,
+            order_version: order.version,
+            message_id: self.message_id(),
+            payload: Payload::of_change(order, previous, customer, &self.shop),
+        }
     }
 
     /// The order now and after each change, until it cannot change any more or nobody listens.

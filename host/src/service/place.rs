@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Error, Once, Principal, Service};
 use crate::group::Group;
 use crate::money::Money;
-use crate::notification::{Customer, Payload};
+use crate::notification::Customer;
 use crate::shop::order::{Item, NewOrder, Order, OrderLine};
 use crate::shop::product::Product;
 use crate::shop::user::User;
@@ -129,7 +129,7 @@ impl Service {
         let orders = orders::insert(tx, rows, now).await?;
         let (mut events, mut keys) = (Vec::new(), Vec::new());
         for (order, (customer, who, once)) in orders.iter().zip(rest) {
-            events.push((Payload::of_change(order, None, customer, &self.shop), self.message_id()));
+            events.push(self.event(order, None, customer));
             keys.extend(once.map(|once| once.keep(who, PLACE, order)));
         }
         orders::notify(tx, &events, self.store.offset_ms()).await?;

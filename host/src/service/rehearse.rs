@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::operations::Kind;
 use super::{Error, Principal, Revision, Service, Slot, Started};
-use crate::notification::{Notification, Payload};
+use crate::notification::{Notification, Payload, Request};
 use crate::plugin::{Email, Plugins};
 
 /// What a preview is made of: one of the two.
@@ -138,23 +138,25 @@ impl Service {
         if candidate.slot != Slot::Renderer {
             return Err(Error::Conflict("only renderers can be previewed; replay a policy instead".to_owned()));
         }
-        let (n, seed) = match subject {
+        let (n, variant, seed) = match subject {
             Subject { notification: None, payload: Some(payload) } => {
                 let message_id = "preview@preview.invalid".to_owned();
                 let payload: Payload = serde_json::from_value(payload.into())
-                    .map_err(|e| Error::Conflict(format!("this is not a payload: {e}")))?;
-                (Notification { id: 0, message_id, payload }, 42)
+                    .map_err(|e| Error::invalid("/payload", &format!("is no payload: {e}")))?;
+                (Notification { id: 0, message_id, payload }, None, 42)
             }
             Subject { notification: Some(id), payload: None } => {
                 let event = self.store.stored_event(id).await?.ok_or(Error::NotFound("notification"))?;
                 let seed = event.seed.unwrap_or(42).cast_unsigned();
-                (read(event.id, event.message_id, &event.payload).map_err(Error::Conflict)?, seed)
+                let n = read(event.id, event.message_id, &event.payload).map_err(Error::Conflict)?;
+                (n, event.ab_variant, seed)
             }
             _ => return Err(Error::invalid("", "must give a notification or a payload")),
         };
         let active = self.plugins.routing().renderer.active.clone();
-        let (candidate, active) =
-            (rendered(&self.plugins, &candidate, &n, seed).await, rendered(&self.plugins, &active, &n, seed).await);
+        let request = Request { ab_variant: variant.as_deref(), seed };
+        let candidate = rendered(&self.plugins, &candidate, &n, &request).await;
+        let active = rendered(&self.plugins, &active, &n, &request).await;
         let is_same = candidate.email.is_some() && candidate.email == active.email;
         Ok(Preview { candidate, active, is_same })
     }
@@ -166,7 +168,8 @@ impl Service {
         let n = read(id, mail.message_id, &mail.payload).map_err(Error::Conflict)?;
         let revision = self.prepared(mail.renderer_revision).await?;
         let seed = mail.seed.cast_unsigned();
-        let email = self.plugins.render_by(&revision, &n, seed).await;
+        let request = Request { ab_variant: mail.ab_variant.as_deref(), seed };
+        let email = self.plugins.render_by(&revision, &n, &request).await;
         let email = email.map_err(|e| Error::Conflict(format!("revision {} {e}", revision.number)))?;
         let message = self
             .mailer
@@ -295,8 +298,8 @@ impl Service {
     }
 }
 
-async fn rendered(plugins: &Plugins, revision: &Revision, n: &Notification, seed: u64) -> Rendered {
-    let (email, fault, fuel) = match plugins.render_measured(revision, n, seed).await {
+async fn rendered(plugins: &Plugins, revision: &Revision, n: &Notification, request: &Request<'_>) -> Rendered {
+    let (email, fault, fuel) = match plugins.render_measured(revision, n, request).await {
         Ok((email, usage)) => (Some(email), None, usage.fuel),
         Err(fault) => (None, Some(fault.to_string()), 0),
     };
@@ -304,7 +307,7 @@ async fn rendered(plugins: &Plugins, revision: &Revision, n: &Notification, seed
 }
 
 fn read(id: i64, message_id: String, payload: &str) -> Result<Notification, String> {
-    let payload = crate::shop::kept::read(payload).map_err(|e| format!("the stored event cannot be read: {e}"))?;
+    let payload = Payload::read(payload).map_err(|e| format!("the stored event cannot be read: {e}"))?;
     Ok(Notification { id, message_id, payload })
 }
 

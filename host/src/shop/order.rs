@@ -169,10 +169,10 @@ pub struct Address {
     /// City or town.
     pub city: Line,
     /// State, province or county, where one is used.
-    #[serde(default = "super::product::no_line")]
+    #[serde(default)]
     pub region: OptionalLine,
     /// Postal code, where one is used.
-    #[serde(default = "super::product::no_line")]
+    #[serde(default)]
     pub postal_code: OptionalLine,
     /// The country.
     pub country: Country,
@@ -199,7 +199,7 @@ pub struct NewOrder {
     #[schema(value_type = Vec<Item>, min_items = 1, max_items = 100)]
     pub items: Items,
     /// How it is paid; free text.
-    #[serde(default = "super::product::no_line")]
+    #[serde(default)]
     pub payment_method: OptionalLine,
     /// Where it goes.
     #[serde(default)]

@@ -122,7 +122,7 @@ pub struct NewProduct {
     #[serde(default = "no_prose")]
     pub description: Prose,
     /// What kind of thing it is.
-    #[serde(default = "no_line")]
+    #[serde(default)]
     pub category: OptionalLine,
     /// What one piece costs, without tax.
     pub price: Price,
@@ -208,12 +208,4 @@ impl From<Stock> for i64 {
 /// Never: the empty text is valid.
 pub fn no_prose() -> Prose {
     Prose::try_from(String::new()).expect("valid")
-}
-
-/// No text.
-///
-/// # Panics
-/// Never: the empty text is valid.
-pub fn no_line() -> OptionalLine {
-    OptionalLine::try_from(String::new()).expect("valid")
 }

@@ -167,7 +167,25 @@ fn line(s: String, chars_max: usize) -> Result<String, String> {
     Ok(s)
 }
 
+impl Default for OptionalLine {
+    /// Nothing.
+    fn default() -> Self {
+        Self(String::new())
+    }
+}
+
+impl From<Line> for OptionalLine {
+    fn from(line: Line) -> Self {
+        Self(line.0)
+    }
+}
+
 impl Email {
+    /// What stands after the @, in lower case and as A-labels.
+    pub fn domain(&self) -> &str {
+        self.0.rsplit_once('@').unwrap_or_default().1
+    }
+
     /// One that was taken before, perhaps when less was asked of a domain: as it should be now, if it can be.
     pub(crate) fn kept(text: String) -> Self {
         Self::try_from(text.clone()).unwrap_or(Self(text))

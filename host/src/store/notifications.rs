@@ -9,7 +9,6 @@ use super::queue::ATTEMPTS;
 use super::users::json;
 use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
 use crate::notification::{Customer, Filter, Payload, State};
-use crate::shop::kept;
 
 /// Where an order's notification stands, and what became of each attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -82,6 +81,8 @@ pub struct Entry {
     pub policy_revision: Option<i64>,
     /// What chance was drawn from.
     pub seed: Option<i64>,
+    /// Which variant of the mail the policy chose.
+    pub ab_variant: Option<String>,
     /// What the policy saw, as JSON.
     #[serde(skip)]
     pub situation: Option<String>,
@@ -102,7 +103,7 @@ pub struct Entry {
 /// The columns of [`Entry`].
 const ENTRY: &str = "q.state_id, q.epoch, q.kind, q.phase, q.class, q.code, q.enhanced, q.reply, q.relay, \
     q.verdict, q.reason, q.delay_ms, q.renderer_digest, q.renderer_revision, q.policy_digest, q.policy_revision, \
-    q.seed, q.situation, q.message_hash, q.repeats, q.started_at, q.ended_at";
+    q.seed, q.ab_variant, q.situation, q.message_hash, q.repeats, q.started_at, q.ended_at";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -118,29 +119,40 @@ struct Row {
     completed_at: Option<i64>,
 }
 
-const PAYLOADS: &str = "notification_payloads";
+pub(super) const PAYLOADS: &str = "notification_payloads";
 
-/// Writes the notifications, each with its Message-ID, and puts them into the queue, in the transaction of the changes.
-pub(super) async fn enqueue(tx: &mut Tx, events: &[(Payload, String)], offset_ms: i64) -> Result<()> {
+/// A notification that is to be written.
+pub(crate) struct NewEvent {
+    /// The lane.
+    pub(crate) order_id: i64,
+    /// The place in the lane.
+    pub(crate) order_version: i64,
+    /// Of the mail, without angle brackets.
+    pub(crate) message_id: String,
+    /// What it says.
+    pub(crate) payload: Payload,
+}
+
+/// Writes the notifications and puts them into the queue, in the transaction of the changes.
+pub(super) async fn enqueue(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) -> Result<()> {
     let dialect = tx.dialect();
     let now = dialect.now_ms(offset_ms);
     let columns = [Int("order_id"), Int("order_version"), Text("message_id"), Text("kind")];
     let fixed = [("state", "'not sent'"), ("attempts", "0"), ("reason", "''"), ("created_at", now.as_str())];
-    let row = |(payload, message_id): &(Payload, String)| {
+    let row = |e: &NewEvent| {
         serde_json::json!({
-            "order_id": payload.order.id, "order_version": payload.order.version, "message_id": message_id,
-            "kind": payload.kind,
+            "order_id": e.order_id, "order_version": e.order_version, "message_id": e.message_id,
+            "kind": e.payload.kind,
         })
     };
     let insert = Insert { table: "notification_states", columns: &columns, fixed: &fixed };
     let ids = insert.ids(tx, &events.iter().map(row).collect::<Vec<_>>()).await?;
-    let row =
-        |(id, (payload, _)): (i64, &(Payload, String))| serde_json::json!({ "state_id": id, "payload": json(payload) });
+    let row = |(id, e): (i64, &NewEvent)| serde_json::json!({ "state_id": id, "payload": json(&e.payload) });
     let insert = Insert { table: PAYLOADS, columns: &[Int("state_id"), Text("payload")], fixed: &[] };
     insert.rows(tx, &ids.iter().copied().zip(events).map(row).collect::<Vec<_>>()).await?;
-    let row = |(payload, _): &(Payload, String)| serde_json::json!({ "lane": payload.order.id, "step": payload.order.version });
+    let row = |e: &NewEvent| serde_json::json!({ "lane": e.order_id, "step": e.order_version });
     let rows = json(&events.iter().map(row).collect::<Vec<_>>());
-    let lanes_are_new = events.iter().all(|(payload, _)| payload.order.version == 1);
+    let lanes_are_new = events.iter().all(|e| e.order_version == 1);
     if !lanes_are_new {
         keep_lanes(tx, &rows).await?;
     }
@@ -187,11 +199,21 @@ async fn keep_lanes(tx: &mut Tx, lanes: &str) -> Result<()> {
 
 /// Sends what is queued for a user to where they are reached now, in the language and zone of now.
 pub(crate) async fn readdress(tx: &mut Tx, customer: &Customer) -> Result<()> {
-    let sql = tx.dialect().sql(
-        "select p.state_id, p.payload from orders o join notification_events_queue q on q.order_id = o.id \
-         join notification_payloads p on p.state_id = q.state_id where o.user_id = $1 order by p.state_id",
-    );
-    let queued: Vec<(i64, String)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(customer.id).fetch_all(c).await)?;
+    // Locked before they are read: a merge may be about to change one.
+    let sql = tx.dialect().sql(&format!(
+        "select q.state_id from orders o join notification_events_queue q on q.order_id = o.id where o.user_id = $1 \
+         order by q.state_id {}",
+        tx.dialect().lock()
+    ));
+    let queued: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(customer.id).fetch_all(c).await)?;
+    let rows = json(&queued.iter().map(|id| serde_json::json!({ "event": id })).collect::<Vec<_>>());
+    let sql = tx.dialect().sql(&format!(
+        "select q.state_id, q.payload from {} {} {PAYLOADS} q where q.state_id = x.event {}",
+        tx.dialect().rows(1, &[Int("event")]),
+        tx.dialect().join(),
+        tx.dialect().lock(),
+    ));
+    let queued: Vec<(i64, String)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(rows).fetch_all(c).await)?;
     rewrite(tx, queued, |payload| payload.customer = customer.clone()).await
 }
 
@@ -222,11 +244,7 @@ pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Re
         let Some((last, _)) = kept.last() else { break };
         after = *last;
         forget_words(tx, &kept).await?;
-        rewrite(tx, kept, |payload| {
-            payload.customer = nobody.clone();
-            (payload.order.ship_to, payload.order.bill_to) = (None, None);
-        })
-        .await?;
+        rewrite(tx, kept, |payload| payload.redact(nobody)).await?;
     }
     let set = format!("state = 'skipped', reason = 'the customer has left', completed_at = {now}");
     let sql =
@@ -254,7 +272,7 @@ const REWRITES_MAX: i64 = 500;
 /// Changes payloads. One that cannot be read is left as it is, for an operator.
 async fn rewrite(tx: &mut Tx, rows: Vec<(i64, String)>, change: impl Fn(&mut Payload)) -> Result<()> {
     let changed = rows.into_iter().filter_map(|(id, text)| {
-        let mut payload: Payload = kept::read(&text).ok()?;
+        let mut payload = Payload::read(&text).ok()?;
         change(&mut payload);
         Some(serde_json::json!({ "event": id, "new_payload": json(&payload) }))
     });

@@ -3,6 +3,7 @@
 use super::conditions::{Arg, Conditions};
 use super::dialect::Column::{Int, Text};
 use super::insert::Insert;
+use super::notifications::NewEvent;
 use super::users::{self, json};
 use super::{Error, Result, Store, Tx, notifications, products, with_pool, with_tx};
 use crate::money::{Currency, Money};
@@ -305,12 +306,8 @@ pub(crate) async fn advance(
     Ok(order)
 }
 
-/// Records the notifications of changes, each with its Message-ID, in the changes' own transaction.
-pub(crate) async fn notify(
-    tx: &mut Tx,
-    events: &[(crate::notification::Payload, String)],
-    offset_ms: i64,
-) -> Result<()> {
+/// Records the notifications of changes in the changes' own transaction.
+pub(crate) async fn notify(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) -> Result<()> {
     notifications::enqueue(tx, events, offset_ms).await
 }
 

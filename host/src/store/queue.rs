@@ -6,6 +6,7 @@
 mod claim;
 mod finish;
 pub(crate) mod interventions;
+mod merge;
 mod pause;
 mod postgres;
 mod sqlite;
@@ -62,6 +63,8 @@ pub struct Intent {
     /// Who rendered and who admitted.
     #[serde(flatten)]
     pub provenance: Provenance,
+    /// Which variant of the mail the policy chose.
+    pub ab_variant: Option<String>,
     /// What the policy saw, as JSON.
     pub situation: String,
     /// SHA-256 of the message's bytes.
@@ -117,6 +120,7 @@ impl Store {
             Text("policy_digest"),
             Int("policy_revision"),
             Int("seed"),
+            Text("ab_variant"),
             Text("situation"),
             Text("message_hash"),
             Int("dated_at"),

@@ -12,6 +12,8 @@ pub(crate) struct StoredEvent {
     pub(crate) message_id: String,
     pub(crate) payload: String,
     pub(crate) seed: Option<i64>,
+    /// Which variant of the mail was asked for.
+    pub(crate) ab_variant: Option<String>,
 }
 
 /// A stored decision: what the policy saw.
@@ -22,10 +24,19 @@ pub(crate) struct StoredDecision {
     pub(crate) message_id: String,
     pub(crate) payload: String,
     pub(crate) situation: String,
-    /// Of a mail that arrived: the revision of the policy that had it sent, and the relay. It was asked nothing else.
-    pub(crate) sent: Option<(i64, String)>,
+    /// Of a mail that arrived; the policy was asked nothing else.
+    pub(crate) sent: Option<Sent>,
     /// Of a mail that was tried: what came of it, as the journal has it.
     pub(crate) failure: Option<Failure>,
+}
+
+/// How a mail that arrived was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    /// The revision of the policy that had it sent.
+    pub(crate) by: i64,
+    pub(crate) relay: String,
+    pub(crate) ab_variant: Option<String>,
 }
 
 /// A million of these are read one after the other, and each column costs: failures, which are few, are read apart.
@@ -38,6 +49,7 @@ struct DecisionRow {
     situation: String,
     sent_by: Option<i64>,
     sent_via: Option<String>,
+    ab_variant: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -73,6 +85,7 @@ pub(crate) struct StoredMail {
     pub(crate) message_id: String,
     pub(crate) payload: String,
     pub(crate) seed: i64,
+    pub(crate) ab_variant: Option<String>,
     pub(crate) renderer_digest: String,
     pub(crate) renderer_revision: i64,
     pub(crate) message_hash: String,
@@ -83,12 +96,13 @@ pub(crate) struct StoredMail {
 impl Store {
     /// Events with an id below `before`, made within `from` to `to`, newest first.
     pub(crate) async fn stored_events(&self, before: i64, from: i64, to: i64, limit: i64) -> Result<Vec<StoredEvent>> {
-        let sql = self.dialect().sql(
-            "select s.id, s.message_id, p.payload, (select max(a.seed) from notification_attempts a \
-             where a.state_id = s.id and a.message_hash is not null) as seed from notification_states s \
-             join notification_payloads p on p.state_id = s.id \
+        let last = "from notification_attempts a where a.state_id = s.id and a.message_hash is not null \
+                    order by a.id desc limit 1";
+        let sql = self.dialect().sql(&format!(
+            "select s.id, s.message_id, p.payload, (select a.seed {last}) as seed, (select a.ab_variant {last}) as ab_variant \
+             from notification_states s join notification_payloads p on p.state_id = s.id \
              where s.id < $1 and s.created_at >= $2 and s.created_at < $3 order by s.id desc limit $4",
-        );
+        ));
         Ok(with_pool!(self, |pool| sqlx::query_as(sql)
             .bind(before)
             .bind(from)
@@ -107,7 +121,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<StoredDecision>> {
         let sql = self.dialect().sql(
-            "select a.id, a.state_id, s.message_id, p.payload, a.situation, \
+            "select a.id, a.state_id, s.message_id, p.payload, a.situation, a.ab_variant, \
              case when a.class = 'delivered' then a.policy_revision end as sent_by, \
              case when a.class = 'delivered' then a.relay end as sent_via from notification_attempts a \
              join notification_states s on s.id = a.state_id \
@@ -131,7 +145,7 @@ impl Store {
             message_id: row.message_id,
             payload: row.payload,
             situation: row.situation,
-            sent: row.sent_by.zip(row.sent_via),
+            sent: row.sent_by.zip(row.sent_via).map(|(by, relay)| Sent { by, relay, ab_variant: row.ab_variant }),
             failure: failures.remove(&row.id),
         };
         Ok(rows.into_iter().map(decision).collect())
@@ -156,7 +170,7 @@ impl Store {
     /// The last mail that was handed over for an event.
     pub(crate) async fn stored_mail(&self, id: i64) -> Result<Option<StoredMail>> {
         let sql = self.dialect().sql(
-            "select s.message_id, p.payload, a.seed, a.renderer_digest, a.renderer_revision, a.message_hash, a.dated_at \
+            "select s.message_id, p.payload, a.seed, a.ab_variant, a.renderer_digest, a.renderer_revision, a.message_hash, a.dated_at \
              from notification_attempts a join notification_states s on s.id = a.state_id \
              join notification_payloads p on p.state_id = s.id where a.state_id = $1 \
              and a.message_hash is not null and a.renderer_revision is not null order by a.id desc limit 1",

@@ -134,7 +134,7 @@ async fn what_would_have_been_enough_is_said() {
     .await;
     let said = said.unwrap_err().to_string();
     assert!(
-        said.contains("needs 0.1 M of 0.1 M fuel: plugins.call.fuel_max + 5 x plugins.call.fuel_per_line"),
+        said.contains("needs 0.1 M of 0.1 M fuel: plugins.call.fuel_max + 2 x plugins.call.fuel_per_line"),
         "{said}"
     );
 }
@@ -172,13 +172,13 @@ async fn a_component_that_fails_in_configure_is_refused() {
     for (config, code, words) in [
         ("not JSON", "config", &["refused its config"][..]),
         (r#"{"colour": 1}"#, "config", &["colour"]),
-        (r#"{"configure": "error"}"#, "config", &["delay_ms: refused as asked"]),
+        (r#"{"configure": "error"}"#, "config", &["/delay_ms: refused as asked"]),
         (r#"{"configure": "loop"}"#, "configure", &["deadline", "500 ms", "plugins.configure.time_ms_max"]),
         (r#"{"configure": "trap"}"#, "configure", &["trap"]),
         (r#"{"configure": "panic"}"#, "configure", &["the panic that was asked for"]),
         (r#"{"configure": "hog_memory"}"#, "configure", &["memory", "plugins.configure.memory_bytes_max"]),
         (r#"{"render": "loop"}"#, "fixture", &["10 times as much is not enough either"]),
-        (r#"{"render": "trap"}"#, "fixture", &["the fixture \"pending\"", "trap"]),
+        (r#"{"render": "trap"}"#, "fixture", &["the fixture \"order-placed\"", "trap"]),
         (r#"{"render": "inject_header"}"#, "fixture", &["bad_output", "line break"]),
     ] {
         write(&app, "renderer.json", config);
@@ -302,13 +302,15 @@ fn hard_to_compile(construct: u8, bytes: usize, locals: usize) -> Vec<u8> {
     sized(&[10], &code, &mut module);
     let mut component = b"\0asm\x0d\0\x01\0".to_vec();
     sized(&[1], &module, &mut component);
-    // An instance without exports, under the name that a renderer has: names are looked at first.
+    // An instance without exports, under the names that a renderer's have: names are looked at first.
     component.extend([5, 3, 1, 1, 0]);
-    let name = b"ecomm:notification/renderer@1.0.0";
-    let mut export = vec![1, 0];
-    sized(&[], name, &mut export);
-    export.extend([5, 0, 0]);
-    sized(&[11], &export, &mut component);
+    let mut exports = vec![2];
+    for name in ["ecomm:notification/renderer@1.0.0", "ecomm:notification/plugin@1.0.0"] {
+        exports.push(0);
+        sized(&[], name.as_bytes(), &mut exports);
+        exports.extend([5, 0, 0]);
+    }
+    sized(&[11], &exports, &mut component);
     component
 }
 

@@ -6,6 +6,7 @@ mod app;
 mod both_apis;
 mod cluster;
 mod cold;
+mod contract;
 mod crash;
 mod database;
 mod defects;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         both_apis::tests(),
         cluster::tests(),
         cold::tests(),
+        contract::tests(),
         crash::tests(),
         defects::tests(),
         delivery::tests(),

@@ -289,7 +289,7 @@ async fn notifications_are_listed_and_shown() {
     }
     let (good, said) = answered(&app, &["notification", "ls", "--state", "failed"]);
     assert!(
-        good && said.contains("ATTEMPTS") && said.contains("order.pending") && said.contains("no such user"),
+        good && said.contains("ATTEMPTS") && said.contains("order.placed") && said.contains("no such user"),
         "{said}"
     );
     let (good, said) = answered(&app, &["notification", "ls", "--state", "lost"]);

@@ -79,7 +79,7 @@ pub async fn rig(change: impl FnOnce(&mut Settings), tls: Option<tokio_rustls::T
 
 fn notification() -> Notification {
     let payload = include_str!("payload.json");
-    let payload: Payload = serde_json::from_str(payload).unwrap();
+    let payload = Payload::read(payload).unwrap();
     Notification { id: 1, message_id: "1@shop.example".to_owned(), payload }
 }
 

@@ -281,8 +281,8 @@ async fn a_policy_is_also_compared_by_what_it_makes_of_failures(database: Databa
     let told = app.client.ok("POST", &path, &app.admin, Some(json!({ "last": 100 }))).await;
     assert_eq!(["events", "changed_decisions", "faults"].map(|key| told[key].as_u64().unwrap()), [2, 1, 0], "{told}");
     let example = &told["examples"][0];
-    assert_eq!(example["before"], "Send(None), then Retry(30000, None)");
-    assert!(example["after"].as_str().unwrap().starts_with("Send(None), then GiveUp("), "{example}");
+    assert_eq!(example["before"], "send, then retry after 30000 ms");
+    assert!(example["after"].as_str().unwrap().starts_with("send, then give up: "), "{example}");
     app.end().await;
 }
 

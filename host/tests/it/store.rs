@@ -42,6 +42,7 @@ pub fn intent(claimed: &Claimed) -> Intent {
         claim: claimed.claim,
         relay: "default".to_owned(),
         provenance: Provenance::default(),
+        ab_variant: None,
         situation: "{}".to_owned(),
         message_hash: "x".to_owned(),
         dated_at: claimed.claimed_at,

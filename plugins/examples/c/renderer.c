@@ -47,7 +47,7 @@ static void put_money(struct text *text, money m) {
 }
 
 static void put_status(struct text *text, ecomm_notification_types_order_status_t status) {
-  static const char *const words[] = {"pending", "shipped", "delivered", "cancelled"};
+  static const char *const words[] = {"pending", "partly shipped", "shipped", "delivered", "cancelled"};
   if (status.tag < ECOMM_NOTIFICATION_TYPES_ORDER_STATUS_OTHER) {
     put(text, "%s", words[status.tag]);
   } else {
@@ -55,38 +55,63 @@ static void put_status(struct text *text, ecomm_notification_types_order_status_
   }
 }
 
-bool exports_ecomm_notification_renderer_configure(string *config, string *err) {
+static const char schema[] = "{\"type\": \"object\", \"additionalProperties\": false}";
+
+void exports_ecomm_notification_plugin_describe(ecomm_notification_types_manifest_t *ret) {
+  memset(ret, 0, sizeof *ret);
+  renderer_plugin_string_dup(&ret->name, "c-example");
+  renderer_plugin_string_dup(&ret->version, "0.1.0");
+  renderer_plugin_string_dup(&ret->description, "Plain text, in English.");
+  renderer_plugin_string_dup(&ret->config_schema, schema);
+}
+
+bool exports_ecomm_notification_plugin_configure(string *config, ecomm_notification_types_config_error_t *err) {
   if (config->len == 2 && memcmp(config->ptr, "{}", 2) == 0) return true;
-  renderer_plugin_string_dup(err, "this renderer takes no config but {}");
+  renderer_plugin_string_dup(&err->pointer, "");
+  renderer_plugin_string_dup(&err->message, "this renderer takes no config but {}");
   return false;
 }
 
+// The subject and the middle of the mail.
+static void put_order(struct text *subject, struct text *text, ecomm_notification_types_order_t *order) {
+  put(subject, "Order ");
+  put_string(subject, order->number);
+  put(subject, ": ");
+  put_status(subject, order->status);
+  for (size_t i = 0; i < order->lines.len; i++) {
+    ecomm_notification_types_line_t *line = &order->lines.ptr[i];
+    put(text, "\n%u x ", (unsigned)line->quantity);
+    put_string(text, line->name);
+    put(text, ": ");
+    put_money(text, line->total);
+  }
+  put(text, "\n\nTotal: ");
+  put_money(text, order->total);
+}
+
 bool exports_ecomm_notification_renderer_render(ecomm_notification_types_notification_t *n,
+                                                exports_ecomm_notification_renderer_request_t *r,
                                                 ecomm_notification_types_email_t *ret, string *err) {
   (void)err;
   struct text subject = {0}, text = {0};
-  put(&subject, "Order ");
-  put_string(&subject, n->order.number);
-  put(&subject, ": ");
-  put_status(&subject, n->order.status);
   put(&text, "Hello ");
   put_string(&text, n->customer.name);
   put(&text, ",\n");
-  for (size_t i = 0; i < n->order.lines.len; i++) {
-    ecomm_notification_types_line_t *line = &n->order.lines.ptr[i];
-    put(&text, "\n%u x ", (unsigned)line->quantity);
-    put_string(&text, line->name);
-    put(&text, ": ");
-    put_money(&text, line->total);
+  if (n->subject.tag == ECOMM_NOTIFICATION_TYPES_SUBJECT_ORDER) {
+    put_order(&subject, &text, &n->subject.val.order);
+  } else {
+    put(&subject, "News from ");
+    put_string(&subject, n->shop.name);
+    put(&text, "\n");
+    put_string(&text, n->kind);
   }
-  put(&text, "\n\nTotal: ");
-  put_money(&text, n->order.total);
   put(&text, "\n\n");
   put_string(&text, n->shop.name);
   put(&text, "\n");
   memset(ret, 0, sizeof *ret);
   ret->subject = (string){(uint8_t *)subject.bytes, subject.len};
   ret->text = (string){(uint8_t *)text.bytes, text.len};
-  exports_ecomm_notification_renderer_notification_free(n);
+  ecomm_notification_types_notification_free(n);
+  exports_ecomm_notification_renderer_request_free(r);
   return true;
 }

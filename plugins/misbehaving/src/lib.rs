@@ -19,9 +19,13 @@ mod bindings {
 
 use std::sync::OnceLock;
 
+use bindings::ecomm::notification::event;
 use bindings::ecomm::notification::log::{self, Level};
-use bindings::ecomm::notification::types::{Email, Notification};
-use bindings::exports::ecomm::notification::policy::{Admission, Failure, Situation, Verdict};
+use bindings::ecomm::notification::types::{ConfigError, Email, Manifest, Notification, Subject};
+use bindings::exports::ecomm::notification::policy::{
+    Admission, Brief, Failure, Holding, Retrying, Sending, Situation, SubjectBrief, Verdict,
+};
+use bindings::exports::ecomm::notification::renderer::Request;
 use serde::Deserialize;
 
 /// One key for each export.
@@ -34,8 +38,10 @@ pub struct Config {
     on_failure: Act,
     /// What `admit` answers as a wait and `on-failure` as a retry, when their act is `delay`.
     delay_ms: u64,
-    /// Fixtures of the gate carry this order number and are left in peace.
+    /// Fixtures of the gate carry this order number, or are about something else, and are left in peace.
     spare_order: Option<String>,
+    /// What `admit` has the renderer asked for when its act is `variant`.
+    ab_variant: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -75,8 +81,22 @@ enum Act {
     Stderr,
     /// Holds the mail.
     Hold,
+    /// Holds the mail, and wants somebody to look at once.
+    HoldUrgent,
     /// Skips the mail.
     Skip,
+    /// Merges the mail into the next.
+    Merge,
+    /// Merges the mail into the next if there is one.
+    MergeIfQueued,
+    /// Asks for the variant of the config, or writes the one it was asked for into the subject.
+    Variant,
+    /// Asks for the whole notification, and skips the mail with its kind and number of lines.
+    Whole,
+    /// Answers what a later contract may know.
+    Other,
+    /// Answers an attribute that a later contract may know.
+    Attribute,
     /// Logs more and longer lines than allowed.
     Chatter,
 }
@@ -90,9 +110,10 @@ fn config() -> &'static Config {
     CONFIG.get_or_init(Config::default)
 }
 
-fn act(act: Act, n: Option<&Notification>) -> Act {
-    match (&config().spare_order, n) {
-        (Some(number), Some(n)) if *number == n.order.number => Act::Behave,
+/// `about`: the number of the order that is asked about, if it is about one.
+fn act(act: Act, about: Option<&str>) -> Act {
+    match &config().spare_order {
+        Some(number) if about.is_none_or(|about| about == number) => Act::Behave,
         _ => {
             perform(act);
             act
@@ -153,83 +174,146 @@ fn trap() {
     std::process::abort()
 }
 
+/// Says what it is.
+pub fn describe() -> Manifest {
+    Manifest {
+        name: "misbehaving".to_owned(),
+        version: "0.1.0".to_owned(),
+        description: "Does what its config says, and none of it is good.".to_owned(),
+        locales: Vec::new(),
+        config_schema: String::new(),
+        attributes: Vec::new(),
+    }
+}
+
 /// Takes the config, then does what it says for `configure`.
-pub fn configure(json: &str) -> Result<(), String> {
-    let parsed: Config = serde_json::from_str(json).map_err(|e| format!("config: {e}"))?;
+pub fn configure(json: &str) -> Result<(), ConfigError> {
+    let refuse = |pointer: &str, message: String| ConfigError { pointer: pointer.to_owned(), message };
+    let parsed: Config = serde_json::from_str(json).map_err(|e| refuse("", format!("config: {e}")))?;
     let chosen = parsed.configure;
-    CONFIG.set(parsed).map_err(|_| "configure was called twice".to_owned())?;
+    CONFIG.set(parsed).map_err(|_| refuse("", "configure was called twice".to_owned()))?;
     perform(chosen);
-    if chosen == Act::Error { Err("delay_ms: refused as asked".to_owned()) } else { Ok(()) }
+    if chosen == Act::Error { Err(refuse("/delay_ms", "refused as asked".to_owned())) } else { Ok(()) }
 }
 
 /// Renders the shortest mail, or misbehaves.
-pub fn render(n: &Notification) -> Result<Email, String> {
+pub fn render(n: &Notification, r: &Request) -> Result<Email, String> {
+    let about = match &n.subject {
+        Subject::Order(order) => Some(order.number.as_str()),
+        _ => None,
+    };
     let mut email = Email {
-        subject: format!("Order {}", n.order.number),
+        subject: format!("Order {}", about.unwrap_or("none")),
         text: "From the misbehaving guest.".to_owned(),
         html: None,
         from_name: None,
         reply_to: None,
         headers: Vec::new(),
         attachments: Vec::new(),
+        attributes: Vec::new(),
     };
-    match act(config().render, Some(n)) {
+    match act(config().render, about) {
         Act::Error => return Err("refused as asked".to_owned()),
         Act::HugeOutput => email.text = "x".repeat(64 << 20),
         Act::InjectHeader => "Hello\r\nBcc: everyone@example.com".clone_into(&mut email.subject),
         Act::OwnedHeader => email.headers.push(("Message-ID".to_owned(), "<mine@example.com>".to_owned())),
         Act::EmptySubject => email.subject.clear(),
+        Act::Variant => email.subject = format!("{} {}", email.subject, r.ab_variant.as_deref().unwrap_or("-")),
+        Act::Attribute => email.attributes.push(later()),
         _ => {}
     }
     Ok(email)
 }
 
-/// Sends, or misbehaves.
-pub fn admit(n: &Notification) -> Admission {
-    match act(config().admit, Some(n)) {
-        Act::Delay => Admission::Wait(config().delay_ms),
-        Act::UnknownRelay => Admission::Send(Some("nowhere".to_owned())),
-        Act::HugeOutput => Admission::Skip("x".repeat(64 << 20)),
-        Act::Hold => Admission::Hold("held as asked".to_owned()),
-        Act::Skip => Admission::Skip("skipped as asked".to_owned()),
-        _ => Admission::Send(None),
+fn later() -> (String, String) {
+    ("later".to_owned(), "yes".to_owned())
+}
+
+fn sending(relay: Option<String>) -> Sending {
+    Sending { relay, ab_variant: None, attributes: Vec::new() }
+}
+
+fn retrying(after_ms: u64) -> Retrying {
+    Retrying { after_ms, relay: None, attributes: Vec::new() }
+}
+
+fn about(b: &Brief) -> Option<&str> {
+    match &b.subject {
+        SubjectBrief::Order(order) => Some(&order.number),
+        _ => None,
     }
 }
 
+/// Sends, or misbehaves.
+pub fn admit(b: &Brief, s: &Situation) -> Admission {
+    let hold = |urgent| Admission::Hold(Holding { reason: "held as asked".to_owned(), urgent });
+    match act(config().admit, about(b)) {
+        Act::Delay => Admission::Wait(config().delay_ms),
+        Act::UnknownRelay => Admission::Send(sending(Some("nowhere".to_owned()))),
+        Act::HugeOutput => Admission::Skip("x".repeat(64 << 20)),
+        Act::Hold => hold(false),
+        Act::HoldUrgent => hold(true),
+        Act::Skip => Admission::Skip("skipped as asked".to_owned()),
+        Act::Merge => Admission::Merge,
+        Act::MergeIfQueued if !s.queued.is_empty() => Admission::Merge,
+        Act::Variant => Admission::Send(Sending { ab_variant: config().ab_variant.clone(), ..sending(None) }),
+        Act::Whole => Admission::Skip(whole()),
+        Act::Other => Admission::Other("escalate".to_owned()),
+        Act::Attribute => Admission::Send(Sending { attributes: vec![later()], ..sending(None) }),
+        _ => Admission::Send(sending(None)),
+    }
+}
+
+/// What is in the notification and not in the brief; it is the same whenever it is asked for.
+fn whole() -> String {
+    let (once, again) = (event::get(), event::get());
+    let lines = |n: &Notification| match &n.subject {
+        Subject::Order(order) => order.lines.len(),
+        _ => 0,
+    };
+    format!("{}: {} and {} lines, for {}", once.kind, lines(&once), lines(&again), again.message_id)
+}
+
 /// Retries, or misbehaves.
-pub fn on_failure(n: &Notification) -> Verdict {
-    match act(config().on_failure, Some(n)) {
-        Act::Delay => Verdict::Retry(config().delay_ms),
-        Act::UnknownRelay => Verdict::RetryVia((1_000, "nowhere".to_owned())),
+pub fn on_failure(b: &Brief) -> Verdict {
+    let hold = |urgent| Verdict::Hold(Holding { reason: "held as asked".to_owned(), urgent });
+    match act(config().on_failure, about(b)) {
+        Act::Delay => Verdict::Retry(retrying(config().delay_ms)),
+        Act::UnknownRelay => Verdict::Retry(Retrying { relay: Some("nowhere".to_owned()), ..retrying(1_000) }),
         Act::HugeOutput => Verdict::GiveUp("x".repeat(64 << 20)),
-        Act::Hold => Verdict::Hold("held as asked".to_owned()),
-        _ => Verdict::Retry(1_000),
+        Act::Hold => hold(false),
+        Act::HoldUrgent => hold(true),
+        Act::Other => Verdict::Other("escalate".to_owned()),
+        Act::Attribute => Verdict::Retry(Retrying { attributes: vec![later()], ..retrying(1_000) }),
+        _ => Verdict::Retry(retrying(1_000)),
     }
 }
 
 struct Component;
 
-impl bindings::exports::ecomm::notification::renderer::Guest for Component {
-    fn configure(config: String) -> Result<(), String> {
-        configure(&config)
+impl bindings::exports::ecomm::notification::plugin::Guest for Component {
+    fn describe() -> Manifest {
+        describe()
     }
 
-    fn render(n: Notification) -> Result<Email, String> {
-        render(&n)
+    fn configure(config: String) -> Result<(), ConfigError> {
+        configure(&config)
+    }
+}
+
+impl bindings::exports::ecomm::notification::renderer::Guest for Component {
+    fn render(n: Notification, r: Request) -> Result<Email, String> {
+        render(&n, &r)
     }
 }
 
 impl bindings::exports::ecomm::notification::policy::Guest for Component {
-    fn configure(config: String) -> Result<(), String> {
-        configure(&config)
+    fn admit(b: Brief, s: Situation) -> Admission {
+        admit(&b, &s)
     }
 
-    fn admit(n: Notification, _: Situation) -> Admission {
-        admit(&n)
-    }
-
-    fn on_failure(n: Notification, _: Failure, _: Situation) -> Verdict {
-        on_failure(&n)
+    fn on_failure(b: Brief, _: Failure, _: Situation) -> Verdict {
+        on_failure(&b)
     }
 }
 

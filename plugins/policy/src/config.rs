@@ -1,9 +1,12 @@
 use alloc::borrow::ToOwned as _;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::Deserialize;
+
+use crate::contract::{ConfigError, Manifest};
 
 /// The operator's config, JSON. Every key may be left out.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,8 +35,20 @@ pub struct Config {
     pub retry_permanent: Vec<String>,
     /// Whether to skip the mail of a change that the order has since moved past.
     pub skip_superseded: bool,
+    /// Whether to tell a change with the next one, where that is queued already.
+    pub merge_queued: bool,
     /// When not to disturb the customer.
     pub quiet_hours: Option<QuietHours>,
+    /// How long mails to a domain wait after it said that it is sent too much, in milliseconds; 0: not at all.
+    pub domain_pause_ms: u64,
+    /// Variants of the mails, of which each customer always gets the same one.
+    pub ab_variants: Vec<String>,
+    /// By currency, in minor units: mails of orders that cost more are left to an operator.
+    pub hold_above: BTreeMap<String, i64>,
+    /// By the country that an order goes to: the relay to use while it is available.
+    pub relays_by_country: BTreeMap<String, String>,
+    /// How long a mail may fail before an operator is to look at once; 0: as long as the host allows.
+    pub escalate_after_hours: u32,
 }
 
 /// What to do when a mail may or may not have been delivered.
@@ -79,38 +94,60 @@ impl Default for Config {
             render_failed: RenderFailed::Hold,
             retry_permanent: Vec::new(),
             skip_superseded: false,
+            merge_queued: false,
             quiet_hours: None,
+            domain_pause_ms: 0,
+            ab_variants: Vec::new(),
+            hold_above: BTreeMap::new(),
+            relays_by_country: BTreeMap::new(),
+            escalate_after_hours: 0,
         }
     }
 }
 
+/// What the component says of itself.
+pub fn manifest() -> Manifest {
+    Manifest {
+        name: "default-policy".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        description: "Sends at once, retries with exponential backoff, gives up on permanent replies.".to_owned(),
+        locales: Vec::new(),
+        config_schema: include_str!("../config.schema.json").to_owned(),
+        attributes: Vec::new(),
+    }
+}
+
 impl Config {
-    /// Reads the JSON text and checks every value; the error names the key.
-    pub fn parse(json: &str) -> Result<Self, String> {
-        let config: Self = serde_json::from_str(json).map_err(|e| format!("config: {e}"))?;
+    /// Reads the JSON text and checks what its schema does not say, or what a host may not have checked.
+    pub fn parse(json: &str) -> Result<Self, ConfigError> {
+        let refuse = |pointer: &str, message: String| ConfigError { pointer: pointer.to_owned(), message };
+        let config: Self = serde_json::from_str(json).map_err(|e| refuse("", format!("{e}")))?;
         let day_ms = 86_400_000;
         let ranges = [
-            ("attempts_max", u64::from(config.attempts_max), 1, 25),
-            ("unreachable_attempts_max", u64::from(config.unreachable_attempts_max), 1, 25),
-            ("backoff_first_ms", config.backoff_first_ms, 1_000, day_ms),
-            ("backoff_factor", u64::from(config.backoff_factor), 1, 10),
-            ("greylisted_retry_ms", config.greylisted_retry_ms, 1_000, day_ms),
-            ("backoff_max_ms", config.backoff_max_ms, config.backoff_first_ms, day_ms),
+            ("/attempts_max", u64::from(config.attempts_max), 1, 25),
+            ("/unreachable_attempts_max", u64::from(config.unreachable_attempts_max), 1, 25),
+            ("/backoff_first_ms", config.backoff_first_ms, 1_000, day_ms),
+            ("/backoff_factor", u64::from(config.backoff_factor), 1, 10),
+            ("/greylisted_retry_ms", config.greylisted_retry_ms, 1_000, day_ms),
+            ("/backoff_max_ms", config.backoff_max_ms, config.backoff_first_ms, day_ms),
+            ("/domain_pause_ms", config.domain_pause_ms, 0, day_ms),
+            ("/escalate_after_hours", u64::from(config.escalate_after_hours), 0, 72),
         ];
         for (key, value, least, most) in ranges {
             if value < least || value > most {
-                return Err(format!("{key}: {value} is not within {least} to {most}"));
+                return Err(refuse(key, format!("{value} is not within {least} to {most}")));
             }
         }
         for code in &config.retry_permanent {
             if !code.starts_with("5.") || !code.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-                return Err(format!("retry_permanent: \"{code}\" is not the beginning of a code such as \"5.2.2\""));
+                let message = format!("\"{code}\" is not the beginning of a code such as \"5.2.2\"");
+                return Err(refuse("/retry_permanent", message));
             }
         }
         if let Some(QuietHours { from, until }) = config.quiet_hours
             && (from > 23 || until > 23 || from == until)
         {
-            return Err("quiet_hours: from and until must be two different hours, 0 to 23".to_owned());
+            return Err(refuse("/quiet_hours", "from and until must be two different hours, 0 to 23".to_owned()));
         }
         Ok(config)
     }

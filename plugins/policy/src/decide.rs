@@ -1,59 +1,113 @@
 use alloc::borrow::ToOwned as _;
 use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::config::{Config, InDoubt, QuietHours, RenderFailed};
-use crate::contract::{Notification, OrderStatus};
-use crate::decisions::{Admission, Class, Failure, Situation, Verdict};
+use crate::contract::{Moment, OrderStatus};
+use crate::decisions::{
+    Admission, Brief, Failure, FailureClass, Holding, OrderBrief, Retrying, Sending, Situation, SubjectBrief, Verdict,
+};
 
 const MINUTES_PER_DAY: i64 = 24 * 60;
+const HOUR_MS: u64 = 3_600_000;
 /// The host's shortest pause: when a throttled relay takes the next mail is the host's affair.
 const THROTTLED_RETRY_MS: u64 = 1_000;
 
 /// Whether to send now.
-pub fn admit(config: &Config, n: &Notification, s: &Situation) -> Admission {
-    if config.skip_superseded && !same(&n.order.status, &s.newest_status) {
-        return Admission::Skip("the order has moved on".to_owned());
+pub fn admit(config: &Config, b: &Brief, s: &Situation) -> Admission {
+    if let SubjectBrief::Order(order) = &b.subject {
+        if config.skip_superseded && !same(&order.status, &order.newest_status) {
+            return Admission::Skip("the order has moved on".to_owned());
+        }
+        if config.hold_above.get(&order.total.currency).is_some_and(|most| order.total.amount > *most) {
+            return Admission::Hold(unhurried(format!("order {} costs more than hold_above", order.number)));
+        }
     }
-    if let Some(wait_ms) = config.quiet_hours.and_then(|quiet| until_awake_ms(quiet, s)) {
+    if config.merge_queued && !s.queued.is_empty() {
+        return Admission::Merge;
+    }
+    let quiet_ms = config.quiet_hours.and_then(|quiet| until_awake_ms(quiet, &s.now));
+    if let Some(wait_ms) = quiet_ms.or_else(|| until_domain_ms(config, s)) {
         return Admission::Wait(wait_ms);
     }
-    Admission::Send(None)
+    let relay = match &b.subject {
+        SubjectBrief::Order(order) => preferred(config, order, s),
+        _ => None,
+    };
+    Admission::Send(Sending { relay, ab_variant: variant(config, b.customer.id), attributes: Vec::new() })
 }
 
 /// What a failed attempt means.
-pub fn on_failure(config: &Config, f: &Failure, s: &Situation) -> Verdict {
-    match &f.class {
-        Class::InDoubt if config.in_doubt == InDoubt::Hold => {
-            return Verdict::Hold("the relay's answer was lost; the mail may have been delivered".to_owned());
+pub fn on_failure(config: &Config, b: &Brief, f: &Failure, s: &Situation) -> Verdict {
+    if let Some(failing_ms) = s.first_failed_at.map(|first| s.now.unix_ms.saturating_sub(first.unix_ms))
+        && config.escalate_after_hours > 0
+        && failing_ms >= u64::from(config.escalate_after_hours) * HOUR_MS
+    {
+        let reason = format!("{} has been failing for {} h: {}", b.kind, failing_ms / HOUR_MS, f.reply_text);
+        return Verdict::Hold(Holding { reason, urgent: true });
+    }
+    match &f.failure_class {
+        FailureClass::InDoubt if config.in_doubt == InDoubt::Hold => {
+            let why = "the relay's answer was lost; the mail may have been delivered";
+            return Verdict::Hold(unhurried(why.to_owned()));
         }
-        Class::RenderFailed if config.render_failed == RenderFailed::Hold => {
-            return Verdict::Hold(format!("could not be rendered: {}", f.reply));
+        FailureClass::RenderFailed if config.render_failed == RenderFailed::Hold => {
+            return Verdict::Hold(unhurried(format!("could not be rendered: {}", f.reply_text)));
         }
-        Class::Rejected if !retried_all_the_same(config, f) => {
-            return Verdict::GiveUp(format!("refused for good: {}", f.reply));
+        FailureClass::Rejected if !retried_all_the_same(config, f) => {
+            return Verdict::GiveUp(format!("refused for good: {}", f.reply_text));
         }
         // Neither says anything of the mail: the host's pace and the wait that the reply names decide.
-        Class::Throttled => return elsewhere(f, s).unwrap_or(Verdict::Retry(THROTTLED_RETRY_MS)),
-        Class::Greylisted => return Verdict::Retry(config.greylisted_retry_ms),
+        FailureClass::Throttled => return elsewhere(f, s).unwrap_or(retry(THROTTLED_RETRY_MS)),
+        FailureClass::Greylisted => return retry(config.greylisted_retry_ms),
         _ => {}
     }
-    let attempts_max = match f.class {
-        Class::NotHandedOver => config.unreachable_attempts_max.max(config.attempts_max),
+    let attempts_max = match f.failure_class {
+        FailureClass::NotHandedOver => config.unreachable_attempts_max.max(config.attempts_max),
         _ => config.attempts_max,
     };
     if s.attempts >= attempts_max {
-        return Verdict::GiveUp(format!("attempt {} of {attempts_max} failed: {}", s.attempts, f.reply));
+        return Verdict::GiveUp(format!("attempt {} of {attempts_max} failed: {}", s.attempts, f.reply_text));
     }
-    match f.class {
-        Class::NotHandedOver => elsewhere(f, s).unwrap_or(Verdict::Retry(backoff_ms(config, s.attempts))),
-        _ => Verdict::Retry(backoff_ms(config, s.attempts)),
+    match f.failure_class {
+        FailureClass::NotHandedOver => elsewhere(f, s).unwrap_or(retry(backoff_ms(config, s.attempts))),
+        _ => retry(backoff_ms(config, s.attempts)),
     }
+}
+
+fn unhurried(reason: String) -> Holding {
+    Holding { reason, urgent: false }
+}
+
+fn retry(after_ms: u64) -> Verdict {
+    Verdict::Retry(Retrying { after_ms, relay: None, attributes: Vec::new() })
+}
+
+/// The relay for the order's country, while it is available.
+fn preferred(config: &Config, order: &OrderBrief, s: &Situation) -> Option<String> {
+    let name = config.relays_by_country.get(&order.ship_to_country)?;
+    s.relays.iter().any(|relay| relay.available && relay.name == *name).then(|| name.clone())
+}
+
+/// The customer's variant: spread evenly, and always the same. The multiplier is that of Fibonacci hashing (Knuth, The Art
+/// of Computer Programming 3, 6.4), so that customers with numbers in a row do not take turns.
+fn variant(config: &Config, customer: u64) -> Option<String> {
+    let spread = customer.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let place = spread % u64::try_from(config.ab_variants.len()).ok().filter(|count| *count > 0)?;
+    config.ab_variants.get(usize::try_from(place).ok()?).cloned()
+}
+
+/// None unless the recipient's domain throttled of late, else the milliseconds until it is left in peace no longer.
+fn until_domain_ms(config: &Config, s: &Situation) -> Option<u64> {
+    let until = s.domain.throttled_at?.unix_ms.saturating_add(config.domain_pause_ms);
+    until.checked_sub(s.now.unix_ms).filter(|left| *left > 0)
 }
 
 /// At once by the next relay that is available, if the failure was this relay's and there is another.
 fn elsewhere(f: &Failure, s: &Situation) -> Option<Verdict> {
     let other = s.relays.iter().find(|relay| relay.available && relay.name != f.relay)?;
-    Some(Verdict::RetryVia((0, other.name.clone())))
+    Some(Verdict::Retry(Retrying { after_ms: 0, relay: Some(other.name.clone()), attributes: Vec::new() }))
 }
 
 /// first, first x factor, first x factor^2, … up to the longest pause.
@@ -66,17 +120,17 @@ fn retried_all_the_same(config: &Config, f: &Failure) -> bool {
     let begins = |code: &str, with: &str| {
         code.strip_prefix(with).is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || with.ends_with('.'))
     };
-    f.enhanced.as_deref().is_some_and(|code| config.retry_permanent.iter().any(|with| begins(code, with)))
+    f.enhanced_code.as_deref().is_some_and(|code| config.retry_permanent.iter().any(|with| begins(code, with)))
 }
 
 /// None outside the quiet hours, else the milliseconds until they end.
-fn until_awake_ms(quiet: QuietHours, s: &Situation) -> Option<u64> {
-    let local_minutes = i64::try_from(s.now / 60_000).ok()? + i64::from(s.utc_offset_minutes);
+fn until_awake_ms(quiet: QuietHours, now: &Moment) -> Option<u64> {
+    let local_minutes = i64::try_from(now.unix_ms / 60_000).ok()? + i64::from(now.utc_offset_minutes);
     let minute = local_minutes.rem_euclid(MINUTES_PER_DAY);
     let (from, until) = (i64::from(quiet.from) * 60, i64::from(quiet.until) * 60);
     let is_quiet = if from < until { (from..until).contains(&minute) } else { minute >= from || minute < until };
     let left = u64::try_from((until - minute).rem_euclid(MINUTES_PER_DAY)).ok()?;
-    is_quiet.then(|| left * 60_000 - s.now % 60_000)
+    is_quiet.then(|| left * 60_000 - now.unix_ms % 60_000)
 }
 
 fn same(a: &OrderStatus, b: &OrderStatus) -> bool {
@@ -87,107 +141,4 @@ fn same(a: &OrderStatus, b: &OrderStatus) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{backoff_ms, on_failure, until_awake_ms};
-    use crate::Config;
-    use crate::config::QuietHours;
-    use crate::contract::OrderStatus;
-    use crate::decisions::Relay;
-    use crate::decisions::{Class, Failure, Situation, Verdict};
-
-    fn situation(attempts: u32) -> Situation {
-        Situation {
-            now: 0,
-            utc_offset_minutes: 0,
-            seed: 1,
-            attempts,
-            attempts_max: 25,
-            queued_at: 0,
-            age_max_ms: 1,
-            history: Vec::new(),
-            relays: Vec::new(),
-            newest_status: OrderStatus::Pending,
-        }
-    }
-
-    fn failure(class: Class, enhanced: Option<&str>) -> Failure {
-        Failure {
-            at: 0,
-            class,
-            phase: "rcpt".to_owned(),
-            code: None,
-            enhanced: enhanced.map(str::to_owned),
-            reply: "no".to_owned(),
-            relay: "default".to_owned(),
-        }
-    }
-
-    fn config(json: &str) -> Config {
-        Config::parse(json).expect("must be taken")
-    }
-
-    #[test]
-    fn pauses_grow_to_the_longest() {
-        let config = Config::default();
-        let pauses: Vec<u64> = (1..=6).map(|n| backoff_ms(&config, n)).collect();
-        assert_eq!(pauses, [30_000, 120_000, 480_000, 1_920_000, 3_600_000, 3_600_000]);
-    }
-
-    #[test]
-    fn verdicts() {
-        let c = Config::default();
-        assert!(matches!(on_failure(&c, &failure(Class::Deferred, None), &situation(1)), Verdict::Retry(30_000)));
-        assert!(matches!(on_failure(&c, &failure(Class::Deferred, None), &situation(3)), Verdict::GiveUp(_)));
-        assert!(matches!(on_failure(&c, &failure(Class::NotHandedOver, None), &situation(24)), Verdict::Retry(_)));
-        assert!(matches!(on_failure(&c, &failure(Class::NotHandedOver, None), &situation(25)), Verdict::GiveUp(_)));
-        assert!(matches!(on_failure(&c, &failure(Class::Rejected, Some("5.1.1")), &situation(1)), Verdict::GiveUp(_)));
-        assert!(matches!(on_failure(&c, &failure(Class::InDoubt, None), &situation(1)), Verdict::Retry(_)));
-        assert!(matches!(on_failure(&c, &failure(Class::RenderFailed, None), &situation(0)), Verdict::Hold(_)));
-        let c = config(r#"{"in_doubt": "hold", "retry_permanent": ["5.7"], "render_failed": "retry"}"#);
-        assert!(matches!(on_failure(&c, &failure(Class::InDoubt, None), &situation(1)), Verdict::Hold(_)));
-        assert!(matches!(on_failure(&c, &failure(Class::Rejected, Some("5.7.1")), &situation(1)), Verdict::Retry(_)));
-        assert!(matches!(on_failure(&c, &failure(Class::Rejected, Some("5.71.1")), &situation(1)), Verdict::GiveUp(_)));
-        assert!(matches!(on_failure(&c, &failure(Class::RenderFailed, None), &situation(0)), Verdict::Retry(_)));
-    }
-
-    #[test]
-    fn what_says_nothing_of_the_mail_never_ends_it() {
-        let c = Config::default();
-        let many = situation(25);
-        assert!(matches!(on_failure(&c, &failure(Class::Throttled, None), &many), Verdict::Retry(1_000)));
-        assert!(matches!(on_failure(&c, &failure(Class::Greylisted, None), &many), Verdict::Retry(300_000)));
-        let relay = |name: &str, available| Relay { name: name.to_owned(), available };
-        let relays = |second| vec![relay("default", true), relay("second", second)];
-        let s = Situation { relays: relays(true), ..situation(1) };
-        for class in [Class::Throttled, Class::NotHandedOver] {
-            let verdict = on_failure(&c, &failure(class, None), &s);
-            assert!(matches!(&verdict, Verdict::RetryVia((0, name)) if name == "second"));
-        }
-        assert!(matches!(on_failure(&c, &failure(Class::Deferred, None), &s), Verdict::Retry(30_000)));
-        let s = Situation { relays: relays(false), ..situation(1) };
-        assert!(matches!(on_failure(&c, &failure(Class::NotHandedOver, None), &s), Verdict::Retry(30_000)));
-    }
-
-    #[test]
-    fn quiet_hours_cross_midnight() {
-        let quiet = QuietHours { from: 22, until: 7 };
-        let at = |minute: u64, offset| Situation { now: minute * 60_000, utc_offset_minutes: offset, ..situation(0) };
-        assert_eq!(until_awake_ms(quiet, &at(12 * 60, 0)), None);
-        assert_eq!(until_awake_ms(quiet, &at(23 * 60, 0)), Some(8 * 3_600_000));
-        assert_eq!(until_awake_ms(quiet, &at(6 * 60, 0)), Some(3_600_000));
-        assert_eq!(until_awake_ms(quiet, &at(6 * 60, 60)), None);
-        assert_eq!(until_awake_ms(quiet, &at(23 * 60, -120)), None);
-    }
-
-    #[test]
-    fn errors_name_the_key() {
-        let error = |json: &str| Config::parse(json).expect_err("must be refused");
-        assert!(error(r#"{"attempts": 3}"#).contains("attempts"));
-        assert!(error(r#"{"attempts_max": 0}"#).starts_with("attempts_max"));
-        assert!(error(r#"{"backoff_first_ms": 10}"#).starts_with("backoff_first_ms"));
-        assert!(error(r#"{"backoff_max_ms": 1000}"#).starts_with("backoff_max_ms"));
-        assert!(error(r#"{"retry_permanent": ["4.2"]}"#).starts_with("retry_permanent"));
-        assert!(error(r#"{"quiet_hours": {"from": 7, "until": 7}}"#).starts_with("quiet_hours"));
-        assert!(error(r#"{"in_doubt": "drop"}"#).contains("drop"));
-    }
-}
+mod tests;

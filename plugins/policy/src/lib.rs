@@ -20,7 +20,7 @@ mod decide;
 
 pub use bindings::ecomm::notification::types as contract;
 pub use bindings::exports::ecomm::notification::policy as decisions;
-pub use config::Config;
+pub use config::{Config, manifest};
 pub use decide::{admit, on_failure};
 
 #[cfg(target_family = "wasm")]
@@ -34,7 +34,9 @@ mod component {
     use once_cell::race::OnceBox;
 
     use crate::Config;
-    use crate::decisions::{Admission, Failure, Guest, Notification, Situation, Verdict};
+    use crate::bindings::exports::ecomm::notification::{plugin, policy};
+    use crate::contract::{ConfigError, Manifest};
+    use crate::decisions::{Admission, Brief, Failure, Situation, Verdict};
 
     /// An order of the most lines takes about half.
     const CALL_BYTES: usize = 128 << 10;
@@ -57,19 +59,26 @@ mod component {
 
     struct Component;
 
-    impl Guest for Component {
-        fn configure(config: String) -> Result<(), String> {
-            CONFIG.set(Box::new(Config::parse(&config)?)).map_err(|_| "configure was called twice".to_owned())?;
+    impl plugin::Guest for Component {
+        fn describe() -> Manifest {
+            crate::manifest()
+        }
+
+        fn configure(config: String) -> Result<(), ConfigError> {
+            let twice = |_| ConfigError { pointer: String::new(), message: "configure was called twice".to_owned() };
+            CONFIG.set(Box::new(Config::parse(&config)?)).map_err(twice)?;
             arena::reserve(CALL_BYTES);
             Ok(())
         }
+    }
 
-        fn admit(n: Notification, s: Situation) -> Admission {
-            crate::admit(config(), &n, &s)
+    impl policy::Guest for Component {
+        fn admit(b: Brief, s: Situation) -> Admission {
+            crate::admit(config(), &b, &s)
         }
 
-        fn on_failure(_: Notification, f: Failure, s: Situation) -> Verdict {
-            crate::on_failure(config(), &f, &s)
+        fn on_failure(b: Brief, f: Failure, s: Situation) -> Verdict {
+            crate::on_failure(config(), &b, &f, &s)
         }
     }
 

@@ -1,7 +1,7 @@
-//! The default renderer: minijinja templates in English and German, every one of them replaceable by
-//! the operator's config. An ordinary plugin; it has no privileges.
+//! The default renderer: minijinja templates in English and German, every one of them replaceable by the operator's
+//! config. An ordinary plugin; it has no privileges.
 
-#[expect(missing_docs, clippy::pedantic, reason = "generated; wit/v1 documents every item")]
+#[expect(clippy::pedantic, reason = "generated; wit/v1 documents every item")]
 mod bindings {
     wit_bindgen::generate!({
         path: "../../wit/v1",
@@ -10,12 +10,14 @@ mod bindings {
     });
 }
 mod config;
+mod format;
+mod pdf;
 mod render;
 mod templates;
 mod view;
 
 pub use bindings::ecomm::notification::types as contract;
-pub use config::Config;
+pub use config::{Config, manifest};
 pub use render::Renderer;
 
 #[cfg(target_family = "wasm")]
@@ -23,7 +25,9 @@ pub use render::Renderer;
 mod component {
     use std::sync::OnceLock;
 
-    use crate::bindings::exports::ecomm::notification::renderer::{Email, Guest, Notification};
+    use crate::bindings::exports::ecomm::notification::{plugin, renderer};
+    use crate::contract::{ConfigError, Email, Manifest, Notification};
+    use renderer::Request;
 
     /// What an order of a few lines takes, and as much again.
     const CALL_BYTES: usize = 128 << 10;
@@ -32,16 +36,23 @@ mod component {
 
     struct Component;
 
-    impl Guest for Component {
-        fn configure(config: String) -> Result<(), String> {
+    impl plugin::Guest for Component {
+        fn describe() -> Manifest {
+            crate::manifest()
+        }
+
+        fn configure(config: String) -> Result<(), ConfigError> {
             let renderer = crate::Renderer::new(&crate::Config::parse(&config)?)?;
-            RENDERER.set(renderer).map_err(|_| "configure was called twice".to_owned())?;
+            let twice = |_| ConfigError { pointer: String::new(), message: "configure was called twice".to_owned() };
+            RENDERER.set(renderer).map_err(twice)?;
             arena::reserve(CALL_BYTES);
             Ok(())
         }
+    }
 
-        fn render(n: Notification) -> Result<Email, String> {
-            RENDERER.get().ok_or("render was called before configure")?.render(&n)
+    impl renderer::Guest for Component {
+        fn render(n: Notification, r: Request) -> Result<Email, String> {
+            RENDERER.get().ok_or("render was called before configure")?.render(&n, r.ab_variant.as_deref())
         }
     }
 

@@ -1,71 +1,51 @@
 //! The default texts.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
 
-/// What a mail can be about.
-pub(crate) const KINDS: [&str; 5] = ["pending", "shipped", "delivered", "cancelled", "updated"];
+use serde::Deserialize;
+
+use crate::config::Parts;
+
 pub(crate) const BASE_TEXT: &str = include_str!("../templates/base.txt");
 pub(crate) const BASE_HTML: &str = include_str!("../templates/base.html");
 
-pub(crate) struct Default {
-    pub(crate) language: &'static str,
-    pub(crate) kind: &'static str,
-    pub(crate) subject: &'static str,
-    pub(crate) text: &'static str,
-    pub(crate) html: &'static str,
+/// The languages that have texts of their own.
+const LANGUAGES: [(&str, &str); 2] =
+    [("en", include_str!("../templates/en.json")), ("de", include_str!("../templates/de.json"))];
+
+/// A language's texts.
+#[derive(Deserialize)]
+pub(crate) struct Language {
+    /// The words around the values; templates see them as `t`.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// By kind of notification; "order", "account", "product" and "other" for kinds that have none.
+    pub(crate) kinds: BTreeMap<String, Parts>,
 }
 
-macro_rules! defaults {
-    ($($language:literal $kind:literal)*) => {
-        &[$(Default {
-            language: $language,
-            kind: $kind,
-            subject: include_str!(concat!("../templates/", $language, "/", $kind, ".subject")),
-            text: include_str!(concat!("../templates/", $language, "/", $kind, ".txt")),
-            html: include_str!(concat!("../templates/", $language, "/", $kind, ".html")),
-        }),*]
+/// Every language, the first one first.
+pub(crate) fn languages() -> Result<Vec<(&'static str, Language)>, String> {
+    let read = |(tag, text): (&'static str, &str)| {
+        serde_json::from_str(text).map(|language| (tag, language)).map_err(|e| format!("templates/{tag}.json: {e}"))
     };
+    LANGUAGES.into_iter().map(read).collect()
 }
 
-pub(crate) const DEFAULTS: &[Default] = defaults! {
-    "en" "pending" "en" "shipped" "en" "delivered" "en" "cancelled" "en" "updated"
-    "de" "pending" "de" "shipped" "de" "delivered" "de" "cancelled" "de" "updated"
-};
+#[cfg(test)]
+mod tests {
+    use super::languages;
 
-/// The words around the values; templates see them as `t`.
-#[derive(Serialize)]
-pub(crate) struct Labels {
-    subtotal: &'static str,
-    discount: &'static str,
-    tax: &'static str,
-    shipping: &'static str,
-    total: &'static str,
-    payment: &'static str,
-    ship_to: &'static str,
-    tracking: &'static str,
-    questions: &'static str,
+    #[test]
+    fn every_language_says_everything() {
+        let languages = languages().expect("readable");
+        let (_, english) = &languages[0];
+        for (tag, language) in &languages {
+            assert!(language.labels.keys().eq(english.labels.keys()), "{tag}: other labels");
+            assert!(language.kinds.keys().eq(english.kinds.keys()), "{tag}: other kinds");
+            for (kind, parts) in &language.kinds {
+                let whole = parts.subject.is_some() && parts.headline.is_some() && parts.intro.is_some();
+                assert!(whole, "{tag}: {kind} lacks a part");
+                assert_eq!(parts.action.is_some(), english.kinds[kind].action.is_some(), "{tag}: {kind}");
+            }
+        }
+    }
 }
-
-pub(crate) const ENGLISH: Labels = Labels {
-    subtotal: "Subtotal",
-    discount: "Discount",
-    tax: "Tax",
-    shipping: "Shipping",
-    total: "Total",
-    payment: "Payment",
-    ship_to: "Ships to",
-    tracking: "Track your parcel",
-    questions: "Questions? Write to",
-};
-
-pub(crate) const GERMAN: Labels = Labels {
-    subtotal: "Zwischensumme",
-    discount: "Rabatt",
-    tax: "Steuer",
-    shipping: "Versand",
-    total: "Summe",
-    payment: "Zahlung",
-    ship_to: "Lieferung an",
-    tracking: "Sendung verfolgen",
-    questions: "Fragen? Schreiben Sie an",
-};

@@ -43,9 +43,9 @@ pub(super) fn list(slots: &[SlotInfo], revisions: &[RevisionInfo]) -> String {
     text
 }
 
-/// The name and version that a component's author gave it.
+/// The name and version that a component gives itself.
 fn component(report: &serde_json::Value) -> String {
-    let of = |key: &str| report["metadata"][key].as_str().unwrap_or_default();
+    let of = |key: &str| report["manifest"][key].as_str().unwrap_or_default();
     let named = format!("{} {}", of("name"), of("version"));
     if named.trim().is_empty() { "-".to_owned() } else { named.trim().to_owned() }
 }
@@ -66,8 +66,14 @@ pub(super) fn revision(r: &RevisionInfo) -> String {
 
 /// What the gate found.
 pub(super) fn report(report: &serde_json::Value) -> String {
+    let manifest = &report["manifest"];
+    let mut rows: Vec<_> = ["name", "version", "description"]
+        .map(|key| row(&[key, manifest[key].as_str().unwrap_or_default()]))
+        .into_iter()
+        .chain([row(&["locales", &manifest["locales"].to_string()])])
+        .collect();
     let keys = ["metadata", "contract", "imports", "bytes", "snapshotted", "making", "prepared_ms", "cached"];
-    let mut rows: Vec<_> = keys.iter().map(|key| row(&[key, &report[key].to_string()])).collect();
+    rows.extend(keys.iter().map(|key| row(&[key, &report[key].to_string()])));
     for warning in report["warnings"].as_array().into_iter().flatten() {
         rows.push(row(&["warning", warning.as_str().unwrap_or_default()]));
     }

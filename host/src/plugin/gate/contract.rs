@@ -86,7 +86,7 @@ pub(super) fn anatomy(wasm: &[u8]) -> Result<Anatomy, LoadError> {
 /// Interfaces of WASI that are offered, all of them inert.
 const WASI: [&str; 6] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 /// Interfaces of the contract that a component may import.
-const OFFERED: [&str; 2] = ["ecomm:notification/types@", "ecomm:notification/log@"];
+const OFFERED: [&str; 3] = ["ecomm:notification/types@", "ecomm:notification/log@", "ecomm:notification/event@"];
 
 /// Judges a component by its names and counts, before the minute that compiling it may take.
 pub(super) fn check(slot: Slot, anatomy: &Anatomy) -> Result<(), LoadError> {
@@ -109,12 +109,14 @@ pub(super) fn check(slot: Slot, anatomy: &Anatomy) -> Result<(), LoadError> {
         };
         return refuse(format!("imports \"{foreign}\", which this host does not offer{advice}"));
     }
-    let wanted = format!("ecomm:notification/{slot}@1.");
-    if !exports.iter().any(|e| e.starts_with(&wanted)) {
-        return refuse(format!(
-            "a {slot} must export ecomm:notification/{slot}@1.0.0; it exports {}",
-            if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
-        ));
+    for interface in [slot.as_str(), "plugin"] {
+        let wanted = format!("ecomm:notification/{interface}@1.");
+        if !exports.iter().any(|e| e.starts_with(&wanted)) {
+            return refuse(format!(
+                "a {slot} must export ecomm:notification/{interface}@1.0.0; it exports {}",
+                if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
+            ));
+        }
     }
     for (what, count, max) in [
         ("core instances", *core_instances, CORE_INSTANCES_MAX),

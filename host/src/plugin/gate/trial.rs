@@ -7,14 +7,16 @@ use tokio::task::JoinSet;
 
 use super::{Gate, Progress, Step, Trial};
 use crate::clock::Clock;
-use crate::notification::{Failure, Situation};
+use crate::notification::{Failure, Request, Situation};
 use crate::plugin::fault::{Fault, LoadError};
 use crate::plugin::fixture::{self, Fixture};
-use crate::plugin::sandbox::{Budget, GuestInputs, Sandbox, Usage};
+use crate::plugin::sandbox::{Budget, Sandbox, Usage};
 use crate::plugin::{Revision, Slot, check};
 
 /// How much more of each budget a call is given that went over one, to learn what would have been enough.
 const GENEROSITY: u64 = 10;
+/// What a component that draws random numbers draws them from here.
+const SEED: u64 = 42;
 
 /// The largest part of each budget that a call used, in hundredths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -64,26 +66,26 @@ struct Call {
 impl Call {
     /// What it used, and how long it took in microseconds.
     async fn run(&self, budget: &Budget, fixture: &Fixture, question: &Question) -> Result<(Usage, u64), Fault> {
-        let (n, later) = (&fixture.notification, fixture.later_status);
-        let inputs = GuestInputs { now_ms: n.payload.occurred_at, seed: 42 };
+        let n = &fixture.notification;
         let situation = fixture::situation(&self.relays);
         let begun = self.clock.monotonic_us();
         let (revision, sandbox) = (&self.revision, &self.sandbox);
         let usage = match question {
             Question::Render => {
-                let (email, usage) = sandbox.render_as(revision, budget, inputs, n, later).await?;
+                let request = Request { ab_variant: None, seed: SEED };
+                let (email, usage) = sandbox.render(revision, budget, n, &request).await?;
                 check::email(email, budget)?;
                 usage
             }
             Question::Admit => {
-                let (admission, usage) = sandbox.admit_as(revision, budget, inputs, n, &situation, later).await?;
-                check::admission(admission, &situation.relays)?;
+                let (admission, usage) = sandbox.admit(revision, budget, n, &situation).await?;
+                check::admission(admission, &situation)?;
                 usage
             }
             Question::OnFailure(f) => {
                 let situation = Situation { attempts: 1, history: vec![f.clone()], ..situation };
-                let (verdict, usage) = sandbox.on_failure(revision, budget, inputs, n, f, &situation).await?;
-                check::verdict(verdict, &situation.relays)?;
+                let (verdict, usage) = sandbox.on_failure(revision, budget, n, f, &situation).await?;
+                check::verdict(verdict, &situation)?;
                 usage
             }
         };
@@ -107,7 +109,7 @@ impl Gate {
         let of = u32::try_from(fixtures.len()).unwrap_or_default();
         for (done, fixture) in (0..).zip(&fixtures) {
             progress.send_replace(Step::Trying(done, of));
-            let budget = self.call.for_lines(fixture.notification.payload.order.lines.len());
+            let budget = self.call.for_lines(fixture.notification.payload.lines());
             for question in &questions {
                 let (usage, time_us) = match call.run(&budget, fixture, question).await {
                     Ok(used) => used,
@@ -136,7 +138,7 @@ impl Gate {
         let mut calls = JoinSet::new();
         for fixture in fixtures.iter().cycle().take(self.calls_max as usize).cloned() {
             let (call, question) = (call.clone(), question.clone());
-            let budget = self.call.for_lines(fixture.notification.payload.order.lines.len());
+            let budget = self.call.for_lines(fixture.notification.payload.lines());
             calls.spawn(async move { (call.run(&budget, &fixture, &question).await, fixture.name) });
         }
         let mut slow = 0;
@@ -161,7 +163,7 @@ impl Gate {
 
     /// What would have been enough: the call once more, with ten times the budget.
     async fn advice(&self, call: &Call, fixture: &Fixture, question: &Question, fault: &Fault) -> String {
-        let lines = fixture.notification.payload.order.lines.len();
+        let lines = fixture.notification.payload.lines();
         let budget = self.call.for_lines(lines);
         let used = match fault {
             Fault::Fuel(_) | Fault::Deadline(_) => call.run(&budget.times(GENEROSITY), fixture, question).await,

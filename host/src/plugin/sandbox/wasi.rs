@@ -16,6 +16,7 @@ use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
 use super::turns::{Running, Turns};
 use super::{Budget, GuestInputs};
+use crate::notification::Notification;
 use crate::plugin::engine::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
 
 /// How much of what a guest writes to stderr is kept.
@@ -35,6 +36,8 @@ pub(crate) struct State {
     log_lines: u32,
     clock: Steps,
     pub(super) running: Running,
+    /// The notification that a policy decides about, should it ask for it.
+    pub(crate) asked: Option<Arc<Notification>>,
     memory_bytes: usize,
     memory_bytes_max: usize,
     over_memory: bool,
@@ -50,6 +53,7 @@ impl State {
             log_lines: 0,
             clock: Steps::default(),
             running: Running::new(budget.time_ms_max, turns),
+            asked: None,
             memory_bytes: 0,
             memory_bytes_max: budget.memory_bytes_max,
             over_memory: false,

@@ -1,254 +1,264 @@
 //! Between the host's nouns and the contract's. Destructured without `..`: a new field does not compile until it is
-//! mapped or left out on purpose.
+//! mapped or left out on purpose. Times of day follow from the customer's time zone.
+
+mod answers;
+mod order;
 
 use super::{records, wit, wit_policy};
 use crate::money::Money;
-use crate::notification::{Admission, Class, Customer, Failure, Notification, Payload, Situation, Verdict};
-use crate::plugin::{Attachment, Email};
-use crate::shop::order::{Address, Order, OrderLine, Status, Tracking};
-use crate::shop::text::{Line, WebAddress};
+use crate::notification::subject::{Account, Link, Product, Subject};
+use crate::notification::{
+    Category, Class, Customer, Failure, MergedChange, Notification, OrderStatus, Payload, QueuedChange, Relay, Request,
+    Situation,
+};
+use crate::shop::text::{TimeZone, WebAddress};
 use crate::shop::{Attributes, Shop};
 
-impl<'a> From<&'a Notification> for records::Notification<'a> {
-    fn from(n: &'a Notification) -> Self {
-        let Notification { id, message_id, payload } = n;
-        let Payload { kind, occurred_at, utc_offset_minutes, shop, customer, order, previous, attributes } = payload;
-        Self {
-            id: unsigned(*id),
-            kind,
-            message_id,
-            occurred_at: unsigned(*occurred_at),
-            utc_offset_minutes: *utc_offset_minutes,
-            shop: shop.into(),
-            customer: customer.into(),
-            order: self::order(order, *previous),
-            attributes: pairs(attributes),
-        }
-    }
-}
+/// Converts what is told to one customer; texts are borrowed or owned, as `S` says.
+#[derive(Clone, Copy)]
+struct To<'a>(&'a TimeZone);
 
-/// A notification, its order in a status of a later contract if one is given.
-pub(super) fn notification<'a>(n: &'a Notification, later: Option<&str>) -> records::Notification<'a> {
-    let mut converted = records::Notification::from(n);
-    if let Some(status) = later {
-        converted.order.status = wit::OrderStatus::Other(status.to_owned());
-    }
-    converted
-}
-
-impl<'a> From<&'a Shop> for records::Shop<'a> {
-    fn from(shop: &'a Shop) -> Self {
-        let Shop { name, url, support_email, attributes } = shop;
-        Self { name, url, support_email, attributes: pairs(attributes) }
-    }
-}
-
-impl<'a> From<&'a Customer> for records::Customer<'a> {
-    fn from(customer: &'a Customer) -> Self {
-        let Customer { id, name, email, locale, time_zone, attributes } = customer;
-        Self {
-            id: unsigned(*id),
-            name: name.as_str(),
-            email: email.as_str(),
-            locale: locale.as_str(),
-            time_zone: time_zone.as_str(),
-            attributes: pairs(attributes),
-        }
-    }
-}
-
-fn order(order: &Order, previous: Option<Status>) -> records::Order<'_> {
-    let Order {
-        id,
-        user_id: _,
-        version,
-        status,
-        lines,
-        subtotal,
-        discount,
-        tax,
-        shipping,
-        total,
-        payment_method,
-        ship_to,
-        bill_to,
-        tracking,
+/// A notification, all of it.
+pub(super) fn notification<'a, S: From<&'a str>>(n: &'a Notification) -> records::Notification<S> {
+    let Notification { id, message_id, payload } = n;
+    let Payload {
+        kind,
+        category,
+        occurred_at,
+        shop,
+        customer,
+        subject,
+        merged,
+        unsubscribe_url,
+        preferences_url,
         attributes,
-        placed_at,
-        updated_at: _,
-    } = order;
-    records::Order {
+    } = payload;
+    let to = To(&customer.time_zone);
+    records::Notification {
         id: unsigned(*id),
-        number: id.to_string(),
-        version: u32::try_from(*version).unwrap_or(u32::MAX),
-        status: (*status).into(),
-        previous: previous.map(Into::into),
-        placed_at: unsigned(*placed_at),
-        lines: lines.iter().map(Into::into).collect(),
-        subtotal: subtotal.into(),
-        discount: discount.into(),
-        tax: tax.into(),
-        shipping: shipping.into(),
-        total: total.into(),
-        payment_method: payment_method.as_str(),
-        ship_to: ship_to.as_ref().map(Into::into),
-        bill_to: bill_to.as_ref().map(Into::into),
-        tracking: tracking.iter().map(Into::into).collect(),
+        kind: S::from(kind),
+        category: category.into(),
+        message_id: S::from(message_id),
+        occurred_at: to.moment(*occurred_at),
+        shop: self::shop(shop),
+        customer: self::customer(customer),
+        subject: to.subject(subject),
+        merged: merged.iter().map(|change| to.merged(change)).collect(),
+        unsubscribe_url: unsubscribe_url.as_ref().map(web),
+        preferences_url: preferences_url.as_ref().map(web),
         attributes: pairs(attributes),
     }
 }
 
-impl<'a> From<&'a OrderLine> for records::Line<'a> {
-    fn from(line: &'a OrderLine) -> Self {
-        let OrderLine { product_id, sku, name, quantity, unit_price, total, url, image, attributes } = line;
-        Self {
-            product_id: unsigned(*product_id),
-            sku: sku.as_str(),
-            name: name.as_str(),
-            quantity: *quantity,
-            unit_price: unit_price.into(),
-            total: total.into(),
-            url: url.as_ref().map(WebAddress::as_str),
-            image: image.as_ref().map(WebAddress::as_str),
-            attributes: pairs(attributes),
+/// What a policy is given of a notification.
+pub(super) fn brief<'a>(n: &'a Notification, s: &Situation) -> records::Brief<&'a str> {
+    let payload = &n.payload;
+    let subject = match &payload.subject {
+        Subject::Order(order) => records::SubjectBrief::Order(order::brief(order, &s.newest_status)),
+        Subject::Account(_) => records::SubjectBrief::Account,
+        Subject::Product(product) => records::SubjectBrief::Product(unsigned(product.id)),
+        Subject::Other(name) => records::SubjectBrief::Other(name.as_str()),
+    };
+    records::Brief {
+        id: unsigned(n.id),
+        kind: &payload.kind,
+        category: (&payload.category).into(),
+        occurred_at: To(&payload.customer.time_zone).moment(payload.occurred_at),
+        customer: customer(&payload.customer),
+        subject,
+    }
+}
+
+/// What a renderer is asked with.
+pub(super) fn request<'a>(request: &Request<'a>) -> records::Request<&'a str> {
+    let Request { ab_variant, seed } = *request;
+    records::Request { ab_variant, seed, attributes: Vec::new() }
+}
+
+/// A failure, as the customer's clocks show it.
+pub(super) fn failure<'a>(n: &'a Notification, f: &'a Failure) -> records::Failure<&'a str> {
+    To(&n.payload.customer.time_zone).failure(f)
+}
+
+/// What a decision may depend on.
+pub(super) fn situation<'a>(n: &'a Notification, s: &'a Situation) -> records::Situation<&'a str> {
+    let Situation {
+        now,
+        seed,
+        attempts,
+        attempts_max,
+        queued_at,
+        first_failed_at,
+        age_max_ms,
+        history,
+        relays,
+        domain_throttled_at,
+        newest_status: _,
+        queued,
+    } = s;
+    let to = To(&n.payload.customer.time_zone);
+    let relay = |r: &'a Relay| {
+        let Relay { name, available } = r;
+        records::Relay { name: name.as_str(), available: *available, attributes: Vec::new() }
+    };
+    let change = |q: &'a QueuedChange| {
+        let QueuedChange { kind, version, queued_at } = q;
+        records::QueuedChange { kind: kind.as_str(), version: *version, queued_at: to.moment(*queued_at) }
+    };
+    records::Situation {
+        now: to.moment(*now),
+        seed: *seed,
+        attempts: *attempts,
+        attempts_max: *attempts_max,
+        queued_at: to.moment(*queued_at),
+        first_failed_at: first_failed_at.map(|at| to.moment(at)),
+        age_max_ms: unsigned(*age_max_ms),
+        history: history.iter().map(|f| to.failure(f)).collect(),
+        relays: relays.iter().map(relay).collect(),
+        domain: records::Domain {
+            name: n.payload.customer.email.domain(),
+            throttled_at: domain_throttled_at.map(|at| to.moment(at)),
+            attributes: Vec::new(),
+        },
+        queued: queued.iter().map(change).collect(),
+        attributes: Vec::new(),
+    }
+}
+
+impl To<'_> {
+    fn moment(self, unix_ms: i64) -> records::Moment {
+        records::Moment { unix_ms: unsigned(unix_ms), utc_offset_minutes: self.0.utc_offset_minutes(unix_ms) }
+    }
+
+    fn link<'a, S: From<&'a str>>(self, link: &'a Link) -> records::Link<S> {
+        let Link { url, expires_at } = link;
+        records::Link { url: web(url), expires_at: expires_at.map(|at| self.moment(at)) }
+    }
+
+    fn subject<'a, S: From<&'a str>>(self, subject: &'a Subject) -> records::Subject<S> {
+        match subject {
+            Subject::Order(order) => records::Subject::Order(self.order(order)),
+            Subject::Account(account) => {
+                let Account { email, link, attributes } = &**account;
+                records::Subject::Account(records::Account {
+                    email: S::from(email.as_str()),
+                    link: link.as_ref().map(|link| self.link(link)),
+                    attributes: pairs(attributes),
+                })
+            }
+            Subject::Product(product) => {
+                let Product { id, sku, name, price, url, image_url, attributes } = &**product;
+                records::Subject::Product(records::Product {
+                    id: unsigned(*id),
+                    sku: S::from(sku.as_str()),
+                    name: S::from(name.as_str()),
+                    price: money(price),
+                    url: url.as_ref().map(web),
+                    image_url: image_url.as_ref().map(web),
+                    attributes: pairs(attributes),
+                })
+            }
+            Subject::Other(name) => records::Subject::Other(S::from(name)),
         }
     }
-}
 
-impl<'a> From<&'a Money> for records::Money<'a> {
-    fn from(money: &'a Money) -> Self {
-        let Money { amount, currency } = money;
-        Self { amount: *amount, currency: currency.code(), exponent: currency.exponent() }
-    }
-}
-
-impl<'a> From<&'a Address> for records::Address<'a> {
-    fn from(address: &'a Address) -> Self {
-        let Address { name, lines, city, region, postal_code, country } = address;
-        Self {
-            name: name.as_str(),
-            lines: lines.iter().map(Line::as_str).collect(),
-            city: city.as_str(),
-            region: region.as_str(),
-            postal_code: postal_code.as_str(),
-            country: country.as_str(),
+    fn merged<'a, S: From<&'a str>>(self, change: &'a MergedChange) -> records::MergedChange<S> {
+        let MergedChange { kind, version, status, occurred_at, note } = change;
+        records::MergedChange {
+            kind: S::from(kind),
+            version: *version,
+            status: status.into(),
+            occurred_at: self.moment(*occurred_at),
+            note: note.as_deref().map(S::from),
         }
     }
-}
 
-impl<'a> From<&'a Tracking> for records::Tracking<'a> {
-    fn from(tracking: &'a Tracking) -> Self {
-        let Tracking { carrier, number, url } = tracking;
-        Self { carrier: carrier.as_str(), number: number.as_str(), url: url.as_ref().map(WebAddress::as_str) }
-    }
-}
-
-impl From<Status> for wit::OrderStatus {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Pending => Self::Pending,
-            Status::Shipped => Self::Shipped,
-            Status::Delivered => Self::Delivered,
-            Status::Cancelled => Self::Cancelled,
-        }
-    }
-}
-
-impl<'a> From<&'a Failure> for records::Failure<'a> {
-    fn from(failure: &'a Failure) -> Self {
+    fn failure(self, failure: &Failure) -> records::Failure<&str> {
         let Failure { at, class, phase, code, enhanced, reply, relay } = failure;
-        Self {
-            at: unsigned(*at),
-            class: match class {
-                Class::Deferred => wit_policy::Class::Deferred,
-                Class::Rejected => wit_policy::Class::Rejected,
-                Class::NotHandedOver => wit_policy::Class::NotHandedOver,
-                Class::InDoubt => wit_policy::Class::InDoubt,
-                Class::RenderFailed => wit_policy::Class::RenderFailed,
-                Class::Throttled => wit_policy::Class::Throttled,
-                Class::Greylisted => wit_policy::Class::Greylisted,
-            },
+        records::Failure {
+            failed_at: self.moment(*at),
+            failure_class: (*class).into(),
             phase,
-            code: *code,
-            enhanced: enhanced.as_deref(),
-            reply,
+            reply_code: *code,
+            enhanced_code: enhanced.as_deref(),
+            reply_text: reply,
             relay,
+            attributes: Vec::new(),
         }
     }
 }
 
-impl<'a> From<&'a Situation> for records::Situation<'a> {
-    fn from(situation: &'a Situation) -> Self {
-        let Situation {
-            now,
-            utc_offset_minutes,
-            seed,
-            attempts,
-            attempts_max,
-            queued_at,
-            age_max_ms,
-            history,
-            relays,
-            newest_status,
-        } = situation;
-        Self {
-            now: unsigned(*now),
-            utc_offset_minutes: *utc_offset_minutes,
-            seed: *seed,
-            attempts: *attempts,
-            attempts_max: *attempts_max,
-            queued_at: unsigned(*queued_at),
-            age_max_ms: unsigned(*age_max_ms),
-            history: history.iter().map(Into::into).collect(),
-            relays: relays.iter().map(|r| records::Relay { name: &r.name, available: r.available }).collect(),
-            newest_status: (*newest_status).into(),
+fn shop<'a, S: From<&'a str>>(shop: &'a Shop) -> records::Shop<S> {
+    let Shop { name, url, support_email, attributes } = shop;
+    records::Shop {
+        name: S::from(name),
+        url: S::from(url),
+        support_email: S::from(support_email),
+        attributes: pairs(attributes),
+    }
+}
+
+fn customer<'a, S: From<&'a str>>(customer: &'a Customer) -> records::Customer<S> {
+    let Customer { id, name, email, locale, time_zone, attributes } = customer;
+    records::Customer {
+        id: unsigned(*id),
+        name: S::from(name.as_str()),
+        email: S::from(email.as_str()),
+        locale: S::from(locale.as_str()),
+        time_zone: S::from(time_zone.as_str()),
+        attributes: pairs(attributes),
+    }
+}
+
+fn money<'a, S: From<&'a str>>(money: &'a Money) -> records::Money<S> {
+    let Money { amount, currency } = money;
+    records::Money { amount: *amount, currency: S::from(currency.code()), exponent: currency.exponent() }
+}
+
+impl From<&OrderStatus> for wit::OrderStatus {
+    fn from(status: &OrderStatus) -> Self {
+        match status {
+            OrderStatus::Pending => Self::Pending,
+            OrderStatus::PartlyShipped => Self::PartlyShipped,
+            OrderStatus::Shipped => Self::Shipped,
+            OrderStatus::Delivered => Self::Delivered,
+            OrderStatus::Cancelled => Self::Cancelled,
+            OrderStatus::Other(name) => Self::Other(name.clone()),
         }
     }
 }
 
-impl From<wit::Email> for Email {
-    fn from(email: wit::Email) -> Self {
-        let wit::Email { subject, text, html, from_name, reply_to, headers, attachments } = email;
-        let attachment = |a| {
-            let wit::Attachment { name, content_type, content_id, data } = a;
-            Attachment { name, content_type, content_id, data }
-        };
-        Self {
-            subject,
-            text,
-            html,
-            from_name,
-            reply_to,
-            headers,
-            attachments: attachments.into_iter().map(attachment).collect(),
+impl From<&Category> for wit::Category {
+    fn from(category: &Category) -> Self {
+        match category {
+            Category::Transactional => Self::Transactional,
+            Category::Requested => Self::Requested,
+            Category::Marketing => Self::Marketing,
+            Category::Other(name) => Self::Other(name.clone()),
         }
     }
 }
 
-impl From<wit_policy::Admission> for Admission {
-    fn from(admission: wit_policy::Admission) -> Self {
-        match admission {
-            wit_policy::Admission::Send(relay) => Self::Send(relay),
-            wit_policy::Admission::Wait(ms) => Self::Wait(ms),
-            wit_policy::Admission::Skip(why) => Self::Skip(why),
-            wit_policy::Admission::Hold(why) => Self::Hold(why),
+impl From<Class> for wit_policy::FailureClass {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Deferred => Self::Deferred,
+            Class::Rejected => Self::Rejected,
+            Class::NotHandedOver => Self::NotHandedOver,
+            Class::InDoubt => Self::InDoubt,
+            Class::RenderFailed => Self::RenderFailed,
+            Class::Throttled => Self::Throttled,
+            Class::Greylisted => Self::Greylisted,
         }
     }
 }
 
-impl From<wit_policy::Verdict> for Verdict {
-    fn from(verdict: wit_policy::Verdict) -> Self {
-        match verdict {
-            wit_policy::Verdict::Retry(ms) => Self::Retry(ms, None),
-            wit_policy::Verdict::RetryVia((ms, relay)) => Self::Retry(ms, Some(relay)),
-            wit_policy::Verdict::GiveUp(why) => Self::GiveUp(why),
-            wit_policy::Verdict::Hold(why) => Self::Hold(why),
-        }
-    }
+fn web<'a, S: From<&'a str>>(address: &'a WebAddress) -> S {
+    S::from(address.as_str())
 }
 
-fn pairs(attributes: &Attributes) -> records::Attributes<'_> {
-    attributes.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect()
+fn pairs<'a, S: From<&'a str>>(attributes: &'a Attributes) -> records::Attributes<S> {
+    attributes.iter().map(|(k, v)| (S::from(k), S::from(v))).collect()
 }
 
 fn unsigned(n: i64) -> u64 {

@@ -1,9 +1,11 @@
 //! One stored event, run by a candidate and by the active revision.
 
+use std::sync::Arc;
+
 use super::read;
-use crate::notification::{Admission, Failure, Notification, Relay, Situation, Verdict};
+use crate::notification::{Admission, Failure, Holding, Notification, Relay, Request, Sending, Situation, Verdict};
 use crate::plugin::{Email, Fault, Plugins, Revision};
-use crate::store::stored::{StoredDecision, StoredEvent};
+use crate::store::stored::{Sent, StoredDecision, StoredEvent};
 
 /// What is other than before.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -48,10 +50,11 @@ impl Run<'_> {
     async fn render(&self, event: StoredEvent) -> Option<Outcome> {
         let n = read(event.id, event.message_id, &event.payload).ok()?;
         let seed = event.seed.unwrap_or(42).cast_unsigned();
+        let request = Request { ab_variant: event.ab_variant.as_deref(), seed };
         let begun = self.clock.monotonic_us();
-        let new = self.plugins.render_measured(self.candidate, &n, seed).await;
+        let new = self.plugins.render_measured(self.candidate, &n, &request).await;
         let time_us = self.clock.monotonic_us() - begun;
-        let old = self.plugins.render_by(self.baseline, &n, seed).await.ok();
+        let old = self.plugins.render_by(self.baseline, &n, &request).await.ok();
         let (fuel, new, why) = match new {
             Ok((email, usage)) => (usage.fuel, Some(email), None),
             Err(fault) => (0, None, Some(fault.to_string())),
@@ -74,7 +77,7 @@ impl Run<'_> {
 
     /// Both questions that the policy was asked: whether to send, and, where the mail was tried and failed, what of it.
     async fn decide(&self, stored: Box<StoredDecision>) -> Option<Outcome> {
-        let n = read(stored.state_id, stored.message_id, &stored.payload).ok()?;
+        let n = Arc::new(read(stored.state_id, stored.message_id, &stored.payload).ok()?);
         let situation: Situation = serde_json::from_str(&stored.situation).ok()?;
         let after = stored.failure.map(|f| (situation.clone().after(&f), f));
         let begun = self.clock.monotonic_us();
@@ -84,9 +87,9 @@ impl Run<'_> {
             Ok((answers, fuel)) => (fuel, Some(answers), None),
             Err(fault) => (0, None, Some(fault.to_string())),
         };
-        if let (Some((admission, None)), Some((by, relay))) = (&new, &stored.sent)
-            && *by == self.baseline.number
-            && leads_to(admission, relay, &situation.relays)
+        if let (Some((admission, None)), Some(sent)) = (&new, &stored.sent)
+            && sent.by == self.baseline.number
+            && leads_to(admission, sent, &situation.relays)
         {
             return Some(Outcome { changed: Changed::default(), fault: false, fuel, time_us, example: None });
         }
@@ -105,7 +108,7 @@ impl Run<'_> {
     async fn answers(
         &self,
         by: &Revision,
-        n: &Notification,
+        n: &Arc<Notification>,
         situation: &Situation,
         after: Option<&(Situation, Failure)>,
     ) -> Result<(Answers, u64), Fault> {
@@ -123,37 +126,60 @@ impl Run<'_> {
 /// What a policy said to a mail, and to its failure.
 type Answers = (Admission, Option<Verdict>);
 
-/// Whether a mail so admitted goes by this relay for certain. Where it does and the journal has it so, the active
+/// Whether a mail so admitted goes out as it did for certain. Where it does and the journal has it so, the active
 /// revision need not be asked again what it said then: a plugin is a pure function.
-fn leads_to(admission: &Admission, relay: &str, relays: &[Relay]) -> bool {
-    match admission {
-        Admission::Send(Some(named)) => named == relay,
+fn leads_to(admission: &Admission, sent: &Sent, relays: &[Relay]) -> bool {
+    let Admission::Send(Sending { relay, ab_variant }) = admission else { return false };
+    let is_same_relay = match relay {
+        Some(named) => *named == sent.relay,
         // By the first that was available, or by the one that an earlier verdict named: only with one is that certain.
-        Admission::Send(None) => matches!(relays, [only] if only.name == relay),
-        _ => false,
-    }
+        None => matches!(relays, [only] if only.name == sent.relay),
+    };
+    is_same_relay && *ab_variant == sent.ab_variant
 }
 
 fn in_words((admission, verdict): &Answers) -> String {
-    let verdict = verdict.as_ref().map(|v| format!(", then {v:?}"));
-    format!("{admission:?}{}", verdict.unwrap_or_default())
+    let by = |relay: &Option<String>| relay.as_ref().map(|relay| format!(" by {relay}")).unwrap_or_default();
+    let hold = |h: &Holding| format!("hold{}: {}", if h.urgent { " as urgent" } else { "" }, h.reason);
+    let admission = match admission {
+        Admission::Send(Sending { relay, ab_variant }) => {
+            let variant = ab_variant.as_ref().map(|variant| format!(" as variant {variant}")).unwrap_or_default();
+            format!("send{}{variant}", by(relay))
+        }
+        Admission::Wait(ms) => format!("wait {ms} ms"),
+        Admission::Skip(why) => format!("skip: {why}"),
+        Admission::Hold(holding) => hold(holding),
+        Admission::Merge => "merge".to_owned(),
+    };
+    match verdict {
+        None => admission,
+        Some(Verdict::Retry(ms, relay)) => format!("{admission}, then retry after {ms} ms{}", by(relay)),
+        Some(Verdict::GiveUp(why)) => format!("{admission}, then give up: {why}"),
+        Some(Verdict::Hold(holding)) => format!("{admission}, then {}", hold(holding)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::leads_to;
-    use crate::notification::{Admission, Relay};
+    use crate::notification::{Admission, Relay, Sending};
+    use crate::store::stored::Sent;
 
     #[test]
     fn what_the_journal_answers_for_the_active_revision() {
         let relay = |name: &str| Relay { name: name.to_owned(), available: true };
+        let send = |relay: Option<&str>, variant: Option<&str>| {
+            Admission::Send(Sending { relay: relay.map(str::to_owned), ab_variant: variant.map(str::to_owned) })
+        };
+        let by = |relay: &str| Sent { by: 1, relay: relay.to_owned(), ab_variant: None };
         let (one, two) = (vec![relay("a")], vec![relay("a"), relay("b")]);
-        assert!(leads_to(&Admission::Send(None), "a", &one));
-        assert!(!leads_to(&Admission::Send(None), "gone", &one));
-        assert!(!leads_to(&Admission::Send(None), "a", &two), "an earlier verdict may have named it");
-        assert!(leads_to(&Admission::Send(Some("b".to_owned())), "b", &two));
-        assert!(!leads_to(&Admission::Send(Some("b".to_owned())), "a", &two));
-        assert!(!leads_to(&Admission::Skip("no".to_owned()), "a", &one));
-        assert!(!leads_to(&Admission::Wait(1), "a", &one));
+        assert!(leads_to(&send(None, None), &by("a"), &one));
+        assert!(!leads_to(&send(None, Some("B")), &by("a"), &one), "another variant");
+        assert!(!leads_to(&send(None, None), &by("gone"), &one));
+        assert!(!leads_to(&send(None, None), &by("a"), &two), "an earlier verdict may have named it");
+        assert!(leads_to(&send(Some("b"), None), &by("b"), &two));
+        assert!(!leads_to(&send(Some("b"), None), &by("a"), &two));
+        assert!(!leads_to(&Admission::Skip("no".to_owned()), &by("a"), &one));
+        assert!(!leads_to(&Admission::Wait(1), &by("a"), &one));
     }
 }

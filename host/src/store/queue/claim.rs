@@ -6,9 +6,7 @@ use serde_json::json as object;
 
 use super::pause::NOT_PAUSED;
 use super::{QUEUE, is_head, postgres, sqlite};
-use crate::notification::{Failure, HISTORY_MAX, Notification, Payload};
-use crate::shop::kept;
-use crate::shop::order::Status;
+use crate::notification::{Failure, HISTORY_MAX, Notification, OrderStatus, Payload, QUEUED_MAX, QueuedChange};
 use crate::store::dialect::Column::Int;
 use crate::store::users::json;
 use crate::store::{Db, Dialect, Result, Store, Tx, with_pool, with_tx};
@@ -39,25 +37,21 @@ pub struct Claimed {
     /// Which date its mail was given when it was first handed over, unix milliseconds; none before.
     pub dated_at: Option<i64>,
     /// Where the order stands now.
-    pub newest_status: Status,
+    pub newest_status: OrderStatus,
+    /// What is queued behind it, oldest first: at most [`QUEUED_MAX`].
+    pub queued: Vec<QueuedChange>,
     /// The last failures, oldest first.
     pub history: Vec<Failure>,
     /// Of the mail.
     message_id: String,
     /// What it says, as stored.
     payload: String,
-    /// Why the row cannot be read.
-    unreadable: Option<String>,
 }
 
 impl Claimed {
     /// What the event says; an error when what is stored cannot be read.
     pub fn notification(&self) -> std::result::Result<Notification, String> {
-        if let Some(why) = &self.unreadable {
-            return Err(why.clone());
-        }
-        let payload: Payload =
-            kept::read(&self.payload).map_err(|e| format!("the stored payload cannot be read: {e}"))?;
+        let payload = Payload::read(&self.payload).map_err(|e| format!("the stored payload cannot be read: {e}"))?;
         Ok(Notification { id: self.claim.event, message_id: self.message_id.clone(), payload })
     }
 }
@@ -77,6 +71,15 @@ pub(super) struct Row {
     message_id: String,
     payload: String,
     status: String,
+    newest_version: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct QueuedRow {
+    order_id: i64,
+    order_version: i64,
+    kind: String,
+    created_at: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -139,8 +142,32 @@ impl Store {
         } else {
             (self.history(&tried).await?, self.dates(&tried).await?)
         };
-        let claimed = |row: Row| Claimed { dated_at: dates.get(&row.state_id).copied(), ..row.claimed(&mut history) };
+        let mut queued = self.queued_behind(&rows).await?;
+        let claimed = |row: Row| Claimed {
+            dated_at: dates.get(&row.state_id).copied(),
+            ..row.claimed(&mut history, &mut queued)
+        };
         Ok(rows.into_iter().map(claimed).collect())
+    }
+
+    /// What is queued behind events whose orders have changed since.
+    async fn queued_behind(&self, rows: &[Row]) -> Result<Vec<QueuedRow>> {
+        let overtaken = rows.iter().filter(|row| row.newest_version > row.order_version);
+        let row = |row: &Row| object!({ "lane": row.order_id, "place": row.order_version });
+        let lanes: Vec<_> = overtaken.map(row).collect();
+        if lanes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let dialect = self.dialect();
+        let sql = dialect.sql(&format!(
+            "select q.order_id, q.order_version, s.kind, q.created_at from {} {join} {QUEUE} q {} \
+             {join} notification_states s where q.order_id = x.lane and q.order_version > x.place \
+             and q.order_version <= x.place + {QUEUED_MAX} and s.id = q.state_id order by q.order_id, q.order_version",
+            dialect.rows(1, &[Int("lane"), Int("place")]),
+            dialect.by_index(super::LANES),
+            join = dialect.join(),
+        ));
+        Ok(with_pool!(self, |pool| sqlx::query_as(sql).bind(json(&lanes)).fetch_all(pool).await)?)
     }
 
     /// When mails were dated: each event's first intent since it was queued.
@@ -243,7 +270,8 @@ async fn take_by_steps(tx: &mut Tx, claimable: Claimable, now: &str, limit: i64,
 pub(super) fn row_columns(now: &str) -> String {
     format!(
         "q.state_id, q.order_id, q.order_version, q.epoch, q.phase, q.attempts, q.claims, q.relay, q.created_at, \
-         {now} as claimed_at, s.message_id, coalesce(p.payload, '') as payload, o.status"
+         {now} as claimed_at, s.message_id, coalesce(p.payload, '') as payload, o.status, \
+         o.version as newest_version"
     )
 }
 
@@ -265,15 +293,15 @@ fn events(ids: &[i64]) -> String {
 }
 
 impl Row {
-    fn claimed(self, history: &mut Vec<FailureRow>) -> Claimed {
+    fn claimed(self, history: &mut Vec<FailureRow>, queued: &mut Vec<QueuedRow>) -> Claimed {
         let id = self.state_id;
         let failures: Vec<FailureRow> = history.extract_if(.., |f| f.state_id == id).collect();
         let first_failed_at = failures.first().and_then(|f| f.first_at);
-        // One row that cannot be read must not cost the batch its lease.
-        let (newest_status, unreadable) = match Status::try_from(self.status) {
-            Ok(status) => (status, None),
-            Err(why) => (Status::Pending, Some(why)),
-        };
+        let behind = queued.extract_if(.., |q| q.order_id == self.order_id).map(|q| QueuedChange {
+            kind: q.kind,
+            version: u32::try_from(q.order_version).unwrap_or(u32::MAX),
+            queued_at: q.created_at,
+        });
         Claimed {
             claim: super::Token { event: id, token: self.epoch },
             order_id: self.order_id,
@@ -286,11 +314,11 @@ impl Row {
             claimed_at: self.claimed_at,
             first_failed_at,
             dated_at: None,
-            newest_status,
+            newest_status: OrderStatus::from(self.status),
+            queued: behind.collect(),
             history: failures.into_iter().filter_map(FailureRow::failure).collect(),
             message_id: self.message_id,
             payload: self.payload,
-            unreadable,
         }
     }
 }

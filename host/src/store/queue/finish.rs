@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::{
-    ATTEMPTS, Held, LANES, Provenance, QUEUE, Token, delete_held, make_due_next, object, postgres, row, sqlite,
+    ATTEMPTS, Held, LANES, Provenance, QUEUE, Token, delete_held, make_due_next, merge, object, postgres, row, sqlite,
     update_held,
 };
 use crate::notification::Transition;
@@ -102,7 +102,7 @@ impl Finish {
     pub(super) fn outcome(&self) -> (&'static str, &str) {
         match &self.transition {
             Transition::End { state, reason } => (state.as_str(), reason),
-            Transition::Later { .. } | Transition::GiveBack => ("", ""),
+            Transition::Later { .. } | Transition::GiveBack | Transition::Merge => ("", ""),
         }
     }
 }
@@ -121,6 +121,9 @@ async fn end_plain(tx: &mut Tx, plain: &[&Finish], now: &str) -> Result<HashSet<
 
 /// Ends claims, whatever they ask for; says which.
 async fn finish(tx: &mut Tx, finishes: &[&Finish], now: &str) -> Result<HashSet<Token>> {
+    let merged = merge::merge(tx, finishes).await?;
+    let others = finishes.iter().copied().filter(|f| !matches!(f.transition, Transition::Merge));
+    let finishes: &[&Finish] = &others.chain(&merged).collect::<Vec<_>>();
     let mut held = dequeue(tx, finishes).await?;
     held.extend(postpone(tx, finishes, now).await?);
     held.extend(give_back(tx, finishes, now).await?);
@@ -146,7 +149,7 @@ async fn postpone(tx: &mut Tx, finishes: &[&Finish], now: &str) -> Result<HashSe
             "event": f.claim.event, "token": f.claim.token, "delay": delay_ms, "new_attempts": f.attempts,
             "new_relay": relay,
         })),
-        Transition::End { .. } | Transition::GiveBack => None,
+        Transition::End { .. } | Transition::GiveBack | Transition::Merge => None,
     };
     let rows: Vec<_> = finishes.iter().filter_map(row).collect();
     if rows.is_empty() {
@@ -179,7 +182,7 @@ async fn push_followers(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()>
         Transition::Later { delay_ms, .. } => {
             Some(serde_json::json!({ "lane": f.order_id, "place": f.order_version, "delay": delay_ms }))
         }
-        Transition::End { .. } | Transition::GiveBack => None,
+        Transition::End { .. } | Transition::GiveBack | Transition::Merge => None,
     };
     let rows: Vec<_> = alive.iter().filter_map(row).collect();
     if rows.is_empty() {
@@ -312,7 +315,7 @@ async fn end(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
             }),
             (f.order_id, f.order_version),
         )),
-        Transition::Later { .. } | Transition::GiveBack => None,
+        Transition::Later { .. } | Transition::GiveBack | Transition::Merge => None,
     };
     let (rows, left): (Vec<_>, Vec<_>) = alive.iter().filter_map(end).unzip();
     if rows.is_empty() {

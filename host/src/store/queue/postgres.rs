@@ -35,12 +35,13 @@ pub(super) async fn claim(
 pub(super) async fn hand_over(session: &mut Session, now: &str, intents: &[Intent]) -> Result<HashSet<Token>> {
     let sql = Dialect::Postgres.sql(&format!(
         "with held as (update {QUEUE} q set phase = 1 from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], \
-         $5::bigint[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::bigint[]) \
-         as x(event, token, by_relay, renderer, renderer_no, policy, policy_no, chance, seen, hash, dated) \
+         $5::bigint[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::bigint[]) \
+         as x(event, token, by_relay, renderer, renderer_no, policy, policy_no, chance, variant, seen, hash, dated) \
          where q.state_id = x.event and q.epoch = x.token and q.due_at > {now} returning x.*) \
          insert into notification_attempts (state_id, epoch, relay, renderer_digest, renderer_revision, \
-         policy_digest, policy_revision, seed, situation, message_hash, dated_at, kind, repeats, started_at) \
-         select event, token, by_relay, renderer, renderer_no, policy, policy_no, chance, seen, hash, dated, 'send', 1, {now} \
+         policy_digest, policy_revision, seed, ab_variant, situation, message_hash, dated_at, kind, repeats, started_at) \
+         select event, token, by_relay, renderer, renderer_no, policy, policy_no, chance, variant, seen, hash, dated, \
+         'send', 1, {now} \
          from held returning state_id, epoch"
     ));
     let by = |f: fn(&super::Provenance) -> Option<i64>| intents.iter().map(|i| f(&i.provenance)).collect::<Vec<_>>();
@@ -53,6 +54,7 @@ pub(super) async fn hand_over(session: &mut Session, now: &str, intents: &[Inten
         .bind(intents.iter().map(|i| i.provenance.policy_digest.as_deref()).collect::<Vec<_>>())
         .bind(by(|p| p.policy_revision))
         .bind(by(|p| p.seed))
+        .bind(intents.iter().map(|i| i.ab_variant.as_deref()).collect::<Vec<_>>())
         .bind(intents.iter().map(|i| i.situation.as_str()).collect::<Vec<_>>())
         .bind(intents.iter().map(|i| i.message_hash.as_str()).collect::<Vec<_>>())
         .bind(intents.iter().map(|i| i.dated_at).collect::<Vec<_>>())

@@ -51,6 +51,7 @@ pub(super) async fn hand_over(writer: &Writer, now: &str, intents: &[Intent]) ->
         "policy",
         "policy_no",
         "seed",
+        "variant",
         "situation",
         "hash",
         "dated",
@@ -59,8 +60,8 @@ pub(super) async fn hand_over(writer: &Writer, now: &str, intents: &[Intent]) ->
     let sql = format!(
         "update {QUEUE} as q set phase = 1 from {x} where {held} and q.due_at > {now} returning state_id, epoch; \
          insert into notification_attempts (state_id, epoch, relay, renderer_digest, renderer_revision, policy_digest, \
-         policy_revision, seed, situation, message_hash, dated_at, kind, repeats, started_at) \
-         select x.event, x.token, x.relay, x.renderer, x.renderer_no, x.policy, x.policy_no, x.seed, x.situation, \
+         policy_revision, seed, ab_variant, situation, message_hash, dated_at, kind, repeats, started_at) \
+         select x.event, x.token, x.relay, x.renderer, x.renderer_no, x.policy, x.policy_no, x.seed, x.variant, x.situation, \
          x.hash, x.dated, 'send', 1, {now} from {x} cross join {QUEUE} q where {held} and q.phase = 1"
     );
     let row = |i: &Intent| {
@@ -74,6 +75,7 @@ pub(super) async fn hand_over(writer: &Writer, now: &str, intents: &[Intent]) ->
             &by.policy_digest,
             by.policy_revision,
             by.seed,
+            &i.ab_variant,
             &i.situation,
             &i.message_hash,
             i.dated_at,

@@ -2,30 +2,14 @@
 package export_ecomm_notification_renderer
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
 	witTypes "go.bytecodealliance.org/pkg/wit/types"
+	renderer "wit_component/ecomm_notification_renderer"
 	types "wit_component/ecomm_notification_types"
+	plugin "wit_component/export_ecomm_notification_plugin"
 )
-
-var config = map[string]string{"greeting": "Hello"}
-
-// Configure takes the operator's config.
-func Configure(text string) witTypes.Result[witTypes.Unit, string] {
-	given := map[string]string{}
-	if err := json.Unmarshal([]byte(text), &given); err != nil {
-		return witTypes.Err[witTypes.Unit, string](err.Error())
-	}
-	for key, value := range given {
-		if _, known := config[key]; !known {
-			return witTypes.Err[witTypes.Unit, string](key + ": no such key")
-		}
-		config[key] = value
-	}
-	return witTypes.Ok[witTypes.Unit, string](witTypes.Unit{})
-}
 
 // amount is 19.99 USD: minor units, with as many decimals as the currency has.
 func amount(money types.Money) string {
@@ -48,6 +32,8 @@ func word(status types.OrderStatus) string {
 	switch status.Tag() {
 	case types.OrderStatusPending:
 		return "pending"
+	case types.OrderStatusPartlyShipped:
+		return "partly shipped"
 	case types.OrderStatusShipped:
 		return "shipped"
 	case types.OrderStatusDelivered:
@@ -59,17 +45,25 @@ func word(status types.OrderStatus) string {
 	}
 }
 
-// Render renders one mail.
-func Render(n types.Notification) witTypes.Result[types.Email, string] {
+// told is the subject and the middle of the mail.
+func told(order types.Order) (string, string) {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s %s,\n", config["greeting"], n.Customer.Name)
-	for _, line := range n.Order.Lines {
+	for _, line := range order.Lines {
 		fmt.Fprintf(&text, "\n%d x %s: %s", line.Quantity, line.Name, amount(line.Total))
 	}
-	fmt.Fprintf(&text, "\n\nTotal: %s\n\n%s\n", amount(n.Order.Total), n.Shop.Name)
+	fmt.Fprintf(&text, "\n\nTotal: %s", amount(order.Total))
+	return fmt.Sprintf("Order %s: %s", order.Number, word(order.Status)), text.String()
+}
+
+// Render renders one mail.
+func Render(n types.Notification, _ renderer.Request) witTypes.Result[types.Email, string] {
+	subject, middle := fmt.Sprintf("News from %s", n.Shop.Name), "\n"+n.Kind
+	if n.Subject.Tag() == types.SubjectOrder {
+		subject, middle = told(n.Subject.Order())
+	}
 	return witTypes.Ok[types.Email, string](types.Email{
-		Subject:  fmt.Sprintf("Order %s: %s", n.Order.Number, word(n.Order.Status)),
-		Text:     text.String(),
+		Subject:  subject,
+		Text:     fmt.Sprintf("%s %s,\n%s\n\n%s\n", plugin.Config["greeting"], n.Customer.Name, middle, n.Shop.Name),
 		Html:     witTypes.None[string](),
 		FromName: witTypes.None[string](),
 		ReplyTo:  witTypes.None[string](),
