@@ -6,7 +6,7 @@ use std::time::Instant;
 use ecomm::clock::Clock;
 use ecomm::config::{Config, PREFIX};
 use ecomm::notification::{OrderStatus, Relay, Request, Situation};
-use ecomm::plugin::{Plugins, engine_config};
+use ecomm::plugin::{Plugins, engine_config, format};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -49,9 +49,40 @@ fn linked(engine: &Engine, wasm: &[u8]) -> RendererPluginPre<State> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker).expect("wasi");
     bare::ecomm::notification::log::add_to_linker::<_, HasSelf<State>>(&mut linker, |s| s).expect("log");
+    helpers(&mut linker).expect("the helpers");
     let component = Component::new(engine, wasm).expect("compiles");
     let pre: InstancePre<State> = linker.instantiate_pre(&component).expect("links");
     RendererPluginPre::new(pre).expect("a renderer")
+}
+
+/// The host's own, without the host.
+fn helpers(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    use bare::ecomm::format::{text, zone};
+    let mut texts = linker.instance("ecomm:format/text@1.0.0")?;
+    texts.func_wrap("money", |_, (locale, amount, currency, decimals): (String, i64, String, u8)| {
+        Ok((format::money(&locale, amount, &currency, decimals),))
+    })?;
+    texts.func_wrap("date", |_, (locale, day, length): (String, text::Day, text::Length)| {
+        Ok((format::date(&locale, (day.year, day.month, day.day), length as u8),))
+    })?;
+    let mut zones = linker.instance("ecomm:format/zone@1.0.0")?;
+    zones.func_wrap("civil-time", |_, (at, time_zone): (u64, String)| {
+        let (year, month, day) = format::day(at, &time_zone);
+        Ok((zone::Civil { year, month, day, hour: 0, minute: 0, second: 0 },))
+    })
+}
+
+/// The host's formats, called natively.
+struct Formats;
+
+impl renderer::Formats for Formats {
+    fn money(&self, locale: &str, m: &renderer::contract::Money) -> String {
+        format::money(locale, m.amount, &m.currency, m.exponent)
+    }
+
+    fn date(&self, locale: &str, at: &renderer::contract::Moment, time_zone: &str) -> String {
+        format::date(locale, format::day(at.unix_ms, time_zone), 2)
+    }
 }
 
 async fn snapshot(engine: &Engine, wasm: &[u8]) -> Vec<u8> {
@@ -130,7 +161,7 @@ pub(crate) async fn render() {
     let mut rounds: [Vec<f64>; 5] = Default::default();
     for _ in 0..ROUNDS {
         rounds[0].push(one(|| {
-            std::hint::black_box(native.render(&own, None).expect("rendered"));
+            std::hint::black_box(native.render(&own, None, &Formats).expect("rendered"));
         }));
         // The default renderer hardly frees: it is made for one call.
         let mut kept: Vec<_> = (0..CALLS / REUSED).map(|_| store(&engine)).collect();

@@ -8,6 +8,7 @@ mod plugin;
 mod serve;
 mod story;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ use clap::{Parser, Subcommand};
 use ecomm::clock::Clock;
 use ecomm::config::{Config, PREFIX};
 use ecomm::{host, telemetry};
+use secrecy::ExposeSecret as _;
 
 /// An e-commerce backend whose customer notifications are programmable and cannot be lost.
 #[derive(Parser)]
@@ -44,6 +46,15 @@ enum Command {
     Plugin(plugin::Args),
     /// Deal with notifications and their queue.
     Notification(notification::Args),
+    /// Print the key, in hex, by which tokens of links with this purpose are checked (HMAC-SHA-256 of the value): for the
+    /// shop's pages that such links lead to.
+    LinkKey {
+        /// As components name it, such as "unsubscribe".
+        purpose: String,
+        /// The settings; see config.default.toml.
+        #[arg(long, env = "ECOMM_CONFIG")]
+        config: Option<PathBuf>,
+    },
     /// The plugins' compiler: a component on stdin, compiled code on stdout.
     #[command(name = ecomm::plugin::COMPILER, hide = true)]
     Compile { memory_bytes_max: u64, cpu_seconds_max: u64, niceness: u8 },
@@ -64,6 +75,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             Command::Serve(args) => serve::run(args).await,
             Command::Migrate { config } => migrate(config.as_deref()).await,
             Command::Admin { command } => admin::run(command).await,
+            Command::LinkKey { purpose, config } => link_key(&purpose, config.as_deref()),
             Command::Plugin(args) => plugin::run(args).await,
             Command::Notification(args) => notification::run(args).await,
             Command::Demo(args) => demo::run(args).await,
@@ -85,6 +97,13 @@ fn load_for_authors(file: Option<&Path>) -> anyhow::Result<Config> {
     let config = Config::load(file, std::env::vars().chain([none])).context("the settings")?;
     telemetry::start(&config.log).map_err(anyhow::Error::msg)?;
     Ok(config)
+}
+
+fn link_key(purpose: &str, file: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let config = load(file)?;
+    let key = ecomm::plugin::format::link_key(config.auth.secret.expose_secret().as_bytes(), purpose);
+    writeln!(std::io::stdout(), "{}", ecomm::hex::encode(&key))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn migrate(file: Option<&Path>) -> anyhow::Result<ExitCode> {

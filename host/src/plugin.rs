@@ -13,6 +13,7 @@ mod compiler;
 mod engine;
 mod fault;
 mod fixture;
+pub mod format;
 mod gate;
 mod health;
 mod manifest;
@@ -218,7 +219,7 @@ pub async fn gate_report(
     progress: &Progress,
 ) -> Result<Report, LoadError> {
     let engine = engine::Engine::new(settings.calls_max(), &settings.call)?;
-    let sandbox = Sandbox::new(&engine, settings.calls_max())?;
+    let sandbox = Sandbox::new(&engine, settings.calls_max(), b"")?;
     let settings = Settings { cache_path: PathBuf::new(), ..settings.clone() };
     let gate = Arc::new(Gate::new(&engine, sandbox, &settings, b"", relays, clock.clone()));
     let candidate = Candidate { slot, wasm, config, origin: "check".to_owned(), code: None };
@@ -229,15 +230,15 @@ impl Plugins {
     /// Prepares the built-ins; `relays` are those that a policy may name. They serve until [`route`](Self::route) says otherwise. `number` gives each its number.
     pub async fn start<E: From<LoadError>>(
         settings: Settings,
-        cache_key: &[u8],
+        secret: &[u8],
         relays: &[String],
         clock: &Clock,
         number: impl AsyncFn(Revision) -> Result<Revision, E>,
     ) -> Result<Self, E> {
         let calls_max = settings.calls_max();
         let engine = engine::Engine::new(calls_max, &settings.call)?;
-        let sandbox = Sandbox::new(&engine, calls_max)?;
-        let gate = Arc::new(Gate::new(&engine, sandbox.clone(), &settings, cache_key, relays, clock.clone()));
+        let sandbox = Sandbox::new(&engine, calls_max, secret)?;
+        let gate = Arc::new(Gate::new(&engine, sandbox.clone(), &settings, secret, relays, clock.clone()));
         let mut builtins = Vec::new();
         for slot in Slot::ALL {
             let admitted = gate.admit(Candidate::built_in(slot), &Progress::default()).await?;

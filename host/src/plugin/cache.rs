@@ -66,7 +66,7 @@ impl Cache {
         }
         let mut feed = Feed(Sha256::new());
         self.engine.precompile_compatibility_hash().hash(&mut feed);
-        for part in [env!("CARGO_PKG_VERSION"), digest, slot.as_str(), config] {
+        for part in [env!("CARGO_PKG_VERSION"), super::format::DATA, digest, slot.as_str(), config] {
             feed.0.update((part.len() as u64).to_le_bytes());
             feed.0.update(part);
         }

@@ -81,6 +81,8 @@ pub(crate) struct Sandbox {
     built_in: [Calls; 2],
     /// Of the gate, while it configures.
     gate: Turns,
+    /// The hosts', by which tokens of links are made.
+    secret: Arc<[u8]>,
 }
 
 /// The calls that share a bound: how many there may be, and how many of the long ones run.
@@ -98,7 +100,7 @@ pub(crate) struct CallStore {
 }
 
 impl Sandbox {
-    pub(crate) fn new(engine: &Engine, calls_max: u32) -> Result<Self, LoadError> {
+    pub(crate) fn new(engine: &Engine, calls_max: u32, secret: &[u8]) -> Result<Self, LoadError> {
         let host = |e: wasmtime::Error| LoadError::Host(e.to_string());
         let mut linker = Linker::new(engine.wasmtime());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(host)?;
@@ -112,6 +114,7 @@ impl Sandbox {
             decisions: calls(),
             built_in: [calls(), calls()],
             gate: Turns::new(),
+            secret: secret.into(),
         })
     }
 
@@ -132,7 +135,7 @@ impl Sandbox {
         turns: &Turns,
         permit: Option<OwnedSemaphorePermit>,
     ) -> CallStore {
-        let mut store = Store::new(&self.engine, State::new(budget, inputs, turns.clone()));
+        let mut store = Store::new(&self.engine, State::new(budget, inputs, turns.clone(), self.secret.clone()));
         store.limiter(|state| state);
         // Both only fail on an engine without the feature.
         let _ = store.set_fuel(budget.fuel_max);
@@ -281,7 +284,7 @@ mod tests {
             output_bytes_max: 1_000,
         };
         let engine = Engine::new(CALLS_MAX, &budget).unwrap();
-        let sandbox = Sandbox::new(&engine, CALLS_MAX).unwrap();
+        let sandbox = Sandbox::new(&engine, CALLS_MAX, b"").unwrap();
         (engine, sandbox, budget)
     }
 

@@ -30,6 +30,9 @@ pub(crate) mod bindings {
             with: {
                 "ecomm:notification/types": super::renderer::ecomm::notification::types,
                 "ecomm:notification/log": super::renderer::ecomm::notification::log,
+                "ecomm:format/text": super::renderer::ecomm::format::text,
+                "ecomm:format/zone": super::renderer::ecomm::format::zone,
+                "ecomm:format/link": super::renderer::ecomm::format::link,
             },
         });
     }
@@ -38,13 +41,17 @@ pub(crate) mod bindings {
 use bindings::policy::PolicyPlugin;
 pub(super) use bindings::policy::exports::ecomm::notification::policy as wit_policy;
 use bindings::renderer::RendererPlugin;
+use bindings::renderer::ecomm::format;
 use bindings::renderer::ecomm::notification::{log, types as wit};
 
-/// The package and version that this host offers.
-pub(crate) const CONTRACT: &str = "ecomm:notification@1.0.0";
+/// The packages and versions that this host offers.
+pub(crate) const CONTRACT: &str = "ecomm:notification@1.0.0 and ecomm:format@1.0.0";
 
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     log::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
+    format::text::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
+    format::zone::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
+    format::link::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
     linker.instance("ecomm:notification/event@1.0.0")?.func_wrap("get", |store, (): ()| {
         let asked = store.data().asked.as_deref();
         let n = asked.ok_or_else(|| wasmtime::format_err!("event.get: no notification is being decided"))?;
@@ -80,9 +87,14 @@ const WRONG_SLOT: &str = "asked for what the slot does not export";
 
 impl Guest {
     pub(crate) fn new(slot: Slot, pre: InstancePre<State>) -> wasmtime::Result<Self> {
+        Self::of_version(slot, pre, "1.0.0")
+    }
+
+    /// A later minor version finds what was built for this one.
+    fn of_version(slot: Slot, pre: InstancePre<State>, version: &str) -> wasmtime::Result<Self> {
         let component = pre.component();
         let export = |interface: &str, name: &str| -> wasmtime::Result<Export> {
-            let interface = format!("ecomm:notification/{interface}@1.0.0");
+            let interface = format!("ecomm:notification/{interface}@{version}");
             let within = component.get_export_index(None, &interface);
             let index = within.as_ref().and_then(|within| component.get_export_index(Some(within), name));
             let index = index.ok_or_else(|| wasmtime::format_err!("{interface} lacks the function \"{name}\""))?;
@@ -195,5 +207,68 @@ impl Export {
         // SAFETY: `index` belongs to one component, `get_func` finds nothing in an instance of another, and an earlier
         // call with these very types was compared with that component.
         Ok(unsafe { TypedFunc::new_unchecked(func) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::component::{Component, Linker};
+
+    use super::{Guest, format, log};
+    use crate::plugin::engine::Engine;
+    use crate::plugin::sandbox::{Budget, GuestInputs, Sandbox, State};
+    use crate::plugin::{Slot, builtin};
+
+    /// What a later host offers: one more function in each interface, and one more interface.
+    fn later(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+        let mut texts = linker.instance("ecomm:format/text@1.1.0")?;
+        texts.func_wrap("money", |mut store, (a, b, c, d): (String, i64, String, u8)| {
+            Ok((format::text::Host::money(store.data_mut(), a, b, c, d),))
+        })?;
+        texts.func_wrap("date", |mut store, (a, b, c): (String, format::text::Day, format::text::Length)| {
+            Ok((format::text::Host::date(store.data_mut(), a, b, c),))
+        })?;
+        texts.func_wrap("ordinal", |_, (_, n): (String, u64)| Ok((n.to_string(),)))?;
+        let mut zones = linker.instance("ecomm:format/zone@1.1.0")?;
+        zones.func_wrap("civil-time", |mut store, (a, b): (u64, String)| {
+            Ok((format::zone::Host::civil_time(store.data_mut(), a, b),))
+        })?;
+        let mut lines = linker.instance("ecomm:notification/log@1.1.0")?;
+        lines.func_wrap("write", |mut store, (a, b): (log::Level, String)| {
+            log::Host::write(store.data_mut(), a, b);
+            Ok(())
+        })?;
+        lines.func_wrap("flush", |_, (): ()| Ok(()))?;
+        linker.instance("ecomm:notification/extra@1.1.0")?.func_wrap("more", |_, (): ()| Ok((1_u32,)))
+    }
+
+    /// Growth, rehearsed: a component that was built for 1.0 is found and works in a host that offers 1.1.
+    #[tokio::test]
+    async fn a_later_host_runs_what_was_built_for_this_one() {
+        let budget = Budget {
+            fuel_max: 1_000_000_000,
+            fuel_per_line: 0,
+            time_ms_max: 60_000,
+            memory_bytes_max: 64 << 20,
+            output_bytes_max: 1 << 20,
+        };
+        let engine = Engine::new(1, &budget).unwrap();
+        let sandbox = Sandbox::new(&engine, 1, b"").unwrap();
+        let mut linker = Linker::new(engine.wasmtime());
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
+        later(&mut linker).unwrap();
+        let component = Component::new(engine.wasmtime(), builtin(Slot::Renderer)).unwrap();
+        let pre = linker.instantiate_pre(&component).unwrap();
+        let guest = Guest::of_version(Slot::Renderer, pre, "1.1.0").unwrap();
+        let mut call = sandbox.gate_store(&budget, GuestInputs { now_ms: 0, seed: 0 });
+        let instance = guest.instantiate(&mut call.store).await.unwrap();
+        guest.configure(&mut call.store, &instance, "{}").await.unwrap().unwrap();
+        let payload = include_str!("../../../plugins/events/order-invoiced.json");
+        let payload = crate::notification::Payload::read(payload).unwrap();
+        let n = crate::notification::Notification { id: 1, message_id: "1@shop.example".to_owned(), payload };
+        let answer = guest.render(&mut call.store, &instance, &n, &crate::notification::Request::default()).await;
+        let email = answer.unwrap().unwrap();
+        assert_eq!(email.subject, "Invoice 2026-000042 for order 4242424242");
+        assert!(email.attachments[0].data.starts_with(b"%PDF-1.4"));
     }
 }

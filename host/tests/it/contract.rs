@@ -1,7 +1,12 @@
 //! What the plugin contract promises beyond a mail and a decision: descriptions, whole notifications, variants, merged
 //! changes, urgent holds, and what a later contract may answer.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use crate::app::{App, sqlite};
 use crate::database::Database;
@@ -16,6 +21,8 @@ tests! {
         what_a_later_contract_may_answer_is_refused
         merging_with_nothing_is_refused
         every_field_says_what_it_is
+        the_host_helps_with_what_depends_on_the_language
+        what_was_built_for_a_later_contract_is_refused_in_words
     }
     on_each_database {
         a_variant_is_on_record_and_reproduced
@@ -192,11 +199,76 @@ async fn a_merged_change_follows_the_customer(database: Database) {
     app.end().await;
 }
 
+async fn the_host_helps_with_what_depends_on_the_language() {
+    let app = App::start(sqlite().await).await;
+    activate(&app, "renderer", json!({ "render": "helpers" })).await;
+    app.order().await;
+    app.drain().await;
+    let subject = app.subjects().remove(0);
+    let (said, token) = subject.rsplit_once(" | ").unwrap();
+    let words = "€1,234.56 | 12,345.6 | Oct 25, 2025 | 12:30 AM | &lt;a&gt; and b | \
+                 PluralCategory::One false Some(1761345000000)";
+    assert_eq!(said.replace('\u{202f}', " "), words);
+    let secret = ecomm::config::Config::load(None, crate::app::environment(&app.database, &[])).unwrap().auth.secret;
+    let key = ecomm::plugin::format::link_key(secret.expose_secret().as_bytes(), "unsubscribe");
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+    mac.update(b"7");
+    assert_eq!(token, URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
+    app.end().await;
+}
+
+/// A component whose contract has one more function than this host's.
+fn of_later_contract(change: impl Fn(String) -> String) -> Vec<u8> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/v1");
+    let mut resolve = wit_parser::Resolve::default();
+    let mut group = Vec::new();
+    for name in ["types", "plugin", "renderer", "event", "log", "policy", "worlds"] {
+        group.push(change(std::fs::read_to_string(folder.join(name).with_extension("wit")).unwrap()));
+    }
+    let format = std::fs::read_to_string(folder.join("deps/format/format.wit")).unwrap();
+    resolve.push_str("format.wit", &format).unwrap();
+    let package = resolve.push_str("later.wit", &group.concat()).unwrap();
+    let world = resolve.select_world(&[package], Some("renderer-plugin")).unwrap();
+    let mangling = wit_parser::ManglingAndAbi::Legacy(wit_parser::LiftLowerAbi::Sync);
+    let mut module = wit_component::dummy_module(&resolve, world, mangling);
+    let encoding = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, encoding).unwrap();
+    let encoder = wit_component::ComponentEncoder::default().module(&module).unwrap();
+    encoder.validate(true).encode().unwrap()
+}
+
+async fn what_was_built_for_a_later_contract_is_refused_in_words() {
+    let app = App::start(sqlite().await).await;
+    let later = |text: String| text.replace("notification@1.0.0", "notification@1.1.0");
+    let more_functions =
+        of_later_contract(|text| later(text).replace("interface log {", "interface log {\n  flush: func();\n"));
+    let more_interfaces = of_later_contract(|text| {
+        let world = "world renderer-plugin {";
+        let text = later(text).replace(world, &format!("{world}\n  import extra;"));
+        text.replace("interface log {", "interface extra { more: func() -> u32; }\ninterface log {")
+    });
+    for (wasm, words) in [
+        (
+            more_functions,
+            "needs the function \"flush\" of ecomm:notification/log@1.1.0; this host offers ecomm:notification@1.0.0",
+        ),
+        (more_interfaces, "imports \"ecomm:notification/extra@1.1.0\", which this host does not offer; it offers"),
+    ] {
+        let digest = crate::stages::upload(&app, wasm).await;
+        let new = json!({ "slot": "renderer", "digest": digest });
+        let (status, problem) = app.client.call("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await;
+        assert_eq!(status.as_u16(), 422);
+        assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
+    }
+    app.end().await;
+}
+
 /// Toolchains show authors the comments: each type, field, case and function has one.
 async fn every_field_says_what_it_is() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/v1");
     let mut without = Vec::new();
-    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+    let files = [folder.join("deps/format"), folder].map(|folder| std::fs::read_dir(folder).unwrap());
+    for file in files.into_iter().flatten().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
         let text = std::fs::read_to_string(&file).unwrap();
         let mut before = "";
         for line in text.lines().map(str::trim) {

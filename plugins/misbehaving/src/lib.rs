@@ -19,6 +19,7 @@ mod bindings {
 
 use std::sync::OnceLock;
 
+use bindings::ecomm::format::{link, text, zone};
 use bindings::ecomm::notification::event;
 use bindings::ecomm::notification::log::{self, Level};
 use bindings::ecomm::notification::types::{ConfigError, Email, Manifest, Notification, Subject};
@@ -91,6 +92,8 @@ enum Act {
     MergeIfQueued,
     /// Asks for the variant of the config, or writes the one it was asked for into the subject.
     Variant,
+    /// Writes what the host's helpers say of the order into the subject.
+    Helpers,
     /// Asks for the whole notification, and skips the mail with its kind and number of lines.
     Whole,
     /// Answers what a later contract may know.
@@ -220,9 +223,28 @@ pub fn render(n: &Notification, r: &Request) -> Result<Email, String> {
         Act::EmptySubject => email.subject.clear(),
         Act::Variant => email.subject = format!("{} {}", email.subject, r.ab_variant.as_deref().unwrap_or("-")),
         Act::Attribute => email.attributes.push(later()),
+        Act::Helpers => email.subject = helped(n),
         _ => {}
     }
     Ok(email)
+}
+
+/// Every helper once.
+fn helped(n: &Notification) -> String {
+    let zone::Civil { year, month, day, hour, minute, .. } = zone::civil_time(1_761_345_000_000, "Europe/Vienna");
+    let back = zone::unix_ms(zone::Civil { year, month, day, hour, minute, second: 0 }, "Europe/Vienna");
+    let locale = &n.customer.locale;
+    let items = ["<a>", "b"].map(str::to_owned);
+    [
+        text::money(locale, 123_456, "EUR", 2),
+        text::number(locale, 123_456, 1),
+        text::date(locale, text::Day { year, month, day }, text::Length::Medium),
+        text::time_of_day(locale, hour, minute),
+        text::escape_html(&text::conjunction(locale, &items)),
+        format!("{:?} {} {back:?}", text::plural(locale, 1), text::is_right_to_left(locale)),
+        link::token("unsubscribe", "7"),
+    ]
+    .join(" | ")
 }
 
 fn later() -> (String, String) {

@@ -3,19 +3,27 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::Civil;
 use crate::config::{Config, InDoubt, QuietHours, RenderFailed};
-use crate::contract::{Moment, OrderStatus};
+use crate::contract::OrderStatus;
 use crate::decisions::{
     Admission, Brief, Failure, FailureClass, Holding, OrderBrief, Retrying, Sending, Situation, SubjectBrief, Verdict,
 };
 
-const MINUTES_PER_DAY: i64 = 24 * 60;
 const HOUR_MS: u64 = 3_600_000;
 /// The host's shortest pause: when a throttled relay takes the next mail is the host's affair.
 const THROTTLED_RETRY_MS: u64 = 1_000;
 
+/// What clocks show in time zones: the host's affair, which has their rules.
+pub trait Zones {
+    /// What they show at a point in time.
+    fn civil_time(&self, unix_ms: u64, time_zone: &str) -> Civil;
+    /// When they show that; none if there is no such day.
+    fn unix_ms(&self, civil: Civil, time_zone: &str) -> Option<u64>;
+}
+
 /// Whether to send now.
-pub fn admit(config: &Config, b: &Brief, s: &Situation) -> Admission {
+pub fn admit(config: &Config, b: &Brief, s: &Situation, zones: &impl Zones) -> Admission {
     if let SubjectBrief::Order(order) = &b.subject {
         if config.skip_superseded && !same(&order.status, &order.newest_status) {
             return Admission::Skip("the order has moved on".to_owned());
@@ -27,7 +35,8 @@ pub fn admit(config: &Config, b: &Brief, s: &Situation) -> Admission {
     if config.merge_queued && !s.queued.is_empty() {
         return Admission::Merge;
     }
-    let quiet_ms = config.quiet_hours.and_then(|quiet| until_awake_ms(quiet, &s.now));
+    let zone = &b.customer.time_zone;
+    let quiet_ms = config.quiet_hours.and_then(|quiet| until_awake_ms(quiet, s.now.unix_ms, zone, zones));
     if let Some(wait_ms) = quiet_ms.or_else(|| until_domain_ms(config, s)) {
         return Admission::Wait(wait_ms);
     }
@@ -123,14 +132,26 @@ fn retried_all_the_same(config: &Config, f: &Failure) -> bool {
     f.enhanced_code.as_deref().is_some_and(|code| config.retry_permanent.iter().any(|with| begins(code, with)))
 }
 
-/// None outside the quiet hours, else the milliseconds until they end.
-fn until_awake_ms(quiet: QuietHours, now: &Moment) -> Option<u64> {
-    let local_minutes = i64::try_from(now.unix_ms / 60_000).ok()? + i64::from(now.utc_offset_minutes);
-    let minute = local_minutes.rem_euclid(MINUTES_PER_DAY);
-    let (from, until) = (i64::from(quiet.from) * 60, i64::from(quiet.until) * 60);
-    let is_quiet = if from < until { (from..until).contains(&minute) } else { minute >= from || minute < until };
-    let left = u64::try_from((until - minute).rem_euclid(MINUTES_PER_DAY)).ok()?;
-    is_quiet.then(|| left * 60_000 - now.unix_ms % 60_000)
+/// None outside the quiet hours, else the milliseconds until they end by the customer's clocks, whatever these do until then.
+fn until_awake_ms(quiet: QuietHours, now_ms: u64, time_zone: &str, zones: &impl Zones) -> Option<u64> {
+    let QuietHours { from, until } = quiet;
+    let now = zones.civil_time(now_ms, time_zone);
+    let hour = u32::from(now.hour);
+    let is_quiet = if from < until { (from..until).contains(&hour) } else { hour >= from || hour < until };
+    if !is_quiet {
+        return None;
+    }
+    let awake = Civil { hour: u8::try_from(until).unwrap_or_default(), minute: 0, second: 0, ..now };
+    let at = |civil| zones.unix_ms(civil, time_zone);
+    let end_ms = if hour < until {
+        at(awake)
+    } else {
+        // There is no 32nd of a month, nor a 13th month.
+        at(Civil { day: now.day + 1, ..awake })
+            .or_else(|| at(Civil { month: now.month + 1, day: 1, ..awake }))
+            .or_else(|| at(Civil { year: now.year + 1, month: 1, day: 1, ..awake }))
+    };
+    Some(end_ms?.saturating_sub(now_ms).max(1))
 }
 
 fn same(a: &OrderStatus, b: &OrderStatus) -> bool {

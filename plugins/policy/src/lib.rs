@@ -12,16 +12,18 @@ mod bindings {
     wit_bindgen::generate!({
         path: "../../wit/v1",
         world: "policy-plugin",
+        generate_all,
         pub_export_macro: false,
     });
 }
 mod config;
 mod decide;
 
+pub use bindings::ecomm::format::zone::Civil;
 pub use bindings::ecomm::notification::types as contract;
 pub use bindings::exports::ecomm::notification::policy as decisions;
 pub use config::{Config, manifest};
-pub use decide::{admit, on_failure};
+pub use decide::{Zones, admit, on_failure};
 
 #[cfg(target_family = "wasm")]
 #[expect(unsafe_code, reason = "the component ABI's export glue")]
@@ -34,6 +36,7 @@ mod component {
     use once_cell::race::OnceBox;
 
     use crate::Config;
+    use crate::bindings::ecomm::format::zone;
     use crate::bindings::exports::ecomm::notification::{plugin, policy};
     use crate::contract::{ConfigError, Manifest};
     use crate::decisions::{Admission, Brief, Failure, Situation, Verdict};
@@ -59,6 +62,18 @@ mod component {
 
     struct Component;
 
+    struct Host;
+
+    impl crate::Zones for Host {
+        fn civil_time(&self, unix_ms: u64, time_zone: &str) -> zone::Civil {
+            zone::civil_time(unix_ms, time_zone)
+        }
+
+        fn unix_ms(&self, civil: zone::Civil, time_zone: &str) -> Option<u64> {
+            zone::unix_ms(civil, time_zone)
+        }
+    }
+
     impl plugin::Guest for Component {
         fn describe() -> Manifest {
             crate::manifest()
@@ -74,7 +89,7 @@ mod component {
 
     impl policy::Guest for Component {
         fn admit(b: Brief, s: Situation) -> Admission {
-            crate::admit(config(), &b, &s)
+            crate::admit(config(), &b, &s, &Host)
         }
 
         fn on_failure(b: Brief, f: Failure, s: Situation) -> Verdict {

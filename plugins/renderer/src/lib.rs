@@ -6,6 +6,7 @@ mod bindings {
     wit_bindgen::generate!({
         path: "../../wit/v1",
         world: "renderer-plugin",
+        generate_all,
         pub_export_macro: false,
     });
 }
@@ -18,6 +19,7 @@ mod view;
 
 pub use bindings::ecomm::notification::types as contract;
 pub use config::{Config, manifest};
+pub use format::Formats;
 pub use render::Renderer;
 
 #[cfg(target_family = "wasm")]
@@ -25,8 +27,9 @@ pub use render::Renderer;
 mod component {
     use std::sync::OnceLock;
 
+    use crate::bindings::ecomm::format::{text, zone};
     use crate::bindings::exports::ecomm::notification::{plugin, renderer};
-    use crate::contract::{ConfigError, Email, Manifest, Notification};
+    use crate::contract::{ConfigError, Email, Manifest, Moment, Money, Notification};
     use renderer::Request;
 
     /// What an order of a few lines takes, and as much again.
@@ -35,6 +38,19 @@ mod component {
     static RENDERER: OnceLock<crate::Renderer> = OnceLock::new();
 
     struct Component;
+
+    struct Host;
+
+    impl crate::Formats for Host {
+        fn money(&self, locale: &str, money: &Money) -> String {
+            text::money(locale, money.amount, &money.currency, money.exponent)
+        }
+
+        fn date(&self, locale: &str, at: &Moment, time_zone: &str) -> String {
+            let zone::Civil { year, month, day, .. } = zone::civil_time(at.unix_ms, time_zone);
+            text::date(locale, text::Day { year, month, day }, text::Length::Long)
+        }
+    }
 
     impl plugin::Guest for Component {
         fn describe() -> Manifest {
@@ -52,7 +68,7 @@ mod component {
 
     impl renderer::Guest for Component {
         fn render(n: Notification, r: Request) -> Result<Email, String> {
-            RENDERER.get().ok_or("render was called before configure")?.render(&n, r.ab_variant.as_deref())
+            RENDERER.get().ok_or("render was called before configure")?.render(&n, r.ab_variant.as_deref(), &Host)
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::contract::{Invoice, Notification, Order};
-use crate::format::{Format, date, money};
+use crate::format::Writer;
 use crate::view::address;
 
 /// A4, in points.
@@ -20,14 +20,14 @@ pub(crate) fn invoice<'a>(
     n: &Notification,
     order: &Order,
     invoice: &Invoice,
-    format: Format,
+    writer: Writer<'_>,
     label: &impl Fn(&str) -> &'a str,
 ) -> Vec<u8> {
     let mut lines = vec![n.shop.name.clone()];
     if !invoice.seller_vat_id.is_empty() {
         lines.push(format!("{}: {}", label("our_vat_id"), invoice.seller_vat_id));
     }
-    lines.extend([String::new(), format!("{} {}", label("invoice"), invoice.number), date(&invoice.issued_at, format)]);
+    lines.extend([String::new(), format!("{} {}", label("invoice"), invoice.number), writer.date(&invoice.issued_at)]);
     lines.push(String::new());
     if let Some(to) = order.bill_to.as_ref().or(order.ship_to.as_ref()) {
         lines.extend(address(to));
@@ -37,19 +37,19 @@ pub(crate) fn invoice<'a>(
     }
     lines.push(String::new());
     for line in &order.lines {
-        lines.push(columns(&format!("{} x {} ({})", line.quantity, line.name, line.sku), &money(&line.total, format)));
+        lines.push(columns(&format!("{} x {} ({})", line.quantity, line.name, line.sku), &writer.money(&line.total)));
     }
     lines.push(String::new());
-    lines.push(columns(label("subtotal"), &money(&order.subtotal, format)));
+    lines.push(columns(label("subtotal"), &writer.money(&order.subtotal)));
     for discount in &order.discounts {
-        lines.push(columns(&discount.label, &format!("-{}", money(&discount.amount, format))));
+        lines.push(columns(&discount.label, &format!("-{}", writer.money(&discount.amount))));
     }
-    lines.push(columns(label("shipping"), &money(&order.shipping, format)));
+    lines.push(columns(label("shipping"), &writer.money(&order.shipping)));
     for tax in &order.taxes {
-        let net = format!("{} ({})", tax.label, money(&tax.net, format));
-        lines.push(columns(&net, &money(&tax.amount, format)));
+        let net = format!("{} ({})", tax.label, writer.money(&tax.net));
+        lines.push(columns(&net, &writer.money(&tax.amount)));
     }
-    lines.push(columns(label("total"), &money(&order.total, format)));
+    lines.push(columns(label("total"), &writer.money(&order.total)));
     document(&lines)
 }
 

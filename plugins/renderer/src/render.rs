@@ -7,7 +7,7 @@ use minijinja::value::{Serde, Value};
 
 use crate::config::{Config, Parts, refuse};
 use crate::contract::{Attachment, ConfigError, Email, Notification, Subject};
-use crate::format::Format;
+use crate::format::{Formats, Writer};
 use crate::pdf;
 use crate::templates::{BASE_HTML, BASE_TEXT, languages};
 use crate::view::{Style, View};
@@ -73,10 +73,14 @@ impl Renderer {
     }
 
     /// Renders the mail in the customer's language.
-    pub fn render(&self, n: &Notification, ab_variant: Option<&str>) -> Result<Email, String> {
+    pub fn render(&self, n: &Notification, ab_variant: Option<&str>, formats: &dyn Formats) -> Result<Email, String> {
         let (tag, language) = self.language(&n.customer.locale);
         let names = language.names(n, ab_variant)?;
-        let style = self.style(tag, language, names);
+        // Numbers as in the customer's country, if the mail is in their language.
+        let is_theirs = n.customer.locale.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
+        let locale = if is_theirs { &n.customer.locale } else { tag };
+        let writer = Writer { formats, locale, time_zone: &n.customer.time_zone };
+        let style = self.style(tag, language, names, writer);
         let mut view = View::new(n, style);
         let bare = Value::from(Serde(&view));
         view.headline = self.part(&names.headline, &bare)?;
@@ -103,12 +107,12 @@ impl Renderer {
         template.render(context).map_err(|e| explain(name, &e))
     }
 
-    fn style<'a>(&'a self, tag: &'a str, language: &'a Language, names: &'a Names) -> Style<'a> {
+    fn style<'a>(&'a self, tag: &'a str, language: &'a Language, names: &'a Names, writer: Writer<'a>) -> Style<'a> {
         let label = |key: &str| language.labels.get(key).map_or("", String::as_str);
         Style {
             config: &self.config,
             language: tag,
-            format: if tag.starts_with("de") { Format::German } else { Format::English },
+            writer,
             t: &language.t,
             colors: &self.colors,
             discount: label("discount"),
@@ -130,7 +134,7 @@ impl Renderer {
             name: format!("{number}.pdf"),
             content_type: "application/pdf".to_owned(),
             content_id: None,
-            data: pdf::invoice(n, order, invoice, style.format, &label),
+            data: pdf::invoice(n, order, invoice, style.writer, &label),
             attributes: Vec::new(),
         }]
     }

@@ -8,7 +8,7 @@ use crate::contract::{
     Account, Address, Invoice, Line, LinePart, Link, Notification, Order, OrderStatus, Product, Refund, Shipment,
     Subject,
 };
-use crate::format::{Format, date, money};
+use crate::format::Writer;
 
 #[derive(Serialize)]
 pub(crate) struct View<'a> {
@@ -149,7 +149,7 @@ struct ProductView<'a> {
 pub(crate) struct Style<'a> {
     pub(crate) config: &'a Config,
     pub(crate) language: &'a str,
-    pub(crate) format: Format,
+    pub(crate) writer: Writer<'a>,
     pub(crate) t: &'a Value,
     pub(crate) colors: &'a Value,
     /// What discounts and taxes are called that have no name.
@@ -162,13 +162,13 @@ pub(crate) struct Style<'a> {
 impl<'a> View<'a> {
     /// Headline and intro are still empty: they are templates themselves.
     pub(crate) fn new(n: &'a Notification, style: Style<'a>) -> Self {
-        let Style { config, language, format, t, colors, .. } = style;
+        let Style { config, language, writer, t, colors, .. } = style;
         let (order, account, product) = match &n.subject {
             Subject::Order(order) => (Some(OrderView::new(order, style)), None, None),
             Subject::Account(Account { email, .. }) => (None, Some(AccountView { email }), None),
             Subject::Product(Product { name, price, url, .. }) => {
                 let url = url.as_deref().and_then(web);
-                (None, None, Some(ProductView { name, price: money(price, format), url }))
+                (None, None, Some(ProductView { name, price: writer.money(price), url }))
             }
             Subject::Other(_) => (None, None, None),
         };
@@ -177,7 +177,7 @@ impl<'a> View<'a> {
             _ => None,
         };
         let merged = |change: &'a crate::contract::MergedChange| Merged {
-            on: date(&change.occurred_at, format),
+            on: writer.date(&change.occurred_at),
             headline: String::new(),
             note: change.note.as_deref(),
         };
@@ -209,7 +209,7 @@ impl<'a> View<'a> {
 
 /// What the mail asks the customer to follow.
 fn action<'a>(n: &'a Notification, style: Style<'a>) -> Option<Action<'a>> {
-    let until = |link: &Link| link.expires_at.as_ref().map(|at| date(at, style.format));
+    let until = |link: &Link| link.expires_at.as_ref().map(|at| style.writer.date(at));
     let (url, until) = match &n.subject {
         Subject::Order(order) => {
             let link = match n.kind.as_str() {
@@ -228,33 +228,33 @@ fn action<'a>(n: &'a Notification, style: Style<'a>) -> Option<Action<'a>> {
 
 impl<'a> OrderView<'a> {
     fn new(order: &'a Order, style: Style<'a>) -> Self {
-        let format = style.format;
+        let writer = style.writer;
         let discounts = order.discounts.iter();
-        let discounts = discounts.map(|d| extra(&d.label, d.code.as_deref(), money(&d.amount, format))).collect();
-        let taxes = order.taxes.iter().map(|tax| extra(&tax.label, None, money(&tax.amount, format))).collect();
-        let all = |amount: &_, label| extra(label, None, money(amount, format));
-        let refund = |r: &'a Refund| RefundView { amount: money(&r.amount, format), reason: &r.reason };
+        let discounts = discounts.map(|d| extra(&d.label, d.code.as_deref(), writer.money(&d.amount))).collect();
+        let taxes = order.taxes.iter().map(|tax| extra(&tax.label, None, writer.money(&tax.amount))).collect();
+        let all = |amount: &_, label| extra(label, None, writer.money(amount));
+        let refund = |r: &'a Refund| RefundView { amount: writer.money(&r.amount), reason: &r.reason };
         let is_new = |r: &&Refund| r.since_version == order.version;
         Self {
             number: &order.number,
             status: status(&order.status),
-            placed_on: date(&order.placed_at, format),
-            lines: order.lines.iter().map(|l| line(l, format)).collect(),
-            subtotal: money(&order.subtotal, format),
+            placed_on: writer.date(&order.placed_at),
+            lines: order.lines.iter().map(|l| line(l, writer)).collect(),
+            subtotal: writer.money(&order.subtotal),
             discounts: or_all(discounts, order.discount.amount, || all(&order.discount, style.discount)),
             taxes: or_all(taxes, order.tax.amount, || all(&order.tax, style.tax)),
             prices_include_tax: order.prices_include_tax,
-            shipping: (order.shipping.amount != 0).then(|| money(&order.shipping, format)),
-            total: money(&order.total, format),
+            shipping: (order.shipping.amount != 0).then(|| writer.money(&order.shipping)),
+            total: writer.money(&order.total),
             payment_method: &order.payment.method,
             payment_failure: order.payment.failure.as_deref(),
-            due: order.payment.due.as_ref().map(|due| money(due, format)),
+            due: order.payment.due.as_ref().map(|due| writer.money(due)),
             ship_to: order.ship_to.as_ref().map(address),
             bill_to: order.bill_to.as_ref().map(address),
             parcels: order.shipments.iter().map(|parcel| self::parcel(parcel, &order.lines)).collect(),
             refunds: order.refunds.iter().map(refund).collect(),
             new_refunds: order.refunds.iter().filter(is_new).map(refund).collect(),
-            invoice: order.invoice.as_ref().map(|i| invoice(i, format)),
+            invoice: order.invoice.as_ref().map(|i| invoice(i, writer)),
             gift_message: order.gift_message.as_deref(),
             cancel_reason: order.cancel_reason.as_deref(),
             url: order.url.as_deref().and_then(web),
@@ -282,15 +282,15 @@ pub(crate) fn status(status: &OrderStatus) -> &str {
     }
 }
 
-fn line(l: &Line, format: Format) -> LineView<'_> {
+fn line<'a>(l: &'a Line, writer: Writer<'_>) -> LineView<'a> {
     LineView {
         name: &l.name,
         sku: &l.sku,
         url: l.url.as_deref().and_then(web),
         quantity: l.quantity,
-        unit_price: money(&l.unit_price, format),
-        discount: (l.discount.amount != 0).then(|| money(&l.discount, format)),
-        total: money(&l.total, format),
+        unit_price: writer.money(&l.unit_price),
+        discount: (l.discount.amount != 0).then(|| writer.money(&l.discount)),
+        total: writer.money(&l.total),
     }
 }
 
@@ -307,10 +307,10 @@ fn parcel<'a>(shipment: &'a Shipment, lines: &'a [Line]) -> Parcel<'a> {
     }
 }
 
-fn invoice(invoice: &Invoice, format: Format) -> InvoiceView<'_> {
+fn invoice<'a>(invoice: &'a Invoice, writer: Writer<'_>) -> InvoiceView<'a> {
     InvoiceView {
         number: &invoice.number,
-        issued_on: date(&invoice.issued_at, format),
+        issued_on: writer.date(&invoice.issued_at),
         seller_vat_id: &invoice.seller_vat_id,
         buyer_vat_id: &invoice.buyer_vat_id,
     }

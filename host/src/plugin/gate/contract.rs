@@ -86,14 +86,21 @@ pub(super) fn anatomy(wasm: &[u8]) -> Result<Anatomy, LoadError> {
 /// Interfaces of WASI that are offered, all of them inert.
 const WASI: [&str; 6] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 /// Interfaces of the contract that a component may import.
-const OFFERED: [&str; 3] = ["ecomm:notification/types@", "ecomm:notification/log@", "ecomm:notification/event@"];
+const OFFERED: [&str; 6] = [
+    "ecomm:notification/types@",
+    "ecomm:notification/log@",
+    "ecomm:notification/event@",
+    "ecomm:format/text@",
+    "ecomm:format/zone@",
+    "ecomm:format/link@",
+];
 
 /// Judges a component by its names and counts, before the minute that compiling it may take.
 pub(super) fn check(slot: Slot, anatomy: &Anatomy) -> Result<(), LoadError> {
     let Anatomy { imports, exports, core_instances, memories, tables } = anatomy;
     let refuse = |why: String| Err(LoadError::Contract(why));
     for name in imports.iter().chain(exports) {
-        let Some((_, version)) = name.split_once('@').filter(|_| name.starts_with("ecomm:notification/")) else {
+        let Some((_, version)) = name.split_once('@').filter(|_| name.starts_with("ecomm:")) else {
             continue;
         };
         if version.split('.').next() != Some("1") {
@@ -103,9 +110,11 @@ pub(super) fn check(slot: Slot, anatomy: &Anatomy) -> Result<(), LoadError> {
     let is_offered = |name: &&String| OFFERED.iter().chain(&WASI).any(|offered| name.starts_with(offered));
     if let Some(foreign) = imports.iter().find(|name| !is_offered(name)) {
         let advice = if foreign.starts_with("wasi:") {
-            "; have the toolchain leave it out (jco componentize: --disable all)"
+            "; have the toolchain leave it out (jco componentize: --disable all)".to_owned()
+        } else if foreign.starts_with("ecomm:") {
+            format!("; it offers {CONTRACT}, and the component was built for a later one")
         } else {
-            ""
+            String::new()
         };
         return refuse(format!("imports \"{foreign}\", which this host does not offer{advice}"));
     }
@@ -185,7 +194,23 @@ pub(super) fn explain(error: &wasmtime::Error) -> LoadError {
             "{said}; a component may have {CORE_INSTANCES_MAX} core instances, {MEMORIES_MAX} memories and {TABLES_MAX} tables"
         ));
     }
-    LoadError::Contract(format!("{}; this host offers {CONTRACT}", chain(error)))
+    let said = chain(error);
+    LoadError::Contract(match missing(&said) {
+        Some((interface, function)) => format!(
+            "needs the function \"{function}\" of {interface}; this host offers {CONTRACT}, which lacks it: build the component \
+             for that, or run a later host"
+        ),
+        None => format!("{said}; this host offers {CONTRACT}"),
+    })
+}
+
+/// Which function of which imported interface the linker found missing, in its own words.
+fn missing(said: &str) -> Option<(&str, &str)> {
+    let (_, rest) = said.split_once("imports instance `")?;
+    let (interface, rest) = rest.split_once('`')?;
+    let (_, rest) = rest.split_once("instance export `")?;
+    let (function, rest) = rest.split_once('`')?;
+    rest.contains("function implementation is missing").then_some((interface, function))
 }
 
 /// An instantiation fails for its types or for its budget.

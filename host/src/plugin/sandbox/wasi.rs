@@ -38,13 +38,14 @@ pub(crate) struct State {
     pub(super) running: Running,
     /// The notification that a policy decides about, should it ask for it.
     pub(crate) asked: Option<Arc<Notification>>,
+    secret: Arc<[u8]>,
     memory_bytes: usize,
     memory_bytes_max: usize,
     over_memory: bool,
 }
 
 impl State {
-    pub(super) fn new(budget: &Budget, inputs: GuestInputs, turns: Turns) -> Self {
+    pub(super) fn new(budget: &Budget, inputs: GuestInputs, turns: Turns, secret: Arc<[u8]>) -> Self {
         Self {
             wasi: None,
             table: ResourceTable::new(),
@@ -54,10 +55,16 @@ impl State {
             clock: Steps::default(),
             running: Running::new(budget.time_ms_max, turns),
             asked: None,
+            secret,
             memory_bytes: 0,
             memory_bytes_max: budget.memory_bytes_max,
             over_memory: false,
         }
+    }
+
+    /// The hosts' secret.
+    pub(crate) fn secret(&self) -> &[u8] {
+        &self.secret
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

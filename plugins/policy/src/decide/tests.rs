@@ -1,13 +1,46 @@
-use super::{MINUTES_PER_DAY, admit, backoff_ms, on_failure, until_awake_ms};
-use crate::Config;
+use jiff::{Timestamp, civil, tz};
+
+use super::{Zones, backoff_ms, on_failure, until_awake_ms};
 use crate::config::QuietHours;
 use crate::contract::{Category, Customer, Moment, Money, OrderStatus};
 use crate::decisions::{
     Admission, Brief, Domain, Failure, FailureClass, OrderBrief, QueuedChange, Relay, Retrying, Situation,
     SubjectBrief, Verdict,
 };
+use crate::{Civil, Config};
 
 const HOUR_MS: u64 = 3_600_000;
+
+/// As the host's.
+struct Iana;
+
+impl Zones for Iana {
+    fn civil_time(&self, unix_ms: u64, time_zone: &str) -> Civil {
+        let at = Timestamp::from_millisecond(unix_ms.cast_signed()).expect("in range");
+        let c = tz::TimeZone::get(time_zone).expect("a zone").to_datetime(at);
+        let small = i8::unsigned_abs;
+        Civil {
+            year: c.year().into(),
+            month: small(c.month()),
+            day: small(c.day()),
+            hour: small(c.hour()),
+            minute: small(c.minute()),
+            second: small(c.second()),
+        }
+    }
+
+    fn unix_ms(&self, c: Civil, time_zone: &str) -> Option<u64> {
+        let [month, day, hour] = [c.month, c.day, c.hour].map(u8::cast_signed);
+        let year = i16::try_from(c.year).ok()?;
+        let at = civil::DateTime::new(year, month, day, hour, 0, 0, 0).ok()?;
+        let at = tz::TimeZone::get(time_zone).expect("a zone").to_ambiguous_timestamp(at).compatible().ok()?;
+        Some(at.as_millisecond().cast_unsigned())
+    }
+}
+
+fn admit(config: &Config, b: &Brief, s: &Situation) -> Admission {
+    super::admit(config, b, s, &Iana)
+}
 
 fn utc(unix_ms: u64) -> Moment {
     Moment { unix_ms, utc_offset_minutes: 0 }
@@ -132,17 +165,24 @@ fn what_says_nothing_of_the_mail_never_ends_it() {
 }
 
 #[test]
-fn quiet_hours_cross_midnight() {
+fn quiet_hours_end_by_the_customer_s_clocks() {
     let quiet = QuietHours { from: 22, until: 7 };
-    let at = |minute: u64, utc_offset_minutes| {
-        until_awake_ms(quiet, &Moment { unix_ms: minute * 60_000, utc_offset_minutes })
+    let left = |at: &str, zone: &str| {
+        let at: Timestamp = at.parse().expect("a time");
+        until_awake_ms(quiet, at.as_millisecond().cast_unsigned(), zone, &Iana).map(|ms| ms / 60_000)
     };
-    assert_eq!(at(12 * 60, 0), None);
-    assert_eq!(at(23 * 60, 0), Some(8 * HOUR_MS));
-    assert_eq!(at(6 * 60, 0), Some(HOUR_MS));
-    assert_eq!(at(6 * 60, 60), None);
-    assert_eq!(at(23 * 60, -120), None);
-    assert_eq!(MINUTES_PER_DAY, 1_440);
+    assert_eq!(left("2026-06-01T12:00:00Z", "UTC"), None);
+    assert_eq!(left("2026-06-01T23:00:00Z", "UTC"), Some(8 * 60));
+    assert_eq!(left("2026-06-01T06:00:00Z", "UTC"), Some(60));
+    assert_eq!(left("2026-06-01T06:00:00Z", "Europe/Vienna"), None);
+    assert_eq!(left("2026-06-01T23:00:00Z", "America/Noronha"), None);
+    // Over the end of a month and of a year.
+    assert_eq!(left("2026-06-30T23:00:00Z", "UTC"), Some(8 * 60));
+    assert_eq!(left("2026-12-31T22:00:00Z", "UTC"), Some(9 * 60));
+    // The night in which clocks go forward is an hour shorter, the one in which they go back an hour longer.
+    assert_eq!(left("2026-03-28T22:00:00Z", "Europe/Vienna"), Some(7 * 60));
+    assert_eq!(left("2026-10-24T21:00:00Z", "Europe/Vienna"), Some(9 * 60));
+    assert_eq!(left("2026-10-23T21:00:00Z", "Europe/Vienna"), Some(8 * 60));
 }
 
 #[test]
