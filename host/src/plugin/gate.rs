@@ -39,6 +39,8 @@ pub struct Report {
     pub metadata: serde_json::Value,
     /// The contract that it is held to.
     pub contract: &'static str,
+    /// Which data the host's helpers write texts by; another version may write them otherwise.
+    pub data: &'static str,
     /// What it imports; WASI among it is what its toolchain dragged in, and is inert.
     pub imports: Vec<String>,
     /// What it exports.
@@ -251,6 +253,7 @@ impl Gate {
             manifest,
             metadata,
             contract: v1::CONTRACT,
+            data: super::format::DATA,
             imports,
             exports,
             warnings,

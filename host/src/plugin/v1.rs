@@ -44,8 +44,10 @@ use bindings::renderer::RendererPlugin;
 use bindings::renderer::ecomm::format;
 use bindings::renderer::ecomm::notification::{log, types as wit};
 
-/// The packages and versions that this host offers.
-pub(crate) const CONTRACT: &str = "ecomm:notification@1.0.0 and ecomm:format@1.0.0";
+/// The contract's package and version.
+pub(crate) const CONTRACT: &str = "ecomm:notification@1.0.0";
+/// All packages that this host offers.
+pub(crate) const OFFERS: &str = "ecomm:notification@1.0.0 and ecomm:format@1.0.0";
 
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     log::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;

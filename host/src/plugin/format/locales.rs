@@ -171,6 +171,15 @@ mod tests {
     }
 
     #[test]
+    fn the_data_is_what_the_report_says() {
+        let lock = include_str!("../../../../Cargo.lock");
+        for said in super::super::DATA.split(", ") {
+            let (name, version) = said.split_once(' ').expect("a version");
+            assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")), "another {name}");
+        }
+    }
+
+    #[test]
     fn scripts_have_a_direction() {
         assert!(is_right_to_left("ar-EG") && is_right_to_left("he"));
         assert!(!is_right_to_left("de") && !is_right_to_left("not a tag"));

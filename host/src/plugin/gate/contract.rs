@@ -5,7 +5,7 @@ use wasmparser::{Parser, Payload};
 use crate::plugin::cache::Artifact;
 use crate::plugin::engine::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
 use crate::plugin::fault::LoadError;
-use crate::plugin::v1::CONTRACT;
+use crate::plugin::v1::OFFERS;
 use crate::plugin::{Slot, sandbox};
 
 /// The component layer's version in the preamble of a component (`Binary.md` of the component model).
@@ -104,7 +104,7 @@ pub(super) fn check(slot: Slot, anatomy: &Anatomy) -> Result<(), LoadError> {
             continue;
         };
         if version.split('.').next() != Some("1") {
-            return refuse(format!("needs {name}, this host offers {CONTRACT}"));
+            return refuse(format!("needs {name}, this host offers {OFFERS}"));
         }
     }
     let is_offered = |name: &&String| OFFERED.iter().chain(&WASI).any(|offered| name.starts_with(offered));
@@ -112,7 +112,7 @@ pub(super) fn check(slot: Slot, anatomy: &Anatomy) -> Result<(), LoadError> {
         let advice = if foreign.starts_with("wasi:") {
             "; have the toolchain leave it out (jco componentize: --disable all)".to_owned()
         } else if foreign.starts_with("ecomm:") {
-            format!("; it offers {CONTRACT}, and the component was built for a later one")
+            format!("; it offers {OFFERS}, and the component was built for a later one")
         } else {
             String::new()
         };
@@ -197,10 +197,10 @@ pub(super) fn explain(error: &wasmtime::Error) -> LoadError {
     let said = chain(error);
     LoadError::Contract(match missing(&said) {
         Some((interface, function)) => format!(
-            "needs the function \"{function}\" of {interface}; this host offers {CONTRACT}, which lacks it: build the component \
+            "needs the function \"{function}\" of {interface}; this host offers {OFFERS}, which lacks it: build the component \
              for that, or run a later host"
         ),
-        None => format!("{said}; this host offers {CONTRACT}"),
+        None => format!("{said}; this host offers {OFFERS}"),
     })
 }
 
