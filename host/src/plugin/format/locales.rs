@@ -35,21 +35,24 @@ thread_local! {
     static KEPT: RefCell<HashMap<String, Rc<Formatters>>> = RefCell::default();
 }
 
+/// What is kept under a name, made first if it is not there.
+fn kept<V: Clone>(all: &RefCell<HashMap<String, V>>, name: &str, make: impl FnOnce() -> V) -> V {
+    if let Some(value) = all.borrow().get(name) {
+        return value.clone();
+    }
+    let value = make();
+    let mut all = all.borrow_mut();
+    // Who asks for ever other names pays for it.
+    if all.len() >= KEPT_MAX {
+        all.clear();
+    }
+    all.insert(name.to_owned(), value.clone());
+    value
+}
+
 /// Does something with a locale's formatters.
 pub(super) fn with<T>(tag: &str, work: impl FnOnce(&Formatters) -> T) -> T {
-    let kept = KEPT.with_borrow(|kept| kept.get(tag).cloned());
-    let formatters = kept.unwrap_or_else(|| {
-        let made = Rc::new(Formatters::of(tag));
-        KEPT.with_borrow_mut(|kept| {
-            // Who asks for ever other locales pays for it.
-            if kept.len() >= KEPT_MAX {
-                kept.clear();
-            }
-            kept.insert(tag.to_owned(), made.clone());
-        });
-        made
-    });
-    work(&formatters)
+    work(&KEPT.with(|all| kept(all, tag, || Rc::new(Formatters::of(tag)))))
 }
 
 /// Whether the language is written from right to left.
@@ -87,16 +90,7 @@ impl Formatters {
     }
 
     pub(super) fn money(&self, amount: i64, currency: &str, decimals: u8) -> String {
-        let kept = self.currencies.borrow().get(currency).cloned();
-        let formatter = kept.unwrap_or_else(|| {
-            let made = self.currency(currency).map(Rc::new);
-            let mut kept = self.currencies.borrow_mut();
-            if kept.len() >= KEPT_MAX {
-                kept.clear();
-            }
-            kept.insert(currency.to_owned(), made.clone());
-            made
-        });
+        let formatter = kept(&self.currencies, currency, || self.currency(currency).map(Rc::new));
         match formatter {
             Some(formatter) => formatter.format_fixed_decimal(&decimal(amount, decimals)).to_string(),
             None => format!("{} {currency}", self.number(amount, decimals)),
