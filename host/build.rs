@@ -15,6 +15,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("..");
     grpc(&root);
+    go_runtime(&root, &out);
     guests(&root, &out);
 }
 
@@ -31,6 +32,28 @@ fn grpc(root: &Path) {
         .unwrap_or_else(|e| fail(&format!("the gRPC contract: {e}")));
     let compiled = tonic_prost_build::configure().btree_map(".").compile_fds(descriptors);
     compiled.unwrap_or_else(|e| fail(&format!("the gRPC contract: {e}")));
+}
+
+/// What Go's bindings need of a module that their generator ships: its files, for projects of plugin authors.
+fn go_runtime(root: &Path, out: &Path) {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root).args(["metadata", "--locked", "--offline", "--format-version", "1"]);
+    let output = cargo.output().unwrap_or_else(|e| fail(&format!("cargo does not start: {e}")));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| fail(&format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr))));
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let manifest =
+        packages.into_iter().find(|p| p["name"] == "wit-bindgen-go").and_then(|p| p["manifest_path"].as_str());
+    let manifest = PathBuf::from(manifest.unwrap_or_else(|| fail("wit-bindgen-go is not among the packages")));
+    let files = ["go.mod", "LICENSE", "wit/async/async.go", "wit/async/empty.s"].into_iter().chain(
+        ["future", "option", "result", "stream", "tuple", "unit"].map(|name| &*format!("wit/types/{name}.go").leak()),
+    );
+    let files = files.chain(["wit/runtime/runtime.go"]).map(|name| {
+        let path = manifest.with_file_name("src").join("pkg").join(name);
+        format!("({name:?}, include_str!({:?})),\n", path.display().to_string())
+    });
+    let list = format!("[\n{}]\n", files.collect::<String>());
+    std::fs::write(out.join("go_runtime.rs"), list).unwrap_or_else(|e| fail(&format!("go_runtime.rs: {e}")));
 }
 
 /// Builds the guests optimised, whatever the host's profile, in a target folder of their own: cargo holds a lock on

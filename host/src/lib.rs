@@ -43,6 +43,9 @@ pub mod plugin;
 pub mod queue;
 pub mod share;
 
+// For authors of components.
+pub mod kit;
+
 // Around it.
 pub mod cause;
 pub mod config;

@@ -236,7 +236,8 @@ pub struct Relay {
 }
 
 /// A policy's answer before a send.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Admission {
     /// Now.
     Send(Sending),
@@ -251,7 +252,7 @@ pub enum Admission {
 }
 
 /// How to send.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sending {
     /// By the named relay or the first available one.
     pub relay: Option<String>,
@@ -260,7 +261,7 @@ pub struct Sending {
 }
 
 /// What is left to an operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Holding {
     /// Why.
     pub reason: String,
@@ -269,7 +270,8 @@ pub struct Holding {
 }
 
 /// A policy's answer to a failure.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// After so many milliseconds, by the named relay or any.
     Retry(u64, Option<String>),

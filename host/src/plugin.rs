@@ -4,6 +4,7 @@
 //! fixtures. Every event then gets a fresh instance of that snapshot, so nothing of one customer can reach another's
 //! mail. What serves which slot is one immutable value; a call keeps what it started with.
 
+mod ask;
 mod builtin;
 mod cache;
 mod call;
@@ -17,6 +18,7 @@ pub mod format;
 mod gate;
 mod health;
 mod manifest;
+mod offline;
 mod routing;
 mod sandbox;
 mod v1;
@@ -29,6 +31,7 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use ask::{Output, Question, Response};
 pub use builtin::{BUILT_IN, builtin};
 pub use check::{Attachment, Email};
 pub use compiler::{Compiling, SUBCOMMAND as COMPILER, compile_for_parent};
@@ -37,8 +40,10 @@ pub use fault::{Fault, LoadError};
 pub use gate::{Admitted, Candidate, Making, Progress, Report, Shares, Step, Trial};
 pub use health::{BreakerLimits, Counts};
 pub use manifest::{ConfigError, Manifest};
+pub use offline::{Care, Offline, failures, samples};
 pub use routing::{Canary, Lineage, Routing};
 pub use sandbox::{Budget, Usage};
+pub use v1::CONTRACT;
 
 use crate::clock::Clock;
 use gate::Gate;
@@ -113,6 +118,8 @@ pub struct Settings {
     pub cache_path: PathBuf,
     /// What becomes of mails at start, while what serves is still being compiled.
     pub cold_start: ColdStart,
+    /// What becomes of a component whose answers depend on what WASI makes up.
+    pub impure: Impure,
 }
 
 impl Settings {
@@ -134,6 +141,16 @@ pub enum ColdStart {
     Wait,
     /// The built-ins stand in.
     StandIn,
+}
+
+/// What becomes of a component that answers the same question differently, where WASI's clock and random numbers are others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Impure {
+    /// The gate's report says so.
+    Warn,
+    /// The gate refuses it.
+    Refuse,
 }
 
 /// When a canary goes back by itself.
@@ -205,25 +222,6 @@ pub struct Plugins {
     /// A shadow works on one event at a time.
     shadowing: Arc<tokio::sync::Semaphore>,
     clock: Clock,
-}
-
-/// Takes a component through the gate and keeps nothing: it needs no database, and compiles anew. `relays` are those that a
-/// policy may name.
-pub async fn gate_report(
-    settings: &Settings,
-    clock: &Clock,
-    slot: Slot,
-    wasm: Arc<[u8]>,
-    config: String,
-    relays: &[String],
-    progress: &Progress,
-) -> Result<Report, LoadError> {
-    let engine = engine::Engine::new(settings.calls_max(), &settings.call)?;
-    let sandbox = Sandbox::new(&engine, settings.calls_max(), b"")?;
-    let settings = Settings { cache_path: PathBuf::new(), ..settings.clone() };
-    let gate = Arc::new(Gate::new(&engine, sandbox, &settings, b"", relays, clock.clone()));
-    let candidate = Candidate { slot, wasm, config, origin: "check".to_owned(), code: None };
-    Ok(gate.admit(candidate, progress).await?.revision.report)
 }
 
 impl Plugins {

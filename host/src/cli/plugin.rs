@@ -1,5 +1,6 @@
 //! `ecomm plugin`: the same use cases as over the APIs, on the database itself. Running hosts follow within two seconds.
 
+mod author;
 mod progress;
 mod table;
 
@@ -58,22 +59,14 @@ struct Change {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Author(author::Command),
     /// Who serves what, and the revisions there are.
     Ls,
     /// One revision, with the gate's report.
     Inspect {
         /// Its number.
         revision: i64,
-    },
-    /// Take a component through the gate and keep nothing.
-    Check {
-        /// Where it would serve.
-        slot: SlotName,
-        /// The component.
-        file: PathBuf,
-        /// A JSON file for its `configure`.
-        #[arg(long)]
-        plugin_config: Option<PathBuf>,
     },
     /// Take a component through the gate and keep it, ready.
     Install {
@@ -178,16 +171,8 @@ enum Command {
 pub(super) const OPERATOR: Principal = Principal { user_id: 0, session_id: 0, is_admin: true, role: None };
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if let Command::Check { slot, file, plugin_config } = args.command {
-        let config = super::load_for_authors(args.config.as_deref())?;
-        let (slot, wasm) = (slot.into(), read(&file).await?.into());
-        let own = Value::Object(object(plugin_config.as_deref()).await?).to_string();
-        let relays: Vec<_> = config.mail.relays.iter().map(|relay| relay.name.clone()).collect();
-        let (clock, steps) = (Clock::system(), ecomm::plugin::Progress::default());
-        let checking = ecomm::plugin::gate_report(&config.plugins, &clock, slot, wasm, own, &relays, &steps);
-        let report = progress::watch(&steps, checking).await?;
-        let report = serde_json::to_value(&report)?;
-        return say(&if args.json { show(&report)? } else { table::report(&report) }).map(|()| ExitCode::SUCCESS);
+    if let Command::Author(command) = args.command {
+        return author::run(command, args.config.as_deref(), args.json).await;
     }
     let config = super::load(args.config.as_deref())?;
     let service = ecomm::host::offline(config, Clock::system()).await?;

@@ -10,10 +10,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+use wasmtime::OptLevel;
 use wasmtime::component::Component;
 
 use super::codegen;
 use super::fault::LoadError;
+use super::offline::Care;
 
 /// The subcommand by which a program that embeds this host serves as the compiler; it calls [`compile_for_parent`].
 pub const SUBCOMMAND: &str = "compile-component";
@@ -57,10 +59,10 @@ impl Compiler {
     }
 
     /// Compiles a component.
-    pub(crate) async fn compile(&self, wasm: &[u8]) -> Result<Compiled, LoadError> {
+    pub(crate) async fn compile(&self, wasm: &[u8], care: Care) -> Result<Compiled, LoadError> {
         let deadline = Duration::from_millis(self.settings.time_ms_max).saturating_mul(PATIENCE);
         // Dropped at the deadline, and with it the process.
-        let run = tokio::time::timeout(deadline, self.run(wasm)).await;
+        let run = tokio::time::timeout(deadline, self.run(wasm, care)).await;
         let (code, memory_bytes) = run.map_err(|_| LoadError::CompileTime { max_ms: self.settings.time_ms_max })??;
         #[expect(unsafe_code, reason = "the bytes come out of our own program, by a pipe that nobody else holds")]
         // SAFETY: as the reason says; wasmtime refuses what another version or engine made.
@@ -68,9 +70,9 @@ impl Compiler {
         Ok(Compiled { component: component.map_err(|e| LoadError::Host(e.to_string()))?, code, memory_bytes })
     }
 
-    async fn run(&self, wasm: &[u8]) -> Result<(Vec<u8>, u64), LoadError> {
+    async fn run(&self, wasm: &[u8], care: Care) -> Result<(Vec<u8>, u64), LoadError> {
         let host = |e: io::Error| LoadError::Host(format!("the compiler: {e}"));
-        let mut child = self.start().map_err(host)?;
+        let mut child = self.start(care).map_err(host)?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let give = async {
             // One that has ended already says why in its status.
@@ -92,7 +94,7 @@ impl Compiler {
         }
     }
 
-    fn start(&self) -> io::Result<Child> {
+    fn start(&self, care: Care) -> io::Result<Child> {
         let program = match &self.settings.program {
             // Itself, also when the file has been replaced by another version since.
             own if own.as_os_str().is_empty() && cfg!(target_os = "linux") => PathBuf::from("/proc/self/exe"),
@@ -100,7 +102,8 @@ impl Compiler {
             set => set.clone(),
         };
         let seconds = self.settings.time_ms_max.div_ceil(1_000);
-        let limits = [self.settings.memory_bytes_max, seconds, self.settings.niceness.into()];
+        let limits =
+            [self.settings.memory_bytes_max, seconds, self.settings.niceness.into(), (care == Care::Gate).into()];
         Command::new(program)
             .arg(SUBCOMMAND)
             .args(limits.map(|n: u64| n.to_string()))
@@ -137,12 +140,17 @@ async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
 const REFUSED: i32 = 3;
 
 /// The compiler's side: a component on stdin becomes compiled code on stdout, and stderr says how many bytes of memory
-/// that took, or why not. Gives the process's exit status.
-pub fn compile_for_parent(memory_bytes_max: u64, cpu_seconds_max: u64, niceness: u8) -> io::Result<i32> {
+/// that took, or why not. `optimize` 0 compiles quickly, to slower code. Gives the process's exit status.
+pub fn compile_for_parent(memory_bytes_max: u64, cpu_seconds_max: u64, niceness: u8, optimize: u8) -> io::Result<i32> {
     limit(memory_bytes_max, cpu_seconds_max, niceness)?;
     let mut wasm = Vec::new();
     io::stdin().lock().read_to_end(&mut wasm)?;
-    let engine = wasmtime::Engine::new(&codegen::settings()).map_err(io::Error::other)?;
+    let mut settings = codegen::settings();
+    if optimize == 0 {
+        // Code is loaded whatever its level of optimisation.
+        settings.cranelift_opt_level(OptLevel::None);
+    }
+    let engine = wasmtime::Engine::new(&settings).map_err(io::Error::other)?;
     match engine.precompile_component(&wasm) {
         Ok(code) => {
             let mut stdout = io::stdout().lock();

@@ -115,6 +115,15 @@ pub enum LoadError {
         /// What its author may do, or nothing.
         advice: String,
     },
+    /// Its answers depend on what WASI makes up.
+    #[error(
+        "reads the clock, random numbers or the environment: another answer to the same question on the fixture \
+         \"{fixture}\" (plugins.impure); use the situation's now, and the seed"
+    )]
+    Impure {
+        /// The first one that shows it.
+        fixture: String,
+    },
     /// The host could not do its part.
     #[error("the plugin host failed: {0}")]
     Host(String),
@@ -135,6 +144,7 @@ impl LoadError {
             Self::Config(_) => "config",
             Self::Configure { .. } => "configure",
             Self::Fixture { .. } => "fixture",
+            Self::Impure { .. } => "impure",
             Self::Host(_) => "host",
         }
     }

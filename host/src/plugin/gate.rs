@@ -22,11 +22,13 @@ use super::cache::{Artifact, Cache, Key};
 use super::compiler::{Compiled, Compiler};
 use super::engine::Engine;
 use super::fault::{Fault, LoadError};
+use super::offline::Care;
 use super::sandbox::{Budget, CallStore, GuestInputs, Sandbox, Usage};
-use super::{Manifest, Revision, Settings, Slot, digest, v1};
+use super::{Impure, Manifest, Revision, Settings, Slot, digest, v1};
 use crate::clock::Clock;
 pub use candidate::{Admitted, Candidate, Progress, Step};
 pub use trial::Shares;
+use trial::Tried;
 
 /// What the gate found out about a component.
 #[derive(Clone, Debug, Serialize)]
@@ -110,6 +112,7 @@ pub(crate) struct Gate {
     call: Budget,
     /// As many calls as traffic may make at one time.
     calls_max: u32,
+    impure: Impure,
     /// Those that a policy may name.
     relays: Arc<[String]>,
     clock: Clock,
@@ -143,6 +146,7 @@ impl Gate {
             configure: settings.configure,
             call: settings.call,
             calls_max: settings.calls_max(),
+            impure: settings.impure,
             relays: relays.into(),
             clock,
         }
@@ -239,9 +243,9 @@ impl Gate {
         let key = self.cache.key(&digest, candidate.slot, &candidate.config);
         let prepared = match self.kept(&candidate, &digest, &key).await {
             Some(prepared) => prepared,
-            None => self.prepare(candidate.slot, &candidate.wasm, &candidate.config, progress).await?,
+            None => self.prepare(&candidate, progress).await?,
         };
-        let Candidate { slot, wasm, config, origin, .. } = candidate;
+        let Candidate { slot, wasm, config, origin, is_draft, .. } = candidate;
         let contract::Anatomy { imports, exports, core_instances, memories, tables } = anatomy;
         let metadata = contract::metadata(&wasm);
         let warnings = contract::warnings(&imports, &prepared.artifact);
@@ -279,7 +283,7 @@ impl Gate {
             configure_each,
             health: super::health::Health::default(),
         });
-        let tried = self.try_out(revision.clone(), progress).await?;
+        let tried = if is_draft { Tried::default() } else { self.try_out(revision.clone(), progress).await? };
         // Every call has ended, and with it the others who held it.
         let mut revision = Arc::into_inner(revision).ok_or_else(|| LoadError::Host("a trial goes on".to_owned()))?;
         revision.report.warnings.extend(tried.warnings);
@@ -292,7 +296,9 @@ impl Gate {
     }
 
     /// Compiles, configures and snapshots; a component that cannot be snapshotted is compiled as it is.
-    async fn prepare(&self, slot: Slot, wasm: &[u8], config: &str, progress: &Progress) -> Result<Prepared, LoadError> {
+    async fn prepare(&self, candidate: &Candidate, progress: &Progress) -> Result<Prepared, LoadError> {
+        let Candidate { slot, wasm, config, is_draft, .. } = candidate;
+        let care = if *is_draft { Care::Draft } else { Care::Gate };
         progress.send_replace(Step::Compiling);
         let mut making = Making::default();
         let wizer = Wizer::new();
@@ -302,9 +308,9 @@ impl Gate {
             Ok((context, instrumented)) => (Ok(context), Some(instrumented)),
             Err(e) => (Err(e.root_cause().to_string()), None),
         };
-        let first = self.compile(instrumented.as_deref().unwrap_or(wasm), &mut making).await?;
+        let first = self.compile(instrumented.as_deref().unwrap_or(wasm), care, &mut making).await?;
         progress.send_replace(Step::Configuring);
-        let (mut call, raw) = self.configured(slot, &first.component, config, &mut making).await?;
+        let (mut call, raw) = self.configured(*slot, &first.component, config, &mut making).await?;
         let snapshot = match context {
             Ok(_) if !call.store.data().holds_no_handles() => {
                 Err("configure left a handle open, such as stderr's".to_owned())
@@ -324,19 +330,19 @@ impl Gate {
         let (Compiled { component, code, .. }, note) = match (snapshot, instrumented) {
             (Ok(snapshot), _) => {
                 making.snapshot_bytes = Some(snapshot.len());
-                (self.compile(&snapshot, &mut making).await?, None)
+                (self.compile(&snapshot, care, &mut making).await?, None)
             }
             (Err(why), None) => (first, Some(why)),
-            (Err(why), Some(_)) => (self.compile(wasm, &mut making).await?, Some(why)),
+            (Err(why), Some(_)) => (self.compile(wasm, care, &mut making).await?, Some(why)),
         };
         making.code_bytes = code.len();
         let artifact = Artifact { snapshotted: note.is_none(), note, making };
         Ok(Prepared { artifact, component, code: Some(code) })
     }
 
-    async fn compile(&self, wasm: &[u8], making: &mut Making) -> Result<Compiled, LoadError> {
+    async fn compile(&self, wasm: &[u8], care: Care, making: &mut Making) -> Result<Compiled, LoadError> {
         let begun = self.clock.monotonic_ms();
-        let compiled = self.compiler.compile(wasm).await.map_err(contract::explain_compile)?;
+        let compiled = self.compiler.compile(wasm, care).await.map_err(contract::explain_compile)?;
         making.compile_ms += self.clock.monotonic_ms() - begun;
         making.compile_memory_bytes = making.compile_memory_bytes.max(compiled.memory_bytes);
         Ok(compiled)

@@ -60,6 +60,13 @@ pub(crate) struct GuestInputs {
     pub(crate) seed: u64,
 }
 
+impl GuestInputs {
+    /// Others: a day later, and with every bit turned over.
+    fn elsewhere(self) -> Self {
+        Self { now_ms: self.now_ms.saturating_add(86_400_000), seed: !self.seed }
+    }
+}
+
 /// What a call used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Usage {
@@ -83,6 +90,7 @@ pub(crate) struct Sandbox {
     gate: Turns,
     /// The hosts', by which tokens of links are made.
     secret: Arc<[u8]>,
+    is_elsewhere: bool,
 }
 
 /// The calls that share a bound: how many there may be, and how many of the long ones run.
@@ -115,7 +123,13 @@ impl Sandbox {
             built_in: [calls(), calls()],
             gate: Turns::new(),
             secret: secret.into(),
+            is_elsewhere: false,
         })
+    }
+
+    /// The same with another clock and other random numbers behind WASI; what a component is asked stays.
+    pub(crate) fn elsewhere(&self) -> Self {
+        Self { is_elsewhere: true, ..self.clone() }
     }
 
     pub(crate) fn linker(&self) -> &Linker<State> {
@@ -135,6 +149,7 @@ impl Sandbox {
         turns: &Turns,
         permit: Option<OwnedSemaphorePermit>,
     ) -> CallStore {
+        let inputs = if self.is_elsewhere { inputs.elsewhere() } else { inputs };
         let mut store = Store::new(&self.engine, State::new(budget, inputs, turns.clone(), self.secret.clone()));
         store.limiter(|state| state);
         // Both only fail on an engine without the feature.

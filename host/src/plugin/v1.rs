@@ -45,7 +45,7 @@ use bindings::renderer::ecomm::format;
 use bindings::renderer::ecomm::notification::{log, types as wit};
 
 /// The contract's package and version.
-pub(crate) const CONTRACT: &str = "ecomm:notification@1.0.0";
+pub const CONTRACT: &str = "ecomm:notification@1.0.0";
 /// All packages that this host offers.
 pub(crate) const OFFERS: &str = "ecomm:notification@1.0.0 and ecomm:format@1.0.0";
 

@@ -112,8 +112,14 @@ impl Service {
         if let Some(same) = same {
             return self.prepared(same.id).await;
         }
-        let candidate =
-            Candidate { slot, wasm: wasm.clone(), config: config.clone(), origin: origin.to_owned(), code: None };
+        let candidate = Candidate {
+            slot,
+            wasm: wasm.clone(),
+            config: config.clone(),
+            origin: origin.to_owned(),
+            code: None,
+            is_draft: false,
+        };
         let mut revision = self.admit(candidate, &digest, progress).await?;
         let report = serde_json::to_string(&revision.report).unwrap_or_default();
         self.store.keep_component(&digest, &wasm, &revision.report.metadata.to_string(), by).await?;
@@ -140,7 +146,7 @@ impl Service {
             self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
         let slot = Slot::ALL.into_iter().find(|s| s.as_str() == slot).ok_or(Error::NotFound("slot"))?;
         let wasm = self.store.component(&digest).await?.ok_or(Error::NotFound("component"))?.into();
-        let candidate = Candidate { slot, wasm, config, origin, code: None };
+        let candidate = Candidate { slot, wasm, config, origin, code: None, is_draft: false };
         let mut revision = self.admit(candidate, &digest, &Progress::default()).await?;
         revision.number = id;
         let revision = Arc::new(revision);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ecomm::clock::Clock;
 use ecomm::config::Config;
 use ecomm::host::{Host, Roles};
-use ecomm::plugin::gate_report;
+use ecomm::plugin::{Care, Offline};
 use ecomm::service::Slot;
 use serde_json::json;
 
@@ -94,8 +94,9 @@ async fn the_built_ins_are_compiled_as_the_gate_compiles() {
         let wasm = ecomm::plugin::builtin(slot).into();
         let progress = ecomm::plugin::Progress::default();
         let relays = ["mailbox".to_owned()];
-        let made = gate_report(&config.plugins, &app.clock, slot, wasm, "{} ".to_owned(), &relays, &progress).await;
-        let made = made.unwrap().making;
+        let offline = Offline::new(&config.plugins, &app.clock, &relays).unwrap();
+        let made =
+            offline.admit(slot, Some(wasm), "{} ".to_owned(), Care::Gate, &progress).await.unwrap().report.making;
         assert_eq!(json!(made.code_bytes), shipped["making"]["code_bytes"]);
         // But for that white space, which is in the memory.
         let bytes = [made.snapshot_bytes.unwrap() as u64, shipped["making"]["snapshot_bytes"].as_u64().unwrap()];

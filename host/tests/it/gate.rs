@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ecomm::clock::Clock;
 use ecomm::config::Config;
-use ecomm::plugin::{Progress, Slot, gate_report};
+use ecomm::plugin::{Care, Offline, Progress, Slot};
 use serde_json::{Value, json};
 
 use crate::app::{App, environment, sqlite};
@@ -122,16 +122,9 @@ async fn what_would_have_been_enough_is_said() {
     let more = [("PLUGINS__CALL__FUEL_MAX", "10000"), ("PLUGINS__CALL__FUEL_PER_LINE", "0")];
     let config = Config::load(None, environment(&database, &more)).unwrap();
     let wasm = std::fs::read(env!("MISBEHAVING_WASM")).unwrap();
-    let said = gate_report(
-        &config.plugins,
-        &Clock::system(),
-        Slot::Renderer,
-        wasm.into(),
-        "{}".to_owned(),
-        &[],
-        &Progress::default(),
-    )
-    .await;
+    let offline = Offline::new(&config.plugins, &Clock::system(), &[]).unwrap();
+    let said =
+        offline.admit(Slot::Renderer, Some(wasm.into()), "{}".to_owned(), Care::Gate, &Progress::default()).await;
     let said = said.unwrap_err().to_string();
     assert!(
         said.contains("needs 0.1 M of 0.1 M fuel: plugins.call.fuel_max + 2 x plugins.call.fuel_per_line"),

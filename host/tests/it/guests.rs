@@ -1,4 +1,4 @@
-//! Components of other languages' toolchains, as `plugins/examples/build` makes them: taken in, and under load.
+//! Components of each language's toolchain, as `.ci/examples` makes them: taken in, and under load.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,12 +25,16 @@ pub fn tests() -> Vec<Trial> {
         };
         harness::trial(&name, move || harness::run(2, run(folder.join(&file))))
     };
-    let renderers = ["c", "go", "python", "ts"].map(|language| {
+    let renderers = ["c", "go", "js", "python", "rust", "ts"].map(|language| {
         let name = format!("guests::renders_under_load::{language}");
-        trial(name, |file| renders_under_load(file).boxed_local(), format!("{language}.wasm"))
+        trial(name, |file| renders_under_load(file).boxed_local(), format!("{language}-renderer/build/plugin.wasm"))
     });
     let decides = "guests::decides_as_the_built_in_does::ts".to_owned();
-    let policy = trial(decides, |file| decides_as_the_built_in_does(file).boxed_local(), "ts-policy.wasm".to_owned());
+    let policy = trial(
+        decides,
+        |file| decides_as_the_built_in_does(file).boxed_local(),
+        "ts-policy/build/plugin.wasm".to_owned(),
+    );
     renderers.into_iter().chain([policy]).collect()
 }
 

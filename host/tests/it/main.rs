@@ -17,6 +17,7 @@ mod grpc;
 mod guests;
 mod harness;
 mod interventions;
+mod kit;
 mod misbehaviour;
 mod operations;
 mod operators;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         grpc::tests(),
         guests::tests(),
         interventions::tests(),
+        kit::tests(),
         misbehaviour::tests(),
         operations::tests(),
         operators::tests(),

@@ -59,7 +59,7 @@ static const char schema[] = "{\"type\": \"object\", \"additionalProperties\": f
 
 void exports_ecomm_notification_plugin_describe(ecomm_notification_types_manifest_t *ret) {
   memset(ret, 0, sizeof *ret);
-  renderer_plugin_string_dup(&ret->name, "c-example");
+  renderer_plugin_string_dup(&ret->name, "my-plugin");
   renderer_plugin_string_dup(&ret->version, "0.1.0");
   renderer_plugin_string_dup(&ret->description, "Plain text, in English.");
   renderer_plugin_string_dup(&ret->config_schema, schema);

@@ -109,7 +109,7 @@ const retry = (afterMs: number, relay?: string): Verdict => ({
 
 export const plugin = {
   describe: () => ({
-    name: "typescript-policy",
+    name: "my-plugin",
     version: "0.1.0",
     description: "Quiet hours, pauses, merged changes, variants, holds, relays by country.",
     locales: [],

@@ -145,7 +145,7 @@ function told({ kind, shop, customer, subject }: Notification): [string, string[
 
 export const plugin = {
   describe: () => ({
-    name: "typescript-example",
+    name: "my-plugin",
     version: "0.1.0",
     description: "Every mail of a shop, as plain text in English.",
     locales: ["en"],

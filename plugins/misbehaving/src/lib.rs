@@ -100,6 +100,12 @@ enum Act {
     Other,
     /// Answers an attribute that a later contract may know.
     Attribute,
+    /// Reads WASI's clock and says what it says.
+    Clock,
+    /// Writes names into HTML as they are.
+    Unescaped,
+    /// Retries sooner after each attempt.
+    Sooner,
     /// Logs more and longer lines than allowed.
     Chatter,
 }
@@ -224,6 +230,12 @@ pub fn render(n: &Notification, r: &Request) -> Result<Email, String> {
         Act::Variant => email.subject = format!("{} {}", email.subject, r.ab_variant.as_deref().unwrap_or("-")),
         Act::Attribute => email.attributes.push(later()),
         Act::Helpers => email.subject = helped(n),
+        #[expect(clippy::disallowed_methods, reason = "this is the misbehaviour")]
+        Act::Clock => email.subject = format!("{:?}", std::time::SystemTime::now()),
+        Act::Unescaped => {
+            email.text.clone_from(&n.customer.name);
+            email.html = Some(format!("<p>{}</p>", n.customer.name));
+        }
         _ => {}
     }
     Ok(email)
@@ -297,10 +309,11 @@ fn whole() -> String {
 }
 
 /// Retries, or misbehaves.
-pub fn on_failure(b: &Brief) -> Verdict {
+pub fn on_failure(b: &Brief, s: &Situation) -> Verdict {
     let hold = |urgent| Verdict::Hold(Holding { reason: "held as asked".to_owned(), urgent });
     match act(config().on_failure, about(b)) {
         Act::Delay => Verdict::Retry(retrying(config().delay_ms)),
+        Act::Sooner => Verdict::Retry(retrying(100_000 - 1_000 * u64::from(s.attempts))),
         Act::UnknownRelay => Verdict::Retry(Retrying { relay: Some("nowhere".to_owned()), ..retrying(1_000) }),
         Act::HugeOutput => Verdict::GiveUp("x".repeat(64 << 20)),
         Act::Hold => hold(false),
@@ -334,8 +347,8 @@ impl bindings::exports::ecomm::notification::policy::Guest for Component {
         admit(&b, &s)
     }
 
-    fn on_failure(b: Brief, _: Failure, _: Situation) -> Verdict {
-        on_failure(&b)
+    fn on_failure(b: Brief, _: Failure, s: Situation) -> Verdict {
+        on_failure(&b, &s)
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 
 use ecomm::clock::rfc3339;
+use ecomm::kit::bench;
+use ecomm::kit::conformance::Outcome;
 use ecomm::service::{Change, Operation, Preview, Rendered, RevisionInfo, Serving, SlotInfo};
 
 use crate::cli::columns::{columns, row};
@@ -144,4 +146,55 @@ pub(super) fn operation(o: &Operation) -> String {
         let _ = writeln!(text, "e.g. {example}");
     }
     text
+}
+
+/// What a project's tests came to.
+pub(super) fn outcome(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for warning in &outcome.warnings {
+        let _ = writeln!(text, "note: {warning}");
+    }
+    for finding in &outcome.failures {
+        let _ = writeln!(text, "FAILED {} ({}): {}", finding.broken.property, finding.event, finding.broken.what);
+        if let Some(path) = &finding.kept {
+            let _ = writeln!(text, "  the smallest event that shows it: {}", path.display());
+        }
+    }
+    for change in &outcome.goldens_changed {
+        let _ = writeln!(text, "CHANGED {}", change.file);
+        let _ = writeln!(text, "{}", change.diff);
+    }
+    let golden = match (outcome.has_goldens, outcome.goldens_changed.len()) {
+        (false, _) => "no golden answers yet: `ecomm plugin test --accept` keeps them".to_owned(),
+        (true, 0) => format!("{} golden files as accepted", outcome.goldens_same),
+        (true, changed) => format!(
+            "{changed} golden files changed, {} as accepted: `ecomm plugin test --accept` takes the changes",
+            outcome.goldens_same
+        ),
+    };
+    let result = if outcome.passed() { "passed" } else { "FAILED" };
+    let _ = writeln!(text, "{result}: the gate, {} generated events, {golden}", outcome.cases);
+    text
+}
+
+/// A component's costs beside the built-in's, and how they compare.
+pub(super) fn bench(rows: &[bench::Row; 2]) -> String {
+    let [own, theirs] = rows;
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+    let line = |what: &str, of: fn(&bench::Row) -> u64| {
+        let (own, theirs) = (of(own), of(theirs));
+        let ratio = if theirs == 0 { "-".to_owned() } else { format!("{:.2}", own as f64 / theirs as f64) };
+        row(&[what, &own.to_string(), &theirs.to_string(), &ratio])
+    };
+    columns(&[
+        row(&["", &own.name, &theirs.name, "RATIO"]),
+        line("fuel", |r| r.fuel),
+        line("call, median us", |r| r.median_us),
+        line("call, p99 us", |r| r.p99_us),
+        line("first call, us", |r| r.first_us),
+        line("memory, bytes", |r| r.memory_bytes as u64),
+        line("component, bytes", |r| r.bytes as u64),
+        line("compiled, bytes", |r| r.code_bytes as u64),
+        line("compiling, ms", |r| r.compile_ms.unsigned_abs()),
+    ])
 }

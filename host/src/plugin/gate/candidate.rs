@@ -17,12 +17,15 @@ pub struct Candidate {
     pub origin: String,
     /// Its compiled code, as another host sealed it; code that is not for this host is left alone.
     pub code: Option<Vec<u8>>,
+    /// In development: compiled quickly, to slower code, and not tried on fixtures.
+    pub is_draft: bool,
 }
 
 impl Candidate {
     /// What came with the host.
     pub fn built_in(slot: Slot) -> Self {
-        Self { slot, wasm: builtin(slot).into(), config: CONFIG.to_owned(), origin: BUILT_IN.to_owned(), code: None }
+        let (wasm, config, origin) = (builtin(slot).into(), CONFIG.to_owned(), BUILT_IN.to_owned());
+        Self { slot, wasm, config, origin, code: None, is_draft: false }
     }
 }
 

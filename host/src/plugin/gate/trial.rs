@@ -7,11 +7,12 @@ use tokio::task::JoinSet;
 
 use super::{Gate, Progress, Step, Trial};
 use crate::clock::Clock;
-use crate::notification::{Failure, Request, Situation};
+use crate::notification::{Failure, Situation};
+use crate::plugin::ask::{Output, Question, Response, ask};
 use crate::plugin::fault::{Fault, LoadError};
 use crate::plugin::fixture::{self, Fixture};
 use crate::plugin::sandbox::{Budget, Sandbox, Usage};
-use crate::plugin::{Revision, Slot, check};
+use crate::plugin::{Impure, Revision, Slot};
 
 /// How much more of each budget a call is given that went over one, to learn what would have been enough.
 const GENEROSITY: u64 = 10;
@@ -30,28 +31,11 @@ pub struct Shares {
 }
 
 /// What came of it.
+#[derive(Default)]
 pub(super) struct Tried {
     pub(super) trials: Vec<Trial>,
     pub(super) shares: Shares,
     pub(super) warnings: Vec<String>,
-}
-
-/// What a component is asked.
-#[derive(Clone, Debug)]
-enum Question {
-    Render,
-    Admit,
-    OnFailure(Failure),
-}
-
-impl Question {
-    fn name(&self) -> String {
-        match self {
-            Self::Render => "render".to_owned(),
-            Self::Admit => "admit".to_owned(),
-            Self::OnFailure(failure) => format!("on-failure {}", failure.class.as_str()),
-        }
-    }
 }
 
 /// One call of the gate's.
@@ -59,69 +43,53 @@ impl Question {
 struct Call {
     revision: Arc<Revision>,
     sandbox: Sandbox,
-    relays: Arc<[String]>,
     clock: Clock,
 }
 
 impl Call {
-    /// What it used, and how long it took in microseconds.
-    async fn run(&self, budget: &Budget, fixture: &Fixture, question: &Question) -> Result<(Usage, u64), Fault> {
-        let n = &fixture.notification;
-        let situation = fixture::situation(&self.relays);
-        let begun = self.clock.monotonic_us();
-        let (revision, sandbox) = (&self.revision, &self.sandbox);
-        let usage = match question {
-            Question::Render => {
-                let request = Request { ab_variant: None, seed: SEED };
-                let (email, usage) = sandbox.render(revision, budget, n, &request).await?;
-                check::email(email, budget)?;
-                usage
-            }
-            Question::Admit => {
-                let (admission, usage) = sandbox.admit(revision, budget, n, &situation).await?;
-                check::admission(admission, &situation)?;
-                usage
-            }
-            Question::OnFailure(f) => {
-                let situation = Situation { attempts: 1, history: vec![f.clone()], ..situation };
-                let (verdict, usage) = sandbox.on_failure(revision, budget, n, f, &situation).await?;
-                check::verdict(verdict, &situation)?;
-                usage
-            }
-        };
-        Ok((usage, self.clock.monotonic_us() - begun))
+    async fn run(&self, budget: &Budget, fixture: &Fixture, question: &Question) -> Result<Response, Fault> {
+        ask(&self.sandbox, &self.clock, budget, &self.revision, &fixture.notification, question).await
+    }
+
+    /// Whether the component says something else where WASI's clock and random numbers are others.
+    async fn is_impure(&self, budget: &Budget, fixture: &Fixture, question: &Question, said: &Output) -> bool {
+        let elsewhere = Self { sandbox: self.sandbox.elsewhere(), ..self.clone() };
+        !elsewhere.run(budget, fixture, question).await.is_ok_and(|response| response.output == *said)
     }
 }
 
 impl Gate {
     /// Calls every export on the fixtures, as traffic would.
     pub(super) async fn try_out(&self, revision: Arc<Revision>, progress: &Progress) -> Result<Tried, LoadError> {
-        let mut tried = Tried { trials: Vec::new(), shares: Shares::default(), warnings: Vec::new() };
-        let questions: Vec<Question> = match revision.slot {
-            Slot::Renderer => vec![Question::Render],
-            Slot::Policy => std::iter::once(Question::Admit)
-                .chain(fixture::failures().into_iter().map(Question::OnFailure))
-                .collect(),
-        };
-        let (sandbox, relays, clock) = (self.sandbox.clone(), self.relays.clone(), self.clock.clone());
-        let call = Call { revision, sandbox, relays, clock };
+        let mut tried = Tried::default();
+        let questions = questions(revision.slot, &self.relays);
+        let call = Call { revision, sandbox: self.sandbox.clone(), clock: self.clock.clone() };
         let fixtures = fixture::all();
+        let mut impure = None;
         let of = u32::try_from(fixtures.len()).unwrap_or_default();
         for (done, fixture) in (0..).zip(&fixtures) {
             progress.send_replace(Step::Trying(done, of));
             let budget = self.call.for_lines(fixture.notification.payload.lines());
             for question in &questions {
-                let (usage, time_us) = match call.run(&budget, fixture, question).await {
-                    Ok(used) => used,
+                let Response { output, usage, time_us } = match call.run(&budget, fixture, question).await {
+                    Ok(response) => response,
                     Err(fault) => {
                         let advice = self.advice(&call, fixture, question, &fault).await;
                         return Err(LoadError::Fixture { fixture: fixture.name.clone(), fault, advice });
                     }
                 };
                 tried.shares = tried.shares.or(usage, time_us, &budget);
+                if impure.is_none() && call.is_impure(&budget, fixture, question, &output).await {
+                    impure = Some(fixture.name.clone());
+                }
                 let fixture = format!("{}: {}", question.name(), fixture.name);
                 tried.trials.push(Trial { fixture, usage, time_us });
             }
+        }
+        match impure {
+            Some(fixture) if self.impure == Impure::Refuse => return Err(LoadError::Impure { fixture }),
+            Some(fixture) => tried.warnings.push(LoadError::Impure { fixture }.to_string()),
+            None => {}
         }
         tried.warnings.extend(self.all_at_once(&call, &fixtures, &questions[0]).await?);
         Ok(tried)
@@ -171,16 +139,32 @@ impl Gate {
         };
         let fuel = |units: u64| millions(units);
         match (fault, used) {
-            (Fault::Fuel(max), Ok((usage, _))) => format!(
+            (Fault::Fuel(max), Ok(Response { usage, .. })) => format!(
                 "; needs {} of {} fuel: plugins.call.fuel_max + {lines} x plugins.call.fuel_per_line",
                 fuel(usage.fuel),
                 fuel(*max)
             ),
-            (Fault::Deadline(max), Ok((_, time_us))) => {
+            (Fault::Deadline(max), Ok(Response { time_us, .. })) => {
                 format!("; needs {} of {max} ms here: plugins.call.time_ms_max", time_us.div_ceil(1_000))
             }
             (_, Err(_)) => format!("; {GENEROSITY} times as much is not enough either"),
             _ => String::new(),
+        }
+    }
+}
+
+/// What the gate asks a component of a slot.
+fn questions(slot: Slot, relays: &[String]) -> Vec<Question> {
+    let situation = fixture::situation(relays);
+    match slot {
+        Slot::Renderer => vec![Question::Render { ab_variant: None, seed: SEED }],
+        Slot::Policy => {
+            let failed = |f: Failure| {
+                let situation = Situation { attempts: 1, history: vec![f.clone()], ..situation.clone() };
+                Question::OnFailure(f, situation)
+            };
+            let failed = fixture::failures().into_iter().map(failed);
+            std::iter::once(Question::Admit(situation.clone())).chain(failed).collect()
         }
     }
 }

@@ -44,7 +44,7 @@ def told(order: Order) -> tuple[str, str]:
 
 class Plugin(exports.Plugin):
     def describe(self) -> Manifest:
-        return Manifest("python-example", "0.1.0", "Plain text, in English.", ["en"], json.dumps(SCHEMA), [])
+        return Manifest("my-plugin", "0.1.0", "Plain text, in English.", ["en"], json.dumps(SCHEMA), [])
 
     def configure(self, text: str) -> None:
         given = json.loads(text)

@@ -1,0 +1,123 @@
+//! What an HTML part holds, as a mail program sees it: elements, words, addresses, and what is wrong with them.
+
+use html5gum::{StartTag, Token, Tokenizer};
+
+/// An HTML part, read.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    /// What is not well-formed.
+    pub(super) problems: Vec<String>,
+    /// Every start tag, in order.
+    pub(super) elements: Vec<Element>,
+    /// What is shown, with a space where a tag was.
+    pub(super) text: String,
+    /// Style sheets and attributes.
+    pub(super) styles: String,
+}
+
+/// A start tag.
+#[derive(Debug)]
+pub(super) struct Element {
+    /// In lower case.
+    pub(super) name: String,
+    /// Its attributes, in lower case, by name.
+    pub(super) attributes: Vec<(String, String)>,
+    /// How to find it: "html > body > table > tr > td".
+    pub(super) path: String,
+}
+
+/// HTML Living Standard 13.1.2.
+const VOID: [&str; 13] =
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"];
+
+impl Page {
+    pub(super) fn read(html: &str) -> Self {
+        let mut page = Self::default();
+        let mut open: Vec<String> = Vec::new();
+        let Ok(tokens) = Tokenizer::new(html).collect::<Result<Vec<_>, _>>();
+        for token in tokens {
+            match token {
+                Token::StartTag(tag) => page.begin(&tag, &mut open),
+                Token::EndTag(tag) => {
+                    let name = lossy(&tag.name);
+                    page.text.push(' ');
+                    match open.iter().rposition(|o| *o == name) {
+                        Some(at) => {
+                            for left in open.drain(at..).skip(1) {
+                                page.problems.push(format!("<{left}> is not closed before </{name}>"));
+                            }
+                        }
+                        None => page.problems.push(format!("</{name}> closes nothing")),
+                    }
+                }
+                Token::String(text) => {
+                    let text = lossy(&text.value);
+                    match open.last().map(String::as_str) {
+                        Some("style") => page.styles.push_str(&text),
+                        Some("script" | "title") => {}
+                        _ => page.text.push_str(&text),
+                    }
+                }
+                Token::Error(error) => {
+                    let error = error.value.to_string();
+                    // Outlook's conditional comments are meant to be read as comments by all others.
+                    if error != "incorrectly-opened-comment" {
+                        page.problems.push(error);
+                    }
+                }
+                Token::Comment(_) | Token::Doctype(_) => {}
+            }
+        }
+        page.problems.extend(open.into_iter().map(|left| format!("<{left}> is never closed")));
+        page
+    }
+
+    fn begin(&mut self, tag: &StartTag<()>, open: &mut Vec<String>) {
+        let name = lossy(&tag.name);
+        let attributes: Vec<_> =
+            tag.attributes.iter().map(|(key, value)| (lossy(key).to_ascii_lowercase(), lossy(&value.value))).collect();
+        for (key, value) in &attributes {
+            if key == "style" {
+                self.styles.push_str(value);
+                self.styles.push('\n');
+            }
+        }
+        let path = open.iter().chain([&name]).map(String::as_str).collect::<Vec<_>>().join(" > ");
+        self.text.push(' ');
+        self.elements.push(Element { name: name.clone(), attributes, path });
+        if !VOID.contains(&name.as_str()) {
+            open.push(name);
+        }
+    }
+
+    /// Every address that an attribute holds: its element, the attribute, the address.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (&Element, &str, &str)> {
+        let holds = ["href", "src", "srcset", "background", "poster", "data", "action", "formaction", "xlink:href"];
+        self.elements.iter().flat_map(move |element| {
+            let attributes = element.attributes.iter().filter(move |(key, _)| holds.contains(&key.as_str()));
+            attributes.map(move |(key, value)| (element, key.as_str(), value.trim()))
+        })
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Page;
+
+    #[test]
+    fn what_is_not_well_formed_is_said() {
+        let problems = |html: &str| Page::read(html).problems.join("; ");
+        assert_eq!(problems("<!doctype html><p>A &amp; B<br>C</p><!--[if mso]><p><![endif]-->"), "");
+        assert_eq!(problems("<p><b>A</p>"), "<b> is not closed before </p>");
+        assert_eq!(problems("<p>A"), "<p> is never closed");
+        assert_eq!(problems("A</p>"), "</p> closes nothing");
+        assert_eq!(problems("<p a=1 a=2>A</p>"), "duplicate-attribute");
+        let page = Page::read("<title>T</title><style>p{}</style><table><td>2</td><td>x&nbsp;y</td></table>");
+        assert_eq!(page.text.split_whitespace().collect::<Vec<_>>(), ["2", "x", "y"]);
+        assert_eq!(page.styles, "p{}");
+    }
+}

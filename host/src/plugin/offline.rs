@@ -1,0 +1,111 @@
+//! The plugin host without a database or a secret: what authors try their components on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::ask::{self, Question, Response};
+use super::engine::Engine;
+use super::fault::{Fault, LoadError};
+use super::fixture;
+use super::gate::{Candidate, Gate, Progress};
+use super::sandbox::{Budget, Sandbox};
+use super::{Revision, Settings, Slot};
+use crate::clock::Clock;
+use crate::notification::{Failure, Notification, Situation};
+
+/// Takes components through the gate and calls them, as a host would; compiles anew, keeps nothing, sends nothing.
+pub struct Offline {
+    gate: Arc<Gate>,
+    sandbox: Sandbox,
+    /// The same calls with another clock and other random numbers behind WASI.
+    elsewhere: Sandbox,
+    call: Budget,
+    calls_max: u32,
+    relays: Vec<String>,
+    clock: Clock,
+}
+
+/// How thoroughly a component is prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// All that the gate asks for.
+    Gate,
+    /// For a look at once: compiled quickly, to slower code, and not tried on the gate's fixtures.
+    Draft,
+}
+
+impl Offline {
+    /// `relays` are those that a policy may name.
+    pub fn new(settings: &Settings, clock: &Clock, relays: &[String]) -> Result<Self, LoadError> {
+        let calls_max = settings.calls_max();
+        let engine = Engine::new(calls_max, &settings.call)?;
+        let sandbox = Sandbox::new(&engine, calls_max, b"")?;
+        let settings = Settings { cache_path: PathBuf::new(), ..settings.clone() };
+        let gate = Arc::new(Gate::new(&engine, sandbox.clone(), &settings, b"", relays, clock.clone()));
+        let elsewhere = sandbox.elsewhere();
+        let (call, relays, clock) = (settings.call, relays.to_vec(), clock.clone());
+        Ok(Self { gate, sandbox, elsewhere, call, calls_max, relays, clock })
+    }
+
+    /// Takes a component through the gate; the built-in when `wasm` is none.
+    pub async fn admit(
+        &self,
+        slot: Slot,
+        wasm: Option<Arc<[u8]>>,
+        config: String,
+        care: Care,
+        progress: &Progress,
+    ) -> Result<Arc<Revision>, LoadError> {
+        let is_draft = care == Care::Draft;
+        let candidate = match wasm {
+            Some(wasm) => Candidate { slot, wasm, config, origin: "offline".to_owned(), code: None, is_draft },
+            None => Candidate { config, is_draft, ..Candidate::built_in(slot) },
+        };
+        Ok(Arc::new(self.gate.admit(candidate, progress).await?.revision))
+    }
+
+    /// Asks a component, within the budget of a live call.
+    pub async fn ask(
+        &self,
+        revision: &Revision,
+        n: &Arc<Notification>,
+        question: &Question,
+    ) -> Result<Response, Fault> {
+        ask::ask(&self.sandbox, &self.clock, &self.budget(n), revision, n, question).await
+    }
+
+    /// Asks the same where WASI's clock and random numbers are others: a component whose answer differs reads them.
+    pub async fn ask_elsewhere(
+        &self,
+        revision: &Revision,
+        n: &Arc<Notification>,
+        question: &Question,
+    ) -> Result<Response, Fault> {
+        ask::ask(&self.elsewhere, &self.clock, &self.budget(n), revision, n, question).await
+    }
+
+    /// What a live call about this notification may use.
+    pub fn budget(&self, n: &Notification) -> Budget {
+        self.call.for_lines(n.payload.lines())
+    }
+
+    /// As many calls as traffic may make at one time.
+    pub fn calls_max(&self) -> u32 {
+        self.calls_max
+    }
+
+    /// A situation before the first attempt, with the relays of this host.
+    pub fn situation(&self) -> Situation {
+        fixture::situation(&self.relays)
+    }
+}
+
+/// A failure of each class.
+pub fn failures() -> Vec<Failure> {
+    fixture::failures()
+}
+
+/// A sample event for each mail that a shop sends: its name and its payload as JSON.
+pub fn samples() -> &'static [(&'static str, &'static str)] {
+    &fixture::EVENTS
+}

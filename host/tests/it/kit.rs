@@ -1,0 +1,278 @@
+//! What an author of components does, by the command line alone: no host, no database, no secret.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::tests;
+
+tests! {
+    without_runtime {
+        a_project_is_begun_in_each_language
+        what_cannot_be_begun_says_why
+        what_is_missing_for_a_build_is_named
+        the_built_ins_pass_their_own_tests
+        golden_answers_are_kept_and_compared
+        what_fails_is_made_small_and_kept
+        a_component_that_reads_the_clock_is_impure
+        later_retries_that_come_sooner_are_found
+        a_mail_is_shown
+        costs_are_shown_beside_the_built_in
+        a_contract_edited_by_hand_is_refused
+    }
+}
+
+const LANGUAGES: [&str; 6] = ["rust", "ts", "js", "python", "go", "c"];
+
+/// The command line: its exit status, and what it said.
+fn ecomm(folder: &Path, args: &[&str]) -> (Option<i32>, String) {
+    ecomm_with(folder, args, &[])
+}
+
+fn ecomm_with(folder: &Path, args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ecomm"));
+    command.env_clear().envs(environment.iter().copied()).env("ECOMM__LOG__FILTER", "off");
+    // The compiler of these tests is not optimised.
+    command.env("ECOMM__PLUGINS__CALL__TIME_MS_MAX", "60000");
+    let output = command.current_dir(folder).arg("plugin").args(args).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), said)
+}
+
+/// A project with this component in the place of what it would build.
+fn project(slot: &str, wasm: &[u8], config: &Value) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let (status, said) = ecomm(folder.path(), &["new", "mine", "--slot", slot, "--lang", "c"]);
+    assert_eq!(status, Some(0), "{said}");
+    let project = folder.path().join("mine");
+    fs::create_dir_all(project.join("build")).unwrap();
+    fs::write(project.join("build/plugin.wasm"), wasm).unwrap();
+    fs::write(project.join("config.json"), config.to_string()).unwrap();
+    (folder, project)
+}
+
+fn built_in(slot: ecomm::plugin::Slot) -> &'static [u8] {
+    ecomm::plugin::builtin(slot)
+}
+
+fn misbehaving() -> Vec<u8> {
+    fs::read(env!("MISBEHAVING_WASM")).unwrap()
+}
+
+fn a_project_is_begun_in_each_language() {
+    let folder = tempfile::tempdir().unwrap();
+    for slot in ["renderer", "policy"] {
+        for language in LANGUAGES {
+            let name = format!("{language}-{slot}");
+            let (status, said) = ecomm(folder.path(), &["new", &name, "--slot", slot, "--lang", language]);
+            assert_eq!(status, Some(0), "{said}");
+            let project = folder.path().join(&name);
+            for file in
+                ["plugin.toml", "README.md", "config.json", ".gitignore", "wit/types.wit", "events/order-placed.json"]
+            {
+                assert!(project.join(file).is_file(), "{name}: {file}");
+            }
+            let all = |folder: &Path| -> String {
+                let files =
+                    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+                files.map(|file| fs::read_to_string(file).unwrap()).collect()
+            };
+            let texts = all(&project);
+            assert!(!texts.contains("my-plugin") && texts.contains(&name), "{name}");
+        }
+    }
+    for (from, source) in
+        [("default-renderer", "renderer/templates/en.json"), ("default-policy", "policy/src/decide.rs")]
+    {
+        let (status, said) = ecomm(folder.path(), &["new", from, "--from", from]);
+        assert_eq!(status, Some(0), "{said}");
+        let project = folder.path().join(from);
+        assert!(project.join(source).is_file());
+        let manifest = fs::read_to_string(project.join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("members = [\"arena\", ") && manifest.contains("wit-bindgen"), "{manifest}");
+        assert!(!manifest.contains("sqlx"), "only what it needs: {manifest}");
+    }
+}
+
+fn what_cannot_be_begun_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = |args: &[&str]| {
+        let (status, said) = ecomm(folder.path(), &[&["new"], args].concat());
+        assert_ne!(status, Some(0), "{said}");
+        said
+    };
+    let why = new(&["Not A Name", "--slot", "policy", "--lang", "rust"]);
+    assert!(why.contains("take 1 to 40 lower-case letters, digits and hyphens, a letter first"), "{why}");
+    fs::create_dir(folder.path().join("full")).unwrap();
+    fs::write(folder.path().join("full/file"), "").unwrap();
+    let why = new(&["full", "--slot", "policy", "--lang", "rust"]);
+    assert!(why.contains("is there already and not empty"), "{why}");
+    assert!(new(&["mine", "--slot", "policy"]).contains("--lang"));
+    let (_, why) = ecomm(folder.path(), &["build", "full"]);
+    assert!(why.contains("has no plugin.toml"), "{why}");
+}
+
+fn what_is_missing_for_a_build_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (language, get) in [
+        ("rust", "cargo is missing: install Rust from https://rustup.rs"),
+        ("ts", "npm is missing: install Node.js"),
+        ("python", "python3 is missing: install Python"),
+        ("go", "go is missing: install Go"),
+        ("c", "clang is missing: install clang, lld, wasi-libc"),
+    ] {
+        ecomm(folder.path(), &["new", language, "--slot", "renderer", "--lang", language]);
+        let (status, said) = ecomm_with(folder.path(), &["build", language], &[("PATH", "/nowhere")]);
+        assert!(status == Some(1) && said.contains(get), "{said}");
+    }
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let cargo = bin.join("cargo");
+    fs::write(&cargo, "#!/bin/sh\necho cargo 1.60.0\n").unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(&cargo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (_, said) = ecomm_with(folder.path(), &["build", "rust"], &[("PATH", &bin.display().to_string())]);
+    assert!(said.contains("cargo is 1.60, and 1.85 or newer is needed: install Rust"), "{said}");
+    let (status, said) = ecomm(folder.path(), &["test", "rust"]);
+    assert!(status == Some(2) && said.contains("has not been built; run `ecomm plugin build rust`"), "{said}");
+}
+
+fn the_built_ins_pass_their_own_tests() {
+    for slot in ecomm::plugin::Slot::ALL {
+        let (_folder, project) = project(slot.as_str(), built_in(slot), &json!({}));
+        let (status, said) = ecomm(&project, &["test", "--cases", "300", "--json"]);
+        assert_eq!(status, Some(0), "{said}");
+        let outcome: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!((&outcome["cases"], &outcome["failures"]), (&json!(300), &json!([])));
+    }
+}
+
+fn golden_answers_are_kept_and_compared() {
+    let (_folder, project) = project("renderer", built_in(ecomm::plugin::Slot::Renderer), &json!({}));
+    let test = |more: &[&str]| ecomm(&project, &[&["test", "--cases", "0"], more].concat());
+    let (status, said) = test(&[]);
+    assert!(status == Some(0) && said.contains("no golden answers yet"), "{said}");
+    let (status, said) = test(&["--accept"]);
+    assert!(status == Some(0) && said.contains("34 golden files as accepted"), "{said}");
+    let golden = project.join("golden/order-shipped.txt");
+    let kept = fs::read_to_string(&golden).unwrap();
+    assert!(kept.starts_with("Subject: Order 4242424242 is on its way\n"), "{kept}");
+    assert!(project.join("golden/order-shipped.html").is_file());
+    assert!(test(&[]).1.contains("34 golden files as accepted"));
+
+    fs::write(&golden, kept.replacen("is on its way", "was sent", 1)).unwrap();
+    fs::remove_file(project.join("golden/order-gift.html")).unwrap();
+    let (status, said) = test(&[]);
+    assert_eq!(status, Some(1), "{said}");
+    for line in
+        ["-Subject: Order 4242424242 was sent", "+Subject: Order 4242424242 is on its way", "CHANGED order-gift.html"]
+    {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    assert_eq!(test(&["--accept"]).0, Some(0));
+    assert_eq!(fs::read_to_string(&golden).unwrap(), kept);
+
+    fs::write(&golden, [b'S', 0xff]).unwrap();
+    let (status, said) = test(&[]);
+    assert!(
+        status == Some(2) && said.contains("golden/order-shipped.txt: byte 1 is not UTF-8: save it as UTF-8"),
+        "{said}"
+    );
+}
+
+fn what_fails_is_made_small_and_kept() {
+    let (_folder, project) = project("renderer", &misbehaving(), &json!({ "render": "unescaped" }));
+    let (status, said) = ecomm(&project, &["test", "--cases", "400"]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("FAILED html-escaped (generated): a text of the event became HTML: p > x-ecomm"), "{said}");
+    let kept = fs::read_to_string(project.join("failing/html-escaped.json")).unwrap();
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    assert_eq!(kept["event"]["kind"], "order.placed", "the simplest event that shows it: {kept}");
+    assert_eq!(kept["event"]["customer"]["name"], "\"><x-ecomm x-ecomm-attribute='1'>");
+    assert_eq!(kept["event"]["subject"]["order"]["lines"].as_array().unwrap().len(), 1);
+
+    let (status, said) = ecomm(&project, &["test", "--cases", "0"]);
+    assert!(status == Some(1) && said.contains("FAILED html-escaped (failing/html-escaped)"), "{said}");
+    fs::write(project.join("config.json"), json!({ "render": "panic" }).to_string()).unwrap();
+    let (status, said) = ecomm(&project, &["test", "--cases", "0"]);
+    assert!(status == Some(2) && said.contains("the panic that was asked for"), "{said}");
+}
+
+fn a_component_that_reads_the_clock_is_impure() {
+    let (_folder, project) = project("renderer", &misbehaving(), &json!({ "render": "clock" }));
+    let (status, said) = ecomm(&project, &["test", "--cases", "10"]);
+    assert!(status == Some(0) && said.contains("note: reads the clock, random numbers or the environment"), "{said}");
+    let refuse = [("ECOMM__PLUGINS__IMPURE", "refuse")];
+    let (status, said) = ecomm_with(&project, &["test", "--cases", "10"], &refuse);
+    assert!(status == Some(2) && said.contains("another answer to the same question on the fixture"), "{said}");
+}
+
+fn later_retries_that_come_sooner_are_found() {
+    let (_folder, project) = project("policy", &misbehaving(), &json!({ "on_failure": "sooner" }));
+    let (status, said) = ecomm(&project, &["test", "--cases", "0"]);
+    assert!(status == Some(1) && said.contains("FAILED retries-monotone"), "{said}");
+    assert!(said.contains("deferred: 99000 ms after attempt 1, 98000 ms after the next"), "{said}");
+    let settings = fs::read_to_string(project.join("plugin.toml")).unwrap();
+    fs::write(project.join("plugin.toml"), settings.replace("retries_are_monotone = true", "delay_ms_max = 1"))
+        .unwrap();
+    let (_, said) = ecomm(&project, &["test", "--cases", "0"]);
+    assert!(said.contains("FAILED delay-in-bounds") && said.contains("ms are more than 1 ms"), "{said}");
+}
+
+fn a_mail_is_shown() {
+    let (_folder, project) = project("renderer", built_in(ecomm::plugin::Slot::Renderer), &json!({}));
+    let (status, said) = ecomm(&project, &["render", "--event", "shipped", "--locale", "de", "--html", "out.html"]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.starts_with("Subject: ") && said.contains("4242424242") && said.contains("[fuel "), "{said}");
+    let html = fs::read_to_string(project.join("out.html")).unwrap();
+    assert!(html.contains("lang=\"de\""), "{html}");
+    let (_, said) = ecomm(&project, &["render", "--event", "cart", "--json"]);
+    assert!(said.contains("there is no event \"cart\": take one of account-password-changed, "), "{said}");
+    let (_, said) = ecomm(&project, &["render", "--locale", "not a language"]);
+    assert!(said.contains("the locale "), "{said}");
+    let (_, said) = ecomm(&project, &["render", "build/plugin.wasm"]);
+    assert!(said.contains("needs --slot renderer or --slot policy"), "{said}");
+    let (status, said) = ecomm(&project, &["render", "build/plugin.wasm", "--slot", "renderer", "--json"]);
+    let answers: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((status, &answers[0]["question"]), (Some(0), &json!("render")));
+    assert!(answers[0]["answer"]["email"]["html"].as_str().unwrap().starts_with("<!doctype html>"), "{said}");
+
+    fs::write(project.join("config.json"), json!({ "render": "panic" }).to_string()).unwrap();
+    fs::write(project.join("build/plugin.wasm"), misbehaving()).unwrap();
+    let (status, said) = ecomm(&project, &["render"]);
+    assert!(status == Some(1) && said.contains("the panic that was asked for"), "{said}");
+}
+
+fn costs_are_shown_beside_the_built_in() {
+    let (_folder, project) = project("policy", built_in(ecomm::plugin::Slot::Policy), &json!({}));
+    let (status, said) = ecomm(&project, &["bench", "--calls", "3", "--json"]);
+    assert_eq!(status, Some(0), "{said}");
+    let rows: Value = serde_json::from_str(&said).unwrap();
+    assert!(rows[0]["fuel"].as_u64() > Some(0));
+    assert_eq!(rows[0]["fuel"], rows[1]["fuel"], "the same component");
+    let (_, said) = ecomm(&project, &["bench", "--calls", "3"]);
+    assert!(said.contains("RATIO") && said.contains("1.00"), "{said}");
+}
+
+fn a_contract_edited_by_hand_is_refused() {
+    let (_folder, project) = project("policy", built_in(ecomm::plugin::Slot::Policy), &json!({}));
+    let wit = project.join("wit/types.wit");
+    let text = fs::read_to_string(&wit).unwrap();
+    fs::write(&wit, text.replace("record money {", "record money { cents: u8,")).unwrap();
+    for command in ["build", "test"] {
+        let (status, said) = ecomm(&project, &[command]);
+        assert_ne!(status, Some(0), "{said}");
+        assert!(
+            said.contains("is not the contract that this ecomm offers") && said.contains("`ecomm plugin wit"),
+            "{said}"
+        );
+    }
+    assert_eq!(ecomm(&project, &["wit"]).0, Some(0));
+    assert_eq!(fs::read_to_string(&wit).unwrap(), text);
+    fs::write(project.join("wit/mine.wit"), "package my:own;").unwrap();
+    let (_, said) = ecomm(&project, &["test"]);
+    assert!(said.contains("wit/mine.wit is not the contract"), "{said}");
+}
