@@ -8,7 +8,6 @@ pub mod conformance;
 mod draw;
 mod encode;
 pub mod golden;
-mod html;
 pub mod language;
 pub mod new;
 pub mod project;

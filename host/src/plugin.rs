@@ -11,12 +11,14 @@ mod call;
 mod check;
 mod codegen;
 mod compiler;
+mod diff;
 mod engine;
 mod fault;
 mod fixture;
 pub mod format;
 mod gate;
 mod health;
+mod html;
 mod manifest;
 mod offline;
 mod routing;
@@ -35,10 +37,16 @@ pub use ask::{Output, Question, Response};
 pub use builtin::{BUILT_IN, builtin};
 pub use check::{Attachment, Email};
 pub use compiler::{Compiling, SUBCOMMAND as COMPILER, compile_for_parent};
+pub use diff::Difference;
+pub(crate) use diff::{
+    admission_in_words, decision as decision_difference, emails as email_differences, fields as email_fields,
+    verdict_in_words,
+};
 pub use engine::config as engine_config;
 pub use fault::{Fault, LoadError};
 pub use gate::{Admitted, Candidate, Making, Progress, Report, Shares, Step, Trial};
-pub use health::{BreakerLimits, Counts};
+pub use health::{BreakerLimits, Counts, Divergence};
+pub(crate) use html::Page;
 pub use manifest::{ConfigError, Manifest};
 pub use offline::{Care, Offline, failures, samples};
 pub use routing::{Canary, Lineage, Routing};
@@ -187,6 +195,11 @@ impl Revision {
     /// What its calls came to in this host.
     pub fn counts(&self) -> Counts {
         self.health.counts()
+    }
+
+    /// Where, as a shadow, its answer was last another than the real one.
+    pub fn divergence(&self) -> Option<Divergence> {
+        self.health.divergence()
     }
 
     /// Whether it failed so often in a row that it is left out for now.

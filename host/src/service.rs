@@ -29,7 +29,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, Semaphore};
 
 pub use crate::mail::mailbox::Received;
-pub use crate::plugin::{Counts, Revision, Slot};
+pub use crate::plugin::{Counts, Difference, Divergence, Revision, Slot};
 pub use crate::store::notifications::{Entry, Record};
 pub use crate::store::plugins::Change;
 pub use crate::store::queue::{Pause as QueuePause, Status as QueueStatus};
@@ -44,7 +44,7 @@ pub use plugins::{ComponentInfo, RevisionInfo, Serving, SlotInfo};
 pub use preparing::{Preparation, Preparing};
 pub use products::Window;
 pub use ready::Readiness;
-pub use rehearse::{Preview, Rendered, Replay, ReplayRequest, Reproduction, Subject};
+pub use rehearse::{Example, Preview, Rendered, Replay, ReplayRequest, Reproduction, Subject};
 pub use sessions::{Principal, Session, SessionInfo};
 pub use stage::Move;
 pub use throttle::{Allowance, Client, Limits, Throttle};

@@ -4,7 +4,9 @@ use tonic::Status;
 
 use super::convert::{at, field};
 use super::pb::{self, PluginOperationState, PluginSlotName, PluginStage};
-use crate::service::{Change, Counts, Operation, Rendered, Replay, RevisionInfo, Serving, Slot, SlotInfo};
+use crate::service::{
+    Change, Counts, Difference, Example, Operation, Rendered, Replay, RevisionInfo, Serving, Slot, SlotInfo,
+};
 
 /// The slot of a number; none when unspecified.
 pub(super) fn named(slot: i32) -> Result<Option<Slot>, Status> {
@@ -30,8 +32,12 @@ impl From<Counts> for pb::PluginCounts {
 
 impl From<Serving> for pb::PluginServing {
     fn from(serving: Serving) -> Self {
-        let Serving { revision, digest, origin, counts, is_circuit_open } = serving;
-        Self { revision, digest, origin, counts: Some(counts.into()), is_circuit_open }
+        let Serving { revision, digest, origin, counts, is_circuit_open, last_divergence } = serving;
+        let last_divergence = last_divergence.map(|d| pb::PluginDivergence {
+            notification_id: d.notification_id,
+            differences: d.differences.into_iter().map(Into::into).collect(),
+        });
+        Self { revision, digest, origin, counts: Some(counts.into()), is_circuit_open, last_divergence }
     }
 }
 
@@ -107,6 +113,18 @@ impl From<Rendered> for pb::PluginRendering {
     }
 }
 
+impl From<Difference> for pb::PluginDifference {
+    fn from(Difference { field, diff }: Difference) -> Self {
+        Self { field, diff }
+    }
+}
+
+impl From<Example> for pb::PluginReplayExample {
+    fn from(Example { notification_id, fault, differences }: Example) -> Self {
+        Self { notification_id, fault, differences: differences.into_iter().map(Into::into).collect() }
+    }
+}
+
 impl From<Replay> for pb::PluginReplay {
     fn from(replay: Replay) -> Self {
         Self {
@@ -122,7 +140,8 @@ impl From<Replay> for pb::PluginReplay {
             changed_percent: replay.changed_percent,
             fuel: replay.fuel.to_vec(),
             time_us: replay.time_us.to_vec(),
-            examples_json: replay.examples.iter().map(ToString::to_string).collect(),
+            changed_fields: replay.changed_fields,
+            examples: replay.examples.into_iter().map(Into::into).collect(),
         }
     }
 }

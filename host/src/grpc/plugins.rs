@@ -188,6 +188,7 @@ impl pb::plugin_service_server::PluginService for Api {
             candidate: Some(preview.candidate.into()),
             active: Some(preview.active.into()),
             is_same: preview.is_same,
+            differences: preview.differences.into_iter().map(Into::into).collect(),
         }))
     }
 

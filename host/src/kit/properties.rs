@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::cases::{ATTRIBUTE, Case, TAG};
-use super::html::Page;
 use super::project::Expectations;
 use crate::notification::{Admission, Verdict};
+use crate::plugin::Page;
 use crate::plugin::{Email, Output};
 
 /// A property that does not hold.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::diff;
 use super::health::Shadowed;
 use super::{Answer, Email, Fault, Lineage, Plugins, Revision, Usage, check};
 use crate::notification::{Admission, Failure, Notification, Request, Sending, Situation, Verdict};
@@ -127,8 +128,7 @@ impl Plugins {
         self.shadow(&shadow.clone(), async move {
             let request = Request { ab_variant: variant.as_deref(), seed };
             match this.render_by(&shadow, &n, &request).await {
-                Ok(email) if email == real => Shadowed::Same,
-                Ok(_) => Shadowed::Different,
+                Ok(email) => Shadowed::of(&n, diff::emails(&real, &email)),
                 Err(_) => Shadowed::Fault,
             }
         });
@@ -140,8 +140,10 @@ impl Plugins {
         let (this, n, s, real) = (self.clone(), n.clone(), s.clone(), real.clone());
         self.shadow(&shadow.clone(), async move {
             match this.admit_by(&shadow, &n, &s).await {
-                Ok((admission, _)) if admission == real => Shadowed::Same,
-                Ok(_) => Shadowed::Different,
+                Ok((admission, _)) => {
+                    let [real, other] = [&real, &admission].map(diff::admission_in_words);
+                    Shadowed::of(&n, diff::decision("admission", &real, &other).into_iter().collect())
+                }
                 Err(_) => Shadowed::Fault,
             }
         });
@@ -153,8 +155,10 @@ impl Plugins {
         let (this, n, f, s, real) = (self.clone(), n.clone(), f.clone(), s.clone(), real.clone());
         self.shadow(&shadow.clone(), async move {
             match this.on_failure_by(&shadow, &n, &f, &s).await {
-                Ok((verdict, _)) if verdict == real => Shadowed::Same,
-                Ok(_) => Shadowed::Different,
+                Ok((verdict, _)) => {
+                    let [real, other] = [&real, &verdict].map(diff::verdict_in_words);
+                    Shadowed::of(&n, diff::decision("verdict", &real, &other).into_iter().collect())
+                }
                 Err(_) => Shadowed::Fault,
             }
         });

@@ -2,8 +2,12 @@
 //! asked.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+
+use super::Difference;
+use crate::notification::Notification;
 
 /// When a revision is left out, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -74,6 +78,18 @@ pub(crate) struct Health {
     failures: AtomicU64,
     /// Monotonic milliseconds; 0: closed.
     open_until: AtomicI64,
+    /// Where its answer was last another than the real one.
+    divergence: Mutex<Option<Divergence>>,
+}
+
+/// Where a shadow's answer was another than the real one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = PluginDivergence)]
+pub struct Divergence {
+    /// The notification.
+    pub notification_id: i64,
+    /// Which fields differ, and how: from the real answer to the shadow's.
+    pub differences: Vec<Difference>,
 }
 
 /// A call under way.
@@ -86,12 +102,22 @@ impl Drop for Running<'_> {
 }
 
 /// What a shadow's answer was, beside the real one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Shadowed {
     Same,
-    Different,
+    Different(Divergence),
     Fault,
     Skipped,
+}
+
+impl Shadowed {
+    /// What a shadow's answer was that differs so from the real one.
+    pub(crate) fn of(n: &Notification, differences: Vec<Difference>) -> Self {
+        if differences.is_empty() {
+            return Self::Same;
+        }
+        Self::Different(Divergence { notification_id: n.id, differences })
+    }
 }
 
 impl Health {
@@ -106,6 +132,10 @@ impl Health {
             shadow_faults: self.shadow_faults.load(Relaxed),
             shadow_skipped: self.shadow_skipped.load(Relaxed),
         }
+    }
+
+    pub(crate) fn divergence(&self) -> Option<Divergence> {
+        self.divergence.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts a call as under way until the answer is dropped.
@@ -153,7 +183,10 @@ impl Health {
                 self.shadow_skipped.fetch_add(1, Relaxed);
                 return;
             }
-            Shadowed::Different => self.diverged.fetch_add(1, Relaxed),
+            Shadowed::Different(divergence) => {
+                *self.divergence.lock().unwrap_or_else(PoisonError::into_inner) = Some(divergence);
+                self.diverged.fetch_add(1, Relaxed)
+            }
             Shadowed::Fault => self.shadow_faults.fetch_add(1, Relaxed),
             Shadowed::Same => 0,
         };

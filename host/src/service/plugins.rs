@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::stage;
-use super::{Change, Counts, Error, Page, PageRequest, Principal, Revision, Service, Slot};
+use super::{Change, Counts, Divergence, Error, Page, PageRequest, Principal, Revision, Service, Slot};
 use crate::store::plugins::{RevisionRow, SlotRow};
 
 /// A component with its config, as operators see it.
@@ -50,12 +50,15 @@ pub struct Serving {
     pub counts: Counts,
     /// Whether it failed so often in a row that it is left out for now.
     pub is_circuit_open: bool,
+    /// Where, as a shadow in this host, its answer was last another than the real one.
+    pub last_divergence: Option<Divergence>,
 }
 
 impl From<&Arc<Revision>> for Serving {
     fn from(r: &Arc<Revision>) -> Self {
         let (digest, origin) = (r.digest.clone(), r.origin.clone());
-        Self { revision: r.number, digest, origin, counts: r.counts(), is_circuit_open: r.is_circuit_open() }
+        let (counts, is_circuit_open, last_divergence) = (r.counts(), r.is_circuit_open(), r.divergence());
+        Self { revision: r.number, digest, origin, counts, is_circuit_open, last_divergence }
     }
 }
 

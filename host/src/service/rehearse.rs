@@ -3,7 +3,8 @@
 mod run;
 mod spread;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use run::{Item, Outcome, Run};
@@ -15,7 +16,7 @@ use utoipa::ToSchema;
 use super::operations::Kind;
 use super::{Error, Principal, Revision, Service, Slot, Started};
 use crate::notification::{Notification, Payload, Request};
-use crate::plugin::{Email, Plugins};
+use crate::plugin::{Difference, Email, Plugins, email_differences};
 
 /// What a preview is made of: one of the two.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
@@ -53,6 +54,8 @@ pub struct Preview {
     pub active: Rendered,
     /// Whether the two mails are the same.
     pub is_same: bool,
+    /// Which fields differ, and how: from the active revision's mail to the candidate's.
+    pub differences: Vec<Difference>,
 }
 
 /// Whether a mail that was sent can be made again.
@@ -117,6 +120,9 @@ pub struct Replay {
     pub changed_bodies: u64,
     /// Decisions that differ.
     pub changed_decisions: u64,
+    /// In how many events each field differs: "subject", "text", "html", "headers", "admission", …
+    #[serde(default)]
+    pub changed_fields: BTreeMap<String, u64>,
     /// Events for which the candidate had no usable answer.
     pub faults: u64,
     /// Which part of a hundred changed, faults included.
@@ -125,9 +131,21 @@ pub struct Replay {
     pub fuel: [u64; 2],
     /// The same of its time, in microseconds.
     pub time_us: [u64; 2],
-    /// The first differences.
-    #[schema(value_type = Vec<Object>)]
-    pub examples: Vec<serde_json::Value>,
+    /// The first events that differ.
+    pub examples: Vec<Example>,
+}
+
+/// An event to which a candidate says something else than the active revision.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = PluginReplayExample)]
+pub struct Example {
+    /// The notification.
+    pub notification_id: i64,
+    /// Why the candidate had no usable answer.
+    pub fault: Option<String>,
+    /// Which fields differ, and how: from the active revision's answer to the candidate's.
+    #[serde(default)]
+    pub differences: Vec<Difference>,
 }
 
 impl Service {
@@ -158,7 +176,11 @@ impl Service {
         let candidate = rendered(&self.plugins, &candidate, &n, &request).await;
         let active = rendered(&self.plugins, &active, &n, &request).await;
         let is_same = candidate.email.is_some() && candidate.email == active.email;
-        Ok(Preview { candidate, active, is_same })
+        let differences = match (&active.email, &candidate.email) {
+            (Some(active), Some(candidate)) => email_differences(active, candidate),
+            _ => Vec::new(),
+        };
+        Ok(Preview { candidate, active, is_same, differences })
     }
 
     /// Makes a mail that was sent again, by the revision that wrote it, and says whether it is the same. For viewers.
@@ -242,9 +264,12 @@ impl Service {
                     replay.unreadable += 1;
                     continue;
                 };
-                replay.changed_subjects += u64::from(o.changed.subject);
-                replay.changed_bodies += u64::from(o.changed.body);
-                replay.changed_decisions += u64::from(o.changed.decision);
+                replay.changed_subjects += u64::from(o.changes("subject"));
+                replay.changed_bodies += u64::from(o.changes_body());
+                replay.changed_decisions += u64::from(o.changes("admission") || o.changes("verdict"));
+                for field in &o.fields {
+                    *replay.changed_fields.entry((*field).to_owned()).or_default() += 1;
+                }
                 replay.faults += u64::from(o.fault);
                 fuel.add(o.fuel);
                 times.add(o.time_us);
@@ -280,17 +305,23 @@ impl Service {
     ) -> Vec<Option<Outcome>> {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let queue = Arc::new(Mutex::new(page));
+        // Telling how two mails differ takes longer than writing them.
+        let told = Arc::new(AtomicUsize::new(0));
         let mut workers = JoinSet::new();
         for _ in 0..cores {
-            let (queue, plugins) = (queue.clone(), self.plugins.clone());
+            let (queue, told, plugins) = (queue.clone(), told.clone(), self.plugins.clone());
             let (candidate, baseline, clock) = (candidate.clone(), baseline.clone(), self.clock.clone());
             workers.spawn(async move {
                 let mut outcomes = Vec::new();
                 loop {
                     let item = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some(item) = item else { return outcomes };
-                    let run = Run { plugins: &plugins, candidate: &candidate, baseline: &baseline, clock: &clock };
-                    outcomes.push(run.one(item).await);
+                    let tells = told.load(Relaxed) < EXAMPLES_MAX;
+                    let run =
+                        Run { plugins: &plugins, candidate: &candidate, baseline: &baseline, clock: &clock, tells };
+                    let outcome = run.one(item).await;
+                    told.fetch_add(outcome.as_ref().map_or(0, |o| o.example.is_some().into()), Relaxed);
+                    outcomes.push(outcome);
                 }
             });
         }

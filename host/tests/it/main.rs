@@ -12,6 +12,7 @@ mod database;
 mod defects;
 mod delivery;
 mod demo;
+mod differences;
 mod gate;
 mod grpc;
 mod guests;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         defects::tests(),
         delivery::tests(),
         demo::tests(),
+        differences::tests(),
         gate::tests(),
         grpc::tests(),
         guests::tests(),

@@ -1,6 +1,5 @@
 //! Components from upload to full traffic and back, as operators walk them.
 
-use ecomm::mail::mailbox::{Act, Phase};
 use ecomm::service::{Move, Principal, Terms};
 use serde_json::{Value, json};
 
@@ -14,7 +13,6 @@ tests! {
         two_hosts_converge
         what_is_quarantined_is_not_promoted_at_the_same_moment
         a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it
-        a_policy_is_also_compared_by_what_it_makes_of_failures
     }
     once {
         of_two_operators_one_is_stale
@@ -44,12 +42,12 @@ pub async fn install(app: &App, config: Value) -> i64 {
     app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap()
 }
 
-async fn stage(app: &App, revision: i64, change: Value) -> Value {
+pub async fn stage(app: &App, revision: i64, change: Value) -> Value {
     let path = format!("/v1/plugins/revisions/{revision}/stage");
     app.client.ok("POST", &path, &app.admin, Some(change)).await
 }
 
-async fn slot(app: &App) -> Value {
+pub async fn slot(app: &App) -> Value {
     app.client.ok("GET", "/v1/plugins", &app.admin, None).await[0].clone()
 }
 
@@ -253,36 +251,6 @@ async fn a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it(databa
         changed += replay(quiet).await.1["changed_decisions"].as_u64().unwrap();
     }
     assert_eq!(changed, 4);
-    app.end().await;
-}
-
-async fn a_policy_is_also_compared_by_what_it_makes_of_failures(database: Database) {
-    let app = App::start(database).await;
-    let new = json!({ "slot": "policy", "config": { "attempts_max": 1 } });
-    let policy = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap();
-    stage(&app, policy, json!({ "stage": "shadow" })).await;
-    app.fail(Phase::Rcpt, Act::Reply("451 4.3.0 local error".to_owned()), 1);
-    orders(&app, 1).await;
-    app.clock.advance(60_000);
-    app.drain().await;
-    assert_eq!(app.states().await, ["sent"]);
-    // As a shadow: two admissions alike, and a verdict that is not.
-    let counts = async || {
-        let slots = app.client.ok("GET", "/v1/plugins", &app.admin, None).await;
-        let counts = &slots[1]["shadow"]["counts"];
-        ["shadowed", "shadow_skipped", "diverged", "running"].map(|key| counts[key].as_u64().unwrap())
-    };
-    eventually("the shadow was shown all", async || {
-        let [shadowed, skipped, _, running] = counts().await;
-        shadowed + skipped == 3 && running == 0
-    })
-    .await;
-    let path = format!("/v1/plugins/revisions/{policy}/replays");
-    let told = app.client.ok("POST", &path, &app.admin, Some(json!({ "last": 100 }))).await;
-    assert_eq!(["events", "changed_decisions", "faults"].map(|key| told[key].as_u64().unwrap()), [2, 1, 0], "{told}");
-    let example = &told["examples"][0];
-    assert_eq!(example["before"], "send, then retry after 30000 ms");
-    assert!(example["after"].as_str().unwrap().starts_with("send, then give up: "), "{example}");
     app.end().await;
 }
 

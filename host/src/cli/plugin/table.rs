@@ -5,7 +5,7 @@ use std::fmt::Write;
 use ecomm::clock::rfc3339;
 use ecomm::kit::bench;
 use ecomm::kit::conformance::Outcome;
-use ecomm::service::{Change, Operation, Preview, Rendered, RevisionInfo, Serving, SlotInfo};
+use ecomm::service::{Change, Difference, Operation, Preview, Rendered, RevisionInfo, Serving, SlotInfo};
 
 use crate::cli::columns::{columns, row};
 
@@ -112,8 +112,15 @@ pub(super) fn preview(preview: &Preview) -> String {
         };
         format!("== {name}: revision {}, {} fuel\n{mail}\n", r.revision, r.fuel)
     };
-    let verdict = if preview.is_same { "the same mail" } else { "another mail" };
-    format!("{}\n{}\n-- {verdict}", side("candidate", &preview.candidate), side("active", &preview.active))
+    let sides = format!("{}\n{}\n", side("candidate", &preview.candidate), side("active", &preview.active));
+    if preview.is_same {
+        return sides + "-- the same mail";
+    }
+    sides + "-- another mail, from the active revision's to the candidate's:\n" + &differences(&preview.differences)
+}
+
+fn differences(all: &[Difference]) -> String {
+    all.iter().map(|Difference { field, diff }| format!("{field}:\n{}\n", diff.trim_end())).collect()
 }
 
 pub(super) fn operations(operations: &[Operation]) -> String {
@@ -142,8 +149,13 @@ pub(super) fn operation(o: &Operation) -> String {
         row(&["fuel", &format!("p50 {} p99 {}", r.fuel[0], r.fuel[1])]),
         row(&["time", &format!("p50 {} us p99 {} us", r.time_us[0], r.time_us[1])]),
     ]);
+    for (field, events) in &r.changed_fields {
+        let _ = writeln!(text, "changed {field}: {events}");
+    }
     for example in &r.examples {
-        let _ = writeln!(text, "e.g. {example}");
+        let fault = example.fault.as_ref().map(|fault| format!(": {fault}")).unwrap_or_default();
+        let _ = writeln!(text, "notification {}{fault}", example.notification_id);
+        text += &differences(&example.differences);
     }
     text
 }

@@ -2,26 +2,34 @@
 
 use std::sync::Arc;
 
-use super::read;
-use crate::notification::{Admission, Failure, Holding, Notification, Relay, Request, Sending, Situation, Verdict};
-use crate::plugin::{Email, Fault, Plugins, Revision};
+use super::{Example, read};
+use crate::notification::{Admission, Failure, Notification, Relay, Request, Sending, Situation, Verdict};
+use crate::plugin::{
+    Fault, Plugins, Revision, admission_in_words, decision_difference, email_differences, email_fields,
+    verdict_in_words,
+};
 use crate::store::stored::{Sent, StoredDecision, StoredEvent};
 
-/// What is other than before.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Changed {
-    pub(super) subject: bool,
-    pub(super) body: bool,
-    pub(super) decision: bool,
-}
-
 /// How one event came out.
+#[derive(Default)]
 pub(super) struct Outcome {
-    pub(super) changed: Changed,
+    /// The fields that differ.
+    pub(super) fields: Vec<&'static str>,
     pub(super) fault: bool,
     pub(super) fuel: u64,
     pub(super) time_us: u64,
-    pub(super) example: Option<serde_json::Value>,
+    pub(super) example: Option<Example>,
+}
+
+impl Outcome {
+    pub(super) fn changes(&self, field: &str) -> bool {
+        self.fields.contains(&field)
+    }
+
+    /// Whether a mail differs in more than its subject.
+    pub(super) fn changes_body(&self) -> bool {
+        self.fields.iter().any(|field| !matches!(*field, "subject" | "admission" | "verdict"))
+    }
 }
 
 /// What a replay runs over.
@@ -36,6 +44,8 @@ pub(super) struct Run<'a> {
     pub(super) candidate: &'a Revision,
     pub(super) baseline: &'a Revision,
     pub(super) clock: &'a crate::clock::Clock,
+    /// Whether it also says how answers differ.
+    pub(super) tells: bool,
 }
 
 impl Run<'_> {
@@ -59,20 +69,20 @@ impl Run<'_> {
             Ok((email, usage)) => (usage.fuel, Some(email), None),
             Err(fault) => (0, None, Some(fault.to_string())),
         };
-        let subject = |e: &Option<Email>| e.as_ref().map(|e| e.subject.clone());
-        let fault = new.is_none();
-        let subject_changed = !fault && subject(&new) != subject(&old);
-        let blank = |e: &Option<Email>| e.clone().map(|e| Email { subject: String::new(), ..e });
-        let body_changed = !fault && blank(&new) != blank(&old);
-        let example = (fault || subject_changed || body_changed).then(|| {
-            serde_json::json!({
-                "notification_id": event.id, "fault": why,
-                "before": old.as_ref().map(|e| [&e.subject, &e.text]),
-                "after": new.as_ref().map(|e| [&e.subject, &e.text]),
-            })
+        let notification_id = event.id;
+        let Some(new) = new else {
+            let example = self.tells.then(|| Example { notification_id, fault: why, ..Example::default() });
+            return Some(Outcome { fault: true, fuel, time_us, example, ..Outcome::default() });
+        };
+        // What the active revision cannot write was no mail before.
+        let old = old.unwrap_or_default();
+        let fields = email_fields(&old, &new);
+        let example = (self.tells && !fields.is_empty()).then(|| Example {
+            notification_id,
+            differences: email_differences(&old, &new),
+            ..Example::default()
         });
-        let changed = Changed { subject: subject_changed, body: body_changed, decision: false };
-        Some(Outcome { changed, fault, fuel, time_us, example })
+        Some(Outcome { fields, fault: false, fuel, time_us, example })
     }
 
     /// Both questions that the policy was asked: whether to send, and, where the mail was tried and failed, what of it.
@@ -91,18 +101,26 @@ impl Run<'_> {
             && sent.by == self.baseline.number
             && leads_to(admission, sent, &situation.relays)
         {
-            return Some(Outcome { changed: Changed::default(), fault: false, fuel, time_us, example: None });
+            return Some(Outcome { fuel, time_us, ..Outcome::default() });
         }
         let old = self.answers(self.baseline, &n, &situation, after.as_ref()).await.ok().map(|(a, _)| a);
-        let fault = new.is_none();
-        let decision = !fault && new != old;
-        let example = (fault || decision).then(|| {
-            serde_json::json!({
-                "notification_id": stored.state_id, "fault": why,
-                "before": old.as_ref().map(in_words), "after": new.as_ref().map(in_words),
-            })
-        });
-        Some(Outcome { changed: Changed { decision, ..Changed::default() }, fault, fuel, time_us, example })
+        let notification_id = stored.state_id;
+        let Some(new) = new else {
+            let example = self.tells.then(|| Example { notification_id, fault: why, ..Example::default() });
+            return Some(Outcome { fault: true, fuel, time_us, example, ..Outcome::default() });
+        };
+        let old = old.as_ref().map(in_words).unwrap_or_default();
+        let new = in_words(&new);
+        let differences: Vec<_> = ["admission", "verdict"]
+            .into_iter()
+            .zip(old.iter().zip(&new))
+            .filter_map(|(field, (old, new))| Some((field, decision_difference(field, old, new)?)))
+            .collect();
+        let fields: Vec<_> = differences.iter().map(|(field, _)| *field).collect();
+        let differences = differences.into_iter().map(|(_, difference)| difference).collect();
+        let example =
+            (self.tells && !fields.is_empty()).then(|| Example { notification_id, differences, ..Example::default() });
+        Some(Outcome { fields, fault: false, fuel, time_us, example })
     }
 
     async fn answers(
@@ -138,25 +156,9 @@ fn leads_to(admission: &Admission, sent: &Sent, relays: &[Relay]) -> bool {
     is_same_relay && *ab_variant == sent.ab_variant
 }
 
-fn in_words((admission, verdict): &Answers) -> String {
-    let by = |relay: &Option<String>| relay.as_ref().map(|relay| format!(" by {relay}")).unwrap_or_default();
-    let hold = |h: &Holding| format!("hold{}: {}", if h.urgent { " as urgent" } else { "" }, h.reason);
-    let admission = match admission {
-        Admission::Send(Sending { relay, ab_variant }) => {
-            let variant = ab_variant.as_ref().map(|variant| format!(" as variant {variant}")).unwrap_or_default();
-            format!("send{}{variant}", by(relay))
-        }
-        Admission::Wait(ms) => format!("wait {ms} ms"),
-        Admission::Skip(why) => format!("skip: {why}"),
-        Admission::Hold(holding) => hold(holding),
-        Admission::Merge => "merge".to_owned(),
-    };
-    match verdict {
-        None => admission,
-        Some(Verdict::Retry(ms, relay)) => format!("{admission}, then retry after {ms} ms{}", by(relay)),
-        Some(Verdict::GiveUp(why)) => format!("{admission}, then give up: {why}"),
-        Some(Verdict::Hold(holding)) => format!("{admission}, then {}", hold(holding)),
-    }
+/// The admission, and the verdict or nothing.
+fn in_words((admission, verdict): &Answers) -> [String; 2] {
+    [admission_in_words(admission), verdict.as_ref().map(verdict_in_words).unwrap_or_default()]
 }
 
 #[cfg(test)]

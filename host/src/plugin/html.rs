@@ -4,26 +4,28 @@ use html5gum::{StartTag, Token, Tokenizer};
 
 /// An HTML part, read.
 #[derive(Debug, Default)]
-pub(super) struct Page {
+pub(crate) struct Page {
     /// What is not well-formed.
-    pub(super) problems: Vec<String>,
+    pub(crate) problems: Vec<String>,
     /// Every start tag, in order.
-    pub(super) elements: Vec<Element>,
+    pub(crate) elements: Vec<Element>,
     /// What is shown, with a space where a tag was.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Style sheets and attributes.
-    pub(super) styles: String,
+    pub(crate) styles: String,
+    /// One line for each tag and each text, as deep as it lies.
+    pub(crate) outline: String,
 }
 
 /// A start tag.
 #[derive(Debug)]
-pub(super) struct Element {
+pub(crate) struct Element {
     /// In lower case.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its attributes, in lower case, by name.
-    pub(super) attributes: Vec<(String, String)>,
+    pub(crate) attributes: Vec<(String, String)>,
     /// How to find it: "html > body > table > tr > td".
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 /// HTML Living Standard 13.1.2.
@@ -31,7 +33,7 @@ const VOID: [&str; 13] =
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"];
 
 impl Page {
-    pub(super) fn read(html: &str) -> Self {
+    pub(crate) fn read(html: &str) -> Self {
         let mut page = Self::default();
         let mut open: Vec<String> = Vec::new();
         let Ok(tokens) = Tokenizer::new(html).collect::<Result<Vec<_>, _>>();
@@ -41,6 +43,7 @@ impl Page {
                 Token::EndTag(tag) => {
                     let name = lossy(&tag.name);
                     page.text.push(' ');
+                    page.line(open.len().saturating_sub(1), &format!("</{name}>"));
                     match open.iter().rposition(|o| *o == name) {
                         Some(at) => {
                             for left in open.drain(at..).skip(1) {
@@ -52,6 +55,10 @@ impl Page {
                 }
                 Token::String(text) => {
                     let text = lossy(&text.value);
+                    let shown = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                    if !shown.is_empty() {
+                        page.line(open.len(), &shown);
+                    }
                     match open.last().map(String::as_str) {
                         Some("style") => page.styles.push_str(&text),
                         Some("script" | "title") => {}
@@ -82,6 +89,8 @@ impl Page {
                 self.styles.push('\n');
             }
         }
+        let written = attributes.iter().fold(name.clone(), |all, (key, value)| format!("{all} {key}=\"{value}\""));
+        self.line(open.len(), &format!("<{written}>"));
         let path = open.iter().chain([&name]).map(String::as_str).collect::<Vec<_>>().join(" > ");
         self.text.push(' ');
         self.elements.push(Element { name: name.clone(), attributes, path });
@@ -90,8 +99,14 @@ impl Page {
         }
     }
 
+    fn line(&mut self, depth: usize, text: &str) {
+        self.outline.extend(std::iter::repeat_n("  ", depth));
+        self.outline.push_str(text);
+        self.outline.push('\n');
+    }
+
     /// Every address that an attribute holds: its element, the attribute, the address.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = (&Element, &str, &str)> {
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (&Element, &str, &str)> {
         let holds = ["href", "src", "srcset", "background", "poster", "data", "action", "formaction", "xlink:href"];
         self.elements.iter().flat_map(move |element| {
             let attributes = element.attributes.iter().filter(move |(key, _)| holds.contains(&key.as_str()));
