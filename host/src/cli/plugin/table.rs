@@ -120,7 +120,7 @@ pub(super) fn preview(preview: &Preview) -> String {
 }
 
 fn differences(all: &[Difference]) -> String {
-    all.iter().map(|Difference { field, diff }| format!("{field}:\n{}\n", diff.trim_end())).collect()
+    all.iter().flat_map(|Difference { field, diff }| [field, ":\n", diff.trim_end(), "\n"]).collect()
 }
 
 pub(super) fn operations(operations: &[Operation]) -> String {
