@@ -5,6 +5,7 @@ pub mod bench;
 pub mod build;
 mod cases;
 pub mod conformance;
+pub mod dev;
 mod draw;
 mod encode;
 pub mod golden;

@@ -1,7 +1,7 @@
 //! The plugin host without a database or a secret: what authors try their components on.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ask::{self, Question, Response};
 use super::engine::Engine;
@@ -19,6 +19,7 @@ pub struct Offline {
     sandbox: Sandbox,
     /// The same calls with another clock and other random numbers behind WASI.
     elsewhere: Sandbox,
+    log: Arc<Mutex<Vec<String>>>,
     call: Budget,
     calls_max: u32,
     relays: Vec<String>,
@@ -43,8 +44,9 @@ impl Offline {
         let settings = Settings { cache_path: PathBuf::new(), ..settings.clone() };
         let gate = Arc::new(Gate::new(&engine, sandbox.clone(), &settings, b"", relays, clock.clone()));
         let elsewhere = sandbox.elsewhere();
+        let (sandbox, log) = sandbox.keeping_log();
         let (call, relays, clock) = (settings.call, relays.to_vec(), clock.clone());
-        Ok(Self { gate, sandbox, elsewhere, call, calls_max, relays, clock })
+        Ok(Self { gate, sandbox, elsewhere, log, call, calls_max, relays, clock })
     }
 
     /// Takes a component through the gate; the built-in when `wasm` is none.
@@ -82,6 +84,11 @@ impl Offline {
         question: &Question,
     ) -> Result<Response, Fault> {
         ask::ask(&self.elsewhere, &self.clock, &self.budget(n), revision, n, question).await
+    }
+
+    /// What components logged since this was asked for last.
+    pub fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What a live call about this notification may use.

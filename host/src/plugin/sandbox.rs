@@ -3,7 +3,7 @@
 mod turns;
 mod wasi;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -91,6 +91,8 @@ pub(crate) struct Sandbox {
     /// The hosts', by which tokens of links are made.
     secret: Arc<[u8]>,
     is_elsewhere: bool,
+    /// Where the lines that components log are kept, for an author to see.
+    log: Option<Arc<Mutex<Vec<String>>>>,
 }
 
 /// The calls that share a bound: how many there may be, and how many of the long ones run.
@@ -124,12 +126,19 @@ impl Sandbox {
             gate: Turns::new(),
             secret: secret.into(),
             is_elsewhere: false,
+            log: None,
         })
     }
 
     /// The same with another clock and other random numbers behind WASI; what a component is asked stays.
     pub(crate) fn elsewhere(&self) -> Self {
-        Self { is_elsewhere: true, ..self.clone() }
+        Self { is_elsewhere: true, log: None, ..self.clone() }
+    }
+
+    /// The same, which keeps what components log; and where.
+    pub(crate) fn keeping_log(&self) -> (Self, Arc<Mutex<Vec<String>>>) {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        (Self { log: Some(log.clone()), ..self.clone() }, log)
     }
 
     pub(crate) fn linker(&self) -> &Linker<State> {
@@ -150,7 +159,9 @@ impl Sandbox {
         permit: Option<OwnedSemaphorePermit>,
     ) -> CallStore {
         let inputs = if self.is_elsewhere { inputs.elsewhere() } else { inputs };
-        let mut store = Store::new(&self.engine, State::new(budget, inputs, turns.clone(), self.secret.clone()));
+        let mut state = State::new(budget, inputs, turns.clone(), self.secret.clone());
+        state.log.clone_from(&self.log);
+        let mut store = Store::new(&self.engine, state);
         store.limiter(|state| state);
         // Both only fail on an engine without the feature.
         let _ = store.set_fuel(budget.fuel_max);

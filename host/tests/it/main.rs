@@ -16,6 +16,7 @@ mod differences;
 mod gate;
 mod grpc;
 mod guests;
+mod guide;
 mod harness;
 mod interventions;
 mod kit;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         gate::tests(),
         grpc::tests(),
         guests::tests(),
+        guide::tests(),
         interventions::tests(),
         kit::tests(),
         misbehaviour::tests(),

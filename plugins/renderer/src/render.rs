@@ -86,7 +86,11 @@ impl Renderer {
         view.headline = self.part(&names.headline, &bare)?;
         view.intro = self.part(&names.intro, &bare)?;
         for (change, shown) in n.merged.iter().zip(&mut view.merged) {
-            shown.headline = one_line(&self.part(&language.kind(&change.kind, "order")?.subject, &bare)?);
+            // Their subjects tell of an order, which a later contract's mail may lack.
+            shown.headline = match n.subject {
+                Subject::Order(_) => one_line(&self.part(&language.kind(&change.kind, "order")?.subject, &bare)?),
+                _ => change.kind.clone(),
+            };
         }
         let subject = one_line(&self.part(&names.subject, &bare)?);
         let context = Value::from(Serde(&view));

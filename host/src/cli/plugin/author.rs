@@ -106,6 +106,15 @@ pub(super) enum Command {
         #[arg(long)]
         accept: bool,
     },
+    /// Build a project whenever it changes, and show what it says on a page that follows.
+    Dev {
+        /// The project.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+        /// The page's port on 127.0.0.1; any free one when 0.
+        #[arg(long, default_value_t = 8788)]
+        port: u16,
+    },
     /// Compare what a component takes with the built-in of its slot, on the same event.
     Bench {
         /// A project, or a component's file.
@@ -168,6 +177,18 @@ pub(super) async fn run(command: Command, config: Option<&Path>, json: bool) -> 
                 Ok(ExitCode::from(2))
             });
         }
+        Command::Dev { folder, port } => {
+            let (offline, _) = offline(config)?;
+            let workshop = kit::dev::Workshop::new(&folder, offline, Clock::system())?;
+            let address = ("127.0.0.1", port);
+            let listener = tokio::net::TcpListener::bind(address).await;
+            let listener = listener.with_context(|| format!("port {port}; take another with --port"))?;
+            say(&format!("http://{} shows it; Ctrl-C ends", listener.local_addr()?))?;
+            tokio::select! {
+                ended = workshop.run(listener, &|line| drop(say(line))) => ended?,
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
         Command::Bench { file, slot, plugin_config, event, calls } => {
             let source = Source::open(&file, slot, plugin_config.as_deref()).await?;
             let event = kit::project::find(&event, &source.events)?;
@@ -177,6 +198,13 @@ pub(super) async fn run(command: Command, config: Option<&Path>, json: bool) -> 
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A plugin host with the settings of the file and the environment.
+fn offline(config: Option<&Path>) -> anyhow::Result<(Offline, Impure)> {
+    let config = super::super::load_for_authors(config)?;
+    let relays: Vec<_> = config.mail.relays.iter().map(|relay| relay.name.clone()).collect();
+    Ok((Offline::new(&config.plugins, &Clock::system(), &relays)?, config.plugins.impure))
 }
 
 /// What is to be tried: of a project, or of a component's file.
@@ -214,13 +242,11 @@ struct Bench {
 
 impl Bench {
     async fn open(config: Option<&Path>, source: Source, care: Care) -> anyhow::Result<Self> {
-        let config = super::super::load_for_authors(config)?;
-        let relays: Vec<_> = config.mail.relays.iter().map(|relay| relay.name.clone()).collect();
-        let offline = Offline::new(&config.plugins, &Clock::system(), &relays)?;
+        let (offline, impure) = offline(config)?;
         let steps = Progress::default();
         let Source { slot, wasm, config: own, .. } = source;
         let revision = progress::watch(&steps, offline.admit(slot, Some(wasm), own, care, &steps)).await?;
-        Ok(Self { offline, revision, impure: config.plugins.impure })
+        Ok(Self { offline, revision, impure })
     }
 }
 

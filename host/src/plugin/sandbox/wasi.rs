@@ -2,7 +2,7 @@
 //! still, a monotonic clock that goes in fixed steps and passes over every sleep, and random numbers that repeat. Toolchains
 //! drag WASI in; nothing behind it is real.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +23,8 @@ use crate::plugin::engine::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
 const STDERR_BYTES_MAX: usize = 2_000;
 /// How many lines a call may log.
 const LOG_LINES_MAX: u32 = 32;
+/// How many lines are kept for an author who does not look.
+const LOG_LINES_KEPT_MAX: usize = 1_000;
 /// How long a logged line may be.
 const LOG_BYTES_MAX: usize = 1_024;
 
@@ -34,6 +36,8 @@ pub(crate) struct State {
     inputs: GuestInputs,
     stderr: Tail,
     log_lines: u32,
+    /// Where lines are kept for an author.
+    pub(super) log: Option<Arc<Mutex<Vec<String>>>>,
     clock: Steps,
     pub(super) running: Running,
     /// The notification that a policy decides about, should it ask for it.
@@ -52,6 +56,7 @@ impl State {
             inputs,
             stderr: Tail::default(),
             log_lines: 0,
+            log: None,
             clock: Steps::default(),
             running: Running::new(budget.time_ms_max, turns),
             asked: None,
@@ -87,7 +92,14 @@ impl State {
     /// A line from the guest, cut; none when the call has had its share.
     pub(crate) fn log_line<'a>(&mut self, message: &'a str) -> Option<&'a str> {
         self.log_lines += 1;
-        (self.log_lines <= LOG_LINES_MAX).then(|| &message[..message.floor_char_boundary(LOG_BYTES_MAX)])
+        let line = (self.log_lines <= LOG_LINES_MAX).then(|| &message[..message.floor_char_boundary(LOG_BYTES_MAX)])?;
+        if let Some(log) = &self.log {
+            let mut kept = log.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() < LOG_LINES_KEPT_MAX {
+                kept.push(line.to_owned());
+            }
+        }
+        Some(line)
     }
 }
 
