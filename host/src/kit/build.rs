@@ -119,7 +119,10 @@ impl Work<'_> {
         let args =
             ["--no-install", "jco", "componentize", &source, "--wit", "wit", "--world-name", self.project.world()];
         let args = [&args[..], &["--backend", "quickjs", "--backend-qjs-disable-async", "-o", OUT]].concat();
-        self.run("npx", &args, &[], hint).await.map(drop)
+        // Not by npx, which takes longer to start than the component to build.
+        self.run(&absolute(&self.project.folder.join("node_modules/.bin/jco").display().to_string()), &args, &[], hint)
+            .await
+            .map(drop)
     }
 
     async fn python(&self) -> Result<(), Error> {
