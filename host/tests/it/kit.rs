@@ -6,7 +6,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncBufReadExt;
 
+use crate::app::eventually;
 use crate::harness::tests;
 
 tests! {
@@ -22,6 +24,10 @@ tests! {
         a_mail_is_shown
         costs_are_shown_beside_the_built_in
         a_contract_edited_by_hand_is_refused
+        a_build_says_what_it_does
+    }
+    once {
+        a_page_follows_what_an_author_writes
     }
 }
 
@@ -275,4 +281,99 @@ fn a_contract_edited_by_hand_is_refused() {
     fs::write(project.join("wit/mine.wit"), "package my:own;").unwrap();
     let (_, said) = ecomm(&project, &["test"]);
     assert!(said.contains("wit/mine.wit is not the contract"), "{said}");
+}
+
+/// A toolchain that says what cargo and rustc would, and has built this component.
+fn toolchain(folder: &Path, wasm: &Path) -> String {
+    let bin = folder.join("bin");
+    fs::create_dir(&bin).unwrap();
+    let artifact = json!({ "reason": "compiler-artifact", "filenames": [wasm] });
+    let cargo = format!(
+        "#!/bin/sh\nif [ \"$1\" = --version ]; then echo cargo 1.95.0; exit; fi\n\
+         if [ -e broken ]; then echo 'error: it does not compile' >&2; exit 101; fi\n\
+         echo '   Compiling mine' >&2\necho '{artifact}'\n"
+    );
+    for (name, script) in [("cargo", cargo.as_str()), ("rustc", "#!/bin/sh\necho /\n")] {
+        let file = bin.join(name);
+        fs::write(&file, script).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    format!("{}:/usr/bin:/bin", bin.display())
+}
+
+fn a_build_says_what_it_does() {
+    let (folder, project) = project("renderer", &[], &json!({}));
+    let wasm = folder.path().join("made.wasm");
+    fs::write(&wasm, built_in(ecomm::plugin::Slot::Renderer)).unwrap();
+    let path = toolchain(folder.path(), &wasm);
+    let settings = project.join("plugin.toml");
+    fs::write(&settings, fs::read_to_string(&settings).unwrap().replace("\"c\"", "\"rust\"")).unwrap();
+    let build = || ecomm_with(&project, &["build"], &[("PATH", &path)]);
+    let (status, said) = build();
+    assert_eq!(status, Some(0), "{said}");
+    assert!(
+        said.contains("+ cargo build --release --target wasm32-wasip2") && said.contains("Compiling mine"),
+        "{said}"
+    );
+    assert!(!said.contains("compiler-artifact"), "what is for programs is not shown: {said}");
+    assert_eq!(fs::read(project.join("build/plugin.wasm")).unwrap(), fs::read(&wasm).unwrap());
+    fs::write(project.join("broken"), "").unwrap();
+    let (status, said) = build();
+    assert!(status == Some(1) && said.contains("error: it does not compile"), "{said}");
+    assert!(said.contains("` failed (exit status: 101)"), "{said}");
+}
+
+/// The page of `dev`: what it asks for, when it is told to ask again, and who may ask.
+async fn a_page_follows_what_an_author_writes() {
+    let (folder, project) = project("renderer", &[], &json!({}));
+    let wasm = folder.path().join("made.wasm");
+    fs::write(&wasm, built_in(ecomm::plugin::Slot::Renderer)).unwrap();
+    let path = toolchain(folder.path(), &wasm);
+    let settings = project.join("plugin.toml");
+    fs::write(&settings, fs::read_to_string(&settings).unwrap().replace("\"c\"", "\"rust\"")).unwrap();
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_ecomm"));
+    command.env_clear().env("PATH", &path).env("ECOMM__LOG__FILTER", "off").current_dir(&project);
+    command.env("ECOMM__PLUGINS__CALL__TIME_MS_MAX", "60000").args(["plugin", "dev", "--port", "0"]);
+    let mut dev = command.stdout(std::process::Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = tokio::io::BufReader::new(dev.stdout.take().unwrap()).lines();
+    let first = lines.next_line().await.unwrap().unwrap();
+    let address = first.split(' ').next().unwrap().to_owned();
+    // What it says is read, so that it can say more.
+    let reading = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    let http = reqwest::Client::new();
+    let shown = async |query: &str| -> Value {
+        http.get(format!("{address}/shown?{query}")).send().await.unwrap().json().await.unwrap()
+    };
+    let until = async |what: &str, query: &str, holds: &dyn Fn(&Value) -> bool| {
+        eventually(what, async || holds(&shown(query).await)).await;
+        shown(query).await
+    };
+    let told = until("it is tested", "event=order-shipped&locale=de", &|told| told["outcome"].is_object()).await;
+    assert_eq!((&told["state"], &told["outcome"]["failures"]), (&json!("ready"), &json!([])), "{told}");
+    let text = told["answers"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with("Subject: ") && text.contains("4242424242"), "{text}");
+    assert!(told["answers"][0]["html"].as_str().unwrap().contains("lang=\"de\""), "{told}");
+    assert_eq!(told["answers"][0]["costs"][0]["of"], "fuel");
+    assert!(told["events"].as_array().unwrap().contains(&json!("order-gift")));
+    let page = http.get(&address).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("EventSource(\"/changes\")"));
+
+    // A config needs no build, and an event is there as soon as it is written.
+    fs::write(project.join("config.json"), json!({ "from_name": "Tea" }).to_string()).unwrap();
+    until("the config is taken", "", &|told| told["answers"][0]["text"].as_str().unwrap().contains("From-Name: Tea"))
+        .await;
+    fs::copy(project.join("events/order-gift.json"), project.join("events/another.json")).unwrap();
+    let has_another = |told: &Value| told["events"].as_array().unwrap().contains(&json!("another"));
+    until("the event is seen", "", &has_another).await;
+
+    // What does not build leaves what was built before.
+    fs::write(project.join("broken"), "").unwrap();
+    let told = until("the build fails", "", &|told| told["state"] == "failed").await;
+    assert!(told["lines"].to_string().contains("it does not compile"), "{told}");
+    assert!(told["answers"][0]["html"].is_string(), "{told}");
+    let elsewhere = http.get(format!("{address}/shown")).header("host", "attacker.example").send().await.unwrap();
+    assert_eq!(elsewhere.status().as_u16(), 403);
+    dev.kill().await.unwrap();
+    reading.await.unwrap();
 }
