@@ -340,7 +340,8 @@ async fn a_page_follows_what_an_author_writes() {
     let first = lines.next_line().await.unwrap().unwrap();
     let address = first.split(' ').next().unwrap().to_owned();
     // What it says is read, so that it can say more.
-    let reading = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    let mut reading = tokio::task::JoinSet::new();
+    reading.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     let http = reqwest::Client::new();
     let shown = async |query: &str| -> Value {
         http.get(format!("{address}/shown?{query}")).send().await.unwrap().json().await.unwrap()
@@ -375,5 +376,5 @@ async fn a_page_follows_what_an_author_writes() {
     let elsewhere = http.get(format!("{address}/shown")).header("host", "attacker.example").send().await.unwrap();
     assert_eq!(elsewhere.status().as_u16(), 403);
     dev.kill().await.unwrap();
-    reading.await.unwrap();
+    reading.join_all().await;
 }
