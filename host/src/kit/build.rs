@@ -116,13 +116,11 @@ impl Work<'_> {
         let source = format!("{}.{ending}", self.project.settings.slot);
         let hint = "; jco's own message is above: the source must export `plugin`, and `renderer` or `policy`";
         // QuickJS keeps its WASI: without it, the words of an exception would be lost.
-        let args =
-            ["--no-install", "jco", "componentize", &source, "--wit", "wit", "--world-name", self.project.world()];
+        let args = ["componentize", &source, "--wit", "wit", "--world-name", self.project.world()];
         let args = [&args[..], &["--backend", "quickjs", "--backend-qjs-disable-async", "-o", OUT]].concat();
         // Not by npx, which takes longer to start than the component to build.
-        self.run(&absolute(&self.project.folder.join("node_modules/.bin/jco").display().to_string()), &args, &[], hint)
-            .await
-            .map(drop)
+        let jco = self.project.folder.join("node_modules/.bin/jco").display().to_string();
+        self.run(&absolute(&jco), &args, &[], hint).await.map(drop)
     }
 
     async fn python(&self) -> Result<(), Error> {
