@@ -37,7 +37,9 @@ fn grpc(root: &Path) {
 /// What Go's bindings need of a module that their generator ships: its files, for projects of plugin authors.
 fn go_runtime(root: &Path, out: &Path) {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["metadata", "--locked", "--offline", "--format-version", "1"]);
+    // Of this platform only: on a fresh machine, no other's packages are there.
+    let platform = env::var("HOST").unwrap_or_default();
+    cargo.current_dir(root).args(["metadata", "--locked", "--format-version", "1", "--filter-platform", &platform]);
     let output = cargo.output().unwrap_or_else(|e| fail(&format!("cargo does not start: {e}")));
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| fail(&format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr))));
