@@ -44,11 +44,11 @@ pub(crate) use diff::{
 };
 pub use engine::config as engine_config;
 pub use fault::{Fault, LoadError};
-pub use gate::{Admitted, Candidate, Making, Progress, Report, Shares, Step, Trial};
+pub use gate::{Admitted, Candidate, Care, Making, Progress, Report, Shares, Step, Trial};
 pub use health::{BreakerLimits, Counts, Divergence};
 pub(crate) use html::Page;
 pub use manifest::{ConfigError, Manifest};
-pub use offline::{Care, Offline, failures, samples};
+pub use offline::{Offline, failures, samples};
 pub use routing::{Canary, Lineage, Routing};
 pub use sandbox::{Budget, Usage};
 pub use v1::CONTRACT;

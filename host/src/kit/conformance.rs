@@ -99,7 +99,9 @@ pub async fn test(project: &Project, offline: &Offline, revision: &Revision, ext
         }
     }
     for event in &events {
-        outcome.extend(tester.monotone(event).await.map(|broken| (broken, event.name.clone())));
+        if let Some(broken) = tester.monotone(event).await {
+            outcome.find(broken, &event.name, None);
+        }
     }
     tester.goldens(&events, extent.accepts, &mut outcome).await?;
     tester.generated(extent, &mut outcome).await?;
@@ -111,12 +113,6 @@ impl Outcome {
     fn find(&mut self, broken: Broken, event: &str, kept: Option<PathBuf>) {
         if self.failures.iter().all(|f| f.broken.property != broken.property) {
             self.failures.push(Finding { broken, event: event.to_owned(), kept });
-        }
-    }
-
-    fn extend(&mut self, found: Option<(Broken, String)>) {
-        if let Some((broken, event)) = found {
-            self.find(broken, &event, None);
         }
     }
 }

@@ -114,7 +114,7 @@ impl Workshop {
         };
         let made = self.make(builds, &tell).await;
         if let Err(why) = &made {
-            tell(why);
+            tell(&why.to_string());
         }
         let lines = lines.into_inner().unwrap_or_else(PoisonError::into_inner);
         let ready_ms = self.clock.monotonic_ms() - begun;
@@ -135,17 +135,15 @@ impl Workshop {
         }
     }
 
-    async fn make(&self, builds: bool, say: Say<'_>) -> Result<(Project, Component), String> {
-        let project = Project::open(&self.folder).map_err(|e| e.to_string())?;
+    async fn make(&self, builds: bool, say: Say<'_>) -> anyhow::Result<(Project, Component)> {
+        let project = Project::open(&self.folder)?;
         if builds {
-            build::build(&project, say).await.map_err(|e| e.to_string())?;
+            build::build(&project, say).await?;
         }
-        let (wasm, config) = (project.wasm(), project.config());
-        let (wasm, config) = (wasm.map_err(|e| e.to_string())?, config.map_err(|e| e.to_string())?);
-        let events = project.events().map_err(|e| e.to_string())?.into();
+        let (wasm, config, events) = (project.wasm()?, project.config()?, project.events()?.into());
         let slot = project.settings.slot;
-        let admitted = self.offline.admit(slot, Some(wasm), config, Care::Draft, &Progress::default()).await;
-        Ok((project, Component { revision: admitted.map_err(|e| e.to_string())?, events }))
+        let revision = self.offline.admit(slot, Some(wasm), config, Care::Draft, &Progress::default()).await?;
+        Ok((project, Component { revision, events }))
     }
 
     fn show(&self, change: impl FnOnce(&mut Standing)) {

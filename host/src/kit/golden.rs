@@ -46,16 +46,7 @@ pub(super) fn text(email: &Email) -> String {
     lines.extend(email.from_name.iter().map(|name| format!("From-Name: {name}")));
     lines.extend(email.reply_to.iter().map(|address| format!("Reply-To: {address}")));
     lines.extend(email.headers.iter().map(|(name, value)| format!("{name}: {value}")));
-    lines.extend(email.attachments.iter().map(|file| {
-        let digest = crate::plugin::digest(&file.data);
-        format!(
-            "Attachment: {} ({}, {} bytes, sha256:{})",
-            file.name,
-            file.content_type,
-            file.data.len(),
-            &digest[..12]
-        )
-    }));
+    lines.extend(email.attachments.iter().map(|file| format!("Attachment: {} ({})", file.name, file.summary())));
     format!("{}\n\n{}", lines.join("\n"), email.text)
 }
 

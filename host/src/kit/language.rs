@@ -21,9 +21,6 @@ pub enum Language {
 }
 
 impl Language {
-    /// Every language.
-    pub const ALL: [Self; 6] = [Self::Rust, Self::Ts, Self::Js, Self::Python, Self::Go, Self::C];
-
     /// As commands and `plugin.toml` name it.
     pub fn as_str(self) -> &'static str {
         match self {

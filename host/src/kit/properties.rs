@@ -6,8 +6,7 @@ use serde_json::Value;
 use super::cases::{ATTRIBUTE, Case, TAG};
 use super::project::Expectations;
 use crate::notification::{Admission, Verdict};
-use crate::plugin::Page;
-use crate::plugin::{Email, Output};
+use crate::plugin::{Email, Output, Page};
 
 /// A property that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -37,43 +37,35 @@ pub(super) const GO_RUNTIME: &[File] = &include!(concat!(env!("OUT_DIR"), "/go_r
 pub(super) const NAME: &str = "my-plugin";
 
 /// What a project has in each slot and language, beside what all have.
-pub(super) fn sources(slot: Slot, language: Language) -> &'static [File] {
-    match (language, slot) {
-        (Language::Rust, Slot::Renderer) => {
-            examples!["Cargo.toml" < "rust/Cargo.toml" "src/lib.rs" < "rust/renderer.rs"]
+pub(super) fn sources(slot: Slot, language: Language) -> impl Iterator<Item = File> {
+    let package: &[File] = match language {
+        Language::Rust => examples!["Cargo.toml" < "rust/Cargo.toml"],
+        Language::Ts | Language::Js => {
+            examples!["package.json" < "ts/package.json" "package-lock.json" < "ts/package-lock.json"]
         }
-        (Language::Rust, Slot::Policy) => examples!["Cargo.toml" < "rust/Cargo.toml" "src/lib.rs" < "rust/policy.rs"],
-        (Language::Ts, Slot::Renderer) => {
-            examples!["package.json" < "ts/package.json" "package-lock.json" < "ts/package-lock.json" "renderer.ts" < "ts/renderer.ts"]
-        }
-        (Language::Ts, Slot::Policy) => {
-            examples!["package.json" < "ts/package.json" "package-lock.json" < "ts/package-lock.json" "policy.ts" < "ts/policy.ts"]
-        }
-        (Language::Js, Slot::Renderer) => {
-            examples!["package.json" < "ts/package.json" "package-lock.json" < "ts/package-lock.json" "renderer.js" < "js/renderer.js"]
-        }
-        (Language::Js, Slot::Policy) => {
-            examples!["package.json" < "ts/package.json" "package-lock.json" < "ts/package-lock.json" "policy.js" < "js/policy.js"]
-        }
-        (Language::Python, Slot::Renderer) => {
-            examples!["requirements.txt" < "python/requirements.txt" "app.py" < "python/renderer.py"]
-        }
-        (Language::Python, Slot::Policy) => {
-            examples!["requirements.txt" < "python/requirements.txt" "app.py" < "python/policy.py"]
-        }
-        (Language::Go, Slot::Renderer) => {
-            examples!["go.mod" < "go/go.mod"
-                "export_ecomm_notification_plugin/plugin.go" < "go/renderer/export_ecomm_notification_plugin/plugin.go"
-                "export_ecomm_notification_renderer/renderer.go" < "go/renderer/export_ecomm_notification_renderer/renderer.go"]
-        }
-        (Language::Go, Slot::Policy) => {
-            examples!["go.mod" < "go/go.mod"
-                "export_ecomm_notification_plugin/plugin.go" < "go/policy/export_ecomm_notification_plugin/plugin.go"
-                "export_ecomm_notification_policy/policy.go" < "go/policy/export_ecomm_notification_policy/policy.go"]
-        }
+        Language::Python => examples!["requirements.txt" < "python/requirements.txt"],
+        Language::Go => examples!["go.mod" < "go/go.mod"],
+        Language::C => &[],
+    };
+    let own: &[File] = match (language, slot) {
+        (Language::Rust, Slot::Renderer) => examples!["src/lib.rs" < "rust/renderer.rs"],
+        (Language::Rust, Slot::Policy) => examples!["src/lib.rs" < "rust/policy.rs"],
+        (Language::Ts, Slot::Renderer) => examples!["renderer.ts" < "ts/renderer.ts"],
+        (Language::Ts, Slot::Policy) => examples!["policy.ts" < "ts/policy.ts"],
+        (Language::Js, Slot::Renderer) => examples!["renderer.js" < "js/renderer.js"],
+        (Language::Js, Slot::Policy) => examples!["policy.js" < "js/policy.js"],
+        (Language::Python, Slot::Renderer) => examples!["app.py" < "python/renderer.py"],
+        (Language::Python, Slot::Policy) => examples!["app.py" < "python/policy.py"],
+        (Language::Go, Slot::Renderer) => examples![
+            "export_ecomm_notification_plugin/plugin.go" < "go/renderer/export_ecomm_notification_plugin/plugin.go"
+            "export_ecomm_notification_renderer/renderer.go" < "go/renderer/export_ecomm_notification_renderer/renderer.go"],
+        (Language::Go, Slot::Policy) => examples![
+            "export_ecomm_notification_plugin/plugin.go" < "go/policy/export_ecomm_notification_plugin/plugin.go"
+            "export_ecomm_notification_policy/policy.go" < "go/policy/export_ecomm_notification_policy/policy.go"],
         (Language::C, Slot::Renderer) => examples!["plugin.c" < "c/renderer.c"],
         (Language::C, Slot::Policy) => examples!["plugin.c" < "c/policy.c"],
-    }
+    };
+    package.iter().chain(own).copied()
 }
 
 /// What git is not to keep.

@@ -40,6 +40,13 @@ pub struct Attachment {
     pub data: Vec<u8>,
 }
 
+impl Attachment {
+    /// Its kind, size and content, for people: "application/pdf, 3 bytes, sha256:ba7816bf8f01".
+    pub(crate) fn summary(&self) -> String {
+        format!("{}, {} bytes, sha256:{}", self.content_type, self.data.len(), &super::digest(&self.data)[..12])
+    }
+}
+
 /// The longest subject, name or header value, in bytes: a header line ends at 998 octets (RFC 5322 2.1.1).
 pub(super) const HEADER_BYTES_MAX: usize = 900;
 /// The most headers that a renderer may add.

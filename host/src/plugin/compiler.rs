@@ -15,7 +15,7 @@ use wasmtime::component::Component;
 
 use super::codegen;
 use super::fault::LoadError;
-use super::offline::Care;
+use super::gate::Care;
 
 /// The subcommand by which a program that embeds this host serves as the compiler; it calls [`compile_for_parent`].
 pub const SUBCOMMAND: &str = "compile-component";

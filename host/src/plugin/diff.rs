@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
 use super::html::Page;
-use super::{Attachment, Email, digest};
+use super::{Attachment, Email};
 use crate::notification::{Admission, Holding, Sending, Verdict};
 
 /// A field of an answer that differs.
@@ -46,7 +46,7 @@ pub(crate) fn emails(before: &Email, after: &Email) -> Vec<Difference> {
         "reply-to" => email.reply_to.clone().unwrap_or_default(),
         "headers" => email.headers.iter().fold(String::new(), |all, (name, value)| all + name + ": " + value + "\n"),
         "text" => email.text.clone(),
-        "html" => email.html.as_deref().map(by_element).unwrap_or_default(),
+        "html" => email.html.as_deref().map(|html| Page::read(html).outline).unwrap_or_default(),
         _ => email.attachments.iter().fold(String::new(), |all, file| all + &described(file) + "\n"),
     };
     let differ = |field: &&str| difference(field, &lines(field, before), &lines(field, after));
@@ -110,13 +110,7 @@ fn difference(field: &str, before: &str, after: &str) -> Difference {
 
 fn described(file: &Attachment) -> String {
     let id = file.content_id.as_ref().map(|id| format!(", shown as {id}")).unwrap_or_default();
-    let Attachment { name, content_type, data, .. } = file;
-    format!("{name} ({content_type}, {} bytes, sha256:{}{id})", data.len(), &digest(data)[..12])
-}
-
-/// One line for each tag and each text, as deep as it lies.
-fn by_element(html: &str) -> String {
-    Page::read(html).outline
+    format!("{} ({}{id})", file.name, file.summary())
 }
 
 #[cfg(test)]

@@ -22,11 +22,10 @@ use super::cache::{Artifact, Cache, Key};
 use super::compiler::{Compiled, Compiler};
 use super::engine::Engine;
 use super::fault::{Fault, LoadError};
-use super::offline::Care;
 use super::sandbox::{Budget, CallStore, GuestInputs, Sandbox, Usage};
 use super::{Impure, Manifest, Revision, Settings, Slot, digest, v1};
 use crate::clock::Clock;
-pub use candidate::{Admitted, Candidate, Progress, Step};
+pub use candidate::{Admitted, Candidate, Care, Progress, Step};
 pub use trial::Shares;
 use trial::Tried;
 
@@ -245,7 +244,7 @@ impl Gate {
             Some(prepared) => prepared,
             None => self.prepare(&candidate, progress).await?,
         };
-        let Candidate { slot, wasm, config, origin, is_draft, .. } = candidate;
+        let Candidate { slot, wasm, config, origin, care, .. } = candidate;
         let contract::Anatomy { imports, exports, core_instances, memories, tables } = anatomy;
         let metadata = contract::metadata(&wasm);
         let warnings = contract::warnings(&imports, &prepared.artifact);
@@ -283,7 +282,10 @@ impl Gate {
             configure_each,
             health: super::health::Health::default(),
         });
-        let tried = if is_draft { Tried::default() } else { self.try_out(revision.clone(), progress).await? };
+        let tried = match care {
+            Care::Draft => Tried::default(),
+            Care::Gate => self.try_out(revision.clone(), progress).await?,
+        };
         // Every call has ended, and with it the others who held it.
         let mut revision = Arc::into_inner(revision).ok_or_else(|| LoadError::Host("a trial goes on".to_owned()))?;
         revision.report.warnings.extend(tried.warnings);
@@ -297,8 +299,7 @@ impl Gate {
 
     /// Compiles, configures and snapshots; a component that cannot be snapshotted is compiled as it is.
     async fn prepare(&self, candidate: &Candidate, progress: &Progress) -> Result<Prepared, LoadError> {
-        let Candidate { slot, wasm, config, is_draft, .. } = candidate;
-        let care = if *is_draft { Care::Draft } else { Care::Gate };
+        let Candidate { slot, wasm, config, care, .. } = candidate;
         progress.send_replace(Step::Compiling);
         let mut making = Making::default();
         let wizer = Wizer::new();
@@ -308,7 +309,7 @@ impl Gate {
             Ok((context, instrumented)) => (Ok(context), Some(instrumented)),
             Err(e) => (Err(e.root_cause().to_string()), None),
         };
-        let first = self.compile(instrumented.as_deref().unwrap_or(wasm), care, &mut making).await?;
+        let first = self.compile(instrumented.as_deref().unwrap_or(wasm), *care, &mut making).await?;
         progress.send_replace(Step::Configuring);
         let (mut call, raw) = self.configured(*slot, &first.component, config, &mut making).await?;
         let snapshot = match context {
@@ -330,10 +331,10 @@ impl Gate {
         let (Compiled { component, code, .. }, note) = match (snapshot, instrumented) {
             (Ok(snapshot), _) => {
                 making.snapshot_bytes = Some(snapshot.len());
-                (self.compile(&snapshot, care, &mut making).await?, None)
+                (self.compile(&snapshot, *care, &mut making).await?, None)
             }
             (Err(why), None) => (first, Some(why)),
-            (Err(why), Some(_)) => (self.compile(wasm, care, &mut making).await?, Some(why)),
+            (Err(why), Some(_)) => (self.compile(wasm, *care, &mut making).await?, Some(why)),
         };
         making.code_bytes = code.len();
         let artifact = Artifact { snapshotted: note.is_none(), note, making };

@@ -7,7 +7,7 @@ use super::ask::{self, Question, Response};
 use super::engine::Engine;
 use super::fault::{Fault, LoadError};
 use super::fixture;
-use super::gate::{Candidate, Gate, Progress};
+use super::gate::{Candidate, Care, Gate, Progress};
 use super::sandbox::{Budget, Sandbox};
 use super::{Revision, Settings, Slot};
 use crate::clock::Clock;
@@ -21,18 +21,8 @@ pub struct Offline {
     elsewhere: Sandbox,
     log: Arc<Mutex<Vec<String>>>,
     call: Budget,
-    calls_max: u32,
     relays: Vec<String>,
     clock: Clock,
-}
-
-/// How thoroughly a component is prepared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Care {
-    /// All that the gate asks for.
-    Gate,
-    /// For a look at once: compiled quickly, to slower code, and not tried on the gate's fixtures.
-    Draft,
 }
 
 impl Offline {
@@ -46,7 +36,7 @@ impl Offline {
         let elsewhere = sandbox.elsewhere();
         let (sandbox, log) = sandbox.keeping_log();
         let (call, relays, clock) = (settings.call, relays.to_vec(), clock.clone());
-        Ok(Self { gate, sandbox, elsewhere, log, call, calls_max, relays, clock })
+        Ok(Self { gate, sandbox, elsewhere, log, call, relays, clock })
     }
 
     /// Takes a component through the gate; the built-in when `wasm` is none.
@@ -58,10 +48,9 @@ impl Offline {
         care: Care,
         progress: &Progress,
     ) -> Result<Arc<Revision>, LoadError> {
-        let is_draft = care == Care::Draft;
         let candidate = match wasm {
-            Some(wasm) => Candidate { slot, wasm, config, origin: "offline".to_owned(), code: None, is_draft },
-            None => Candidate { config, is_draft, ..Candidate::built_in(slot) },
+            Some(wasm) => Candidate { slot, wasm, config, origin: "offline".to_owned(), code: None, care },
+            None => Candidate { config, care, ..Candidate::built_in(slot) },
         };
         Ok(Arc::new(self.gate.admit(candidate, progress).await?.revision))
     }
@@ -94,11 +83,6 @@ impl Offline {
     /// What a live call about this notification may use.
     pub fn budget(&self, n: &Notification) -> Budget {
         self.call.for_lines(n.payload.lines())
-    }
-
-    /// As many calls as traffic may make at one time.
-    pub fn calls_max(&self) -> u32 {
-        self.calls_max
     }
 
     /// A situation before the first attempt, with the relays of this host.

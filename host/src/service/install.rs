@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::operations::Kind;
 use super::plugins::{must_be_short, name};
 use super::{Error, Principal, Revision, RevisionInfo, Service, Slot, SlotInfo, Started};
-use crate::plugin::{self, Candidate, Progress};
+use crate::plugin::{self, Candidate, Care, Progress};
 use crate::store::plugins::{NewRevision, RevisionRow};
 
 /// Of this host: compiled code is not for another.
@@ -118,7 +118,7 @@ impl Service {
             config: config.clone(),
             origin: origin.to_owned(),
             code: None,
-            is_draft: false,
+            care: Care::Gate,
         };
         let mut revision = self.admit(candidate, &digest, progress).await?;
         let report = serde_json::to_string(&revision.report).unwrap_or_default();
@@ -146,7 +146,7 @@ impl Service {
             self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
         let slot = Slot::ALL.into_iter().find(|s| s.as_str() == slot).ok_or(Error::NotFound("slot"))?;
         let wasm = self.store.component(&digest).await?.ok_or(Error::NotFound("component"))?.into();
-        let candidate = Candidate { slot, wasm, config, origin, code: None, is_draft: false };
+        let candidate = Candidate { slot, wasm, config, origin, code: None, care: Care::Gate };
         let mut revision = self.admit(candidate, &digest, &Progress::default()).await?;
         revision.number = id;
         let revision = Arc::new(revision);

@@ -31,6 +31,31 @@ pub(super) enum BuiltInName {
     DefaultPolicy,
 }
 
+/// What is tried, and on which event.
+#[derive(clap::Args)]
+pub(super) struct Tried {
+    /// A project, or a component's file.
+    #[arg(default_value = ".")]
+    file: PathBuf,
+    /// The component's slot, where a file is given.
+    #[arg(long)]
+    slot: Option<SlotName>,
+    /// A JSON file for its `configure`; a project's config.json when none.
+    #[arg(long)]
+    plugin_config: Option<PathBuf>,
+    /// An event of the project, one of the samples, such as "order-shipped" or "shipped", or a JSON file.
+    #[arg(long, default_value = "order-placed")]
+    event: String,
+}
+
+impl Tried {
+    async fn open(&self) -> anyhow::Result<(Source, kit::project::Event)> {
+        let source = Source::open(&self.file, self.slot, self.plugin_config.as_deref()).await?;
+        let event = kit::project::find(&self.event, &source.events)?;
+        Ok((source, event))
+    }
+}
+
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Take a component through the gate and keep nothing.
@@ -71,18 +96,8 @@ pub(super) enum Command {
     },
     /// Show what a component says to an event: the mail, or each decision, and what it took.
     Render {
-        /// A project, or a component's file.
-        #[arg(default_value = ".")]
-        file: PathBuf,
-        /// The component's slot, where a file is given.
-        #[arg(long)]
-        slot: Option<SlotName>,
-        /// A JSON file for its `configure`; a project's config.json when none.
-        #[arg(long)]
-        plugin_config: Option<PathBuf>,
-        /// An event of the project, one of the samples, such as "order-shipped" or "shipped", or a JSON file.
-        #[arg(long, default_value = "order-placed")]
-        event: String,
+        #[command(flatten)]
+        tried: Tried,
         /// The customer's language, such as "de".
         #[arg(long)]
         locale: Option<String>,
@@ -117,18 +132,8 @@ pub(super) enum Command {
     },
     /// Compare what a component takes with the built-in of its slot, on the same event.
     Bench {
-        /// A project, or a component's file.
-        #[arg(default_value = ".")]
-        file: PathBuf,
-        /// The component's slot, where a file is given.
-        #[arg(long)]
-        slot: Option<SlotName>,
-        /// A JSON file for its `configure`; a project's config.json when none.
-        #[arg(long)]
-        plugin_config: Option<PathBuf>,
-        /// An event of the project, one of the samples or a JSON file.
-        #[arg(long, default_value = "order-placed")]
-        event: String,
+        #[command(flatten)]
+        tried: Tried,
         /// So many calls of each.
         #[arg(long, default_value_t = 200)]
         calls: usize,
@@ -161,9 +166,8 @@ pub(super) async fn run(command: Command, config: Option<&Path>, json: bool) -> 
         Command::Build { folder } => {
             kit::build::build(&Project::open(&folder)?, &|line| drop(say(line))).await?;
         }
-        Command::Render { file, slot, plugin_config, event, locale, html } => {
-            let source = Source::open(&file, slot, plugin_config.as_deref()).await?;
-            let mut event = kit::project::find(&event, &source.events)?;
+        Command::Render { tried, locale, html } => {
+            let (source, mut event) = tried.open().await?;
             if let Some(locale) = locale {
                 event = event.in_locale(locale.try_into().map_err(|e: String| anyhow!("the locale {e}"))?);
             }
@@ -189,9 +193,8 @@ pub(super) async fn run(command: Command, config: Option<&Path>, json: bool) -> 
                 _ = tokio::signal::ctrl_c() => {}
             }
         }
-        Command::Bench { file, slot, plugin_config, event, calls } => {
-            let source = Source::open(&file, slot, plugin_config.as_deref()).await?;
-            let event = kit::project::find(&event, &source.events)?;
+        Command::Bench { tried, calls } => {
+            let (source, event) = tried.open().await?;
             let bench = Bench::open(config, source, Care::Gate).await?;
             let rows = kit::bench::run(&bench.offline, &bench.revision, &event, calls).await?;
             say(&if json { show(&rows)? } else { table::bench(&rows) })?;

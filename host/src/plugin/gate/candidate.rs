@@ -17,15 +17,24 @@ pub struct Candidate {
     pub origin: String,
     /// Its compiled code, as another host sealed it; code that is not for this host is left alone.
     pub code: Option<Vec<u8>>,
-    /// In development: compiled quickly, to slower code, and not tried on fixtures.
-    pub is_draft: bool,
+    /// How thoroughly it is prepared.
+    pub care: Care,
+}
+
+/// How thoroughly a component is prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// All that the gate asks for.
+    Gate,
+    /// For a look at once: compiled quickly, to slower code, and not tried on the gate's fixtures.
+    Draft,
 }
 
 impl Candidate {
     /// What came with the host.
     pub fn built_in(slot: Slot) -> Self {
         let (wasm, config, origin) = (builtin(slot).into(), CONFIG.to_owned(), BUILT_IN.to_owned());
-        Self { slot, wasm, config, origin, code: None, is_draft: false }
+        Self { slot, wasm, config, origin, code: None, care: Care::Gate }
     }
 }
 
