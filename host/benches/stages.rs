@@ -42,7 +42,7 @@ pub(crate) async fn slow() {
             // The gate's fixtures are spared.
             let config = serde_json::json!({ "render": "loop", "spare_order": "4242424242" });
             let (config, why) = (config.as_object().cloned(), String::new());
-            let new = NewPluginRevision { slot: Slot::Renderer, digest: Some(digest), config, why };
+            let new = NewPluginRevision { slot: Slot::Renderer, digest: Some(digest), config, source: None, why };
             let id = installed(&host.service, new).await;
             host.service.move_revision(OPERATOR, id, Move::Activate, Terms::default()).await.expect("active");
         }
@@ -84,7 +84,7 @@ async fn two(service: &Arc<Service>) -> [i64; 2] {
 
 async fn install(service: &Arc<Service>, config: serde_json::Value) -> i64 {
     let config = config.as_object().cloned();
-    let new = NewPluginRevision { slot: Slot::Renderer, digest: None, config, why: String::new() };
+    let new = NewPluginRevision { slot: Slot::Renderer, digest: None, config, source: None, why: String::new() };
     installed(service, new).await
 }
 
@@ -157,7 +157,7 @@ async fn compile(service: &Arc<Service>) {
         let wasm = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
         let digest = Some(service.upload_component(OPERATOR, &wasm).await.expect("uploaded").digest);
         let config = serde_json::json!({ "run": std::process::id() }).as_object().cloned();
-        let new = NewPluginRevision { slot: Slot::Renderer, digest, config, why: String::new() };
+        let new = NewPluginRevision { slot: Slot::Renderer, digest, config, source: None, why: String::new() };
         ids.push(installed(service, new).await);
     } else {
         println!("  left out: a component of 12 MB ({COMPONENT} names none); three built-in renderers instead");
@@ -225,8 +225,13 @@ pub(crate) async fn replay() {
     crate::bare::multiply_decisions(&url, DECISIONS).await;
     let renderer = two(&host.service).await[0];
     let config = serde_json::json!({ "attempts_max": 4 });
-    let new =
-        NewPluginRevision { slot: Slot::Policy, digest: None, config: config.as_object().cloned(), why: String::new() };
+    let new = NewPluginRevision {
+        slot: Slot::Policy,
+        digest: None,
+        config: config.as_object().cloned(),
+        source: None,
+        why: String::new(),
+    };
     let policy = installed(&host.service, new).await;
     println!("\nreplay, SQLite, reads included; what the journal has of the active revision is not asked again");
     for (what, revision, last) in [("renders", renderer, EVENTS as u64), ("policy decisions", policy, DECISIONS)] {

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::deliver::Deliver;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
-use crate::plugin::{ColdStart, LoadError, Plugins};
+use crate::plugin::{ColdStart, KeyError, LoadError, Plugins};
 use crate::queue::Queue;
 use crate::service::{
     self, Changes, Counter, InFlight, Operations, Preparing, Readiness, Service, Slot, Throttle, Tokens, Window,
@@ -50,6 +50,9 @@ pub enum StartError {
     /// The plugin host itself; a bad plugin does not keep the host from starting.
     #[error("the plugin host: {0}")]
     Plugins(#[from] LoadError),
+    /// The keys that signatures of components are checked with.
+    #[error("plugins.trust: {0}")]
+    Trust(#[from] KeyError),
     /// The mailer's settings.
     #[error(transparent)]
     Mailer(#[from] MailerError),
@@ -69,8 +72,15 @@ pub enum StartError {
 /// gives its thread up every 2 ms and is run again at once: with the usual 61, requests would wait for a tenth of a second.
 const EVENT_INTERVAL: u32 = 4;
 
+/// Lets every client of HTTP in this process do its cryptography by ring, as the rest does; without, none can be made.
+pub fn use_ring() {
+    // It is there already where it was called before.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+}
+
 /// The runtime that a host runs on.
 pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    use_ring();
     tokio::runtime::Builder::new_multi_thread().enable_all().event_interval(EVENT_INTERVAL).build()
 }
 
@@ -249,6 +259,7 @@ async fn assemble(
     clock: &Clock,
 ) -> Result<Arc<Service>, StartError> {
     let secret = config.auth.secret.expose_secret().as_bytes();
+    config.plugins.trust.check().await?;
     let number = async |revision| Ok(rollout::number(store, revision).await?);
     let plugins = Plugins::start::<StartError>(config.plugins.clone(), secret, &mailer.names(), clock, number).await?;
     Ok(Arc::new(Service {

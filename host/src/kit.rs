@@ -13,7 +13,9 @@ pub mod language;
 pub mod new;
 pub mod project;
 pub mod properties;
+pub mod registry;
 pub mod show;
+pub mod sign;
 mod templates;
 
 use std::path::{Path, PathBuf};

@@ -23,6 +23,7 @@ mod manifest;
 mod offline;
 mod routing;
 mod sandbox;
+mod trust;
 mod v1;
 
 use std::collections::BTreeMap;
@@ -44,13 +45,17 @@ pub(crate) use diff::{
 };
 pub use engine::config as engine_config;
 pub use fault::{Fault, LoadError};
-pub use gate::{Admitted, Candidate, Care, Making, Progress, Report, Shares, Step, Trial};
+pub use gate::{Admitted, Candidate, Care, Contents, Making, Progress, Report, Shares, Step, Trial, contents};
 pub use health::{BreakerLimits, Counts, Divergence};
 pub(crate) use html::Page;
 pub use manifest::{ConfigError, Manifest};
 pub use offline::{Offline, failures, samples};
 pub use routing::{Canary, Lineage, Routing};
 pub use sandbox::{Budget, Usage};
+pub use trust::{
+    KeyError, PublicKey, SIGNATURE_BYTES_MAX, Signature, SignatureError, Signatures, SignedImage, Signer, Trust,
+    WASM_MEDIA_TYPE, beside as signatures_beside, component_layer,
+};
 pub use v1::CONTRACT;
 
 use crate::clock::Clock;
@@ -98,6 +103,26 @@ pub struct Source {
     pub config_path: PathBuf,
 }
 
+/// What a slot's settings name.
+pub struct Configured {
+    /// The component.
+    pub wasm: Arc<[u8]>,
+    /// Those that are beside its file.
+    pub signatures: Vec<Signature>,
+    /// What `configure` gets: JSON.
+    pub config: String,
+    /// Where it is from, for people.
+    pub origin: String,
+}
+
+impl Configured {
+    /// The built-in, with no config.
+    pub fn built_in(slot: Slot) -> Self {
+        let (wasm, config, origin) = (builtin(slot).into(), "{}".to_owned(), BUILT_IN.to_owned());
+        Self { wasm, signatures: Vec::new(), config, origin }
+    }
+}
+
 /// What plugins may use, and what they are.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -128,6 +153,8 @@ pub struct Settings {
     pub cold_start: ColdStart,
     /// What becomes of a component whose answers depend on what WASI makes up.
     pub impure: Impure,
+    /// Whose signature a component needs.
+    pub trust: Trust,
 }
 
 impl Settings {
@@ -268,16 +295,17 @@ impl Plugins {
         })
     }
 
-    /// What a slot's settings name: the component, its config, and where it is from. None: nothing but the built-in.
-    pub async fn configured(&self, slot: Slot) -> Result<Option<(Arc<[u8]>, String, String)>, LoadError> {
+    /// What a slot's settings name; none: nothing but the built-in. Beside a component's file, its signature may be in one
+    /// of the same name and `.sig`.
+    pub async fn configured(&self, slot: Slot) -> Result<Option<Configured>, LoadError> {
         let Source { path, config_path } = self.source(slot).clone();
         if path.as_os_str().is_empty() && config_path.as_os_str().is_empty() {
             return Ok(None);
         }
-        let (wasm, origin): (Arc<[u8]>, String) = if path.as_os_str().is_empty() {
-            (builtin(slot).into(), BUILT_IN.to_owned())
+        let (wasm, signatures, origin): (Arc<[u8]>, _, _) = if path.as_os_str().is_empty() {
+            (builtin(slot).into(), Vec::new(), BUILT_IN.to_owned())
         } else {
-            (self.gate.read(&path).await?, path.display().to_string())
+            (self.gate.read(&path).await?, trust::beside(&path).await?, path.display().to_string())
         };
         let config = if config_path.as_os_str().is_empty() {
             "{}".to_owned()
@@ -285,7 +313,17 @@ impl Plugins {
             let read = |source| LoadError::Read { path: config_path.clone(), source };
             tokio::fs::read_to_string(&config_path).await.map_err(read)?
         };
-        Ok(Some((wasm, config, origin)))
+        Ok(Some(Configured { wasm, signatures, config, origin }))
+    }
+
+    /// The largest component that is taken, in bytes.
+    pub fn component_bytes_max(&self) -> usize {
+        self.settings.component_bytes_max
+    }
+
+    /// Whose signatures components need.
+    pub fn trust(&self) -> &Trust {
+        &self.settings.trust
     }
 
     /// Takes a component through the gate. It has no number yet and serves nobody. Dropped, it stops, and the compiler
@@ -370,6 +408,6 @@ impl Plugins {
 }
 
 /// SHA-256, in hex.
-pub(crate) fn digest(bytes: &[u8]) -> String {
+pub fn digest(bytes: &[u8]) -> String {
     crate::hex::encode(&Sha256::digest(bytes))
 }

@@ -1,21 +1,21 @@
 //! `ecomm plugin`: the same use cases as over the APIs, on the database itself. Running hosts follow within two seconds.
 
 mod author;
+mod install;
 mod progress;
+mod publish;
 mod table;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
 use ecomm::clock::Clock;
 use ecomm::service::{
-    Move, NewPluginRevision, Operation, PageRequest, Plan, Principal, ReplayRequest, Require, RevisionInfo, Service,
-    Slot, SlotInfo, Subject, Terms,
+    Move, Operation, PageRequest, Plan, Principal, ReplayRequest, Require, Service, Slot, SlotInfo, Subject, Terms,
 };
 use serde_json::{Map, Value, json};
 
@@ -61,6 +61,8 @@ struct Change {
 enum Command {
     #[command(flatten)]
     Author(author::Command),
+    #[command(flatten)]
+    Publish(publish::Command),
     /// Who serves what, and the revisions there are.
     Ls,
     /// One revision, with the gate's report.
@@ -69,18 +71,7 @@ enum Command {
         revision: i64,
     },
     /// Take a component through the gate and keep it, ready.
-    Install {
-        /// Where it is to serve.
-        slot: SlotName,
-        /// The component; the built-in when none.
-        file: Option<PathBuf>,
-        /// A JSON file for its `configure`.
-        #[arg(long)]
-        plugin_config: Option<PathBuf>,
-        /// Why, for the history.
-        #[arg(long, default_value = "")]
-        why: String,
-    },
+    Install(install::Args),
     /// For development: install and activate `renderer.wasm` and `policy.wasm` of a folder, with `renderer.json` and
     /// `policy.json`, whenever they change. What does not pass the gate changes nothing.
     Watch {
@@ -171,11 +162,13 @@ enum Command {
 pub(super) const OPERATOR: Principal = Principal { user_id: 0, session_id: 0, is_admin: true, role: None };
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if let Command::Author(command) = args.command {
-        return author::run(command, args.config.as_deref(), args.json).await;
+    let path = args.config.as_deref();
+    match args.command {
+        Command::Author(command) => return author::run(command, path, args.json).await,
+        Command::Publish(command) => return publish::run(command, path, args.json).await,
+        _ => {}
     }
-    let config = super::load(args.config.as_deref())?;
-    let service = ecomm::host::offline(config, Clock::system()).await?;
+    let service = ecomm::host::offline(super::load(path)?, Clock::system()).await?;
     let done = answer(&service, args.command, args.json).await;
     service.store.close().await;
     done.map(|()| ExitCode::SUCCESS)
@@ -202,12 +195,11 @@ async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow:
             let changes = service.plugin_history(OPERATOR, None, &all).await?.items;
             return say(&if json { show(&changes)? } else { table::history(&changes) });
         }
-        Command::Install { slot, file, plugin_config, why } => {
-            let config = object(plugin_config.as_deref()).await?;
-            let revision = install(service, slot.into(), file.as_deref(), config, why).await?;
+        Command::Install(args) => {
+            let revision = install::install(service, args).await?;
             return say(&if json { show(&revision)? } else { table::revision(&revision) });
         }
-        Command::Watch { folder } => return watch(service, &folder).await,
+        Command::Watch { folder } => return install::watch(service, &folder).await,
         Command::Preview { revision, notification } => {
             let preview = service
                 .preview(OPERATOR, revision, Subject { notification: Some(notification), payload: None })
@@ -268,25 +260,6 @@ async fn change(service: &Arc<Service>, command: Command) -> anyhow::Result<Slot
     Ok(service.move_revision(OPERATOR, revision, to, terms).await?)
 }
 
-async fn install(
-    service: &Arc<Service>,
-    slot: Slot,
-    file: Option<&Path>,
-    config: Map<String, Value>,
-    why: String,
-) -> anyhow::Result<RevisionInfo> {
-    let digest = match file {
-        Some(file) => {
-            let wasm = read(file).await?;
-            let taking = format!("taking {} KB in …", wasm.len().div_ceil(1_000));
-            Some(progress::during(&taking, service.upload_component(OPERATOR, &wasm)).await?.digest)
-        }
-        None => None,
-    };
-    let new = NewPluginRevision { slot, digest, config: Some(config), why };
-    Ok(progress::follow(service, service.start_install(OPERATOR, new).await?).await?)
-}
-
 /// Runs a replay to its end.
 async fn replay(service: &Arc<Service>, revision: i64, last: u64) -> anyhow::Result<Operation> {
     let request = ReplayRequest { last: Some(last), ..ReplayRequest::default() };
@@ -294,51 +267,6 @@ async fn replay(service: &Arc<Service>, revision: i64, last: u64) -> anyhow::Res
     let id = started.operation.id;
     progress::follow(service, started).await?;
     Ok(service.operation(OPERATOR, id).await?)
-}
-
-/// How often a watched folder is looked at.
-const LOOK: Duration = Duration::from_millis(300);
-
-/// Installs and activates what changes in a folder, until interrupted. Files are compared by their content, so that a
-/// touched file is nothing and a renamed one is seen.
-async fn watch(service: &Arc<Service>, folder: &Path) -> anyhow::Result<()> {
-    let mut seen: [Option<(Vec<u8>, String)>; 2] = [None, None];
-    say(&format!("watching {}", folder.display()))?;
-    loop {
-        for (slot, seen) in Slot::ALL.into_iter().zip(&mut seen) {
-            let Ok(wasm) = tokio::fs::read(folder.join(format!("{slot}.wasm"))).await else { continue };
-            let config = tokio::fs::read_to_string(folder.join(format!("{slot}.json"))).await;
-            let now = (wasm, config.unwrap_or_else(|_| "{}".to_owned()));
-            if seen.as_ref() == Some(&now) {
-                continue;
-            }
-            let taken = take(service, slot, &now.0, &now.1).await;
-            *seen = Some(now);
-            match taken {
-                Ok(revision) => say(&format!("{slot}: revision {revision} serves"))?,
-                Err(e) => {
-                    say(&format!("{slot}: not taken, the old one serves on: {}", ecomm::cause::chain(e.as_ref())))?;
-                }
-            }
-        }
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-            () = tokio::time::sleep(LOOK) => {}
-        }
-    }
-}
-
-async fn take(service: &Arc<Service>, slot: Slot, wasm: &[u8], config: &str) -> anyhow::Result<i64> {
-    let config = serde_json::from_str(config).context("the config is not a JSON object")?;
-    let digest = Some(service.upload_component(OPERATOR, wasm).await?.digest);
-    let new = NewPluginRevision { slot, digest, config: Some(config), why: "watched folder".to_owned() };
-    let revision = progress::follow(service, service.start_install(OPERATOR, new).await?).await?.id;
-    let active = service.plugin_slots(OPERATOR)?.into_iter().find(|s| s.slot == slot).map(|s| s.active.revision);
-    if active != Some(revision) {
-        let terms = Terms { why: "watched folder", ..Terms::default() };
-        service.move_revision(OPERATOR, revision, Move::Activate, terms).await?;
-    }
-    Ok(revision)
 }
 
 async fn read(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -5,7 +5,8 @@ use tonic::Status;
 use super::convert::{at, field};
 use super::pb::{self, PluginOperationState, PluginSlotName, PluginStage};
 use crate::service::{
-    Change, Counts, Difference, Example, Operation, Rendered, Replay, RevisionInfo, Serving, Slot, SlotInfo,
+    Change, Counts, Difference, Example, Operation, Rendered, Replay, RevisionInfo, Serving, Signature, SignatureInfo,
+    SignedImage, Signer, Slot, SlotInfo,
 };
 
 /// The slot of a number; none when unspecified.
@@ -21,6 +22,30 @@ pub(super) fn named(slot: i32) -> Result<Option<Slot>, Status> {
 fn number(slot: &str) -> i32 {
     let name = if slot == "policy" { PluginSlotName::Policy } else { PluginSlotName::Renderer };
     name.into()
+}
+
+impl From<pb::PluginSignature> for Signature {
+    fn from(signature: pb::PluginSignature) -> Self {
+        let pb::PluginSignature { signature, image } = signature;
+        let image = image.map(|pb::PluginSignedImage { payload, manifest }| SignedImage { payload, manifest });
+        Self { signature, image }
+    }
+}
+
+impl From<Signature> for pb::PluginSignature {
+    fn from(signature: Signature) -> Self {
+        let Signature { signature, image } = signature;
+        let image = image.map(|SignedImage { payload, manifest }| pb::PluginSignedImage { payload, manifest });
+        Self { signature, image }
+    }
+}
+
+impl From<SignatureInfo> for pb::PluginSignatureInfo {
+    fn from(info: SignatureInfo) -> Self {
+        let SignatureInfo { signature, signer, created_at, created_by } = info;
+        let signer = signer.map(|Signer { key, key_id }| pb::PluginSigner { key, key_id });
+        Self { signature: Some(signature.into()), signer, create_time: Some(at(created_at)), created_by }
+    }
 }
 
 impl From<Counts> for pb::PluginCounts {

@@ -70,12 +70,32 @@ impl pb::plugin_service_server::PluginService for Api {
         }))
     }
 
+    async fn add_plugin_signature(
+        &self,
+        request: Request<pb::AddPluginSignatureRequest>,
+    ) -> Answer<pb::AddPluginSignatureResponse> {
+        let who = self.caller(&request)?;
+        let pb::AddPluginSignatureRequest { digest, signature } = request.into_inner();
+        let signature = signature.ok_or_else(|| field("signature", "must be given"))?;
+        let added = self.0.add_signature(who, &digest, signature.into()).await.map_err(status)?;
+        Ok(Response::new(pb::AddPluginSignatureResponse { signature: Some(added.into()) }))
+    }
+
+    async fn list_plugin_signatures(
+        &self,
+        request: Request<pb::ListPluginSignaturesRequest>,
+    ) -> Answer<pb::ListPluginSignaturesResponse> {
+        let who = self.caller(&request)?;
+        let found = self.0.signatures(who, &request.into_inner().digest).await.map_err(status)?;
+        Ok(Response::new(pb::ListPluginSignaturesResponse { signatures: found.into_iter().map(Into::into).collect() }))
+    }
+
     async fn create_plugin_revision(
         &self,
         request: Request<pb::CreatePluginRevisionRequest>,
     ) -> Answer<pb::CreatePluginRevisionResponse> {
         let who = self.caller(&request)?;
-        let pb::CreatePluginRevisionRequest { slot, digest, config_json, why } = request.into_inner();
+        let pb::CreatePluginRevisionRequest { slot, digest, config_json, why, source } = request.into_inner();
         let config = if config_json.is_empty() {
             None
         } else {
@@ -83,7 +103,8 @@ impl pb::plugin_service_server::PluginService for Api {
             Some(read.map_err(|e| field("config_json", &format!("must be a JSON object: {e}")))?)
         };
         let slot = named(slot)?.ok_or_else(|| field("slot", "must be given"))?;
-        let new = NewPluginRevision { slot, digest: Some(digest).filter(|d| !d.is_empty()), config, why };
+        let [digest, source] = [digest, source].map(|text| Some(text).filter(|text| !text.is_empty()));
+        let new = NewPluginRevision { slot, digest, config, source, why };
         let operation = self.0.start_install(who, new).await.map_err(status)?.operation;
         Ok(Response::new(pb::CreatePluginRevisionResponse { operation: Some(operation.into()) }))
     }

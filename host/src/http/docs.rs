@@ -32,7 +32,7 @@ use crate::shop::product::ProductSort;
         notifications::of_order, notifications::list, notifications::one, notifications::retry, notifications::cancel,
         notifications::hold, queue::one, queue::pause, queue::resume,
         notifications::mails, notifications::mail,
-        plugins::list, plugins::upload, plugins::revisions, operations::install, plugins::revision, plugins::stage,
+        plugins::list, plugins::upload, plugins::sign, plugins::signatures, plugins::revisions, operations::install, plugins::revision, plugins::stage,
         plugins::preview, operations::replay, plugins::history, plugins::collect_garbage, plugins::roll_back,
         operations::reload, operations::list, operations::one, operations::cancel, plugins::reproduce,
     ),

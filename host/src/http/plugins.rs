@@ -12,8 +12,8 @@ use super::extract::{Asked, Body, Caller, Id, IfMatch};
 use super::problem::Problem;
 use super::{App, operations};
 use crate::service::{
-    Change, ComponentInfo, Error, Move, PageRequest, Plan, Preview, Reproduction, Require, RevisionInfo, Slot,
-    SlotInfo, Subject, Terms,
+    Change, ComponentInfo, Error, Move, PageRequest, Plan, Preview, Reproduction, Require, RevisionInfo, Signature,
+    SignatureInfo, Slot, SlotInfo, Subject, Terms,
 };
 
 /// Who serves what, as the asked host runs it. For viewers.
@@ -69,6 +69,45 @@ fn refused(e: Error) -> Problem {
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", e.to_string());
     }
     e.into()
+}
+
+/// Adds a signature to an uploaded component. It need not be by a trusted key yet. For operators.
+#[utoipa::path(
+    post, path = "/v1/plugins/components/{digest}/signatures", tag = "plugins", request_body = Signature,
+    params(("digest" = String, Path, description = "The component's SHA-256, in hex")),
+    responses(
+        (status = 201, description = "The signature, and whose it is", body = SignatureInfo),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn sign(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(digest): Id<String>,
+    Body(signature, _): Body<Signature>,
+) -> Result<Response, Problem> {
+    Ok((StatusCode::CREATED, Json(app.add_signature(who, &digest, signature).await?)).into_response())
+}
+
+/// The signatures of an uploaded component, the oldest first; there are 16 at most. For viewers.
+#[utoipa::path(
+    get, path = "/v1/plugins/components/{digest}/signatures", tag = "plugins",
+    params(("digest" = String, Path, description = "The component's SHA-256, in hex")),
+    responses(
+        (status = 200, description = "The signatures, and whose they are", body = Vec<SignatureInfo>),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn signatures(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(digest): Id<String>,
+) -> Result<Json<Vec<SignatureInfo>>, Problem> {
+    Ok(Json(app.signatures(who, &digest).await?))
 }
 
 /// What is asked of lists.
@@ -312,6 +351,7 @@ pub(super) fn routes() -> axum::Router<App> {
     axum::Router::new()
         .route("/v1/plugins", get(list))
         .route("/v1/plugins/components", post(upload))
+        .route("/v1/plugins/components/{digest}/signatures", get(signatures).post(sign))
         .route("/v1/plugins/revisions", get(revisions).post(operations::install))
         .route("/v1/plugins/revisions/{id}", get(revision))
         .route("/v1/plugins/revisions/{id}/stage", post(stage))

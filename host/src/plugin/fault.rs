@@ -124,6 +124,12 @@ pub enum LoadError {
         /// The first one that shows it.
         fixture: String,
     },
+    /// Nobody whose key is trusted signed it.
+    #[error(
+        "not signed by a trusted key (plugins.trust): {0}; sign it with `ecomm plugin sign`, or add the public key of whoever \
+         signed it to plugins.trust.key_paths"
+    )]
+    Untrusted(String),
     /// The host could not do its part.
     #[error("the plugin host failed: {0}")]
     Host(String),
@@ -145,6 +151,7 @@ impl LoadError {
             Self::Configure { .. } => "configure",
             Self::Fixture { .. } => "fixture",
             Self::Impure { .. } => "impure",
+            Self::Untrusted(_) => "untrusted",
             Self::Host(_) => "host",
         }
     }

@@ -23,9 +23,10 @@ use super::compiler::{Compiled, Compiler};
 use super::engine::Engine;
 use super::fault::{Fault, LoadError};
 use super::sandbox::{Budget, CallStore, GuestInputs, Sandbox, Usage};
-use super::{Impure, Manifest, Revision, Settings, Slot, digest, v1};
+use super::{Impure, Manifest, Revision, Settings, Signer, Slot, digest, v1};
 use crate::clock::Clock;
 pub use candidate::{Admitted, Candidate, Care, Progress, Step};
+pub use contract::{Contents, contents};
 pub use trial::Shares;
 use trial::Tried;
 
@@ -46,6 +47,8 @@ pub struct Report {
     pub imports: Vec<String>,
     /// What it exports.
     pub exports: Vec<String>,
+    /// Who signed it, where the settings ask for signatures (`plugins.trust`).
+    pub signer: Option<Signer>,
     /// What its author may want to know.
     pub warnings: Vec<String>,
     /// Whether events start from its configured memory.
@@ -259,6 +262,7 @@ impl Gate {
             data: super::format::DATA,
             imports,
             exports,
+            signer: None,
             warnings,
             snapshotted: *snapshotted,
             snapshot_note: note.clone(),

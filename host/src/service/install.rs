@@ -9,13 +9,16 @@ use utoipa::ToSchema;
 use super::operations::Kind;
 use super::plugins::{must_be_short, name};
 use super::{Error, Principal, Revision, RevisionInfo, Service, Slot, SlotInfo, Started};
-use crate::plugin::{self, Candidate, Care, Progress};
+use crate::plugin::{self, Candidate, Care, Configured, Progress, Signature};
 use crate::store::plugins::{NewRevision, RevisionRow};
 
 /// Of this host: compiled code is not for another.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Compiled code that is larger is not kept in the database, in bytes.
 const CODE_BYTES_MAX: usize = 256 << 20;
+
+/// The longest address of a component, in characters.
+const SOURCE_MAX: usize = 500;
 
 /// A revision that is to be prepared.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -30,6 +33,10 @@ pub struct NewPluginRevision {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub config: Option<serde_json::Map<String, Value>>,
+    /// Where the component comes from, for people: its address in a registry, `oci://…`.
+    #[serde(default)]
+    #[schema(max_length = 500, pattern = "^oci://[^\\u0000]*$")]
+    pub source: Option<String>,
     /// Why, for the history.
     #[serde(default)]
     #[schema(max_length = 500, pattern = "^[^\\u0000]*$")]
@@ -40,6 +47,8 @@ pub struct NewPluginRevision {
 pub(super) struct Wanted<'a> {
     pub(super) slot: Slot,
     pub(super) wasm: Arc<[u8]>,
+    /// That came with it, beside those that are kept.
+    pub(super) signatures: Vec<Signature>,
     pub(super) config: String,
     pub(super) origin: &'a str,
     pub(super) why: &'a str,
@@ -55,18 +64,20 @@ impl Service {
         new: NewPluginRevision,
     ) -> Result<Started<RevisionInfo>, Error> {
         who.must_operate()?;
-        let NewPluginRevision { slot, digest, config, why } = new;
+        let NewPluginRevision { slot, digest, config, source, why } = new;
         must_be_short(&why)?;
+        let uploaded = origin(source)?;
         let config = Value::Object(config.unwrap_or_default()).to_string();
         let (wasm, origin): (Arc<[u8]>, _) = match digest {
-            None => (plugin::builtin(slot).into(), plugin::BUILT_IN),
+            None => (plugin::builtin(slot).into(), plugin::BUILT_IN.to_owned()),
             Some(digest) => {
                 let wasm = self.store.component(&digest).await?;
-                (wasm.ok_or(Error::NotFound("component: upload it first"))?.into(), "upload")
+                (wasm.ok_or(Error::NotFound("component: upload it first"))?.into(), uploaded)
             }
         };
         self.begin_operation(who, (Kind::Install, slot, None), |this, progress| async move {
-            let wanted = Wanted { slot, wasm, config, origin, why: &why, by: &name(who) };
+            let (origin, signatures) = (origin.as_str(), Vec::new());
+            let wanted = Wanted { slot, wasm, signatures, config, origin, why: &why, by: &name(who) };
             let revision = this.take(wanted, &progress.gate).await?;
             Ok((this.revision_info(revision.number).await?, Some(revision.number)))
         })
@@ -86,11 +97,9 @@ impl Service {
 
     /// The same, for the host itself: at a signal.
     pub async fn reload(self: &Arc<Self>, slot: Slot, by: &str, progress: &Progress) -> Result<Arc<Revision>, Error> {
-        let (wasm, config, origin) = match self.plugins.configured(slot).await? {
-            Some(configured) => configured,
-            None => (plugin::builtin(slot).into(), "{}".to_owned(), plugin::BUILT_IN.to_owned()),
-        };
-        let wanted = Wanted { slot, wasm, config, origin: &origin, why: "reload", by };
+        let configured = self.plugins.configured(slot).await?.unwrap_or_else(|| Configured::built_in(slot));
+        let Configured { wasm, signatures, config, origin } = configured;
+        let wanted = Wanted { slot, wasm, signatures, config, origin: &origin, why: "reload", by };
         let revision = self.take(wanted, progress).await?;
         if self.slot_row(slot).await?.active != Some(revision.number) {
             self.transit(revision.number, super::Move::Activate, None, "reload", by, None).await?;
@@ -104,12 +113,14 @@ impl Service {
         wanted: Wanted<'_>,
         progress: &Progress,
     ) -> Result<Arc<Revision>, Error> {
-        let Wanted { slot, wasm, config, origin, why, by } = wanted;
+        let Wanted { slot, wasm, signatures, config, origin, why, by } = wanted;
         let digest = plugin::digest(&wasm);
+        let signed = self.must_be_trusted(&wasm, &digest, origin, &signatures).await?;
         let new =
             |report| NewRevision { slot: slot.as_str(), digest: &digest, config: &config, origin, report, why, by };
         let same = self.store.same_revision(&new("")).await?.filter(|r| r.idle_stage != "quarantined");
         if let Some(same) = same {
+            self.keep_signatures(&digest, &signatures, by).await?;
             return self.prepared(same.id).await;
         }
         let candidate = Candidate {
@@ -121,8 +132,10 @@ impl Service {
             care: Care::Gate,
         };
         let mut revision = self.admit(candidate, &digest, progress).await?;
+        signed.note_in(&mut revision);
         let report = serde_json::to_string(&revision.report).unwrap_or_default();
         self.store.keep_component(&digest, &wasm, &revision.report.metadata.to_string(), by).await?;
+        self.keep_signatures(&digest, &signatures, by).await?;
         revision.number = self.store.add_revision(&new(&report)).await?;
         let revision = Arc::new(revision);
         self.plugins.keep(revision.clone());
@@ -142,12 +155,14 @@ impl Service {
     }
 
     async fn prepare(&self, id: i64) -> Result<Arc<Revision>, Error> {
-        let RevisionRow { slot, digest, config, origin, .. } =
-            self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
+        let row = self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
+        let RevisionRow { slot, digest, config, origin, .. } = row;
         let slot = Slot::ALL.into_iter().find(|s| s.as_str() == slot).ok_or(Error::NotFound("slot"))?;
-        let wasm = self.store.component(&digest).await?.ok_or(Error::NotFound("component"))?.into();
+        let wasm: Arc<[u8]> = self.store.component(&digest).await?.ok_or(Error::NotFound("component"))?.into();
+        let signed = self.must_be_trusted(&wasm, &digest, &origin, &[]).await?;
         let candidate = Candidate { slot, wasm, config, origin, code: None, care: Care::Gate };
         let mut revision = self.admit(candidate, &digest, &Progress::default()).await?;
+        signed.note_in(&mut revision);
         revision.number = id;
         let revision = Arc::new(revision);
         self.plugins.keep(revision.clone());
@@ -169,4 +184,14 @@ impl Service {
         }
         Ok(admitted.revision)
     }
+}
+
+/// The origin of an uploaded component.
+fn origin(source: Option<String>) -> Result<String, Error> {
+    let Some(source) = source else { return Ok("upload".to_owned()) };
+    if !source.starts_with("oci://") || source.chars().count() > SOURCE_MAX || source.contains(char::is_control) {
+        let detail = format!("must be an address in a registry, oci://…, of at most {SOURCE_MAX} characters");
+        return Err(Error::invalid("/source", &detail));
+    }
+    Ok(source)
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::install::Wanted;
 use super::stage::Move;
 use super::{Error, Plan, Revision, Service, Slot};
-use crate::plugin::{BUILT_IN, Canary, Lineage, Progress, builtin};
+use crate::plugin::{BUILT_IN, Canary, Configured, Lineage, Progress, builtin};
 use crate::store::plugins::{NewRevision, SlotRow};
 use crate::store::{self, Store};
 
@@ -61,7 +61,8 @@ impl Service {
 
     /// Lets what the settings name serve, unless it was taken before: then the operators' word since holds.
     async fn take_configured(self: &Arc<Self>, slot: Slot) -> Result<(), Error> {
-        let Some((wasm, config, origin)) = self.plugins.configured(slot).await? else { return Ok(()) };
+        let Some(configured) = self.plugins.configured(slot).await? else { return Ok(()) };
+        let Configured { wasm, signatures, config, origin } = configured;
         let digest = crate::plugin::digest(&wasm);
         let new = NewRevision {
             slot: slot.as_str(),
@@ -76,7 +77,7 @@ impl Service {
             return Ok(());
         }
         let why = "named by the settings";
-        let wanted = Wanted { slot, wasm, config, origin: &origin, why, by: "host" };
+        let wanted = Wanted { slot, wasm, signatures, config, origin: &origin, why, by: "host" };
         let revision = self.take(wanted, &Progress::default()).await?;
         self.transit(revision.number, Move::Activate, None, why, "host", None).await?;
         Ok(())

@@ -141,12 +141,16 @@ impl Service {
         by: &str,
         expected: Option<i64>,
     ) -> Result<Slot, Error> {
+        let row = self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
         let revision = match to {
             // What is to go needs not be able to serve.
             Move::Retire | Move::Quarantine => None,
-            _ => Some(self.prepared(id).await?),
+            _ => {
+                // It may be in memory since before the keys changed.
+                self.must_still_be_trusted(&row).await?;
+                Some(self.prepared(id).await?)
+            }
         };
-        let row = self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
         let mut tx = self.store.begin().await?;
         let slot = plugins::lock_slot(&mut tx, &row.slot).await?;
         super::must_match(expected, slot.version)?;

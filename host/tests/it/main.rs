@@ -24,12 +24,14 @@ mod misbehaviour;
 mod operations;
 mod operators;
 mod place;
+mod registries;
 mod relay;
 mod rest;
 mod servers;
 mod sessions;
 mod settings;
 mod shop;
+mod signatures;
 mod snapshots;
 mod stages;
 mod store;
@@ -42,6 +44,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    ecomm::host::use_ring();
     let tests = [
         both_apis::tests(),
         cluster::tests(),
@@ -62,12 +65,14 @@ fn main() -> ExitCode {
         operations::tests(),
         operators::tests(),
         place::tests(),
+        registries::tests(),
         relay::tests(),
         rest::tests(),
         servers::tests(),
         sessions::tests(),
         settings::tests(),
         shop::tests(),
+        signatures::tests(),
         snapshots::tests(),
         stages::tests(),
         store::tests(),

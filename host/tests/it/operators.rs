@@ -75,6 +75,7 @@ async fn a_component_goes_by_grpc_too() {
         digest: component.digest.clone(),
         config_json: config.to_owned(),
         why: "a test".to_owned(),
+        source: String::new(),
     };
     let refused = plugins.create_plugin_revision(with(&app.admin, new("nonsense"))).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);

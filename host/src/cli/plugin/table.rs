@@ -74,7 +74,18 @@ pub(super) fn report(report: &serde_json::Value) -> String {
         .into_iter()
         .chain([row(&["locales", &manifest["locales"].to_string()])])
         .collect();
-    let keys = ["metadata", "contract", "data", "imports", "bytes", "snapshotted", "making", "prepared_ms", "cached"];
+    let keys = [
+        "metadata",
+        "signer",
+        "contract",
+        "data",
+        "imports",
+        "bytes",
+        "snapshotted",
+        "making",
+        "prepared_ms",
+        "cached",
+    ];
     rows.extend(keys.iter().map(|key| row(&[key, &report[key].to_string()])));
     for warning in report["warnings"].as_array().into_iter().flatten() {
         rows.push(row(&["warning", warning.as_str().unwrap_or_default()]));

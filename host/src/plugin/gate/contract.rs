@@ -173,6 +173,24 @@ pub(super) fn metadata(wasm: &[u8]) -> serde_json::Value {
     said.into()
 }
 
+/// What a component's sections say of it.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// The interfaces that it needs.
+    pub imports: Vec<String>,
+    /// The interfaces that it offers.
+    pub exports: Vec<String>,
+    /// What its author wrote into it: name, version, licence and the like.
+    pub metadata: serde_json::Value,
+}
+
+/// Reads what a component says of itself, without compiling it; refuses what is none.
+pub fn contents(wasm: &[u8]) -> Result<Contents, LoadError> {
+    check_kind(wasm)?;
+    let Anatomy { imports, exports, .. } = anatomy(wasm)?;
+    Ok(Contents { imports, exports, metadata: metadata(wasm) })
+}
+
 /// What is worth a word before a component serves.
 pub(super) fn warnings(imports: &[String], artifact: &Artifact) -> Vec<String> {
     let wasi: Vec<_> = imports.iter().filter(|name| name.starts_with("wasi:")).collect();
