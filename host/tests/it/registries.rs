@@ -260,7 +260,7 @@ async fn closed(registry: String) {
     let said = fails(folder.path(), &[], &["push", "mails.wasm", &at]).await;
     assert!(said.contains(&format!("the registry {registry} does not answer")), "an unknown authority: {said}");
     let ca = ("SSL_CERT_FILE".to_owned(), std::env::var(CA).unwrap());
-    let said = fails(folder.path(), &[ca.clone()], &["push", "mails.wasm", &at]).await;
+    let said = fails(folder.path(), std::slice::from_ref(&ca), &["push", "mails.wasm", &at]).await;
     assert!(said.contains(&format!("`docker login {registry}`")), "{said}");
     for (password, is_let_in) in [("another", false), ("a password", true)] {
         use base64::Engine as _;
