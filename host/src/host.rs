@@ -248,7 +248,7 @@ async fn prepare(
         }
     }
     prepared.cancel();
-    service.watch_plugins(stop).await;
+    tokio::join!(service.clone().watch_plugins(stop.clone()), service.clone().watch_replays(stop));
 }
 
 async fn assemble(
@@ -282,6 +282,7 @@ async fn assemble(
         readiness: Readiness::default(),
         preparing: Preparing::default(),
         operations: Operations::default(),
+        host: clock.uuid().to_string(),
         mailbox,
     }))
 }

@@ -1,5 +1,6 @@
 //! The use cases: all that REST and gRPC may call. Here it is decided who may do what.
 
+mod canary;
 mod error;
 mod install;
 mod notifications;
@@ -104,6 +105,8 @@ pub struct Service {
     pub preparing: Preparing,
     /// Long work that this host does for operators.
     pub operations: Operations,
+    /// This run of this host, as others know it: random.
+    pub host: String,
     /// The mailbox for development.
     pub mailbox: Option<Mailbox>,
 }

@@ -6,6 +6,7 @@
 //! `Dialect::rows` turns into a table.
 
 mod backfill;
+mod canaries;
 mod code;
 mod conditions;
 mod dialect;

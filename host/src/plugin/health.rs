@@ -57,6 +57,21 @@ impl Counts {
         }
     }
 
+    /// Those of two hosts together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            running: self.running + other.running,
+            calls: self.calls + other.calls,
+            faults: self.faults + other.faults,
+            rejected: self.rejected + other.rejected,
+            shadowed: self.shadowed + other.shadowed,
+            diverged: self.diverged + other.diverged,
+            shadow_faults: self.shadow_faults + other.shadow_faults,
+            shadow_skipped: self.shadow_skipped + other.shadow_skipped,
+        }
+    }
+
     /// Which part of its calls went wrong, 0 to 1.
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     pub fn bad(self) -> f64 {

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
+use super::rehearse::{Course, Position};
 use super::{Error, Page, PageRequest, Principal, Replay, Service, Slot};
 use crate::plugin;
 use crate::store::operations::OperationRow;
@@ -21,6 +22,8 @@ const REPLAYS_MAX: usize = 2;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// After so many milliseconds without that, its host has ended.
 const SILENT_MS_MAX: i64 = 30_000;
+/// How often a host looks for replays whose hosts have ended.
+const ADOPT_EVERY: Duration = Duration::from_secs(2);
 /// Operations are kept for so many milliseconds after their end.
 const KEPT_MS: i64 = 30 * 86_400_000;
 /// How often one that waits for an operation of another host looks at it.
@@ -50,7 +53,7 @@ impl Kind {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) gate: plugin::Progress,
-    pub(super) replay: Mutex<Option<Replay>>,
+    pub(super) replay: Mutex<Option<Course>>,
 }
 
 /// How far an operation is.
@@ -60,22 +63,21 @@ struct Reached {
     done: u64,
     of: u64,
     replay: Option<Replay>,
+    /// Where the next host goes on, while a replay runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    position: Option<Position>,
 }
 
 impl Progress {
     fn reached(&self) -> Reached {
-        let replay = self.replay.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(replay) = replay {
-            return Reached {
-                step: "replaying".to_owned(),
-                done: replay.events,
-                of: replay.last,
-                replay: Some(replay),
-            };
+        let course = self.replay.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(Course { found, position }) = course {
+            let (step, done, of) = ("replaying".to_owned(), found.events, found.last);
+            return Reached { step, done, of, replay: Some(found), position: Some(position) };
         }
         let step = *self.gate.borrow();
         let (done, of) = step.parts();
-        Reached { step: step.as_str().to_owned(), done, of, replay: None }
+        Reached { step: step.as_str().to_owned(), done, of, ..Reached::default() }
     }
 }
 
@@ -133,7 +135,7 @@ impl Operation {
 
     fn new(row: OperationRow, live: Option<Reached>) -> Self {
         let OperationRow { id, kind, slot, revision, state, progress, problem, detail, .. } = row;
-        let Reached { step, done, of, replay } =
+        let Reached { step, done, of, replay, .. } =
             live.unwrap_or_else(|| serde_json::from_str(&progress).unwrap_or_default());
         let problem = problem.map(|code| OperationProblem { code, detail: detail.unwrap_or_default() });
         let (created_at, created_by, updated_at) = (row.created_at, row.created_by, row.updated_at);
@@ -149,6 +151,8 @@ struct Running {
     kind: Kind,
     progress: Arc<Progress>,
     cancelled: CancellationToken,
+    /// Another host is to go on with it.
+    released: CancellationToken,
 }
 
 /// An operation that has begun.
@@ -199,21 +203,74 @@ impl Service {
     {
         self.operations.must_have_room(kind)?;
         let by = super::plugins::name(who);
-        let id = self.store.add_operation(kind.as_str(), slot.as_str(), revision, &by).await?;
-        let (progress, cancelled) = (Arc::new(Progress::default()), CancellationToken::new());
-        let running = Running { kind, progress: progress.clone(), cancelled: cancelled.clone() };
+        let id = self.store.add_operation(kind.as_str(), slot.as_str(), revision, &by, &self.host).await?;
+        let outcome = self.run_operation(id, kind, work);
+        Ok(Started { operation: self.operation_row(id).await?, outcome })
+    }
+
+    /// Works on an operation that is this host's.
+    fn run_operation<T, F>(
+        self: &Arc<Self>,
+        id: i64,
+        kind: Kind,
+        work: impl FnOnce(Arc<Self>, Arc<Progress>) -> F,
+    ) -> oneshot::Receiver<Result<T, Error>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<(T, Option<i64>), Error>> + Send + 'static,
+    {
+        let progress = Arc::new(Progress::default());
+        let [cancelled, released] = [(); 2].map(|()| CancellationToken::new());
+        let running =
+            Running { kind, progress: progress.clone(), cancelled: cancelled.clone(), released: released.clone() };
         self.operations.lock().insert(id, running);
-        let operation = self.operation_row(id).await?;
         let (sender, outcome) = oneshot::channel();
         let (this, work) = (self.clone(), work(self.clone(), progress.clone()));
         #[expect(clippy::disallowed_methods, reason = "ends by itself; its progress is asked for")]
         tokio::spawn(async move {
-            let ended = this.attend(id, work, &progress, &cancelled).await;
+            let ended = tokio::select! {
+                ended = this.attend(id, work, &progress, &cancelled) => ended,
+                // Nothing is written down: the next host goes on from what was.
+                () = released.cancelled() => Err(Error::Cancelled),
+            };
             this.operations.lock().remove(&id);
             // The receiver may be gone.
             let _ = sender.send(ended);
         });
-        Ok(Started { operation, outcome })
+        outcome
+    }
+
+    /// Goes on with replays whose hosts have ended, until this one stops; then lets go of its own.
+    pub async fn watch_replays(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(ADOPT_EVERY) => {}
+            }
+            if let Err(e) = self.adopt_replays().await {
+                tracing::warn!(error = %e, "replays of hosts that have ended could not be looked for; trying again");
+            }
+        }
+        for running in self.operations.lock().values().filter(|running| running.kind == Kind::Replay) {
+            running.released.cancel();
+        }
+        if let Err(e) = self.store.release_replays(&self.host).await {
+            tracing::warn!(error = %e, "replays could not be let go of; others go on with them in a while");
+        }
+    }
+
+    /// One look for replays whose hosts have ended.
+    pub async fn adopt_replays(self: &Arc<Self>) -> Result<(), Error> {
+        while self.operations.must_have_room(Kind::Replay).is_ok() {
+            let Some(row) = self.store.adopt_replay(SILENT_MS_MAX, &self.host).await? else { break };
+            tracing::info!(operation = row.id, "its host has ended; going on with it");
+            let reached: Reached = serde_json::from_str(&row.progress).unwrap_or_default();
+            let course = reached.replay.zip(reached.position);
+            let course = course.map(|(found, position)| Course { found, position });
+            // Who waits for it asks the database.
+            drop(self.run_operation(row.id, Kind::Replay, |this, progress| this.resume_replay(course, progress)));
+        }
+        Ok(())
     }
 
     /// Works until the end or until it is cancelled, and writes down how far it is and what came of it.
@@ -225,10 +282,12 @@ impl Service {
         cancelled: &CancellationToken,
     ) -> Result<T, Error> {
         let written = || serde_json::to_string(&progress.reached()).unwrap_or_default();
+        let at_the_end =
+            || serde_json::to_string(&Reached { position: None, ..progress.reached() }).unwrap_or_default();
         let attend = async {
             loop {
                 tokio::time::sleep(HEARTBEAT).await;
-                match self.store.note_operation(id, &written()).await {
+                match self.store.note_operation(id, &written(), &self.host).await {
                     Ok(true) => {}
                     Ok(false) => return,
                     Err(e) => tracing::warn!(error = %e, operation = id, "its progress could not be written down"),
@@ -246,7 +305,7 @@ impl Service {
             Err(e) => ("failed", None, Some((e.code(), crate::cause::chain(e)))),
         };
         let problem = problem.as_ref().map(|(code, detail)| (code.as_str(), detail.as_str()));
-        if let Err(e) = self.store.end_operation(id, state, revision, &written(), problem).await {
+        if let Err(e) = self.store.end_operation(id, state, revision, &at_the_end(), problem, &self.host).await {
             tracing::error!(error = %e, operation = id, "it {state}, and that could not be written down");
         }
         ended.map(|(answer, _)| answer)

@@ -13,7 +13,7 @@ use spread::Spread;
 use tokio::task::JoinSet;
 use utoipa::ToSchema;
 
-use super::operations::Kind;
+use super::operations::{Kind, Progress};
 use super::{Error, Principal, Revision, Service, Slot, Started};
 use crate::notification::{Notification, Payload, Request};
 use crate::plugin::{Difference, Email, Plugins, email_differences};
@@ -135,6 +135,28 @@ pub struct Replay {
     pub examples: Vec<Example>,
 }
 
+/// A replay under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Course {
+    /// What it found so far.
+    pub(super) found: Replay,
+    /// As far as it is.
+    pub(super) position: Position,
+}
+
+/// Where a replay goes on: after the events of whole pages.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Position {
+    from: i64,
+    to: i64,
+    /// The events below this id are left.
+    before: i64,
+    /// The most events that it still takes.
+    left: u64,
+    fuel: Spread,
+    times: Spread,
+}
+
 /// An event to which a candidate says something else than the active revision.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[schema(as = PluginReplayExample)]
@@ -222,28 +244,45 @@ impl Service {
             return Err(Error::invalid("/last", &format!("must be within 1 to {LAST_MAX}")));
         }
         let candidate = self.prepared(id).await?;
-        let baseline = self.plugins.routing().slot(candidate.slot).active.clone();
-        self.begin_operation(who, (Kind::Replay, candidate.slot, Some(id)), |this, progress| async move {
-            let begun = Replay { revision: id, baseline: baseline.number, last, ..Replay::default() };
-            *progress.replay.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
-            this.run_replay(&candidate, &baseline, last, &request, &progress.replay).await?;
-            let found = progress.replay.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            Ok((found.unwrap_or_default(), Some(id)))
-        })
-        .await
+        let baseline = self.plugins.routing().slot(candidate.slot).active.number;
+        let course = Course {
+            found: Replay { revision: id, baseline, last, ..Replay::default() },
+            position: Position {
+                from: request.from.unwrap_or(i64::MIN),
+                to: request.to.unwrap_or(i64::MAX),
+                before: i64::MAX,
+                left: last,
+                ..Position::default()
+            },
+        };
+        let work = |this: Arc<Self>, progress| this.resume_replay(Some(course), progress);
+        self.begin_operation(who, (Kind::Replay, candidate.slot, Some(id)), work).await
+    }
+
+    /// Runs a replay from where it is to its end.
+    pub(super) async fn resume_replay(
+        self: Arc<Self>,
+        course: Option<Course>,
+        progress: Arc<Progress>,
+    ) -> Result<(Replay, Option<i64>), Error> {
+        let course =
+            course.ok_or_else(|| Error::Conflict("its host ended before it began; start it again".to_owned()))?;
+        let (candidate, baseline) = (course.found.revision, course.found.baseline);
+        *progress.replay.lock().unwrap_or_else(PoisonError::into_inner) = Some(course.clone());
+        let (candidate, baseline) = (self.prepared(candidate).await?, self.prepared(baseline).await?);
+        self.run_replay(&candidate, &baseline, course.position, &progress.replay).await?;
+        let course = progress.replay.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
+        Ok((course.found, Some(candidate.number)))
     }
 
     async fn run_replay(
         &self,
         candidate: &Arc<Revision>,
         baseline: &Arc<Revision>,
-        last: u64,
-        request: &ReplayRequest,
-        shared: &Mutex<Option<Replay>>,
+        position: Position,
+        shared: &Mutex<Option<Course>>,
     ) -> Result<(), Error> {
-        let (from, to) = (request.from.unwrap_or(i64::MIN), request.to.unwrap_or(i64::MAX));
-        let (mut left, mut before) = (last, i64::MAX);
-        let (mut fuel, mut times) = (Spread::default(), Spread::default());
+        let Position { from, to, mut before, mut left, mut fuel, mut times } = position;
         let mut page = self.items(candidate.slot, before, from, to, left).await?;
         while !page.is_empty() {
             before = page.back().map_or(0, |item| match item {
@@ -256,8 +295,8 @@ impl Service {
                 if left == 0 { Ok(VecDeque::new()) } else { self.items(candidate.slot, before, from, to, left).await }
             };
             let (outcomes, next) = tokio::join!(self.work(page, candidate, baseline), next);
-            let mut replay = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            let replay = replay.get_or_insert_default();
+            let mut course = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let Course { found: replay, position } = course.get_or_insert_default();
             for outcome in outcomes {
                 replay.events += 1;
                 let Some(o) = outcome else {
@@ -278,6 +317,7 @@ impl Service {
                 }
             }
             sum_up(replay, &fuel, &times);
+            *position = Position { from, to, before, left, fuel: fuel.clone(), times: times.clone() };
             page = next?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Follows, in this host, what the database says about who serves; and moves canaries on or back by what they do.
+//! Follows, in this host, what the database says about who serves; and moves canaries on or back as they are judged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::install::Wanted;
 use super::stage::Move;
-use super::{Error, Plan, Revision, Service, Slot};
+use super::{Error, Revision, Service, Slot};
 use crate::plugin::{BUILT_IN, Canary, Configured, Lineage, Progress, builtin};
 use crate::store::plugins::{NewRevision, SlotRow};
 use crate::store::{self, Store};
@@ -161,7 +161,8 @@ impl Service {
     async fn look_after_slot(self: &Arc<Self>, slot: Slot, row: &SlotRow) -> Result<(), Error> {
         self.follow(slot, row).await?;
         let Some(canary) = self.plugins.routing().slot(slot).canary.clone() else { return Ok(()) };
-        let Some((to, plan, why)) = self.judge(slot, &canary, row) else { return Ok(()) };
+        let seen = self.seen_of(slot, &canary, row.version).await?;
+        let Some((to, plan, why)) = self.judge(&canary, seen, row) else { return Ok(()) };
         let id = canary.revision.number;
         match self.transit(id, to, plan.as_ref(), &why, "host", Some(row.version)).await {
             Ok(_) => tracing::info!(plugin.revision = id, "{slot}: {}: {why}", to.as_str()),
@@ -170,39 +171,5 @@ impl Service {
             Err(e) => return Err(e),
         }
         Ok(())
-    }
-
-    /// What is to become of a canary, by what it and the active revision did since its step began.
-    fn judge(&self, slot: Slot, canary: &Canary, row: &SlotRow) -> Option<(Move, Option<Plan>, String)> {
-        let guard = self.plugins.guard();
-        let (theirs, ours) = canary.began;
-        let counts = canary.revision.counts().since(theirs);
-        let active = self.plugins.routing().slot(slot).active.counts();
-        // Beside a canary that serves nearly all, the active revision is hardly asked: then what it did before counts.
-        let baseline = Some(active.since(ours)).filter(|b| b.calls >= guard.calls_min).unwrap_or(active);
-        if counts.calls < guard.calls_min {
-            return None;
-        }
-        let (bad, usual) = (counts.bad() * 100.0, baseline.bad() * 100.0);
-        if bad > usual + guard.margin_percent {
-            let why = format!(
-                "{bad:.1} % of {} calls went wrong ({} without an answer, {} mails refused), against {usual:.1} % of {} \
-                 of the active revision",
-                counts.calls, counts.faults, counts.rejected, baseline.calls
-            );
-            return Some((Move::Quarantine, None, why));
-        }
-        let plan: Plan = serde_json::from_str(&row.plan).ok()?;
-        if self.clock.monotonic_ms() - canary.began_ms < guard.step_ms {
-            return None;
-        }
-        let why = format!("{bad:.1} % of {} calls went wrong at {} %", counts.calls, canary.percent);
-        match plan.steps.split_first() {
-            Some((next, rest)) => {
-                let plan = Plan { steps: rest.to_vec(), ..plan };
-                Some((Move::Canary(*next), Some(plan), why))
-            }
-            None => plan.then_activate.then_some((Move::Activate, None, why)),
-        }
     }
 }

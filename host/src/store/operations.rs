@@ -33,36 +33,45 @@ const OPERATION: &str = "select id, kind, slot, revision, state, progress, probl
 
 impl Store {
     /// Writes down that an operation begins; gives its id.
-    pub(crate) async fn add_operation(&self, kind: &str, slot: &str, revision: Option<i64>, by: &str) -> Result<i64> {
+    pub(crate) async fn add_operation(
+        &self,
+        kind: &str,
+        slot: &str,
+        revision: Option<i64>,
+        by: &str,
+        host: &str,
+    ) -> Result<i64> {
         let mut tx = self.begin().await?;
         let now = tx.dialect().now_ms(self.offset_ms());
         let sql = format!(
             "insert into plugin_operations (kind, slot, revision, state, is_cancelled, progress, created_at, created_by, \
-             updated_at) values ($1, $2, $3, 'running', 0, '{{}}', {now}, $4, {now})"
+             updated_at, host) values ($1, $2, $3, 'running', 0, '{{}}', {now}, $4, {now}, $5)"
         );
-        let id = insert_id!(&mut tx, &sql, kind, slot, revision, by);
+        let id = insert_id!(&mut tx, &sql, kind, slot, revision, by, host);
         tx.commit().await?;
         Ok(id)
     }
 
-    /// Writes down how far a running operation is; false when it is to stop.
-    pub(crate) async fn note_operation(&self, id: i64, progress: &str) -> Result<bool> {
+    /// Writes down how far a running operation of this host is; false when it is to stop: it was cancelled, or is another
+    /// host's by now.
+    pub(crate) async fn note_operation(&self, id: i64, progress: &str, host: &str) -> Result<bool> {
         let mut tx = self.begin().await?;
         let dialect = tx.dialect();
         let now = dialect.now_ms(self.offset_ms());
         let sql = dialect.sql(&format!(
-            "update plugin_operations set progress = $1, updated_at = {now} where id = $2 and state = 'running'"
+            "update plugin_operations set progress = $1, updated_at = {now} where id = $2 and state = 'running' and host = $3"
         ));
-        with_tx!(&mut tx, |c| sqlx::query(sql).bind(progress).bind(id).execute(c).await.map(drop))?;
+        with_tx!(&mut tx, |c| sqlx::query(sql).bind(progress).bind(id).bind(host).execute(c).await.map(drop))?;
         tx.commit().await?;
-        let sql =
-            dialect.sql("select id from plugin_operations where id = $1 and state = 'running' and is_cancelled = 0");
+        let sql = dialect.sql(
+            "select id from plugin_operations where id = $1 and state = 'running' and is_cancelled = 0 and host = $2",
+        );
         let goes_on: Option<i64> =
-            with_pool!(self, |pool| sqlx::query_scalar(sql).bind(id).fetch_optional(pool).await)?;
+            with_pool!(self, |pool| sqlx::query_scalar(sql).bind(id).bind(host).fetch_optional(pool).await)?;
         Ok(goes_on.is_some())
     }
 
-    /// Writes down what came of an operation, unless that was written before.
+    /// Writes down what came of an operation of this host, unless that was written before.
     pub(crate) async fn end_operation(
         &self,
         id: i64,
@@ -70,12 +79,13 @@ impl Store {
         revision: Option<i64>,
         progress: &str,
         problem: Option<(&str, &str)>,
+        host: &str,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
         let now = tx.dialect().now_ms(self.offset_ms());
         let sql = tx.dialect().sql(&format!(
             "update plugin_operations set state = $1, revision = coalesce($2, revision), progress = $3, problem = $4, \
-             detail = $5, updated_at = {now} where id = $6 and state = 'running'"
+             detail = $5, updated_at = {now} where id = $6 and state = 'running' and host = $7"
         ));
         with_tx!(&mut tx, |c| sqlx::query(sql)
             .bind(state)
@@ -84,6 +94,7 @@ impl Store {
             .bind(problem.map(|(code, _)| code))
             .bind(problem.map(|(_, detail)| detail))
             .bind(id)
+            .bind(host)
             .execute(c)
             .await
             .map(drop))?;
@@ -98,15 +109,60 @@ impl Store {
         tx.commit().await
     }
 
-    /// Running operations that no host has written for so many milliseconds have failed: their host has ended.
+    /// Running operations that no host has written for so many milliseconds have failed: their host has ended. Replays have
+    /// not, unless they were cancelled: they go on elsewhere.
     pub(crate) async fn fail_operations(&self, silent_ms: i64, problem: &str, detail: &str) -> Result<()> {
         let mut tx = self.begin().await?;
         let now = tx.dialect().now_ms(self.offset_ms());
         let sql = tx.dialect().sql(&format!(
             "update plugin_operations set state = 'failed', problem = $1, detail = $2 \
-             where state = 'running' and updated_at < {now} - $3"
+             where state = 'running' and kind <> 'replay' and updated_at < {now} - $3"
         ));
         with_tx!(&mut tx, |c| sqlx::query(sql).bind(problem).bind(detail).bind(silent_ms).execute(c).await.map(drop))?;
+        let sql = tx.dialect().sql(&format!(
+            "update plugin_operations set state = 'cancelled' \
+             where state = 'running' and kind = 'replay' and is_cancelled = 1 and updated_at < {now} - $1"
+        ));
+        with_tx!(&mut tx, |c| sqlx::query(sql).bind(silent_ms).execute(c).await.map(drop))?;
+        tx.commit().await
+    }
+
+    /// Makes the oldest running replay that no host has written for so many milliseconds this host's.
+    pub(crate) async fn adopt_replay(&self, silent_ms: i64, host: &str) -> Result<Option<OperationRow>> {
+        let mut tx = self.begin().await?;
+        let dialect = tx.dialect();
+        let now = dialect.now_ms(self.offset_ms());
+        let sql = dialect.sql(&format!(
+            "select id, host from plugin_operations where state = 'running' and kind = 'replay' and is_cancelled = 0 \
+             and updated_at < {now} - $1 order by id limit 1"
+        ));
+        let found: Option<(i64, String)> =
+            with_tx!(&mut tx, |c| sqlx::query_as(sql).bind(silent_ms).fetch_optional(c).await)?;
+        let Some((id, before)) = found else { return Ok(None) };
+        // Of two hosts that see it, the second finds another name there.
+        let sql = dialect.sql(&format!(
+            "update plugin_operations set host = $1, updated_at = {now} where id = $2 and state = 'running' and host = $3 \
+             and updated_at < {now} - $4"
+        ));
+        let adopted = with_tx!(&mut tx, |c| sqlx::query(sql)
+            .bind(host)
+            .bind(id)
+            .bind(before)
+            .bind(silent_ms)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected()))?;
+        tx.commit().await?;
+        if adopted == 0 { Ok(None) } else { self.operation(id).await }
+    }
+
+    /// Lets go of this host's replays, so that another goes on with them at once.
+    pub(crate) async fn release_replays(&self, host: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let sql = tx.dialect().sql(
+            "update plugin_operations set updated_at = 0 where state = 'running' and kind = 'replay' and host = $1",
+        );
+        with_tx!(&mut tx, |c| sqlx::query(sql).bind(host).execute(c).await.map(drop))?;
         tx.commit().await
     }
 

@@ -17,6 +17,7 @@ mod gate;
 mod grpc;
 mod guests;
 mod guide;
+mod handover;
 mod harness;
 mod interventions;
 mod kit;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         grpc::tests(),
         guests::tests(),
         guide::tests(),
+        handover::tests(),
         interventions::tests(),
         kit::tests(),
         misbehaviour::tests(),

@@ -1,9 +1,15 @@
 //! How values spread, in a few kilobytes however many there are.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
 /// Each power of two is cut into so many parts, so a value is known to within 4 %.
 const PARTS: u64 = 32;
 
 /// A histogram whose columns widen with the values, as in an HDR histogram.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<usize, u64>", into = "BTreeMap<usize, u64>")]
 pub(super) struct Spread {
     columns: Vec<u64>,
     count: u64,
@@ -12,6 +18,26 @@ pub(super) struct Spread {
 impl Default for Spread {
     fn default() -> Self {
         Self { columns: vec![0; column(u64::MAX) + 1], count: 0 }
+    }
+}
+
+/// Written as the columns that are not empty.
+impl From<Spread> for BTreeMap<usize, u64> {
+    fn from(spread: Spread) -> Self {
+        spread.columns.into_iter().enumerate().filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+impl From<BTreeMap<usize, u64>> for Spread {
+    fn from(columns: BTreeMap<usize, u64>) -> Self {
+        let mut spread = Self::default();
+        for (column, count) in columns {
+            if let Some(here) = spread.columns.get_mut(column) {
+                *here = count;
+                spread.count += count;
+            }
+        }
+        spread
     }
 }
 
