@@ -6,7 +6,7 @@ use std::time::Instant;
 use ecomm::clock::Clock;
 use ecomm::config::{Config, PREFIX};
 use ecomm::notification::{OrderStatus, Relay, Request, Situation};
-use ecomm::plugin::{Plugins, engine_config, format};
+use ecomm::plugin::{Code, Plugins, engine_config, format};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -138,9 +138,7 @@ async fn one_async(mut call: impl AsyncFnMut()) -> f64 {
 
 pub(crate) async fn render() {
     let wasm = include_bytes!(concat!(env!("OUT_DIR"), "/renderer.wasm"));
-    let mut settings = engine_config(8, 64 << 20);
-    settings.consume_fuel(false);
-    let engine = Engine::new(&settings).expect("an engine");
+    let engine = Engine::new(&engine_config(8, 64 << 20, Code::Live)).expect("an engine");
     let (plain, shot) = (linked(&engine, wasm), linked(&engine, &snapshot(&engine, wasm).await));
     let (native, own) = native();
     let n = bare_notification();
@@ -158,7 +156,7 @@ pub(crate) async fn render() {
         }
         plugin.ecomm_notification_renderer().call_render(&mut store, &n, &request).expect("ran").expect("rendered");
     };
-    let mut rounds: [Vec<f64>; 5] = Default::default();
+    let mut rounds: [Vec<f64>; 6] = Default::default();
     for _ in 0..ROUNDS {
         rounds[0].push(one(|| {
             std::hint::black_box(native.render(&own, None, &Formats).expect("rendered"));
@@ -174,12 +172,14 @@ pub(crate) async fn render() {
         }));
         rounds[2].push(one(|| fresh(&shot, false)));
         rounds[3].push(one(|| fresh(&plain, true)));
-        rounds[4].push(
-            one_async(async || {
-                host.render_by(&revision, &event, &REQUEST).await.expect("rendered");
-            })
-            .await,
-        );
+        for (round, code) in [(4, Code::Live), (5, Code::Metered)] {
+            rounds[round].push(
+                one_async(async || {
+                    host.render_by(code, &revision, &event, &REQUEST).await.expect("rendered");
+                })
+                .await,
+            );
+        }
     }
     println!("\nrender, five lines, HTML and text; medians of {ROUNDS} rounds of {CALLS} calls, interleaved");
     let names = [
@@ -187,7 +187,8 @@ pub(crate) async fn render() {
         "warm instance, epoch",
         "fresh from snapshot, epoch",
         "fresh without snapshot, epoch",
-        "the host: fresh from snapshot, fuel, epoch, limiter, async, checks",
+        "the host, live: fresh from snapshot, epoch, limiter, async, checks",
+        "the host, metered: the same, and fuel",
     ];
     let base = rounds[0].clone();
     for (name, round) in names.iter().zip(rounds) {
@@ -223,7 +224,7 @@ pub(crate) async fn policy() {
         times.push(begun.elapsed().as_secs_f64() * 1e6);
         assert!(answer.by.is_some(), "the component answered");
     }
-    println!("\npolicy call, fresh from snapshot, every budget on, a brief lowered");
+    println!("\npolicy call, live: fresh from snapshot, epoch, limiter, async, checks, a brief lowered");
     println!("  p50 {:.2} µs   p99 {:.2} µs", rig::percentile(&mut times, 50), rig::percentile(&mut times, 99));
 }
 
@@ -243,9 +244,13 @@ pub(crate) async fn compute() {
                     let (event, situation, routing) = (Arc::new(rig::notification()), situation(), host.routing());
                     for _ in 0..CALLS * 4 {
                         if renders {
-                            host.render_by(&routing.renderer.active, &event, &REQUEST).await.expect("rendered");
+                            host.render_by(Code::Metered, &routing.renderer.active, &event, &REQUEST)
+                                .await
+                                .expect("rendered");
                         } else {
-                            host.admit_by(&routing.policy.active, &event, &situation).await.expect("decided");
+                            host.admit_by(Code::Metered, &routing.policy.active, &event, &situation)
+                                .await
+                                .expect("decided");
                         }
                     }
                 });

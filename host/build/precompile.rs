@@ -22,10 +22,10 @@ struct ConfigError {
     message: String,
 }
 
-/// The component's SHA-256, the size of its snapshot as eight bytes in little-endian order, and the compiled code of
-/// the snapshot, for `target`.
+/// The component's SHA-256, the sizes of its snapshot and of its metered code as eight bytes each in little-endian order,
+/// and the compiled code of the snapshot for `target`: metered, then live.
 pub(crate) fn precompile(wasm: &[u8], target: Option<&str>) -> wasmtime::Result<Vec<u8>> {
-    let engine = Engine::new(&codegen::settings())?;
+    let engine = Engine::new(&codegen::settings(true))?;
     let wizer = Wizer::new();
     let (context, instrumented) = wizer.instrument_component(wasm)?;
     let component = Component::new(&engine, &instrumented)?;
@@ -52,10 +52,14 @@ pub(crate) fn precompile(wasm: &[u8], target: Option<&str>) -> wasmtime::Result<
         wizer.snapshot_component(&context, &mut state).await
     };
     let snapshot = making.now_or_never().ok_or_else(|| format_err!("the component waits for something"))??;
-    let compiler = match target {
-        None => engine,
-        Some(target) => Engine::new(codegen::settings().target(target)?)?,
-    };
-    let size = (snapshot.len() as u64).to_le_bytes();
-    Ok([&Sha256::digest(wasm)[..], &size, &compiler.precompile_component(&snapshot)?].concat())
+    let mut codes = Vec::new();
+    for is_metered in [true, false] {
+        let mut settings = codegen::settings(is_metered);
+        if let Some(target) = target {
+            settings.target(target)?;
+        }
+        codes.push(Engine::new(&settings)?.precompile_component(&snapshot)?);
+    }
+    let [size, metered] = [snapshot.len(), codes[0].len()].map(|length| (length as u64).to_le_bytes());
+    Ok([&Sha256::digest(wasm)[..], &size, &metered, &codes[0], &codes[1]].concat())
 }

@@ -57,7 +57,7 @@ enum Command {
     },
     /// The plugins' compiler: a component on stdin, compiled code on stdout.
     #[command(name = ecomm::plugin::COMPILER, hide = true)]
-    Compile { memory_bytes_max: u64, cpu_seconds_max: u64, niceness: u8, optimize: u8 },
+    Compile { memory_bytes_max: u64, cpu_seconds_max: u64, niceness: u8, optimize: u8, is_metered: u8 },
     /// Show the main job on an embedded database: order in, components run, mail out.
     Demo(demo::Args),
 }
@@ -65,8 +65,9 @@ enum Command {
 /// Runs the command of this process's arguments.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
-    if let Command::Compile { memory_bytes_max, cpu_seconds_max, niceness, optimize } = args.command {
-        let status = ecomm::plugin::compile_for_parent(memory_bytes_max, cpu_seconds_max, niceness, optimize)?;
+    if let Command::Compile { memory_bytes_max, cpu_seconds_max, niceness, optimize, is_metered } = args.command {
+        let (bytes, seconds) = (memory_bytes_max, cpu_seconds_max);
+        let status = ecomm::plugin::compile_for_parent(bytes, seconds, niceness, optimize, is_metered)?;
         return Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)));
     }
     let runtime = ecomm::host::runtime()?;

@@ -43,7 +43,7 @@ pub(crate) use diff::{
     admission_in_words, decision as decision_difference, emails as email_differences, fields as email_fields,
     verdict_in_words,
 };
-pub use engine::config as engine_config;
+pub use engine::{Code, config as engine_config};
 pub use fault::{Fault, LoadError};
 pub use gate::{Admitted, Candidate, Care, Contents, Making, Progress, Report, Shares, Step, Trial, contents};
 pub use health::{BreakerLimits, Counts, Divergence};
@@ -212,7 +212,7 @@ pub struct Revision {
     pub origin: String,
     /// What the gate found.
     pub report: Report,
-    pub(crate) guest: v1::Guest,
+    pub(crate) guests: engine::Codes<v1::Guest>,
     /// For a component that cannot be snapshotted: configure every instance with this.
     pub(crate) configure_each: Option<String>,
     pub(crate) health: Health,
@@ -255,7 +255,10 @@ pub struct Answer<T> {
 /// The plugin host.
 pub struct Plugins {
     settings: Settings,
-    sandbox: Sandbox,
+    /// Where deliveries run.
+    live: Sandbox,
+    /// Where replays and the like run.
+    metered: Sandbox,
     gate: Arc<Gate>,
     routing: ArcSwap<Routing>,
     prepared: Mutex<BTreeMap<i64, Arc<Revision>>>,
@@ -276,7 +279,7 @@ impl Plugins {
         let calls_max = settings.calls_max();
         let engine = engine::Engine::new(calls_max, &settings.call)?;
         let sandbox = Sandbox::new(&engine, calls_max, secret)?;
-        let gate = Arc::new(Gate::new(&engine, sandbox.clone(), &settings, secret, relays, clock.clone()));
+        let gate = Arc::new(Gate::new(&engine, sandbox.clone(), &settings, secret, relays, clock.clone()).serving());
         let mut builtins = Vec::new();
         for slot in Slot::ALL {
             let admitted = gate.admit(Candidate::built_in(slot), &Progress::default()).await?;
@@ -286,7 +289,8 @@ impl Plugins {
         let prepared = builtins.into_iter().map(|revision| (revision.number, revision)).collect();
         Ok(Self {
             settings,
-            sandbox,
+            live: sandbox.live(),
+            metered: sandbox,
             gate,
             routing: ArcSwap::from_pointee(Routing { renderer, policy }),
             prepared: Mutex::new(prepared),

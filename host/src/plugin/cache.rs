@@ -7,9 +7,9 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::engine::{Code, Codes, Engine};
 use super::{Making, Slot};
 
 const MAC_BYTES: usize = 32;
@@ -21,6 +21,8 @@ pub(crate) struct Artifact {
     pub(crate) snapshotted: bool,
     /// When not, why.
     pub(crate) note: Option<String>,
+    /// The size of the metered code; the live one follows it.
+    pub(crate) metered_bytes: usize,
     /// What making it took.
     pub(crate) making: Making,
 }
@@ -65,7 +67,9 @@ impl Cache {
             }
         }
         let mut feed = Feed(Sha256::new());
-        self.engine.precompile_compatibility_hash().hash(&mut feed);
+        for code in [Code::Metered, Code::Live] {
+            self.engine.of(code).precompile_compatibility_hash().hash(&mut feed);
+        }
         for part in [env!("CARGO_PKG_VERSION"), super::format::DATA, digest, slot.as_str(), config] {
             feed.0.update((part.len() as u64).to_le_bytes());
             feed.0.update(part);
@@ -82,13 +86,13 @@ impl Cache {
     }
 
     /// None: not there, not ours, or not for this engine; it is then compiled anew.
-    pub(crate) async fn load(&self, key: &Key) -> Option<(Artifact, Component)> {
+    pub(crate) async fn load(&self, key: &Key) -> Option<(Artifact, Codes<Component>)> {
         let bytes = tokio::fs::read(self.path(key)?).await.ok()?;
         self.open(key, &bytes)
     }
 
     /// Reads what [`seal`](Self::seal) made, in this host or in another with the same secret.
-    pub(crate) fn open(&self, key: &Key, bytes: &[u8]) -> Option<(Artifact, Component)> {
+    pub(crate) fn open(&self, key: &Key, bytes: &[u8]) -> Option<(Artifact, Codes<Component>)> {
         let (mac, body) = bytes.split_at_checked(MAC_BYTES)?;
         let mut expected = self.mac.clone();
         expected.update(&key.0);
@@ -99,9 +103,15 @@ impl Cache {
         }
         let (head, code) = body.split_at_checked(body.iter().position(|b| *b == b'\n')?)?;
         let artifact: Artifact = serde_json::from_slice(head).ok()?;
-        #[expect(unsafe_code, reason = "the MAC shows that a host wrote these bytes with an engine like this one")]
-        let component = unsafe { Component::deserialize(&self.engine, &code[1..]) }.ok()?;
-        Some((artifact, component))
+        let (metered, live) = code[1..].split_at_checked(artifact.metered_bytes)?;
+        let load = |code, bytes: &&[u8]| {
+            #[expect(unsafe_code, reason = "the MAC shows that a host wrote these bytes with an engine like this one")]
+            unsafe {
+                Component::deserialize(self.engine.of(code), bytes)
+            }
+        };
+        let components = Codes { metered, live: Some(live) }.try_map(load).ok()?;
+        Some((artifact, components))
     }
 
     /// The code and what is known of it as bytes that nobody can write or change who does not know the secret.

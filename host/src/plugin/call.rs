@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::diff;
 use super::health::Shadowed;
-use super::{Answer, Email, Fault, Lineage, Plugins, Revision, Usage, check};
+use super::sandbox::Sandbox;
+use super::{Answer, Code, Email, Fault, Lineage, Plugins, Revision, Usage, check};
 use crate::notification::{Admission, Failure, Notification, Request, Sending, Situation, Verdict};
 
 /// Asks one after the other until one answers: the answer, who gave it, and who failed to.
@@ -35,50 +36,55 @@ impl Plugins {
     /// Renders the mail: by the order's canary or the active revision, else by the last good one, else by the built-in.
     pub async fn render(&self, n: &Notification, request: &Request<'_>) -> Answer<Option<Email>> {
         let routing = self.routing.load_full();
-        let (value, by, faults) = ask!(self, routing.renderer, n, |r| self.render_by(r, n, request));
+        let (value, by, faults) = ask!(self, routing.renderer, n, |r| self.render_by(Code::Live, r, n, request));
+        let value = value.map(|(email, _)| email);
         Answer { value, by, faults }
     }
 
-    /// Renders the mail by this revision or not at all.
-    pub async fn render_by(&self, r: &Revision, n: &Notification, request: &Request<'_>) -> Result<Email, Fault> {
-        self.render_measured(r, n, request).await.map(|(email, _)| email)
+    fn sandbox(&self, code: Code) -> &Sandbox {
+        match code {
+            Code::Metered => &self.metered,
+            Code::Live => &self.live,
+        }
     }
 
-    /// The same, with what it used.
-    pub async fn render_measured(
+    /// Renders the mail by this revision or not at all; with what it used.
+    pub async fn render_by(
         &self,
+        code: Code,
         r: &Revision,
         n: &Notification,
         request: &Request<'_>,
     ) -> Result<(Email, Usage), Fault> {
         let budget = self.settings.call.for_lines(n.payload.lines());
-        let (email, usage) = self.sandbox.render(r, &budget, n, request).await?;
+        let (email, usage) = self.sandbox(code).render(r, &budget, n, request).await?;
         Ok((check::email(email, &budget)?, usage))
     }
 
     /// Asks the policy whether to send. When all fail, send: the host's own rule.
     pub async fn admit_event(&self, n: &Arc<Notification>, s: &Situation) -> Answer<Admission> {
         let routing = self.routing.load_full();
-        let (value, by, faults) = ask!(self, routing.policy, n, |r| self.admit_by(r, n, s));
+        let (value, by, faults) = ask!(self, routing.policy, n, |r| self.admit_by(Code::Live, r, n, s));
         Answer { value: value.map_or(Admission::Send(Sending::default()), |(admission, _)| admission), by, faults }
     }
 
     /// Asks this revision whether to send.
     pub async fn admit_by(
         &self,
+        code: Code,
         r: &Revision,
         n: &Arc<Notification>,
         s: &Situation,
     ) -> Result<(Admission, Usage), Fault> {
         let budget = self.settings.call.for_lines(n.payload.lines());
-        let (admission, usage) = self.sandbox.admit(r, &budget, n, s).await?;
+        let (admission, usage) = self.sandbox(code).admit(r, &budget, n, s).await?;
         Ok((check::admission(admission, s)?, usage))
     }
 
     /// Asks the policy what a failure means. When all fail, the host's own rule decides.
     pub async fn on_failure(&self, n: &Arc<Notification>, f: &Failure, s: &Situation) -> Answer<Verdict> {
         let routing = self.routing.load_full();
-        let (value, by, faults) = ask!(self, routing.policy, n, |r| self.on_failure_by(r, n, f, s));
+        let (value, by, faults) = ask!(self, routing.policy, n, |r| self.on_failure_by(Code::Live, r, n, f, s));
         let native = || crate::notification::native_verdict(f, s.attempts);
         Answer { value: value.map_or_else(native, |(verdict, _)| verdict), by, faults }
     }
@@ -86,13 +92,14 @@ impl Plugins {
     /// Asks this revision what a failure means.
     pub async fn on_failure_by(
         &self,
+        code: Code,
         revision: &Revision,
         n: &Arc<Notification>,
         f: &Failure,
         s: &Situation,
     ) -> Result<(Verdict, Usage), Fault> {
         let budget = self.settings.call.for_lines(n.payload.lines());
-        let (verdict, usage) = self.sandbox.on_failure(revision, &budget, n, f, s).await?;
+        let (verdict, usage) = self.sandbox(code).on_failure(revision, &budget, n, f, s).await?;
         Ok((check::verdict(verdict, s)?, usage))
     }
 
@@ -127,8 +134,8 @@ impl Plugins {
         let (variant, seed) = (request.ab_variant.map(str::to_owned), request.seed);
         self.shadow(&shadow.clone(), async move {
             let request = Request { ab_variant: variant.as_deref(), seed };
-            match this.render_by(&shadow, &n, &request).await {
-                Ok(email) => Shadowed::of(&n, diff::emails(&real, &email)),
+            match this.render_by(Code::Live, &shadow, &n, &request).await {
+                Ok((email, _)) => Shadowed::of(&n, diff::emails(&real, &email)),
                 Err(_) => Shadowed::Fault,
             }
         });
@@ -139,7 +146,7 @@ impl Plugins {
         let Some(shadow) = self.routing.load().policy.shadow.clone() else { return };
         let (this, n, s, real) = (self.clone(), n.clone(), s.clone(), real.clone());
         self.shadow(&shadow.clone(), async move {
-            match this.admit_by(&shadow, &n, &s).await {
+            match this.admit_by(Code::Live, &shadow, &n, &s).await {
                 Ok((admission, _)) => {
                     let [real, other] = [&real, &admission].map(diff::admission_in_words);
                     Shadowed::of(&n, diff::decision("admission", &real, &other).into_iter().collect())
@@ -154,7 +161,7 @@ impl Plugins {
         let Some(shadow) = self.routing.load().policy.shadow.clone() else { return };
         let (this, n, f, s, real) = (self.clone(), n.clone(), f.clone(), s.clone(), real.clone());
         self.shadow(&shadow.clone(), async move {
-            match this.on_failure_by(&shadow, &n, &f, &s).await {
+            match this.on_failure_by(Code::Live, &shadow, &n, &f, &s).await {
                 Ok((verdict, _)) => {
                     let [real, other] = [&real, &verdict].map(diff::verdict_in_words);
                     Shadowed::of(&n, diff::decision("verdict", &real, &other).into_iter().collect())

@@ -3,14 +3,15 @@
 
 use wasmtime::Config;
 
-/// Settings of an engine that compiles; those of one that runs what it compiled have them too.
-pub(crate) fn settings() -> Config {
+/// Settings of an engine that compiles; those of one that runs what it compiled have them too. Metered code counts its
+/// instructions.
+pub(crate) fn settings(is_metered: bool) -> Config {
     let mut config = Config::new();
     config
         .memory_init_cow(true)
         .concurrency_support(false)
         .epoch_interruption(true)
-        .consume_fuel(true)
+        .consume_fuel(is_metered)
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
         .wasm_threads(false)

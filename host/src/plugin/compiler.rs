@@ -14,6 +14,7 @@ use wasmtime::OptLevel;
 use wasmtime::component::Component;
 
 use super::codegen;
+use super::engine::{Code, Engine};
 use super::fault::LoadError;
 use super::gate::Care;
 
@@ -50,29 +51,29 @@ pub(crate) struct Compiled {
 /// Starts compilers.
 pub(crate) struct Compiler {
     settings: Compiling,
-    engine: wasmtime::Engine,
+    engine: Engine,
 }
 
 impl Compiler {
-    pub(crate) fn new(settings: &Compiling, engine: &wasmtime::Engine) -> Self {
+    pub(crate) fn new(settings: &Compiling, engine: &Engine) -> Self {
         Self { settings: settings.clone(), engine: engine.clone() }
     }
 
-    /// Compiles a component.
-    pub(crate) async fn compile(&self, wasm: &[u8], care: Care) -> Result<Compiled, LoadError> {
+    /// Compiles a component to one of its codes.
+    pub(crate) async fn compile(&self, wasm: &[u8], care: Care, code: Code) -> Result<Compiled, LoadError> {
         let deadline = Duration::from_millis(self.settings.time_ms_max).saturating_mul(PATIENCE);
         // Dropped at the deadline, and with it the process.
-        let run = tokio::time::timeout(deadline, self.run(wasm, care)).await;
-        let (code, memory_bytes) = run.map_err(|_| LoadError::CompileTime { max_ms: self.settings.time_ms_max })??;
+        let run = tokio::time::timeout(deadline, self.run(wasm, care, code)).await;
+        let (bytes, memory_bytes) = run.map_err(|_| LoadError::CompileTime { max_ms: self.settings.time_ms_max })??;
         #[expect(unsafe_code, reason = "the bytes come out of our own program, by a pipe that nobody else holds")]
         // SAFETY: as the reason says; wasmtime refuses what another version or engine made.
-        let component = unsafe { Component::deserialize(&self.engine, &code) };
-        Ok(Compiled { component: component.map_err(|e| LoadError::Host(e.to_string()))?, code, memory_bytes })
+        let component = unsafe { Component::deserialize(self.engine.of(code), &bytes) };
+        Ok(Compiled { component: component.map_err(|e| LoadError::Host(e.to_string()))?, code: bytes, memory_bytes })
     }
 
-    async fn run(&self, wasm: &[u8], care: Care) -> Result<(Vec<u8>, u64), LoadError> {
+    async fn run(&self, wasm: &[u8], care: Care, code: Code) -> Result<(Vec<u8>, u64), LoadError> {
         let host = |e: io::Error| LoadError::Host(format!("the compiler: {e}"));
-        let mut child = self.start(care).map_err(host)?;
+        let mut child = self.start(care, code).map_err(host)?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let give = async {
             // One that has ended already says why in its status.
@@ -80,11 +81,11 @@ impl Compiler {
                 let _ = stdin.write_all(wasm).await;
             }
         };
-        let ((), code, said) = tokio::join!(give, read_all(stdout), read_all(stderr));
+        let ((), compiled, said) = tokio::join!(give, read_all(stdout), read_all(stderr));
         let status = child.wait().await.map_err(host)?;
         let said = String::from_utf8_lossy(&said.unwrap_or_default()).trim().to_owned();
         match status.code() {
-            Some(0) => Ok((code.map_err(host)?, said.parse().unwrap_or_default())),
+            Some(0) => Ok((compiled.map_err(host)?, said.parse().unwrap_or_default())),
             Some(REFUSED) => Err(LoadError::Compile(said)),
             _ if is_out_of_time(status) => Err(LoadError::CompileTime { max_ms: self.settings.time_ms_max }),
             _ if said.contains("memory allocation") => {
@@ -94,7 +95,7 @@ impl Compiler {
         }
     }
 
-    fn start(&self, care: Care) -> io::Result<Child> {
+    fn start(&self, care: Care, code: Code) -> io::Result<Child> {
         let program = match &self.settings.program {
             // Itself, also when the file has been replaced by another version since.
             own if own.as_os_str().is_empty() && cfg!(target_os = "linux") => PathBuf::from("/proc/self/exe"),
@@ -102,8 +103,9 @@ impl Compiler {
             set => set.clone(),
         };
         let seconds = self.settings.time_ms_max.div_ceil(1_000);
-        let limits =
-            [self.settings.memory_bytes_max, seconds, self.settings.niceness.into(), (care == Care::Gate).into()];
+        let [optimize, is_metered] = [care == Care::Gate, code == Code::Metered].map(u64::from);
+        let (bytes, niceness) = (self.settings.memory_bytes_max, self.settings.niceness.into());
+        let limits = [bytes, seconds, niceness, optimize, is_metered];
         Command::new(program)
             .arg(SUBCOMMAND)
             .args(limits.map(|n: u64| n.to_string()))
@@ -140,12 +142,19 @@ async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
 const REFUSED: i32 = 3;
 
 /// The compiler's side: a component on stdin becomes compiled code on stdout, and stderr says how many bytes of memory
-/// that took, or why not. `optimize` 0 compiles quickly, to slower code. Gives the process's exit status.
-pub fn compile_for_parent(memory_bytes_max: u64, cpu_seconds_max: u64, niceness: u8, optimize: u8) -> io::Result<i32> {
+/// that took, or why not. `optimize` 0 compiles quickly, to slower code; `is_metered` 0 to code that counts no
+/// instructions. Gives the process's exit status.
+pub fn compile_for_parent(
+    memory_bytes_max: u64,
+    cpu_seconds_max: u64,
+    niceness: u8,
+    optimize: u8,
+    is_metered: u8,
+) -> io::Result<i32> {
     limit(memory_bytes_max, cpu_seconds_max, niceness)?;
     let mut wasm = Vec::new();
     io::stdin().lock().read_to_end(&mut wasm)?;
-    let mut settings = codegen::settings();
+    let mut settings = codegen::settings(is_metered != 0);
     if optimize == 0 {
         // Code is loaded whatever its level of optimisation.
         settings.cranelift_opt_level(OptLevel::None);

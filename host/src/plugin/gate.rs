@@ -4,14 +4,15 @@
 
 mod candidate;
 mod contract;
+mod report;
 mod trial;
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{Component, Instance};
@@ -20,91 +21,22 @@ use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
 use super::builtin;
 use super::cache::{Artifact, Cache, Key};
 use super::compiler::{Compiled, Compiler};
-use super::engine::Engine;
+use super::engine::{Code, Codes, Engine};
 use super::fault::{Fault, LoadError};
-use super::sandbox::{Budget, CallStore, GuestInputs, Sandbox, Usage};
-use super::{Impure, Manifest, Revision, Settings, Signer, Slot, digest, v1};
+use super::sandbox::{Budget, CallStore, GuestInputs, Sandbox};
+use super::{Impure, Manifest, Revision, Settings, Slot, digest, v1};
 use crate::clock::Clock;
 pub use candidate::{Admitted, Candidate, Care, Progress, Step};
 pub use contract::{Contents, contents};
+pub use report::{Making, Report, Trial};
 pub use trial::Shares;
 use trial::Tried;
 
-/// What the gate found out about a component.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// The component's size.
-    pub bytes: usize,
-    /// What it says of itself.
-    pub manifest: Manifest,
-    /// What its toolchain wrote into it: authors, licence, source.
-    pub metadata: serde_json::Value,
-    /// The contract that it is held to.
-    pub contract: &'static str,
-    /// Which data the host's helpers write texts by; another version may write them otherwise.
-    pub data: &'static str,
-    /// What it imports; WASI among it is what its toolchain dragged in, and is inert.
-    pub imports: Vec<String>,
-    /// What it exports.
-    pub exports: Vec<String>,
-    /// Who signed it, where the settings ask for signatures (`plugins.trust`).
-    pub signer: Option<Signer>,
-    /// What its author may want to know.
-    pub warnings: Vec<String>,
-    /// Whether events start from its configured memory.
-    pub snapshotted: bool,
-    /// When not, why: `configure` then runs for every event.
-    pub snapshot_note: Option<String>,
-    /// Whether the compiled code came from the cache.
-    pub cached: bool,
-    /// What making the compiled code took, when it was made.
-    pub making: Making,
-    /// From bytes to tried, in milliseconds.
-    pub prepared_ms: i64,
-    /// How much it is made of.
-    pub core_instances: u32,
-    /// Linear memories.
-    pub memories: u32,
-    /// Tables of functions.
-    pub tables: u32,
-    /// The largest part of each budget that a call on a fixture used.
-    pub shares: Shares,
-    /// One for each call on a fixture.
-    pub trials: Vec<Trial>,
-}
-
-/// What making a component's compiled code took, and what for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Making {
-    /// Milliseconds in the compiler, both times together: for `configure`, and for what serves.
-    pub compile_ms: i64,
-    /// The most memory that the compiler had at one time, in bytes; 0 where the system does not say.
-    pub compile_memory_bytes: u64,
-    /// The compiled code's size.
-    pub code_bytes: usize,
-    /// The component's size after `configure`, its memory in it; none without a snapshot.
-    pub snapshot_bytes: Option<usize>,
-    /// What `configure` used: each call is spared it by the snapshot, or pays it without.
-    pub configure: Usage,
-    /// The same in microseconds.
-    pub configure_us: u64,
-}
-
-/// What one call on a fixture used.
-#[derive(Clone, Debug, Serialize)]
-pub struct Trial {
-    /// Which.
-    pub fixture: String,
-    /// Instructions and memory.
-    #[serde(flatten)]
-    pub usage: Usage,
-    /// Microseconds, with a fresh instance.
-    pub time_us: u64,
-}
-
 /// The gate.
 pub(crate) struct Gate {
-    engine: wasmtime::Engine,
+    engine: Engine,
+    /// Whether what it admits may serve, and needs live code.
+    is_serving: bool,
     compiler: Compiler,
     sandbox: Sandbox,
     cache: Cache,
@@ -123,8 +55,8 @@ pub(crate) struct Gate {
 /// A compiled component that is ready, and how it got there.
 struct Prepared {
     artifact: Artifact,
-    component: Component,
-    /// If it was compiled now.
+    components: Codes<Component>,
+    /// Both, one after the other, if it was compiled now.
     code: Option<Vec<u8>>,
 }
 
@@ -137,10 +69,11 @@ impl Gate {
         relays: &[String],
         clock: Clock,
     ) -> Self {
-        let cache = Cache::new(&settings.cache_path, cache_key, engine.wasmtime());
+        let cache = Cache::new(&settings.cache_path, cache_key, engine);
         Self {
-            engine: engine.wasmtime().clone(),
-            compiler: Compiler::new(&settings.compiler, engine.wasmtime()),
+            engine: engine.clone(),
+            is_serving: false,
+            compiler: Compiler::new(&settings.compiler, engine),
             sandbox,
             cache,
             one: Arc::new(Semaphore::new(1)),
@@ -152,6 +85,11 @@ impl Gate {
             relays: relays.into(),
             clock,
         }
+    }
+
+    /// The same for components that may serve.
+    pub(crate) fn serving(self) -> Self {
+        Self { is_serving: true, ..self }
     }
 
     /// The bytes of a component file.
@@ -222,7 +160,7 @@ impl Gate {
     /// The code that is there already: with the host, in its folder, or with the candidate.
     async fn kept(&self, candidate: &Candidate, digest: &str, key: &Key) -> Option<Prepared> {
         let Candidate { slot, config, code, .. } = candidate;
-        let (artifact, component) = if let Some(shipped) = builtin::load(&self.engine, digest, *slot, config) {
+        let (artifact, components) = if let Some(shipped) = builtin::load(&self.engine, digest, *slot, config) {
             shipped
         } else if let Some(loaded) = self.cache.load(key).await {
             loaded
@@ -232,7 +170,7 @@ impl Gate {
             self.cache.store(key, code.as_slice().into()).await;
             opened
         };
-        Some(Prepared { artifact, component, code: None })
+        Some(Prepared { artifact, components, code: None })
     }
 
     async fn admit_here(&self, candidate: Candidate, progress: &Progress) -> Result<Admitted, LoadError> {
@@ -251,8 +189,8 @@ impl Gate {
         let contract::Anatomy { imports, exports, core_instances, memories, tables } = anatomy;
         let metadata = contract::metadata(&wasm);
         let warnings = contract::warnings(&imports, &prepared.artifact);
-        let guest = self.link(slot, &prepared.component)?;
-        let manifest = self.described(&guest).await?;
+        let guests = prepared.components.try_map(|code, component| self.link(code, slot, component))?;
+        let manifest = self.described(&guests.metered).await?;
         let Artifact { snapshotted, note, making, .. } = &prepared.artifact;
         let report = Report {
             bytes: wasm.len(),
@@ -282,7 +220,7 @@ impl Gate {
             digest,
             origin,
             report,
-            guest,
+            guests,
             configure_each,
             health: super::health::Health::default(),
         });
@@ -313,7 +251,12 @@ impl Gate {
             Ok((context, instrumented)) => (Ok(context), Some(instrumented)),
             Err(e) => (Err(e.root_cause().to_string()), None),
         };
-        let first = self.compile(instrumented.as_deref().unwrap_or(wasm), *care, &mut making).await?;
+        // What only configures is compiled quickly; without a snapshot it is what serves.
+        let (configures, haste) = match &instrumented {
+            Some(instrumented) => (instrumented.as_slice(), Care::Draft),
+            None => (&**wasm, *care),
+        };
+        let first = self.compile(configures, haste, Code::Metered, &mut making).await?;
         progress.send_replace(Step::Configuring);
         let (mut call, raw) = self.configured(*slot, &first.component, config, &mut making).await?;
         let snapshot = match context {
@@ -332,29 +275,41 @@ impl Gate {
             Err(why) => Err(why),
         };
         progress.send_replace(Step::CompilingSnapshot);
-        let (Compiled { component, code, .. }, note) = match (snapshot, instrumented) {
+        let (serves, first, note) = match (snapshot, instrumented) {
             (Ok(snapshot), _) => {
                 making.snapshot_bytes = Some(snapshot.len());
-                (self.compile(&snapshot, *care, &mut making).await?, None)
+                (Cow::Owned(snapshot), None, None)
             }
-            (Err(why), None) => (first, Some(why)),
-            (Err(why), Some(_)) => (self.compile(wasm, *care, &mut making).await?, Some(why)),
+            (Err(why), None) => (Cow::Borrowed(&**wasm), Some(first), Some(why)),
+            (Err(why), Some(_)) => (Cow::Borrowed(&**wasm), None, Some(why)),
         };
+        let metered = match first {
+            Some(first) => first,
+            None => self.compile(&serves, *care, Code::Metered, &mut making).await?,
+        };
+        let live = if self.is_serving && *care == Care::Gate {
+            Some(self.compile(&serves, *care, Code::Live, &mut making).await?)
+        } else {
+            None
+        };
+        let metered_bytes = metered.code.len();
+        let (live, more) = live.map(|live| (live.component, live.code)).unzip();
+        let code = [metered.code, more.unwrap_or_default()].concat();
         making.code_bytes = code.len();
-        let artifact = Artifact { snapshotted: note.is_none(), note, making };
-        Ok(Prepared { artifact, component, code: Some(code) })
+        let artifact = Artifact { snapshotted: note.is_none(), note, metered_bytes, making };
+        Ok(Prepared { artifact, components: Codes { metered: metered.component, live }, code: Some(code) })
     }
 
-    async fn compile(&self, wasm: &[u8], care: Care, making: &mut Making) -> Result<Compiled, LoadError> {
+    async fn compile(&self, wasm: &[u8], care: Care, code: Code, making: &mut Making) -> Result<Compiled, LoadError> {
         let begun = self.clock.monotonic_ms();
-        let compiled = self.compiler.compile(wasm, care).await.map_err(contract::explain_compile)?;
+        let compiled = self.compiler.compile(wasm, care, code).await.map_err(contract::explain_compile)?;
         making.compile_ms += self.clock.monotonic_ms() - begun;
         making.compile_memory_bytes = making.compile_memory_bytes.max(compiled.memory_bytes);
         Ok(compiled)
     }
 
-    fn link(&self, slot: Slot, component: &Component) -> Result<v1::Guest, LoadError> {
-        let pre = self.sandbox.linker().instantiate_pre(component).map_err(|e| contract::explain(&e))?;
+    fn link(&self, code: Code, slot: Slot, component: &Component) -> Result<v1::Guest, LoadError> {
+        let pre = self.sandbox.linker(code).instantiate_pre(component).map_err(|e| contract::explain(&e))?;
         v1::Guest::new(slot, pre).map_err(|e| contract::explain(&e))
     }
 
@@ -382,7 +337,7 @@ impl Gate {
         config: &str,
         making: &mut Making,
     ) -> Result<(CallStore, Instance), LoadError> {
-        let guest = self.link(slot, component)?;
+        let guest = self.link(Code::Metered, slot, component)?;
         // In an instance of its own: what it leaves in memory is no part of the snapshot.
         self.described(&guest).await?.check_config(config)?;
         let (mut call, instance) = self.instantiated(&guest).await?;

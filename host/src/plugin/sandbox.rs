@@ -13,7 +13,7 @@ use wasmtime::{Store, Trap};
 use turns::Turns;
 pub(crate) use wasi::State;
 
-use super::engine::Engine;
+use super::engine::{Code, Codes, Engine};
 use super::fault::{Fault, LoadError};
 use super::{BUILT_IN, Email, Revision, Slot, v1};
 use crate::notification::{Admission, Failure, Notification, Request, Situation, Verdict};
@@ -53,6 +53,9 @@ impl Budget {
     }
 }
 
+/// What was made to be looked at has no live code.
+const NOT_TO_SERVE: &str = "it was compiled to be tried, not to serve";
+
 /// What a guest that asks for the time or for random numbers gets: always the same for the same decision.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GuestInputs {
@@ -70,7 +73,7 @@ impl GuestInputs {
 /// What a call used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Usage {
-    /// Instructions, about.
+    /// Instructions, about; 0 of live code, which does not count them.
     pub fuel: u64,
     /// Bytes in all linear memories.
     pub memory_bytes: usize,
@@ -79,8 +82,10 @@ pub struct Usage {
 /// Where guests run.
 #[derive(Clone)]
 pub(crate) struct Sandbox {
-    engine: wasmtime::Engine,
-    linker: Arc<Linker<State>>,
+    engine: Engine,
+    /// Which code runs here.
+    code: Code,
+    linkers: Arc<Codes<Linker<State>>>,
     /// Of each slot: a renderer that takes its time keeps no policy waiting.
     renders: Calls,
     decisions: Calls,
@@ -110,16 +115,22 @@ pub(crate) struct CallStore {
 }
 
 impl Sandbox {
+    /// For metered code.
     pub(crate) fn new(engine: &Engine, calls_max: u32, secret: &[u8]) -> Result<Self, LoadError> {
         let host = |e: wasmtime::Error| LoadError::Host(e.to_string());
-        let mut linker = Linker::new(engine.wasmtime());
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(host)?;
-        v1::add_to_linker(&mut linker).map_err(host)?;
-        wasi::let_no_guest_sleep(&mut linker).map_err(host)?;
+        let linker = |code, (): &()| {
+            let mut linker = Linker::new(engine.of(code));
+            wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+            v1::add_to_linker(&mut linker)?;
+            wasi::let_no_guest_sleep(&mut linker)?;
+            Ok(linker)
+        };
+        let linkers = Codes { metered: (), live: Some(()) }.try_map(linker).map_err(host)?;
         let calls = || Calls { permits: Arc::new(Semaphore::new(calls_max as usize)), turns: Turns::new() };
         Ok(Self {
-            engine: engine.wasmtime().clone(),
-            linker: Arc::new(linker),
+            engine: engine.clone(),
+            code: Code::Metered,
+            linkers: Arc::new(linkers),
             renders: calls(),
             decisions: calls(),
             built_in: [calls(), calls()],
@@ -128,6 +139,11 @@ impl Sandbox {
             is_elsewhere: false,
             log: None,
         })
+    }
+
+    /// The same for live code.
+    pub(crate) fn live(&self) -> Self {
+        Self { code: Code::Live, ..self.clone() }
     }
 
     /// The same with another clock and other random numbers behind WASI; what a component is asked stays.
@@ -141,8 +157,12 @@ impl Sandbox {
         (Self { log: Some(log.clone()), ..self.clone() }, log)
     }
 
-    pub(crate) fn linker(&self) -> &Linker<State> {
-        &self.linker
+    /// What code may import.
+    pub(crate) fn linker(&self, code: Code) -> &Linker<State> {
+        match (code, &self.linkers.live) {
+            (Code::Live, Some(live)) => live,
+            _ => &self.linkers.metered,
+        }
     }
 
     /// A store for the gate, which takes no permit: a slot of the pool is its own.
@@ -161,9 +181,9 @@ impl Sandbox {
         let inputs = if self.is_elsewhere { inputs.elsewhere() } else { inputs };
         let mut state = State::new(budget, inputs, turns.clone(), self.secret.clone());
         state.log.clone_from(&self.log);
-        let mut store = Store::new(&self.engine, state);
+        let mut store = Store::new(self.engine.of(self.code), state);
         store.limiter(|state| state);
-        // Both only fail on an engine without the feature.
+        // Live code has none.
         let _ = store.set_fuel(budget.fuel_max);
         store.set_hostcall_fuel(budget.output_bytes_max);
         store.set_epoch_deadline(1);
@@ -171,26 +191,30 @@ impl Sandbox {
         CallStore { store, budget: *budget, _permit: permit }
     }
 
-    async fn enter(
+    async fn enter<'r>(
         &self,
-        revision: &Revision,
+        revision: &'r Revision,
         budget: &Budget,
         inputs: GuestInputs,
-    ) -> Result<(CallStore, Instance), Fault> {
+    ) -> Result<(CallStore, Instance, &'r v1::Guest), Fault> {
         let calls = match (revision.slot, revision.origin == BUILT_IN) {
             (Slot::Renderer, false) => &self.renders,
             (Slot::Policy, false) => &self.decisions,
             (Slot::Renderer, true) => &self.built_in[0],
             (Slot::Policy, true) => &self.built_in[1],
         };
+        let guest = match self.code {
+            Code::Metered => &revision.guests.metered,
+            Code::Live => revision.guests.live.as_ref().ok_or_else(|| Fault::Refused(NOT_TO_SERVE.to_owned()))?,
+        };
         let permit = calls.permits.clone().acquire_owned().await.ok();
         let mut call = self.call_store(budget, inputs, &calls.turns, permit);
-        let instance = call.run(async |store| revision.guest.instantiate(store).await).await?;
+        let instance = call.run(async |store| guest.instantiate(store).await).await?;
         if let Some(config) = &revision.configure_each {
-            let configured = call.run(async |store| revision.guest.configure(store, &instance, config).await).await?;
+            let configured = call.run(async |store| guest.configure(store, &instance, config).await).await?;
             configured.map_err(|e| Fault::Refused(e.to_string()))?;
         }
-        Ok((call, instance))
+        Ok((call, instance, guest))
     }
 
     pub(crate) async fn render(
@@ -202,8 +226,8 @@ impl Sandbox {
     ) -> Result<(Email, Usage), Fault> {
         let _running = revision.health.enter();
         let inputs = GuestInputs { now_ms: n.payload.occurred_at, seed: request.seed };
-        let (mut call, instance) = self.enter(revision, budget, inputs).await?;
-        let answer = call.run(async |store| revision.guest.render(store, &instance, n, request).await).await?;
+        let (mut call, instance, guest) = self.enter(revision, budget, inputs).await?;
+        let answer = call.run(async |store| guest.render(store, &instance, n, request).await).await?;
         let email = answer.map_err(Fault::Refused)?.try_into().map_err(Fault::BadOutput)?;
         Ok((email, call.usage()))
     }
@@ -216,8 +240,8 @@ impl Sandbox {
         s: &Situation,
     ) -> Result<(Admission, Usage), Fault> {
         let _running = revision.health.enter();
-        let (mut call, instance) = self.enter_with(revision, budget, n, s).await?;
-        let answer = call.run(async |store| revision.guest.admit(store, &instance, n, s).await).await?;
+        let (mut call, instance, guest) = self.enter_with(revision, budget, n, s).await?;
+        let answer = call.run(async |store| guest.admit(store, &instance, n, s).await).await?;
         Ok((answer.try_into().map_err(Fault::BadOutput)?, call.usage()))
     }
 
@@ -230,23 +254,23 @@ impl Sandbox {
         s: &Situation,
     ) -> Result<(Verdict, Usage), Fault> {
         let _running = revision.health.enter();
-        let (mut call, instance) = self.enter_with(revision, budget, n, s).await?;
-        let answer = call.run(async |store| revision.guest.on_failure(store, &instance, n, f, s).await).await?;
+        let (mut call, instance, guest) = self.enter_with(revision, budget, n, s).await?;
+        let answer = call.run(async |store| guest.on_failure(store, &instance, n, f, s).await).await?;
         Ok((answer.try_into().map_err(Fault::BadOutput)?, call.usage()))
     }
 
     /// An instance of a policy, which may ask for the notification.
-    async fn enter_with(
+    async fn enter_with<'r>(
         &self,
-        revision: &Revision,
+        revision: &'r Revision,
         budget: &Budget,
         n: &Arc<Notification>,
         s: &Situation,
-    ) -> Result<(CallStore, Instance), Fault> {
+    ) -> Result<(CallStore, Instance, &'r v1::Guest), Fault> {
         let inputs = GuestInputs { now_ms: s.now, seed: s.seed };
-        let (mut call, instance) = self.enter(revision, budget, inputs).await?;
+        let (mut call, instance, guest) = self.enter(revision, budget, inputs).await?;
         call.store.data_mut().asked = Some(n.clone());
-        Ok((call, instance))
+        Ok((call, instance, guest))
     }
 }
 
@@ -260,8 +284,8 @@ impl CallStore {
     }
 
     pub(crate) fn usage(&self) -> Usage {
-        let left = self.store.get_fuel().unwrap_or_default();
-        Usage { fuel: self.budget.fuel_max.saturating_sub(left), memory_bytes: self.store.data().memory_bytes() }
+        let fuel = self.store.get_fuel().map_or(0, |left| self.budget.fuel_max.saturating_sub(left));
+        Usage { fuel, memory_bytes: self.store.data().memory_bytes() }
     }
 
     /// Takes the limits away, for the host's own reading of the memory.
@@ -297,7 +321,7 @@ mod tests {
     use wasmtime::component::Component;
 
     use super::{Budget, GuestInputs, Sandbox};
-    use crate::plugin::engine::{CORE_INSTANCES_MAX, Engine, MEMORIES_MAX, TABLES_MAX};
+    use crate::plugin::engine::{CORE_INSTANCES_MAX, Code, Engine, MEMORIES_MAX, TABLES_MAX};
 
     const CALLS_MAX: u32 = 2;
 
@@ -325,7 +349,7 @@ mod tests {
         let bytes = u16::from(instances) * 3 + 1;
         wasm.extend([2, u8::try_from(bytes & 0x7f).unwrap() | 0x80, u8::try_from(bytes >> 7).unwrap(), instances]);
         wasm.extend([0, 0, 0].repeat(usize::from(instances)));
-        Component::new(engine.wasmtime(), wasm).unwrap()
+        Component::new(engine.of(Code::Metered), wasm).unwrap()
     }
 
     /// The pool has room for the largest component in every call at one time, and no call is given more.
@@ -339,14 +363,15 @@ mod tests {
             let mut held = Vec::new();
             for _ in 0..=4 * CALLS_MAX {
                 let mut call = sandbox.gate_store(&budget, GuestInputs { now_ms: 0, seed: 0 });
-                let instance = sandbox.linker().instantiate_async(&mut call.store, &largest).await;
+                let instance = sandbox.linker(Code::Metered).instantiate_async(&mut call.store, &largest).await;
                 assert!(instance.is_ok(), "{most}: {:?}", instance.err());
                 held.push(call);
             }
             drop(held);
             let mut call = sandbox.gate_store(&budget, GuestInputs { now_ms: 0, seed: 0 });
             let larger = component(&engine, sections, most + 1);
-            let refused = sandbox.linker().instantiate_async(&mut call.store, &larger).await.map(drop).unwrap_err();
+            let refused =
+                sandbox.linker(Code::Metered).instantiate_async(&mut call.store, &larger).await.map(drop).unwrap_err();
             assert!(format!("{refused:?}").contains("resource limit exceeded"), "{most}: {refused:?}");
         }
     }

@@ -217,7 +217,7 @@ mod tests {
     use wasmtime::component::{Component, Linker};
 
     use super::{Guest, format, log};
-    use crate::plugin::engine::Engine;
+    use crate::plugin::engine::{Code, Engine};
     use crate::plugin::sandbox::{Budget, GuestInputs, Sandbox, State};
     use crate::plugin::{Slot, builtin};
 
@@ -256,10 +256,10 @@ mod tests {
         };
         let engine = Engine::new(1, &budget).unwrap();
         let sandbox = Sandbox::new(&engine, 1, b"").unwrap();
-        let mut linker = Linker::new(engine.wasmtime());
+        let mut linker = Linker::new(engine.of(Code::Metered));
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
         later(&mut linker).unwrap();
-        let component = Component::new(engine.wasmtime(), builtin(Slot::Renderer)).unwrap();
+        let component = Component::new(engine.of(Code::Metered), builtin(Slot::Renderer)).unwrap();
         let pre = linker.instantiate_pre(&component).unwrap();
         let guest = Guest::of_version(Slot::Renderer, pre, "1.1.0").unwrap();
         let mut call = sandbox.gate_store(&budget, GuestInputs { now_ms: 0, seed: 0 });

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::operations::{Kind, Progress};
 use super::{Error, Principal, Revision, Service, Slot, Started};
 use crate::notification::{Notification, Payload, Request};
-use crate::plugin::{Difference, Email, Plugins, email_differences};
+use crate::plugin::{Code, Difference, Email, Plugins, email_differences};
 
 /// What a preview is made of: one of the two.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
@@ -213,8 +213,9 @@ impl Service {
         let revision = self.prepared(mail.renderer_revision).await?;
         let seed = mail.seed.cast_unsigned();
         let request = Request { ab_variant: mail.ab_variant.as_deref(), seed };
-        let email = self.plugins.render_by(&revision, &n, &request).await;
-        let email = email.map_err(|e| Error::Conflict(format!("revision {} {e}", revision.number)))?;
+        // As it was sent: what it takes is no matter.
+        let email = self.plugins.render_by(Code::Live, &revision, &n, &request).await;
+        let (email, _) = email.map_err(|e| Error::Conflict(format!("revision {} {e}", revision.number)))?;
         let message = self
             .mailer
             .build(&n, &email, seed, mail.dated_at.unwrap_or(n.payload.occurred_at))
@@ -370,7 +371,7 @@ impl Service {
 }
 
 async fn rendered(plugins: &Plugins, revision: &Revision, n: &Notification, request: &Request<'_>) -> Rendered {
-    let (email, fault, fuel) = match plugins.render_measured(revision, n, request).await {
+    let (email, fault, fuel) = match plugins.render_by(Code::Metered, revision, n, request).await {
         Ok((email, usage)) => (Some(email), None, usage.fuel),
         Err(fault) => (None, Some(fault.to_string()), 0),
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ecomm::clock::Clock;
 use ecomm::config::Config;
 use ecomm::host::{Host, Roles};
-use ecomm::plugin::{Care, Offline};
+use ecomm::plugin::Candidate;
 use ecomm::service::Slot;
 use serde_json::json;
 
@@ -90,13 +90,9 @@ async fn the_built_ins_are_compiled_as_the_gate_compiles() {
         assert_eq!(shipped["cached"], true, "{shipped}");
         let slot = if revision["slot"] == "renderer" { Slot::Renderer } else { Slot::Policy };
         // White space makes another config of it, and so another way to the same code.
-        let config = Config::load(None, environment(&app.database, &[])).unwrap();
-        let wasm = ecomm::plugin::builtin(slot).into();
-        let progress = ecomm::plugin::Progress::default();
-        let relays = ["mailbox".to_owned()];
-        let offline = Offline::new(&config.plugins, &app.clock, &relays).unwrap();
-        let made =
-            offline.admit(slot, Some(wasm), "{} ".to_owned(), Care::Gate, &progress).await.unwrap().report.making;
+        let candidate = Candidate { config: "{} ".to_owned(), ..Candidate::built_in(slot) };
+        let admitted = app.host.service.plugins.admit(candidate, &ecomm::plugin::Progress::default()).await.unwrap();
+        let made = admitted.revision.report.making;
         assert_eq!(json!(made.code_bytes), shipped["making"]["code_bytes"]);
         // But for that white space, which is in the memory.
         let bytes = [made.snapshot_bytes.unwrap() as u64, shipped["making"]["snapshot_bytes"].as_u64().unwrap()];

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ecomm::clock::Clock;
 use ecomm::config::Config;
-use ecomm::plugin::{Care, Offline, Progress, Slot};
+use ecomm::plugin::{Care, Code, Offline, Progress, Slot};
 use serde_json::{Value, json};
 
 use crate::app::{App, environment, sqlite};
@@ -18,6 +18,7 @@ tests! {
         a_bad_component_does_not_keep_the_host_from_starting
         swaps_under_traffic_lose_nothing
         what_would_have_been_enough_is_said
+        both_codes_say_the_same
         a_policy_names_the_relays_of_its_host
         a_foreign_file_in_the_cache_is_not_loaded
         what_the_compiler_would_chew_on_for_ever_is_refused_and_traffic_does_not_notice
@@ -133,6 +134,26 @@ async fn what_would_have_been_enough_is_said() {
 }
 
 /// A policy may name the relays of the host that it is to serve on, and no others.
+/// What a replay shows of metered code is what live code does.
+async fn both_codes_say_the_same() {
+    let app = App::start(sqlite().await).await;
+    let plugins = &app.host.service.plugins;
+    let routing = plugins.routing();
+    let (renderer, policy) = (&routing.slot(Slot::Renderer).active, &routing.slot(Slot::Policy).active);
+    for (name, _) in ecomm::plugin::samples() {
+        let (n, situation) = crate::guests::asked("2026-10-24T21:00:00Z", name, "throttled");
+        let request = ecomm::notification::Request { ab_variant: None, seed: 7 };
+        let metered = plugins.render_by(Code::Metered, renderer, &n, &request).await.unwrap();
+        let live = plugins.render_by(Code::Live, renderer, &n, &request).await.unwrap();
+        assert_eq!(metered.0, live.0, "{name}");
+        assert!(metered.1.fuel > 10_000 && live.1.fuel == 0, "{:?} {:?}", metered.1, live.1);
+        let metered = plugins.admit_by(Code::Metered, policy, &n, &situation).await.unwrap();
+        let live = plugins.admit_by(Code::Live, policy, &n, &situation).await.unwrap();
+        assert_eq!(metered.0, live.0, "{name}");
+    }
+    app.end().await;
+}
+
 async fn a_policy_names_the_relays_of_its_host() {
     let relay = |name: &str| format!(r#"{{ name = "{name}", host = "127.0.0.1", port = 9, tls = "none" }}"#);
     for (name, status) in [("nowhere", 201), ("elsewhere", 422)] {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ecomm::notification::{Notification, OrderStatus, Payload, QueuedChange, Relay, Situation};
+use ecomm::plugin::Code;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use libtest_mimic::Trial;
@@ -116,8 +117,8 @@ async fn decides_as_the_built_in_does(file: PathBuf) {
         ("2026-06-01T12:00:00Z", "product-back-in-stock", ""),
     ] {
         let (n, s) = asked(at, event, changes);
-        let (ours, _) = plugins.admit_by(&ours, &n, &s).await.unwrap();
-        let (theirs, _) = plugins.admit_by(&theirs, &n, &s).await.unwrap();
+        let (ours, _) = plugins.admit_by(Code::Live, &ours, &n, &s).await.unwrap();
+        let (theirs, _) = plugins.admit_by(Code::Live, &theirs, &n, &s).await.unwrap();
         assert_eq!(ours, theirs, "{at} {event} {changes}");
         said.push(format!("{ours:?}"));
     }
@@ -134,7 +135,7 @@ async fn decides_as_the_built_in_does(file: PathBuf) {
     app.end().await;
 }
 
-fn asked(at: &str, event: &str, changes: &str) -> (Arc<Notification>, Situation) {
+pub fn asked(at: &str, event: &str, changes: &str) -> (Arc<Notification>, Situation) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../plugins/events/{event}.json"));
     let payload = Payload::read(&std::fs::read_to_string(file).unwrap()).unwrap();
     let now = at.parse::<jiff::Timestamp>().unwrap().as_millisecond();

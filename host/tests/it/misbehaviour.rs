@@ -8,8 +8,8 @@ use crate::harness::tests;
 
 tests! {
     once {
-        a_renderer_that_loops_runs_out_of_fuel
-        a_renderer_that_loops_on_much_fuel_runs_out_of_time
+        a_renderer_that_loops_runs_out_of_time
+        a_replay_of_one_that_loops_runs_out_of_fuel
         a_renderer_that_hoards_memory_is_stopped
         a_renderer_that_recurses_is_stopped
         a_renderer_that_traps_is_replaced
@@ -77,12 +77,23 @@ fn fault(notification: &Value) -> &str {
 
 const MUCH_FUEL: (&str, &str) = ("PLUGINS__CALL__FUEL_MAX", "100000000000");
 
-async fn a_renderer_that_loops_runs_out_of_fuel() {
-    renders_all_the_same("loop", "budget_fuel", &[("PLUGINS__CALL__TIME_MS_MAX", "20000")]).await;
+async fn a_renderer_that_loops_runs_out_of_time() {
+    renders_all_the_same("loop", "deadline", &[]).await;
 }
 
-async fn a_renderer_that_loops_on_much_fuel_runs_out_of_time() {
-    renders_all_the_same("loop", "deadline", &[MUCH_FUEL]).await;
+/// Replays count instructions, which are the same on every machine.
+async fn a_replay_of_one_that_loops_runs_out_of_fuel() {
+    let app = with(json!({ "render": "loop" }), &[("PLUGINS__CALL__TIME_MS_MAX", "20000")]).await;
+    let looping = app.client.ok("GET", "/v1/plugins", &app.admin, None).await[0]["active"]["revision"].clone();
+    let builtin = app.client.ok("POST", "/v1/plugins/renderer/rollback", &app.admin, Some(json!({}))).await;
+    assert_eq!(builtin["active"]["origin"], "built-in", "{builtin}");
+    app.order().await;
+    app.drain().await;
+    let path = format!("/v1/plugins/revisions/{looping}/replays");
+    let replay = app.client.ok("POST", &path, &app.admin, Some(json!({}))).await;
+    assert_eq!((&replay["events"], &replay["faults"]), (&json!(1), &json!(1)), "{replay}");
+    assert!(replay["examples"][0]["fault"].as_str().unwrap().starts_with("used up its fuel of "), "{replay}");
+    app.end().await;
 }
 
 async fn a_renderer_that_hoards_memory_is_stopped() {

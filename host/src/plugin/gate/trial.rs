@@ -104,6 +104,9 @@ impl Gate {
         question: &Question,
     ) -> Result<Option<String>, LoadError> {
         let mut calls = JoinSet::new();
+        // What serves is tried as it serves.
+        let sandbox = if call.revision.guests.live.is_some() { self.sandbox.live() } else { self.sandbox.clone() };
+        let call = &Call { sandbox, ..call.clone() };
         for fixture in fixtures.iter().cycle().take(self.calls_max as usize).cloned() {
             let (call, question) = (call.clone(), question.clone());
             let budget = self.call.for_lines(fixture.notification.payload.lines());

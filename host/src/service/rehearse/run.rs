@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Example, read};
 use crate::notification::{Admission, Failure, Notification, Relay, Request, Sending, Situation, Verdict};
 use crate::plugin::{
-    Fault, Plugins, Revision, admission_in_words, decision_difference, email_differences, email_fields,
+    Code, Fault, Plugins, Revision, admission_in_words, decision_difference, email_differences, email_fields,
     verdict_in_words,
 };
 use crate::store::stored::{Sent, StoredDecision, StoredEvent};
@@ -62,9 +62,10 @@ impl Run<'_> {
         let seed = event.seed.unwrap_or(42).cast_unsigned();
         let request = Request { ab_variant: event.ab_variant.as_deref(), seed };
         let begun = self.clock.monotonic_us();
-        let new = self.plugins.render_measured(self.candidate, &n, &request).await;
+        let new = self.plugins.render_by(Code::Metered, self.candidate, &n, &request).await;
         let time_us = self.clock.monotonic_us() - begun;
-        let old = self.plugins.render_by(self.baseline, &n, &request).await.ok();
+        let old = self.plugins.render_by(Code::Metered, self.baseline, &n, &request).await.ok();
+        let old = old.map(|(email, _)| email);
         let (fuel, new, why) = match new {
             Ok((email, usage)) => (usage.fuel, Some(email), None),
             Err(fault) => (0, None, Some(fault.to_string())),
@@ -130,10 +131,10 @@ impl Run<'_> {
         situation: &Situation,
         after: Option<&(Situation, Failure)>,
     ) -> Result<(Answers, u64), Fault> {
-        let (admission, mut usage) = self.plugins.admit_by(by, n, situation).await?;
+        let (admission, mut usage) = self.plugins.admit_by(Code::Metered, by, n, situation).await?;
         let mut verdict = None;
         if let Some((situation, failure)) = after {
-            let (answer, more) = self.plugins.on_failure_by(by, n, failure, situation).await?;
+            let (answer, more) = self.plugins.on_failure_by(Code::Metered, by, n, failure, situation).await?;
             usage.fuel += more.fuel;
             verdict = Some(answer);
         }
