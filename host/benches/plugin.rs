@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use ecomm::clock::Clock;
 use ecomm::config::{Config, PREFIX};
+use ecomm::metrics::Metrics;
 use ecomm::notification::{OrderStatus, Relay, Request, Situation};
 use ecomm::plugin::{Code, Plugins, engine_config, format};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
@@ -102,9 +103,16 @@ async fn plugins() -> Plugins {
     let cache = (format!("{PREFIX}PLUGINS__CACHE_PATH"), String::new());
     let compiler = (format!("{PREFIX}PLUGINS__COMPILER__PROGRAM"), env!("CARGO_BIN_EXE_ecomm").to_owned());
     let config = Config::load(None, [secret, cache, compiler]).expect("settings");
-    Plugins::start::<ecomm::plugin::LoadError>(config.plugins, b"key", &[], &Clock::system(), async |r| Ok(r))
-        .await
-        .expect("plugins")
+    Plugins::start::<ecomm::plugin::LoadError>(
+        config.plugins,
+        b"key",
+        &[],
+        &Clock::system(),
+        Metrics::default(),
+        async |r| Ok(r),
+    )
+    .await
+    .expect("plugins")
 }
 
 fn native() -> (renderer::Renderer, renderer::contract::Notification) {

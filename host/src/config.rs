@@ -45,6 +45,8 @@ pub struct Config {
     pub caps: Caps,
     /// The plugin host.
     pub plugins: plugin::Settings,
+    /// Who sees what a host counts.
+    pub telemetry: crate::metrics::Settings,
     /// The log.
     pub log: Log,
 }

@@ -2,6 +2,7 @@
 
 mod convert;
 mod filters;
+mod measure;
 mod plugin_messages;
 mod plugins;
 mod services;
@@ -66,6 +67,7 @@ pub async fn serve(
     settings: Settings,
     stop: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
+    let measure = measure::Measure { metrics: service.metrics.clone(), clock: service.clock.clone() };
     let api = Api(service, stop.clone());
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -83,6 +85,7 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .http2_max_header_list_size(METADATA_BYTES_MAX)
+        .layer(measure)
         .layer(GrpcWebLayer::new())
         .add_service(service!(user_service_server::UserServiceServer))
         .add_service(service!(session_service_server::SessionServiceServer))

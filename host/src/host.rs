@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::deliver::Deliver;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
+use crate::metrics::{Metrics, MetricsError};
 use crate::plugin::{ColdStart, KeyError, LoadError, Plugins};
 use crate::queue::Queue;
 use crate::service::{
@@ -56,6 +57,9 @@ pub enum StartError {
     /// The mailer's settings.
     #[error(transparent)]
     Mailer(#[from] MailerError),
+    /// What is to be measured.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// A port.
     #[error("{key}: cannot listen on {address}: {source}")]
     Listen {
@@ -100,6 +104,8 @@ pub struct Host {
     pub http: Option<SocketAddr>,
     /// Where gRPC is served.
     pub grpc: Option<SocketAddr>,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
     preparing: Option<oneshot::Receiver<Refused>>,
     refused: Refused,
     mailer: Mailer,
@@ -124,12 +130,20 @@ impl Host {
             caps: config.caps,
             clock: clock.clone(),
         };
-        let queue = Queue::new(store.clone(), deliver, config.queue, clock.clone(), wake.clone());
+        let metrics = service.metrics.clone();
+        let queue = Queue::new(store.clone(), deliver, config.queue, clock.clone(), metrics, wake.clone());
         let cold_start = config.plugins.cold_start;
         if config.database.listen {
             tasks.spawn(store.clone().announce(announce, stop.clone()));
         }
         tasks.spawn(service.clone().forget_old(stop.clone()));
+        tasks.spawn(service.clone().observe(stop.clone()));
+        let mut metrics = None;
+        if let Some(address) = config.telemetry.address()? {
+            let listener = listen("telemetry.listen", address).await?;
+            metrics = listener.local_addr().ok();
+            tasks.spawn(http::serve_metrics(listener, service.metrics.clone(), stop.clone()));
+        }
         let mut http = None;
         if roles.api {
             let listener = listen("http.listen", config.http.listen).await?;
@@ -162,7 +176,7 @@ impl Host {
             });
         }
         let (preparing, refused) = (Some(preparing), Refused::new());
-        Ok(Self { service, queue, http, grpc, preparing, refused, mailer, stop, tasks })
+        Ok(Self { service, queue, http, grpc, metrics, preparing, refused, mailer, stop, tasks })
     }
 
     /// Waits until the revisions that serve are prepared; gives those that did not pass the gate.
@@ -187,12 +201,16 @@ impl Host {
             }
         }
         self.mailer.close().await;
+        self.service.metrics.close().await;
         self.service.store.close().await;
     }
 }
 
 /// The use cases alone, for the command line: nothing is served, delivered or listened to.
 pub async fn offline(mut config: Config, clock: Clock) -> Result<Arc<Service>, StartError> {
+    // It is over before anybody looks.
+    config.telemetry.listen.clear();
+    config.telemetry.otlp_endpoint.clear();
     let store = open(&config, clock.clone()).await?;
     if config.mail.relays.is_empty() {
         config.mail.relays.push(RelaySettings { tls: Tls::None, ..RelaySettings::new("none", "127.0.0.1", 1) });
@@ -261,7 +279,9 @@ async fn assemble(
     let secret = config.auth.secret.expose_secret().as_bytes();
     config.plugins.trust.check().await?;
     let number = async |revision| Ok(rollout::number(store, revision).await?);
-    let plugins = Plugins::start::<StartError>(config.plugins.clone(), secret, &mailer.names(), clock, number).await?;
+    let metrics = Metrics::new(&config.telemetry)?;
+    let (settings, names) = (config.plugins.clone(), mailer.names());
+    let plugins = Plugins::start::<StartError>(settings, secret, &names, clock, metrics.clone(), number).await?;
     Ok(Arc::new(Service {
         store: store.clone(),
         plugins: Arc::new(plugins),
@@ -282,6 +302,7 @@ async fn assemble(
         readiness: Readiness::default(),
         preparing: Preparing::default(),
         operations: Operations::default(),
+        metrics,
         host: clock.uuid().to_string(),
         mailbox,
     }))

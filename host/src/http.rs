@@ -5,6 +5,7 @@ mod docs;
 mod extract;
 mod gateway;
 mod health;
+mod metrics;
 mod notifications;
 mod operations;
 mod orders;
@@ -30,6 +31,7 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use docs::openapi;
+pub use metrics::serve_metrics;
 pub use server::serve;
 
 use crate::service::Service;
@@ -108,6 +110,7 @@ pub fn router(service: App, settings: &Settings) -> Router {
         .route("/docs/{*file}", get(docs::file))
         .method_not_allowed_fallback(problem::no_method)
         .merge(api)
+        .route_layer(axum::middleware::from_fn(gateway::remember_route))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_BYTES_MIN).and(IsText)))

@@ -50,4 +50,5 @@ pub mod kit;
 pub mod cause;
 pub mod config;
 pub mod host;
+pub mod metrics;
 pub mod telemetry;

@@ -220,6 +220,11 @@ impl Mailer {
         self.relays.iter().map(see).collect()
     }
 
+    /// Each relay, and whether it may be tried now; for those who watch.
+    pub fn standing(&self) -> Vec<(String, bool)> {
+        self.relays.iter().map(|relay| (relay.name().to_owned(), relay.retry_in_ms() == 0)).collect()
+    }
+
     /// In how many milliseconds the relay may be tried again; 0: now.
     pub fn retry_in_ms(&self, relay: &str) -> i64 {
         self.relay(relay).retry_in_ms()

@@ -11,6 +11,7 @@ mod call;
 mod check;
 mod codegen;
 mod compiler;
+mod configured;
 mod diff;
 mod engine;
 mod fault;
@@ -38,6 +39,7 @@ pub use ask::{Output, Question, Response};
 pub use builtin::{BUILT_IN, builtin};
 pub use check::{Attachment, Email};
 pub use compiler::{Compiling, SUBCOMMAND as COMPILER, compile_for_parent};
+pub use configured::Configured;
 pub use diff::Difference;
 pub(crate) use diff::{
     admission_in_words, decision as decision_difference, emails as email_differences, fields as email_fields,
@@ -59,6 +61,7 @@ pub use trust::{
 pub use v1::CONTRACT;
 
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 use gate::Gate;
 use health::Health;
 use sandbox::Sandbox;
@@ -101,26 +104,6 @@ pub struct Source {
     pub path: PathBuf,
     /// A JSON file for the component's `configure`; "{}" when empty. Read again at every reload.
     pub config_path: PathBuf,
-}
-
-/// What a slot's settings name.
-pub struct Configured {
-    /// The component.
-    pub wasm: Arc<[u8]>,
-    /// Those that are beside its file.
-    pub signatures: Vec<Signature>,
-    /// What `configure` gets: JSON.
-    pub config: String,
-    /// Where it is from, for people.
-    pub origin: String,
-}
-
-impl Configured {
-    /// The built-in, with no config.
-    pub fn built_in(slot: Slot) -> Self {
-        let (wasm, config, origin) = (builtin(slot).into(), "{}".to_owned(), BUILT_IN.to_owned());
-        Self { wasm, signatures: Vec::new(), config, origin }
-    }
 }
 
 /// What plugins may use, and what they are.
@@ -264,6 +247,7 @@ pub struct Plugins {
     prepared: Mutex<BTreeMap<i64, Arc<Revision>>>,
     /// A shadow works on one event at a time.
     shadowing: Arc<tokio::sync::Semaphore>,
+    metrics: Metrics,
     clock: Clock,
 }
 
@@ -274,6 +258,7 @@ impl Plugins {
         secret: &[u8],
         relays: &[String],
         clock: &Clock,
+        metrics: Metrics,
         number: impl AsyncFn(Revision) -> Result<Revision, E>,
     ) -> Result<Self, E> {
         let calls_max = settings.calls_max();
@@ -295,29 +280,9 @@ impl Plugins {
             routing: ArcSwap::from_pointee(Routing { renderer, policy }),
             prepared: Mutex::new(prepared),
             shadowing: Arc::new(tokio::sync::Semaphore::new(1)),
+            metrics,
             clock: clock.clone(),
         })
-    }
-
-    /// What a slot's settings name; none: nothing but the built-in. Beside a component's file, its signature may be in one
-    /// of the same name and `.sig`.
-    pub async fn configured(&self, slot: Slot) -> Result<Option<Configured>, LoadError> {
-        let Source { path, config_path } = self.source(slot).clone();
-        if path.as_os_str().is_empty() && config_path.as_os_str().is_empty() {
-            return Ok(None);
-        }
-        let (wasm, signatures, origin): (Arc<[u8]>, _, _) = if path.as_os_str().is_empty() {
-            (builtin(slot).into(), Vec::new(), BUILT_IN.to_owned())
-        } else {
-            (self.gate.read(&path).await?, trust::beside(&path).await?, path.display().to_string())
-        };
-        let config = if config_path.as_os_str().is_empty() {
-            "{}".to_owned()
-        } else {
-            let read = |source| LoadError::Read { path: config_path.clone(), source };
-            tokio::fs::read_to_string(&config_path).await.map_err(read)?
-        };
-        Ok(Some(Configured { wasm, signatures, config, origin }))
     }
 
     /// The largest component that is taken, in bytes.

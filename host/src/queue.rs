@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::deliver::{Deliver, Event, Note, Observed, Report};
 use crate::group::Group;
 use crate::lease::{Lease, NotRecorded};
+use crate::metrics::{Ended, Metrics};
 use crate::notification::Transition;
 use crate::store::Store;
 use crate::store::queue::{Claimable, Claimed, Finish, Intent};
@@ -59,6 +60,7 @@ pub struct Queue {
     deliver: Deliver,
     settings: Settings,
     clock: Clock,
+    metrics: Metrics,
     wake: Arc<Notify>,
     leases: Leases,
     intents: Group<Intent, bool>,
@@ -71,13 +73,21 @@ pub struct Queue {
 
 impl Queue {
     /// A worker; `wake` wakes it when something was enqueued.
-    pub fn new(store: Store, deliver: Deliver, settings: Settings, clock: Clock, wake: Arc<Notify>) -> Self {
+    pub fn new(
+        store: Store,
+        deliver: Deliver,
+        settings: Settings,
+        clock: Clock,
+        metrics: Metrics,
+        wake: Arc<Notify>,
+    ) -> Self {
         let (intents, ends) = (Group::new(1, GROUP_MAX), Group::to_the_end(1, GROUP_MAX));
         Self {
             store,
             deliver,
             settings,
             clock,
+            metrics,
             wake,
             leases: Leases::default(),
             intents,
@@ -233,6 +243,7 @@ impl Queue {
     async fn one(self, claimed: Claimed, lease: Lease, alone: Option<OwnedSemaphorePermit>) {
         self.leases.insert(&claimed, &lease);
         let _guard = self.leases.forget_on_panic(claimed.claim);
+        let (begun_us, since_queued_ms) = (self.clock.monotonic_us(), claimed.claimed_at - claimed.queued_at);
         let (finish, seen) = match self.examine(claimed) {
             Err(finish) => (*finish, None),
             Ok((claimed, event)) => {
@@ -249,6 +260,7 @@ impl Queue {
         for tries in 1..=RECORD_TRIES_MAX {
             match self.record_end(finish.clone()).await {
                 Ok(true) => {
+                    self.count(&finish, since_queued_ms, self.clock.monotonic_us() - begun_us);
                     if let Some((event, seed, observed)) = &seen {
                         self.deliver.shadow(event, *seed, observed);
                     }
@@ -279,6 +291,30 @@ impl Queue {
             // For the next of its kind.
             self.wake.notify_one();
         }
+    }
+
+    /// For those who watch: what became of an event.
+    fn count(&self, finish: &Finish, since_queued_ms: i64, took_us: u64) {
+        if !self.metrics.is_on() {
+            return;
+        }
+        let outcome = match &finish.transition {
+            Transition::End { state, .. } => state.as_str(),
+            Transition::Later { .. } => "later",
+            Transition::GiveBack => "given-back",
+            Transition::Merge => "merged",
+        };
+        let tried = finish.notes.iter().filter(|note| note.kind == "send");
+        let attempts = tried.filter_map(|note| {
+            Some((
+                note.relay.as_deref()?,
+                note.phase.as_deref().unwrap_or("none"),
+                note.class.as_deref().unwrap_or("delivered"),
+            ))
+        });
+        let waited_ms = i64::try_from(took_us / 1_000).unwrap_or(i64::MAX).saturating_add(since_queued_ms);
+        let latency_ms = (outcome == "sent").then_some(waited_ms);
+        self.metrics.ended(&Ended { outcome, latency_ms, took_us, attempts: attempts.collect() });
     }
 
     /// Events that cannot be worked on end here.

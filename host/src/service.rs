@@ -4,6 +4,7 @@ mod canary;
 mod error;
 mod install;
 mod notifications;
+mod observe;
 mod once;
 mod operations;
 mod orders;
@@ -60,6 +61,7 @@ pub use watch::Changes;
 use crate::clock::Clock;
 use crate::mail::Mailer;
 use crate::mail::mailbox::Mailbox;
+use crate::metrics::Metrics;
 use crate::plugin::Plugins;
 use crate::shop::Shop;
 use crate::shop::order::Pricing;
@@ -105,6 +107,8 @@ pub struct Service {
     pub preparing: Preparing,
     /// Long work that this host does for operators.
     pub operations: Operations,
+    /// What this host counts.
+    pub metrics: Metrics,
     /// This run of this host, as others know it: random.
     pub host: String,
     /// The mailbox for development.

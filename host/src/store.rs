@@ -241,6 +241,17 @@ impl Store {
         self.dialect() != Dialect::Sqlite
     }
 
+    /// Connections of the pool (of SQLite's readers): those in use, and those that are idle.
+    pub fn connections(&self) -> (i64, i64) {
+        let (size, idle) = match &self.db {
+            Db::Sqlite { readers, .. } => (readers.size(), readers.num_idle()),
+            Db::MySql(pool, _) => (pool.size(), pool.num_idle()),
+            Db::Postgres(pg) => pg.connections(),
+        };
+        let (size, idle) = (i64::from(size), i64::try_from(idle).unwrap_or(i64::MAX));
+        ((size - idle).max(0), idle)
+    }
+
     /// Ends all connections.
     pub async fn close(&self) {
         match &self.db {

@@ -46,6 +46,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     writeln!(out, "\nReady in {} ms{how}.", clock.monotonic_ms() - begun)?;
     writeln!(out, "  REST    http://{http}{}", moved(http, 8080))?;
     writeln!(out, "  gRPC    {grpc}{}", moved(grpc, 9091))?;
+    if let Some(metrics) = host.metrics {
+        writeln!(out, "  metrics http://{metrics}/metrics")?;
+    }
     writeln!(out, "  data    {}", folder.display())?;
     writeln!(out, "  mails   {}", mails.display())?;
 
@@ -77,6 +80,7 @@ fn settings(folder: &Path, mails: &Path, clock: &Clock) -> anyhow::Result<Config
         ("AUTH__ACCESS_TOKEN_MS", "86400000".to_owned()),
         ("HTTP__LISTEN", free(8080)?.to_string()),
         ("GRPC__LISTEN", free(9091)?.to_string()),
+        ("TELEMETRY__LISTEN", free(9464)?.to_string()),
         ("SHOP__NAME", "The Demo Shop".to_owned()),
         ("MAIL__FROM_NAME", "The Demo Shop".to_owned()),
         ("PRICING__TAX_BASIS_POINTS", "2000".to_owned()),

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
@@ -42,6 +42,7 @@ pub(super) async fn identify(
     let given =
         given.filter(|v| (1..=REQUEST_ID_BYTES_MAX).contains(&v.len()) && v.bytes().all(|b| b.is_ascii_graphic()));
     let name = given.map_or_else(|| app.clock.uuid().to_string(), str::to_owned);
+    let (begun_us, method) = (app.clock.monotonic_us(), known(request.method()));
     let span = tracing::info_span!("http", id = %name, method = %request.method(), path = request.uri().path());
     let header = HeaderValue::from_str(&name);
     let answering = async {
@@ -59,7 +60,36 @@ pub(super) async fn identify(
     if let Ok(header) = header {
         response.headers_mut().insert(REQUEST_ID, header);
     }
+    // What has no route is one: addresses are the client's to make up.
+    let route = response.extensions_mut().remove::<MatchedPath>();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let took = Duration::from_micros(app.clock.monotonic_us() - begun_us);
+    app.metrics.request(method, route, response.status().as_u16(), took);
     response
+}
+
+/// Keeps the route in the answer, for what counts outside the router.
+pub(super) async fn remember_route(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    response
+}
+
+/// Methods that are not in use here are one.
+fn known(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "_OTHER",
+    }
 }
 
 /// Reads the token once, and counts the request.

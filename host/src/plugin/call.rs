@@ -10,15 +10,19 @@ use crate::notification::{Admission, Failure, Notification, Request, Sending, Si
 
 /// Asks one after the other until one answers: the answer, who gave it, and who failed to.
 macro_rules! ask {
-    ($this:ident, $lineage:expr, $n:expr, |$revision:ident| $call:expr) => {{
+    ($this:ident, $name:literal, $lineage:expr, $n:expr, |$revision:ident| $call:expr) => {{
         let mut faults = Vec::new();
         let mut answered = (None, None);
         for $revision in $lineage.in_order($n.payload.sticky_id()) {
             if !$this.may_call(&$lineage, $revision) {
                 continue;
             }
+            let begun = $this.clock.monotonic_us();
             let answer = $call.await;
+            let took_us = $this.clock.monotonic_us() - begun;
             $this.record($revision, answer.is_ok());
+            let outcome = answer.as_ref().err().map_or("ok", Fault::code);
+            $this.metrics.plugin_call($name, $revision.number, outcome, took_us);
             match answer {
                 Ok(value) => {
                     answered = (Some(value), Some($revision.clone()));
@@ -36,7 +40,8 @@ impl Plugins {
     /// Renders the mail: by the order's canary or the active revision, else by the last good one, else by the built-in.
     pub async fn render(&self, n: &Notification, request: &Request<'_>) -> Answer<Option<Email>> {
         let routing = self.routing.load_full();
-        let (value, by, faults) = ask!(self, routing.renderer, n, |r| self.render_by(Code::Live, r, n, request));
+        let (value, by, faults) =
+            ask!(self, "render", routing.renderer, n, |r| self.render_by(Code::Live, r, n, request));
         let value = value.map(|(email, _)| email);
         Answer { value, by, faults }
     }
@@ -64,7 +69,7 @@ impl Plugins {
     /// Asks the policy whether to send. When all fail, send: the host's own rule.
     pub async fn admit_event(&self, n: &Arc<Notification>, s: &Situation) -> Answer<Admission> {
         let routing = self.routing.load_full();
-        let (value, by, faults) = ask!(self, routing.policy, n, |r| self.admit_by(Code::Live, r, n, s));
+        let (value, by, faults) = ask!(self, "admit", routing.policy, n, |r| self.admit_by(Code::Live, r, n, s));
         Answer { value: value.map_or(Admission::Send(Sending::default()), |(admission, _)| admission), by, faults }
     }
 
@@ -84,7 +89,8 @@ impl Plugins {
     /// Asks the policy what a failure means. When all fail, the host's own rule decides.
     pub async fn on_failure(&self, n: &Arc<Notification>, f: &Failure, s: &Situation) -> Answer<Verdict> {
         let routing = self.routing.load_full();
-        let (value, by, faults) = ask!(self, routing.policy, n, |r| self.on_failure_by(Code::Live, r, n, f, s));
+        let (value, by, faults) =
+            ask!(self, "on-failure", routing.policy, n, |r| self.on_failure_by(Code::Live, r, n, f, s));
         let native = || crate::notification::native_verdict(f, s.attempts);
         Answer { value: value.map_or_else(native, |(verdict, _)| verdict), by, faults }
     }

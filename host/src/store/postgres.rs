@@ -44,6 +44,11 @@ enum Held {
 }
 
 impl Pg {
+    /// All of the pool's, and those that are idle.
+    pub(super) fn connections(&self) -> (u32, usize) {
+        (self.pool.size(), self.pool.num_idle())
+    }
+
     /// For one read.
     pub(super) async fn read(&self) -> sqlx::Result<Session> {
         let held = if self.prepares {

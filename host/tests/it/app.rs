@@ -123,6 +123,7 @@ pub fn environment(database: &Database, more: &[(&str, &str)]) -> Vec<(String, S
         // Unoptimised and shared, the machine must not look like a slow plugin.
         ("PLUGINS__CALL__TIME_MS_MAX", "2000"),
         ("PLUGINS__CONFIGURE__TIME_MS_MAX", "10000"),
+        ("TELEMETRY__LISTEN", ""),
         ("MAILBOX__ENABLED", "true"),
         ("MAILBOX__LISTEN", "127.0.0.1:0"),
     ];

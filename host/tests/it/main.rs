@@ -22,6 +22,7 @@ mod harness;
 mod interventions;
 mod kit;
 mod misbehaviour;
+mod observed;
 mod operations;
 mod operators;
 mod place;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         interventions::tests(),
         kit::tests(),
         misbehaviour::tests(),
+        observed::tests(),
         operations::tests(),
         operators::tests(),
         place::tests(),

@@ -1,0 +1,341 @@
+//! What a host counts and measures, for those who watch it: one set of instruments, read by Prometheus or sent by OTLP. Names
+//! are those of OpenTelemetry's semantic conventions where these have one.
+//!
+//! No label comes from outside: relays, revisions, routes and methods are known, and a process has few of each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use prometheus::{Registry, TextEncoder};
+use serde::{Deserialize, Serialize};
+
+/// How often what has to be asked for is asked for.
+pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(10);
+
+/// Seconds, as HTTP's semantic convention has them, and finer for what takes microseconds.
+const SECONDS: [f64; 17] = [
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+    1.0, 2.5, 10.0,
+];
+/// Seconds between an order's change and its mail: hours where a relay is away.
+const LATENCY: [f64; 14] =
+    [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0, 3_600.0, 21_600.0, 86_400.0];
+
+/// What those who watch may see, and how.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where Prometheus reads `/metrics`, without asking who reads; nowhere when empty. Port 0: any that is free.
+    pub listen: String,
+    /// Where metrics are sent to by OTLP over gRPC, such as `http://127.0.0.1:4317`; nowhere when empty.
+    pub otlp_endpoint: String,
+    /// How often they are sent, in milliseconds.
+    pub otlp_interval_ms: u64,
+}
+
+/// Why nothing can be measured as the settings ask for.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// The address cannot be read.
+    #[error("telemetry.listen: \"{0}\" is no address: expected one such as 127.0.0.1:9464, or nothing")]
+    Listen(String),
+    /// The exporter cannot be made.
+    #[error("telemetry: {0}")]
+    Exporter(String),
+}
+
+/// A host's instruments; those that are off cost nothing. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Metrics(Option<Arc<Instruments>>);
+
+struct Instruments {
+    provider: SdkMeterProvider,
+    registry: Registry,
+    http: Histogram<f64>,
+    rpc: Histogram<f64>,
+    attempts: Counter<u64>,
+    ended: Counter<u64>,
+    latency: Histogram<f64>,
+    process: Histogram<f64>,
+    plugin: Histogram<f64>,
+    sampled: Sampled,
+}
+
+/// What is asked for now and then, and is of the whole cluster.
+struct Sampled {
+    queue: opentelemetry::metrics::Gauge<i64>,
+    overdue: opentelemetry::metrics::Gauge<f64>,
+    paused: opentelemetry::metrics::Gauge<i64>,
+    connections: opentelemetry::metrics::Gauge<i64>,
+    relays: opentelemetry::metrics::Gauge<i64>,
+    calls: opentelemetry::metrics::Gauge<u64>,
+}
+
+/// What is known of an event that has left the worker.
+pub(crate) struct Ended<'a> {
+    /// "sent", "failed", "skipped", "held", "merged" or, of one that goes on, "retry", "wait" or "given-back".
+    pub(crate) outcome: &'static str,
+    /// Since it was queued, where its mail was accepted, in milliseconds.
+    pub(crate) latency_ms: Option<i64>,
+    /// From claim to recorded end, in microseconds.
+    pub(crate) took_us: u64,
+    /// Relay, phase and class ("delivered" when none) of each attempt.
+    pub(crate) attempts: Vec<(&'a str, &'a str, &'a str)>,
+}
+
+/// How the queue stands for all hosts, and this host's part of the rest.
+pub(crate) struct Sample {
+    pub(crate) queued: i64,
+    pub(crate) under_way: i64,
+    pub(crate) overdue_ms: i64,
+    pub(crate) is_paused: bool,
+    /// Connections of the pool: in use, idle.
+    pub(crate) connections: (i64, i64),
+    /// Each relay, and whether it may be tried now.
+    pub(crate) relays: Vec<(String, bool)>,
+    /// Each revision that serves.
+    pub(crate) revisions: Vec<Calls>,
+}
+
+/// What the calls of a revision came to.
+pub(crate) struct Calls {
+    pub(crate) slot: &'static str,
+    pub(crate) stage: &'static str,
+    pub(crate) revision: i64,
+    /// So many of each outcome.
+    pub(crate) counts: [(&'static str, u64); 4],
+}
+
+impl Metrics {
+    /// Instruments as the settings ask for; none when nobody is to see them.
+    pub fn new(settings: &Settings) -> Result<Self, MetricsError> {
+        let (listens, sends) = (settings.address()?.is_some(), !settings.otlp_endpoint.is_empty());
+        if !listens && !sends {
+            return Ok(Self(None));
+        }
+        let failed = |e: &dyn std::fmt::Display| MetricsError::Exporter(e.to_string());
+        let registry = Registry::new();
+        let resource = Resource::builder()
+            .with_service_name("ecomm")
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+        let mut provider = SdkMeterProvider::builder().with_resource(resource.build());
+        let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone());
+        provider = provider.with_reader(reader.build().map_err(|e| failed(&e))?);
+        if sends {
+            let exporter = opentelemetry_otlp::MetricExporter::builder().with_tonic();
+            let exporter = exporter.with_endpoint(&settings.otlp_endpoint).build().map_err(|e| failed(&e))?;
+            let every = Duration::from_millis(settings.otlp_interval_ms.max(1));
+            provider = provider.with_reader(PeriodicReader::builder(exporter).with_interval(every).build());
+        }
+        let provider = provider.build();
+        let meter = provider.meter("ecomm");
+        Ok(Self(Some(Arc::new(Instruments::new(provider, registry, &meter)))))
+    }
+
+    /// All that was counted, as Prometheus reads it (text format 0.0.4).
+    pub fn text(&self) -> String {
+        let Some(this) = &self.0 else { return String::new() };
+        TextEncoder::new().encode_to_string(&this.registry.gather()).unwrap_or_default()
+    }
+
+    /// Sends what was not sent yet, at the end.
+    pub async fn close(&self) {
+        let Some(this) = self.0.clone() else { return };
+        let closing = tokio::task::spawn_blocking(move || this.provider.shutdown());
+        if let Ok(Err(e)) = closing.await {
+            tracing::warn!(error = %e, "the last metrics were not sent");
+        }
+    }
+
+    /// Whether anybody watches.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// A request over REST was answered; `route` is ours, not the client's.
+    pub(crate) fn request(&self, method: &'static str, route: &str, status: u16, took: Duration) {
+        let Some(this) = &self.0 else { return };
+        let labels = [
+            KeyValue::new("http.request.method", method),
+            KeyValue::new("http.route", route.to_owned()),
+            KeyValue::new("http.response.status_code", i64::from(status)),
+        ];
+        this.http.record(took.as_secs_f64(), &labels);
+    }
+
+    /// A call over gRPC was answered.
+    pub(crate) fn call(&self, method: &'static str, code: i32, took: Duration) {
+        let Some(this) = &self.0 else { return };
+        let labels = [
+            KeyValue::new("rpc.system.name", "grpc"),
+            KeyValue::new("rpc.method", method),
+            KeyValue::new("rpc.response.status_code", i64::from(code)),
+        ];
+        this.rpc.record(took.as_secs_f64(), &labels);
+    }
+
+    /// A component was asked in a delivery; `outcome` is "ok" or a fault's code.
+    pub(crate) fn plugin_call(&self, call: &'static str, revision: i64, outcome: &'static str, took_us: u64) {
+        let Some(this) = &self.0 else { return };
+        let labels = [
+            KeyValue::new("ecomm.plugin.call", call),
+            KeyValue::new("ecomm.plugin.revision", revision),
+            KeyValue::new("ecomm.outcome", outcome),
+        ];
+        this.plugin.record(Duration::from_micros(took_us).as_secs_f64(), &labels);
+    }
+
+    /// An event has left the worker, and that is recorded.
+    pub(crate) fn ended(&self, ended: &Ended<'_>) {
+        let Some(this) = &self.0 else { return };
+        let outcome = [KeyValue::new("ecomm.outcome", ended.outcome)];
+        this.ended.add(1, &outcome);
+        let operation = [
+            KeyValue::new("messaging.system", "ecomm"),
+            KeyValue::new("messaging.operation.name", "deliver"),
+            KeyValue::new("ecomm.outcome", ended.outcome),
+        ];
+        this.process.record(Duration::from_micros(ended.took_us).as_secs_f64(), &operation);
+        if let Some(latency_ms) = ended.latency_ms {
+            let latency = Duration::from_millis(u64::try_from(latency_ms).unwrap_or_default());
+            this.latency.record(latency.as_secs_f64(), &[]);
+        }
+        for (relay, phase, class) in &ended.attempts {
+            let labels = [
+                KeyValue::new("ecomm.relay", (*relay).to_owned()),
+                KeyValue::new("ecomm.smtp.phase", (*phase).to_owned()),
+                KeyValue::new("ecomm.class", (*class).to_owned()),
+            ];
+            this.attempts.add(1, &labels);
+        }
+    }
+
+    /// Keeps what was asked for just now.
+    pub(crate) fn sample(&self, sample: &Sample) {
+        let Some(Sampled { queue, overdue, paused, connections, relays, calls }) = self.0.as_ref().map(|t| &t.sampled)
+        else {
+            return;
+        };
+        queue.record(sample.queued, &[KeyValue::new("ecomm.state", "queued")]);
+        queue.record(sample.under_way, &[KeyValue::new("ecomm.state", "leased")]);
+        let late = Duration::from_millis(u64::try_from(sample.overdue_ms).unwrap_or_default());
+        overdue.record(late.as_secs_f64(), &[]);
+        paused.record(sample.is_paused.into(), &[]);
+        let (used, idle) = sample.connections;
+        for (state, count) in [("used", used), ("idle", idle)] {
+            connections.record(count, &[KeyValue::new("db.client.connection.state", state)]);
+        }
+        for (relay, is_available) in &sample.relays {
+            relays.record((*is_available).into(), &[KeyValue::new("ecomm.relay", relay.clone())]);
+        }
+        for Calls { slot, stage, revision, counts } in &sample.revisions {
+            for (what, count) in *counts {
+                let labels = [
+                    KeyValue::new("ecomm.plugin.slot", *slot),
+                    KeyValue::new("ecomm.plugin.stage", *stage),
+                    KeyValue::new("ecomm.plugin.revision", *revision),
+                    KeyValue::new("ecomm.outcome", what),
+                ];
+                calls.record(count, &labels);
+            }
+        }
+    }
+}
+
+impl Settings {
+    /// Where to listen, if anywhere.
+    pub fn address(&self) -> Result<Option<std::net::SocketAddr>, MetricsError> {
+        if self.listen.is_empty() {
+            return Ok(None);
+        }
+        self.listen.parse().map(Some).map_err(|_| MetricsError::Listen(self.listen.clone()))
+    }
+}
+
+impl Instruments {
+    fn new(provider: SdkMeterProvider, registry: Registry, meter: &Meter) -> Self {
+        let seconds = |name: &'static str, says: &'static str, bounds: &[f64]| {
+            let histogram = meter.f64_histogram(name).with_description(says).with_unit("s");
+            histogram.with_boundaries(bounds.to_vec()).build()
+        };
+        let counter = |name: &'static str, says: &'static str| meter.u64_counter(name).with_description(says).build();
+        let gauge = |name: &'static str, says: &'static str| meter.i64_gauge(name).with_description(says).build();
+        Self {
+            http: seconds("http.server.request.duration", "How long requests over REST took.", &SECONDS),
+            rpc: seconds("rpc.server.call.duration", "How long calls over gRPC took.", &SECONDS),
+            attempts: counter("ecomm.attempts", "Attempts at a relay, by how far they got and what the reply means."),
+            ended: counter("ecomm.deliveries", "Events that left a worker, by what became of them."),
+            latency: seconds("ecomm.mail.latency", "From an order's change to the relay's acceptance.", &LATENCY),
+            process: seconds("messaging.process.duration", "From a claim to its recorded end.", &SECONDS),
+            plugin: seconds("ecomm.plugin.call.duration", "How long a component took in a delivery.", &SECONDS),
+            sampled: Sampled {
+                queue: gauge("ecomm.queue.notifications", "Notifications in the queue, of all hosts."),
+                overdue: meter
+                    .f64_gauge("ecomm.queue.oldest.overdue")
+                    .with_description("For how long the first that waits has been due, of all hosts.")
+                    .with_unit("s")
+                    .build(),
+                paused: gauge("ecomm.queue.paused", "1 while no host may claim."),
+                connections: gauge("db.client.connection.count", "Connections to the database."),
+                relays: gauge("ecomm.relay.available", "1 while a relay may be tried."),
+                calls: meter
+                    .u64_gauge("ecomm.plugin.revision.calls")
+                    .with_description("What the calls of each revision that serves came to in this host.")
+                    .build(),
+            },
+            provider,
+            registry,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(listen: &str) -> Settings {
+        Settings { listen: listen.to_owned(), otlp_endpoint: String::new(), otlp_interval_ms: 1_000 }
+    }
+
+    #[test]
+    fn what_is_counted_is_said() {
+        let metrics = Metrics::new(&settings("127.0.0.1:0")).unwrap();
+        metrics.request("GET", "/v1/orders/{id}", 200, Duration::from_millis(3));
+        metrics.ended(&Ended {
+            outcome: "sent",
+            latency_ms: Some(40),
+            took_us: 900,
+            attempts: vec![("main", "body", "delivered")],
+        });
+        let text = metrics.text();
+        let scope = "otel_scope_name=\"ecomm\"";
+        for line in [
+            format!(
+                "http_server_request_duration_seconds_count{{http_request_method=\"GET\",\
+                 http_response_status_code=\"200\",http_route=\"/v1/orders/{{id}}\",{scope}}} 1"
+            ),
+            format!("ecomm_deliveries_total{{ecomm_outcome=\"sent\",{scope}}} 1"),
+            format!("ecomm_mail_latency_seconds_bucket{{{scope},le=\"0.05\"}} 1"),
+            format!(
+                "ecomm_attempts_total{{ecomm_class=\"delivered\",ecomm_relay=\"main\",ecomm_smtp_phase=\"body\",{scope}}} 1"
+            ),
+        ] {
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_watches_by_default_of_an_empty_address() {
+        let off = Metrics::new(&settings("")).unwrap();
+        assert!(!off.is_on());
+        off.request("GET", "/", 200, Duration::ZERO);
+        assert_eq!(off.text(), "");
+        let wrong = Metrics::new(&settings("nonsense")).err().unwrap().to_string();
+        assert!(wrong.starts_with("telemetry.listen: \"nonsense\" is no address"), "{wrong}");
+    }
+}

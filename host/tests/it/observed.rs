@@ -1,0 +1,123 @@
+//! What those who watch a host see.
+
+use ecomm::mail::mailbox::Phase;
+use serde_json::json;
+
+use crate::app::{App, eventually, reply};
+use crate::both_apis::channel;
+use crate::database::Database;
+use crate::harness::tests;
+
+tests! {
+    on_each_database {
+        metrics_tell_what_happened
+    }
+    once {
+        nothing_of_a_customer_is_in_a_label
+    }
+}
+
+async fn read(app: &App) -> String {
+    let url = format!("http://{}/metrics", app.host.metrics.unwrap());
+    let response = app.client.http.get(url).send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    response.text().await.unwrap()
+}
+
+/// The value of the first line with this name and these labels.
+fn value(text: &str, name: &str, labels: &[&str]) -> Option<f64> {
+    let mut lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+    let line = lines.find(|line| labels.iter().all(|label| line.contains(label)))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+const ON: [(&str, &str); 1] = [("TELEMETRY__LISTEN", "127.0.0.1:0")];
+
+async fn metrics_tell_what_happened(database: Database) {
+    let app = App::with(database, &ON).await;
+    app.fail(Phase::Rcpt, reply("450 4.2.0 busy"), 1);
+    app.order().await;
+    app.drain().await;
+    app.clock.advance(3_600_000);
+    app.drain().await;
+    let (status, _) = app.client.call("GET", "/v1/orders/999", &app.customer, None).await;
+    assert_eq!(status.as_u16(), 404);
+    app.client.call("GET", "/v1/a/path/of/my/own", &app.customer, None).await;
+    let mut orders = ecomm::grpc::pb::order_service_client::OrderServiceClient::new(channel(&app).await);
+    let nobody = orders.list_orders(ecomm::grpc::pb::ListOrdersRequest::default()).await;
+    assert_eq!(nobody.unwrap_err().code(), tonic::Code::Unauthenticated);
+    let text = read(&app).await;
+    for (name, labels, at_least) in [
+        ("ecomm_attempts_total", &["ecomm_relay=\"mailbox\"", "ecomm_smtp_phase=\"rcpt\""][..], 1.0),
+        ("ecomm_attempts_total", &["ecomm_class=\"delivered\""], 1.0),
+        ("ecomm_deliveries_total", &["ecomm_outcome=\"sent\""], 1.0),
+        ("ecomm_deliveries_total", &["ecomm_outcome=\"later\""], 1.0),
+        ("ecomm_mail_latency_seconds_count", &[], 1.0),
+        ("messaging_process_duration_seconds_count", &["messaging_operation_name=\"deliver\""], 1.0),
+        ("ecomm_plugin_call_duration_seconds_count", &["ecomm_plugin_call=\"render\"", "ecomm_outcome=\"ok\""], 2.0),
+        ("ecomm_plugin_call_duration_seconds_count", &["ecomm_plugin_call=\"on-failure\""], 1.0),
+        (
+            "http_server_request_duration_seconds_count",
+            &["http_route=\"/v1/orders/{id}\"", "http_response_status_code=\"404\""],
+            1.0,
+        ),
+        ("http_server_request_duration_seconds_count", &["http_route=\"none\""], 1.0),
+        (
+            "rpc_server_call_duration_seconds_count",
+            &["rpc_method=\"ecomm.v1.OrderService/ListOrders\"", "rpc_response_status_code=\"16\""],
+            1.0,
+        ),
+    ] {
+        let found = value(&text, name, labels);
+        assert!(found.is_some_and(|found| found >= at_least), "{name} {labels:?}: {found:?} in\n{text}");
+    }
+    assert!(!text.contains("my/own"), "{text}");
+    eventually("the queue was looked at", async || {
+        let text = read(&app).await;
+        value(&text, "ecomm_queue_notifications", &["ecomm_state=\"queued\""]).is_some()
+            && value(&text, "ecomm_relay_available", &["ecomm_relay=\"mailbox\""]) == Some(1.0)
+            && value(&text, "ecomm_queue_paused", &[]) == Some(0.0)
+            && value(&text, "db_client_connection_count", &["db_client_connection_state=\"idle\""]).is_some()
+            && value(&text, "ecomm_plugin_revision_calls", &["ecomm_plugin_stage=\"active\""]).is_some()
+    })
+    .await;
+    is_told_of(&read(&app).await);
+    app.end().await;
+}
+
+/// The guide's table lists what there is, and the alerts ask for nothing else.
+fn is_told_of(text: &str) {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let file = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let mut there: Vec<_> = names.filter(|name| *name != "target_info").collect();
+    there.sort_unstable();
+    let guide = file("docs/operators.md");
+    let rows = guide.split("| metric |").nth(1).unwrap().lines().skip(1).take_while(|l| l.starts_with('|'));
+    let mut told: Vec<_> = rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+    told.sort_unstable();
+    assert_eq!(there, told);
+    let alerts = file("packaging/prometheus/alerts.yaml");
+    let asked = alerts
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.contains("_seconds") || word.ends_with("_total") || word.starts_with("ecomm_queue"));
+    for word in asked {
+        let name = word.trim_end_matches("_count");
+        assert!(there.contains(&name), "{name}, which an alert asks for, is not there");
+    }
+}
+
+async fn nothing_of_a_customer_is_in_a_label() {
+    let app = App::with(crate::app::sqlite().await, &ON).await;
+    let order = app.order().await;
+    app.drain().await;
+    let path = format!("/v1/orders/{order}/notifications?state=secret-of-a-customer");
+    app.client.call("GET", &path, &app.admin, None).await;
+    app.client.call("GET", "/v1/users/ada@example.com", &app.admin, Some(json!({}))).await;
+    let text = read(&app).await;
+    let text: String = text.lines().filter(|line| !line.starts_with('#')).collect();
+    for word in ["ada", "example.com", "Lovelace", "secret", "Cup"] {
+        assert!(!text.contains(word), "{word} is in\n{text}");
+    }
+    app.end().await;
+}
