@@ -45,6 +45,8 @@ pub struct Config {
     pub caps: Caps,
     /// The plugin host.
     pub plugins: plugin::Settings,
+    /// What is forgotten, and when.
+    pub retention: crate::service::Retention,
     /// Who sees what a host counts.
     pub telemetry: crate::metrics::Settings,
     /// The log.
@@ -188,6 +190,11 @@ impl Config {
         let worker = &self.queue;
         if worker.in_flight_max == 0 || worker.claim_max == 0 || worker.lease_ms < 1_000 || worker.poll_ms == 0 {
             return wrong("queue", "in_flight_max, claim_max and poll_ms must be 1 or more, lease_ms 1000 or more");
+        }
+        let kept = self.retention;
+        if kept.notifications_days > 0 && !(1..=kept.notifications_days).contains(&kept.contents_days) {
+            let why = "must be at most retention.notifications_days, and not 0 where that is not: contents go with their notification";
+            return wrong("retention.contents_days", why);
         }
         if self.plugins.configure.memory_bytes_max > self.plugins.call.memory_bytes_max {
             return wrong("plugins.configure.memory_bytes_max", "must be at most plugins.call.memory_bytes_max");

@@ -136,7 +136,7 @@ impl Host {
         if config.database.listen {
             tasks.spawn(store.clone().announce(announce, stop.clone()));
         }
-        tasks.spawn(service.clone().forget_old(stop.clone()));
+        tasks.spawn(service.clone().forget_old(config.retention, stop.clone()));
         tasks.spawn(service.clone().observe(stop.clone()));
         let mut metrics = None;
         if let Some(address) = config.telemetry.address()? {

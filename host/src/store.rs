@@ -18,6 +18,7 @@ pub(crate) mod operations;
 pub(crate) mod orders;
 mod postgres;
 pub(crate) mod products;
+pub(crate) mod retention;
 mod tx;
 pub(crate) mod users;
 mod wake;

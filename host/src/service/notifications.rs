@@ -4,7 +4,7 @@ use crate::mail::mailbox::{Mailbox, Received};
 use crate::notification::{Filter, State};
 use crate::shop::order::Order;
 use crate::store::queue::interventions;
-use crate::store::{Tx, notifications, orders};
+use crate::store::{Tx, notifications, orders, retention};
 
 /// How an operator has a notification tried again.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +77,10 @@ impl Service {
             )));
         }
         let customer = customer.ok_or_else(|| Error::Conflict("the customer has left".to_owned()))?;
+        if !retention::has_contents(&mut tx, id).await? {
+            let why = "what it told has been forgotten (retention.contents_days)";
+            return Err(Error::Conflict(why.to_owned()));
+        }
         // Before the question whether it is late: what is newer and not handed over yet has to be claimed again.
         interventions::take_from_workers(&mut tx, &standing, self.store.offset_ms()).await?;
         let is_late = interventions::is_late(&mut tx, &standing).await?;

@@ -76,26 +76,7 @@ pub(super) struct Change {
 /// How often a transaction that lost a deadlock is tried again.
 const TRIES_MAX: usize = 5;
 
-/// How often keys that are past their time are forgotten.
-const FORGET_EVERY: std::time::Duration = std::time::Duration::from_mins(10);
-
 impl Service {
-    /// Forgets old keys and operations until the host stops.
-    pub async fn forget_old(self: std::sync::Arc<Self>, stop: tokio_util::sync::CancellationToken) {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(FORGET_EVERY) => {}
-            }
-            if let Err(e) = self.store.forget_keys(self.clock.now_ms() - KEPT_MS).await {
-                tracing::warn!(error = %e, "old idempotency keys could not be forgotten; trying again");
-            }
-            if let Err(e) = self.forget_old_operations().await {
-                tracing::warn!(error = %e, "old operations could not be forgotten; trying again");
-            }
-        }
-    }
-
     /// Makes a change once for each key, and again when the database asks for that. The key is taken with the answer,
     /// as the transaction's last step: a retry does the work in vain and then gets the answer that was kept.
     pub(super) async fn once<T, F>(

@@ -29,6 +29,7 @@ mod place;
 mod registries;
 mod relay;
 mod rest;
+mod retention;
 mod servers;
 mod sessions;
 mod settings;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         registries::tests(),
         relay::tests(),
         rest::tests(),
+        retention::tests(),
         servers::tests(),
         sessions::tests(),
         settings::tests(),

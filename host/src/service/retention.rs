@@ -1,0 +1,100 @@
+//! What is forgotten, and when.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::{Error, KEPT_MS, Service};
+use crate::store::retention::{Part, Swept};
+
+/// For how long what has ended is kept, in days; 0: for ever.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// What a notification told, and its journal.
+    pub contents_days: u32,
+    /// That it was, and what became of it. Not shorter than its contents.
+    pub notifications_days: u32,
+    /// Sessions that were left or ran out.
+    pub sessions_days: u32,
+    /// So many notifications are forgotten in a second at the most.
+    pub per_second_max: u32,
+}
+
+/// How often a host looks for what is old.
+const LOOK_EVERY: Duration = Duration::from_mins(10);
+/// Notifications that are looked at in one transaction.
+const BATCH: i64 = 500;
+/// The host that forgets is another's turn after so many milliseconds without a batch.
+const LEASE_MS: i64 = 60_000;
+const DAY_MS: i64 = 86_400_000;
+
+impl Service {
+    /// Forgets what is old until the host stops.
+    pub async fn forget_old(self: Arc<Self>, retention: Retention, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                forgotten = self.forget_what_is_old(retention) => {
+                    if let Err(e) = forgotten {
+                        tracing::warn!(error = %e, "what is old could not be forgotten; trying again");
+                    }
+                }
+            }
+        }
+    }
+
+    /// One look. Notifications are forgotten by one host at a time, and not while a replay reads them; says how many.
+    pub async fn forget_what_is_old(&self, retention: Retention) -> Result<u64, Error> {
+        let now = self.clock.now_ms();
+        self.store.forget_keys(now - KEPT_MS).await?;
+        self.forget_old_operations().await?;
+        if let Some(until) = before(now, retention.sessions_days) {
+            self.store.forget_sessions(until).await?;
+        }
+        let mut forgotten = 0;
+        let kinds = [(Part::Contents, retention.contents_days), (Part::Whole, retention.notifications_days)];
+        for (part, days) in kinds {
+            if let Some(until) = before(now, days) {
+                forgotten += self.forget_part(part, until, retention.per_second_max).await?;
+            }
+        }
+        if forgotten > 0 {
+            tracing::info!(forgotten, "notifications that ended long ago were forgotten");
+        }
+        Ok(forgotten)
+    }
+
+    async fn forget_part(&self, part: Part, until: i64, per_second_max: u32) -> Result<u64, Error> {
+        let (mut after, mut forgotten) = (0, 0);
+        loop {
+            if !self.store.take_retention(&self.host, LEASE_MS).await? || self.store.is_replaying().await? {
+                return Ok(forgotten);
+            }
+            let swept: Swept = self.store.forget_notifications(part, after, until, BATCH).await?;
+            forgotten += swept.forgotten;
+            let Some(last) = swept.last else { return Ok(forgotten) };
+            after = last;
+            // Beside traffic: others commit in between.
+            let pause = Duration::from_secs(1).mul_f64(per_batch(per_second_max));
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// The part of a second that a batch may take.
+fn per_batch(per_second_max: u32) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+    let batch = BATCH as f64;
+    batch / f64::from(per_second_max.max(1))
+}
+
+fn before(now: i64, days: u32) -> Option<i64> {
+    (days > 0).then(|| now - i64::from(days) * DAY_MS)
+}
