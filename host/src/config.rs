@@ -192,6 +192,12 @@ impl Config {
             return wrong("queue", "in_flight_max, claim_max and poll_ms must be 1 or more, lease_ms 1000 or more");
         }
         let kept = self.retention;
+        if kept.per_second_max < 10 {
+            return wrong(
+                "retention.per_second_max",
+                "must be 10 or more: another host would take over between two batches",
+            );
+        }
         if kept.notifications_days > 0 && !(1..=kept.notifications_days).contains(&kept.contents_days) {
             let why = "must be at most retention.notifications_days, and not 0 where that is not: contents go with their notification";
             return wrong("retention.contents_days", why);

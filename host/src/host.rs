@@ -140,9 +140,14 @@ impl Host {
         tasks.spawn(service.clone().observe(stop.clone()));
         let mut metrics = None;
         if let Some(address) = config.telemetry.address()? {
-            let listener = listen("telemetry.listen", address).await?;
-            metrics = listener.local_addr().ok();
-            tasks.spawn(http::serve_metrics(listener, service.metrics.clone(), stop.clone()));
+            match listen("telemetry.listen", address).await {
+                Ok(listener) => {
+                    metrics = listener.local_addr().ok();
+                    tasks.spawn(http::serve_metrics(listener, service.metrics.clone(), stop.clone()));
+                }
+                // Whether anybody watches must not decide whether mails go out: a second host on a machine is usual.
+                Err(e) => tracing::warn!(error = %e, "nobody can read the metrics of this host"),
+            }
         }
         let mut http = None;
         if roles.api {

@@ -220,9 +220,9 @@ impl Mailer {
         self.relays.iter().map(see).collect()
     }
 
-    /// Each relay, and whether it may be tried now; for those who watch.
+    /// Each relay, and whether its last connection came about; for those who watch.
     pub fn standing(&self) -> Vec<(String, bool)> {
-        self.relays.iter().map(|relay| (relay.name().to_owned(), relay.retry_in_ms() == 0)).collect()
+        self.relays.iter().map(|relay| (relay.name().to_owned(), relay.is_reached())).collect()
     }
 
     /// In how many milliseconds the relay may be tried again; 0: now.

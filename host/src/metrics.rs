@@ -3,7 +3,7 @@
 //!
 //! No label comes from outside: relays, revisions, routes and methods are known, and a process has few of each.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -63,18 +63,11 @@ struct Instruments {
     latency: Histogram<f64>,
     process: Histogram<f64>,
     plugin: Histogram<f64>,
-    sampled: Sampled,
+    latest: Latest,
 }
 
-/// What is asked for now and then, and is of the whole cluster.
-struct Sampled {
-    queue: opentelemetry::metrics::Gauge<i64>,
-    overdue: opentelemetry::metrics::Gauge<f64>,
-    paused: opentelemetry::metrics::Gauge<i64>,
-    connections: opentelemetry::metrics::Gauge<i64>,
-    relays: opentelemetry::metrics::Gauge<i64>,
-    calls: opentelemetry::metrics::Gauge<u64>,
-}
+/// What was asked for last.
+type Latest = Arc<Mutex<Option<Sample>>>;
 
 /// What is known of an event that has left the worker.
 pub(crate) struct Ended<'a> {
@@ -90,16 +83,22 @@ pub(crate) struct Ended<'a> {
 
 /// How the queue stands for all hosts, and this host's part of the rest.
 pub(crate) struct Sample {
+    /// None while the database cannot be asked.
+    pub(crate) queue: Option<QueueSample>,
+    /// Connections of the pool: in use, idle.
+    pub(crate) connections: (i64, i64),
+    /// Each relay, and whether it was reached.
+    pub(crate) relays: Vec<(String, bool)>,
+    /// Each revision that serves.
+    pub(crate) revisions: Vec<Calls>,
+}
+
+/// How the queue stands.
+pub(crate) struct QueueSample {
     pub(crate) queued: i64,
     pub(crate) under_way: i64,
     pub(crate) overdue_ms: i64,
     pub(crate) is_paused: bool,
-    /// Connections of the pool: in use, idle.
-    pub(crate) connections: (i64, i64),
-    /// Each relay, and whether it may be tried now.
-    pub(crate) relays: Vec<(String, bool)>,
-    /// Each revision that serves.
-    pub(crate) revisions: Vec<Calls>,
 }
 
 /// What the calls of a revision came to.
@@ -108,7 +107,7 @@ pub(crate) struct Calls {
     pub(crate) stage: &'static str,
     pub(crate) revision: i64,
     /// So many of each outcome.
-    pub(crate) counts: [(&'static str, u64); 4],
+    pub(crate) counts: [(&'static str, u64); 6],
 }
 
 impl Metrics {
@@ -215,34 +214,10 @@ impl Metrics {
         }
     }
 
-    /// Keeps what was asked for just now.
-    pub(crate) fn sample(&self, sample: &Sample) {
-        let Some(Sampled { queue, overdue, paused, connections, relays, calls }) = self.0.as_ref().map(|t| &t.sampled)
-        else {
-            return;
-        };
-        queue.record(sample.queued, &[KeyValue::new("ecomm.state", "queued")]);
-        queue.record(sample.under_way, &[KeyValue::new("ecomm.state", "leased")]);
-        let late = Duration::from_millis(u64::try_from(sample.overdue_ms).unwrap_or_default());
-        overdue.record(late.as_secs_f64(), &[]);
-        paused.record(sample.is_paused.into(), &[]);
-        let (used, idle) = sample.connections;
-        for (state, count) in [("used", used), ("idle", idle)] {
-            connections.record(count, &[KeyValue::new("db.client.connection.state", state)]);
-        }
-        for (relay, is_available) in &sample.relays {
-            relays.record((*is_available).into(), &[KeyValue::new("ecomm.relay", relay.clone())]);
-        }
-        for Calls { slot, stage, revision, counts } in &sample.revisions {
-            for (what, count) in *counts {
-                let labels = [
-                    KeyValue::new("ecomm.plugin.slot", *slot),
-                    KeyValue::new("ecomm.plugin.stage", *stage),
-                    KeyValue::new("ecomm.plugin.revision", *revision),
-                    KeyValue::new("ecomm.outcome", what),
-                ];
-                calls.record(count, &labels);
-            }
+    /// Keeps what was asked for just now; what is not in it any more is not told any more.
+    pub(crate) fn sample(&self, sample: Sample) {
+        if let Some(this) = &self.0 {
+            *this.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(sample);
         }
     }
 }
@@ -264,7 +239,8 @@ impl Instruments {
             histogram.with_boundaries(bounds.to_vec()).build()
         };
         let counter = |name: &'static str, says: &'static str| meter.u64_counter(name).with_description(says).build();
-        let gauge = |name: &'static str, says: &'static str| meter.i64_gauge(name).with_description(says).build();
+        let latest = Latest::default();
+        observe(meter, &latest);
         Self {
             http: seconds("http.server.request.duration", "How long requests over REST took.", &SECONDS),
             rpc: seconds("rpc.server.call.duration", "How long calls over gRPC took.", &SECONDS),
@@ -273,25 +249,77 @@ impl Instruments {
             latency: seconds("ecomm.mail.latency", "From an order's change to the relay's acceptance.", &LATENCY),
             process: seconds("messaging.process.duration", "From a claim to its recorded end.", &SECONDS),
             plugin: seconds("ecomm.plugin.call.duration", "How long a component took in a delivery.", &SECONDS),
-            sampled: Sampled {
-                queue: gauge("ecomm.queue.notifications", "Notifications in the queue, of all hosts."),
-                overdue: meter
-                    .f64_gauge("ecomm.queue.oldest.overdue")
-                    .with_description("For how long the first that waits has been due, of all hosts.")
-                    .with_unit("s")
-                    .build(),
-                paused: gauge("ecomm.queue.paused", "1 while no host may claim."),
-                connections: gauge("db.client.connection.count", "Connections to the database."),
-                relays: gauge("ecomm.relay.available", "1 while a relay may be tried."),
-                calls: meter
-                    .u64_gauge("ecomm.plugin.revision.calls")
-                    .with_description("What the calls of each revision that serves came to in this host.")
-                    .build(),
-            },
+            latest,
             provider,
             registry,
         }
     }
+}
+
+/// Gauges that tell what was asked for last.
+fn observe(meter: &Meter, latest: &Latest) {
+    let gauge = |name: &'static str, says: &'static str, unit: &'static str, tell: Tell| {
+        let latest = latest.clone();
+        let told = meter.f64_observable_gauge(name).with_description(says).with_unit(unit);
+        told.with_callback(move |observer| {
+            if let Some(sample) = &*latest.lock().unwrap_or_else(PoisonError::into_inner) {
+                tell(sample, &|value, labels| observer.observe(value, labels));
+            }
+        })
+        .build();
+    };
+    gauge("ecomm.database.reachable", "1 while the database answers.", "", |sample, observe| {
+        observe(sample.queue.is_some().into(), &[]);
+    });
+    gauge("ecomm.queue.notifications", "Notifications in the queue, of all hosts.", "", |sample, observe| {
+        if let Some(queue) = &sample.queue {
+            observe(count(queue.queued), &[KeyValue::new("ecomm.state", "queued")]);
+            observe(count(queue.under_way), &[KeyValue::new("ecomm.state", "leased")]);
+        }
+    });
+    let says = "For how long the first that waits has been due, of all hosts.";
+    gauge("ecomm.queue.oldest.overdue", says, "s", |sample, observe| {
+        if let Some(queue) = &sample.queue {
+            observe(count(queue.overdue_ms) / 1_000.0, &[]);
+        }
+    });
+    gauge("ecomm.queue.paused", "1 while no host may claim.", "", |sample, observe| {
+        if let Some(queue) = &sample.queue {
+            observe(queue.is_paused.into(), &[]);
+        }
+    });
+    gauge("db.client.connection.count", "Connections to the database.", "", |sample, observe| {
+        let (used, idle) = sample.connections;
+        observe(count(used), &[KeyValue::new("db.client.connection.state", "used")]);
+        observe(count(idle), &[KeyValue::new("db.client.connection.state", "idle")]);
+    });
+    gauge("ecomm.relay.available", "1 unless the last try did not reach the relay.", "", |sample, observe| {
+        for (relay, is_reached) in &sample.relays {
+            observe((*is_reached).into(), &[KeyValue::new("ecomm.relay", relay.clone())]);
+        }
+    });
+    let says = "What the calls of each revision that serves came to in this host.";
+    gauge("ecomm.plugin.revision.calls", says, "", |sample, observe| {
+        for Calls { slot, stage, revision, counts } in &sample.revisions {
+            for (what, calls) in counts {
+                let labels = [
+                    KeyValue::new("ecomm.plugin.slot", *slot),
+                    KeyValue::new("ecomm.plugin.stage", *stage),
+                    KeyValue::new("ecomm.plugin.revision", *revision),
+                    KeyValue::new("ecomm.outcome", *what),
+                ];
+                observe(count(i64::try_from(*calls).unwrap_or(i64::MAX)), &labels);
+            }
+        }
+    });
+}
+
+/// Tells of a sample.
+type Tell = fn(&Sample, &dyn Fn(f64, &[KeyValue]));
+
+#[expect(clippy::cast_precision_loss, reason = "for people, and exact far beyond what there is")]
+fn count(number: i64) -> f64 {
+    number as f64
 }
 
 #[cfg(test)]

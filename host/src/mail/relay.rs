@@ -142,6 +142,11 @@ impl Relay {
         self.connections.limit()
     }
 
+    /// Whether it was reached when it was last tried, or has not been tried.
+    pub(super) fn is_reached(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) == 0
+    }
+
     /// In how many milliseconds it may be tried again; 0: now.
     pub(super) fn retry_in_ms(&self) -> i64 {
         let closed_ms = self.closed_until_ms.load(Ordering::Relaxed) - self.clock.monotonic_ms();

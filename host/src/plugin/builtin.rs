@@ -63,8 +63,9 @@ pub(super) fn load(engine: &Engine, digest: &str, slot: Slot, config: &str) -> O
         })
     };
     let components = codes.try_map(load).ok()?;
-    let code_bytes = codes.metered.len() + codes.live.map_or(0, <[u8]>::len);
-    let making = Making { code_bytes, snapshot_bytes: Some(snapshot_bytes), ..Making::default() };
-    let artifact = Artifact { snapshotted: true, note: None, metered_bytes: codes.metered.len(), making };
+    let (code_bytes, live_code_bytes) = (codes.metered.len(), codes.live.map_or(0, <[u8]>::len));
+    let snapshot_bytes = Some(snapshot_bytes);
+    let making = Making { code_bytes, live_code_bytes, snapshot_bytes, ..Making::default() };
+    let artifact = Artifact { snapshotted: true, note: None, making };
     Some((artifact, components))
 }

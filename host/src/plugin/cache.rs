@@ -21,9 +21,7 @@ pub(crate) struct Artifact {
     pub(crate) snapshotted: bool,
     /// When not, why.
     pub(crate) note: Option<String>,
-    /// The size of the metered code; the live one follows it.
-    pub(crate) metered_bytes: usize,
-    /// What making it took.
+    /// What making it took, and its size: the live code follows the metered.
     pub(crate) making: Making,
 }
 
@@ -103,7 +101,7 @@ impl Cache {
         }
         let (head, code) = body.split_at_checked(body.iter().position(|b| *b == b'\n')?)?;
         let artifact: Artifact = serde_json::from_slice(head).ok()?;
-        let (metered, live) = code[1..].split_at_checked(artifact.metered_bytes)?;
+        let (metered, live) = code[1..].split_at_checked(artifact.making.code_bytes)?;
         let load = |code, bytes: &&[u8]| {
             #[expect(unsafe_code, reason = "the MAC shows that a host wrote these bytes with an engine like this one")]
             unsafe {

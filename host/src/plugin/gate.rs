@@ -295,8 +295,8 @@ impl Gate {
         let metered_bytes = metered.code.len();
         let (live, more) = live.map(|live| (live.component, live.code)).unzip();
         let code = [metered.code, more.unwrap_or_default()].concat();
-        making.code_bytes = code.len();
-        let artifact = Artifact { snapshotted: note.is_none(), note, metered_bytes, making };
+        (making.code_bytes, making.live_code_bytes) = (metered_bytes, code.len() - metered_bytes);
+        let artifact = Artifact { snapshotted: note.is_none(), note, making };
         Ok(Prepared { artifact, components: Codes { metered: metered.component, live }, code: Some(code) })
     }
 

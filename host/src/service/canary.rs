@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::stage::Move;
-use super::{Counts, Error, Plan, Service, Slot};
+use super::{Counts, Error, Plan, Revision, Service, Slot};
 use crate::plugin::Canary;
 use crate::store::plugins::SlotRow;
 
@@ -28,9 +28,15 @@ impl Seen {
 
 impl Service {
     /// What every host saw of a canary's step.
-    pub(super) async fn seen_of(&self, slot: Slot, canary: &Canary, version: i64) -> Result<Seen, Error> {
+    pub(super) async fn seen_of(
+        &self,
+        slot: Slot,
+        canary: &Canary,
+        active: &Revision,
+        version: i64,
+    ) -> Result<Seen, Error> {
         let (theirs, ours) = canary.began;
-        let active_ever = self.plugins.routing().slot(slot).active.counts();
+        let active_ever = active.counts();
         let canary = canary.revision.counts().since(theirs);
         let seen = Seen { canary, active: active_ever.since(ours), active_ever };
         if !self.store.is_shared() {

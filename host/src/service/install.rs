@@ -115,7 +115,7 @@ impl Service {
     ) -> Result<Arc<Revision>, Error> {
         let Wanted { slot, wasm, signatures, config, origin, why, by } = wanted;
         let digest = plugin::digest(&wasm);
-        let signed = self.must_be_trusted(&wasm, &digest, origin, &signatures).await?;
+        let signed = self.must_be_trusted(&wasm, &digest, &signatures).await?;
         let new =
             |report| NewRevision { slot: slot.as_str(), digest: &digest, config: &config, origin, report, why, by };
         let same = self.store.same_revision(&new("")).await?.filter(|r| r.idle_stage != "quarantined");
@@ -159,7 +159,7 @@ impl Service {
         let RevisionRow { slot, digest, config, origin, .. } = row;
         let slot = Slot::ALL.into_iter().find(|s| s.as_str() == slot).ok_or(Error::NotFound("slot"))?;
         let wasm: Arc<[u8]> = self.store.component(&digest).await?.ok_or(Error::NotFound("component"))?.into();
-        let signed = self.must_be_trusted(&wasm, &digest, &origin, &[]).await?;
+        let signed = self.must_be_trusted(&wasm, &digest, &[]).await?;
         let candidate = Candidate { slot, wasm, config, origin, code: None, care: Care::Gate };
         let mut revision = self.admit(candidate, &digest, &Progress::default()).await?;
         signed.note_in(&mut revision);

@@ -261,10 +261,21 @@ impl Service {
 
     /// One look for replays whose hosts have ended.
     pub async fn adopt_replays(self: &Arc<Self>) -> Result<(), Error> {
+        self.fail_operations().await?;
         while self.operations.must_have_room(Kind::Replay).is_ok() {
             let Some(row) = self.store.adopt_replay(SILENT_MS_MAX, &self.host).await? else { break };
             tracing::info!(operation = row.id, "its host has ended; going on with it");
-            let reached: Reached = serde_json::from_str(&row.progress).unwrap_or_default();
+            let mut reached: Reached = serde_json::from_str(&row.progress).unwrap_or_default();
+            // One that ends its hosts must not go on to end the next.
+            let taken = reached.position.as_mut().map(Position::take_over);
+            let written = serde_json::to_string(&reached).unwrap_or_default();
+            if taken == Some(false) {
+                let problem = Some(("host-ended", "the hosts that ran it have ended, one after the other"));
+                let ended = self.store.end_operation(row.id, "failed", None, &written, problem, &self.host);
+                ended.await?;
+                continue;
+            }
+            self.store.note_operation(row.id, &written, &self.host).await?;
             let course = reached.replay.zip(reached.position);
             let course = course.map(|(found, position)| Course { found, position });
             // Who waits for it asks the database.
@@ -368,7 +379,7 @@ impl Service {
         self.operation_row(id).await
     }
 
-    async fn fail_operations(&self) -> Result<(), Error> {
+    pub(super) async fn fail_operations(&self) -> Result<(), Error> {
         let detail = "the host that ran it has ended";
         Ok(self.store.fail_operations(SILENT_MS_MAX, "host-ended", detail).await?)
     }

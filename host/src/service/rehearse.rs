@@ -155,6 +155,20 @@ pub(super) struct Position {
     left: u64,
     fuel: Spread,
     times: Spread,
+    /// Hosts that went on with it since its last page.
+    #[serde(default)]
+    takeovers: u32,
+}
+
+/// Hosts that end under a replay, one after the other, before it is given up.
+const TAKEOVERS_MAX: u32 = 3;
+
+impl Position {
+    /// Counts another host; false when that is one too many.
+    pub(super) fn take_over(&mut self) -> bool {
+        self.takeovers += 1;
+        self.takeovers <= TAKEOVERS_MAX
+    }
 }
 
 /// An event to which a candidate says something else than the active revision.
@@ -283,7 +297,7 @@ impl Service {
         position: Position,
         shared: &Mutex<Option<Course>>,
     ) -> Result<(), Error> {
-        let Position { from, to, mut before, mut left, mut fuel, mut times } = position;
+        let Position { from, to, mut before, mut left, mut fuel, mut times, .. } = position;
         let mut page = self.items(candidate.slot, before, from, to, left).await?;
         while !page.is_empty() {
             before = page.back().map_or(0, |item| match item {
@@ -318,7 +332,8 @@ impl Service {
                 }
             }
             sum_up(replay, &fuel, &times);
-            *position = Position { from, to, before, left, fuel: fuel.clone(), times: times.clone() };
+            let (fuel, times) = (fuel.clone(), times.clone());
+            *position = Position { from, to, before, left, fuel, times, takeovers: 0 };
             page = next?;
         }
         Ok(())

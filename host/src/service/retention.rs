@@ -50,42 +50,59 @@ impl Service {
         }
     }
 
-    /// One look. Notifications are forgotten by one host at a time, and not while a replay reads them; says how many.
+    /// One look; says how many notifications and sessions were forgotten. One host at a time does it, and not while a
+    /// replay reads.
     pub async fn forget_what_is_old(&self, retention: Retention) -> Result<u64, Error> {
         let now = self.clock.now_ms();
         self.store.forget_keys(now - KEPT_MS).await?;
         self.forget_old_operations().await?;
-        if let Some(until) = before(now, retention.sessions_days) {
-            self.store.forget_sessions(until).await?;
-        }
+        // A replay that was cancelled under a host that has ended must not stand in the way.
+        self.fail_operations().await?;
         let mut forgotten = 0;
-        let kinds = [(Part::Contents, retention.contents_days), (Part::Whole, retention.notifications_days)];
-        for (part, days) in kinds {
+        let kinds = [
+            (Kind::Sessions, retention.sessions_days),
+            (Kind::Notifications(Part::Contents), retention.contents_days),
+            (Kind::Notifications(Part::Whole), retention.notifications_days),
+        ];
+        for (kind, days) in kinds {
             if let Some(until) = before(now, days) {
-                forgotten += self.forget_part(part, until, retention.per_second_max).await?;
+                forgotten += self.forget_kind(kind, until, retention.per_second_max).await?;
             }
         }
         if forgotten > 0 {
-            tracing::info!(forgotten, "notifications that ended long ago were forgotten");
+            tracing::info!(forgotten, "what ended long ago was forgotten");
         }
         Ok(forgotten)
     }
 
-    async fn forget_part(&self, part: Part, until: i64, per_second_max: u32) -> Result<u64, Error> {
+    async fn forget_kind(&self, kind: Kind, until: i64, per_second_max: u32) -> Result<u64, Error> {
         let (mut after, mut forgotten) = (0, 0);
         loop {
-            if !self.store.take_retention(&self.host, LEASE_MS).await? || self.store.is_replaying().await? {
+            if !self.store.take_retention(&self.host, LEASE_MS).await? {
                 return Ok(forgotten);
             }
-            let swept: Swept = self.store.forget_notifications(part, after, until, BATCH).await?;
+            if matches!(kind, Kind::Notifications(_)) && self.store.is_replaying().await? {
+                tracing::info!("notifications are not forgotten while a replay reads them");
+                return Ok(forgotten);
+            }
+            let swept: Swept = match kind {
+                Kind::Sessions => self.store.forget_sessions(after, until, BATCH).await?,
+                Kind::Notifications(part) => self.store.forget_notifications(part, after, until, BATCH).await?,
+            };
             forgotten += swept.forgotten;
             let Some(last) = swept.last else { return Ok(forgotten) };
             after = last;
             // Beside traffic: others commit in between.
-            let pause = Duration::from_secs(1).mul_f64(per_batch(per_second_max));
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(Duration::from_secs(1).mul_f64(per_batch(per_second_max))).await;
         }
     }
+}
+
+/// What is forgotten in batches.
+#[derive(Clone, Copy)]
+enum Kind {
+    Sessions,
+    Notifications(Part),
 }
 
 /// The part of a second that a batch may take.

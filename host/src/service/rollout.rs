@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::install::Wanted;
 use super::stage::Move;
 use super::{Error, Revision, Service, Slot};
-use crate::plugin::{BUILT_IN, Canary, Configured, Lineage, Progress, builtin};
+use crate::plugin::{BUILT_IN, Canary, Configured, Lineage, LoadError, Progress, builtin};
 use crate::store::plugins::{NewRevision, SlotRow};
 use crate::store::{self, Store};
 
@@ -98,11 +98,19 @@ impl Service {
     async fn replace(self: &Arc<Self>, slot: Slot, row: &SlotRow, now: &Lineage) -> Result<(), Error> {
         let prepare = async |id: Option<i64>| -> Result<Option<Arc<Revision>>, Error> {
             match id {
-                Some(id) => self.prepared(id).await.map(Some),
+                Some(id) => {
+                    self.must_still_be_trusted(id).await?;
+                    self.prepared(id).await.map(Some)
+                }
                 None => Ok(None),
             }
         };
-        let active = prepare(row.active).await?.unwrap_or_else(|| now.builtin.clone());
+        let (active, refused) = match prepare(row.active).await {
+            // It must not serve, nor must what served before it: that may have been taken out.
+            Err(e @ Error::Refused(LoadError::Untrusted(_))) => (None, Some(e)),
+            prepared => (prepared?, None),
+        };
+        let active = active.unwrap_or_else(|| now.builtin.clone());
         let canary = prepare(row.canary).await?.map(|revision| {
             let percent = u32::try_from(row.percent).unwrap_or_default();
             // Beside another active revision it is another comparison.
@@ -129,7 +137,7 @@ impl Service {
             active,
         };
         self.plugins.route(slot, &next);
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     /// Looks after the slots until the host stops.
@@ -160,8 +168,10 @@ impl Service {
 
     async fn look_after_slot(self: &Arc<Self>, slot: Slot, row: &SlotRow) -> Result<(), Error> {
         self.follow(slot, row).await?;
-        let Some(canary) = self.plugins.routing().slot(slot).canary.clone() else { return Ok(()) };
-        let seen = self.seen_of(slot, &canary, row.version).await?;
+        let lineage = self.plugins.routing().slot(slot).clone();
+        // Until this host follows, what it sees is of another step.
+        let Some(canary) = lineage.canary.clone().filter(|_| lineage.version == row.version) else { return Ok(()) };
+        let seen = self.seen_of(slot, &canary, &lineage.active, row.version).await?;
         let Some((to, plan, why)) = self.judge(&canary, seen, row) else { return Ok(()) };
         let id = canary.revision.number;
         match self.transit(id, to, plan.as_ref(), &why, "host", Some(row.version)).await {

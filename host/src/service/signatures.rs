@@ -4,9 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::plugins::name;
-use super::{Error, Principal, Revision, Service};
-use crate::plugin::{BUILT_IN, PublicKey, Signature, Signatures, Signer};
-use crate::store::plugins::RevisionRow;
+use super::{Error, Principal, Revision, Service, Slot};
+use crate::plugin::{self, LoadError, PublicKey, Signature, Signatures, Signer};
 use crate::store::signatures::{SIGNATURES_MAX, SignatureRow};
 
 /// A signature of a component, as operators see it.
@@ -93,10 +92,15 @@ impl Service {
         &self,
         wasm: &[u8],
         digest: &str,
-        origin: &str,
         beside: &[Signature],
     ) -> Result<Signed, Error> {
-        if origin == BUILT_IN {
+        // By its bytes: what a row says of them, somebody may have written.
+        let found = plugin::digest(wasm);
+        if found != digest {
+            let why = format!("the stored bytes are those of {found}, not of {digest}: upload the component again");
+            return Err(Error::Refused(LoadError::Untrusted(why)));
+        }
+        if Slot::ALL.into_iter().any(|slot| plugin::digest(plugin::builtin(slot)) == found) {
             return Ok(Signed { signer: None, warning: None });
         }
         let mut signatures: Vec<Signature> = self.store.signatures(digest).await?.iter().filter_map(read).collect();
@@ -105,13 +109,14 @@ impl Service {
         Ok(Signed { signer, warning })
     }
 
-    /// The same of a revision that is to serve.
-    pub(super) async fn must_still_be_trusted(&self, row: &RevisionRow) -> Result<(), Error> {
-        if self.plugins.trust().signatures == Signatures::Off || row.origin == BUILT_IN {
+    /// The same of a revision that is to serve: it may be in memory since before the keys changed.
+    pub(super) async fn must_still_be_trusted(&self, id: i64) -> Result<(), Error> {
+        if self.plugins.trust().signatures == Signatures::Off {
             return Ok(());
         }
-        let wasm = self.store.component(&row.digest).await?.ok_or(Error::NotFound("component"))?;
-        self.must_be_trusted(&wasm, &row.digest, &row.origin, &[]).await.map(drop)
+        let digest = self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?.digest;
+        let wasm = self.store.component(&digest).await?.ok_or(Error::NotFound("component"))?;
+        self.must_be_trusted(&wasm, &digest, &[]).await.map(drop)
     }
 
     /// Without a key that can be read, no signature is by a trusted one; installs say why.

@@ -146,8 +146,7 @@ impl Service {
             // What is to go needs not be able to serve.
             Move::Retire | Move::Quarantine => None,
             _ => {
-                // It may be in memory since before the keys changed.
-                self.must_still_be_trusted(&row).await?;
+                self.must_still_be_trusted(id).await?;
                 Some(self.prepared(id).await?)
             }
         };
@@ -180,7 +179,13 @@ impl Service {
         tx.commit().await?;
         drop(revision);
         let slot = Slot::ALL.into_iter().find(|s| s.as_str() == row.slot).ok_or(Error::NotFound("slot"))?;
-        self.follow(slot, &next).await?;
-        Ok(slot)
+        match (self.follow(slot, &next).await, to) {
+            // It went; who comes instead is another matter, and named where this host's preparations are.
+            (Err(e), Move::Retire | Move::Quarantine) => {
+                tracing::warn!(error = %e, "{slot}: who serves instead cannot be prepared here");
+                Ok(slot)
+            }
+            (followed, _) => followed.map(|()| slot),
+        }
     }
 }

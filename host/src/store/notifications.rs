@@ -257,11 +257,12 @@ pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Re
 /// what a policy saw of them.
 async fn forget_words(tx: &mut Tx, mails: &[(i64, String)]) -> Result<()> {
     let rows = json(&mails.iter().map(|(id, _)| serde_json::json!({ "event": id })).collect::<Vec<_>>());
+    // The states first: who forgets what is old locks in this order.
+    let sql = tx.dialect().update("notification_states", &[Int("event")], "reason = ''", "q.id = x.event");
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
     let set = "reply = null, reason = null, \
                situation = case when q.situation like '%\"history\":[]%' then q.situation end";
     let sql = tx.dialect().update(ATTEMPTS, &[Int("event")], set, "q.state_id = x.event");
-    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
-    let sql = tx.dialect().update("notification_states", &[Int("event")], "reason = ''", "q.id = x.event");
     with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
     Ok(())
 }

@@ -127,17 +127,17 @@ impl Store {
         tx.commit().await
     }
 
-    /// Makes the oldest running replay that no host has written for so many milliseconds this host's.
+    /// Makes the oldest running replay of another host, which has not written it for so many milliseconds, this host's.
     pub(crate) async fn adopt_replay(&self, silent_ms: i64, host: &str) -> Result<Option<OperationRow>> {
         let mut tx = self.begin().await?;
         let dialect = tx.dialect();
         let now = dialect.now_ms(self.offset_ms());
         let sql = dialect.sql(&format!(
             "select id, host from plugin_operations where state = 'running' and kind = 'replay' and is_cancelled = 0 \
-             and updated_at < {now} - $1 order by id limit 1"
+             and host <> $1 and updated_at < {now} - $2 order by id limit 1"
         ));
         let found: Option<(i64, String)> =
-            with_tx!(&mut tx, |c| sqlx::query_as(sql).bind(silent_ms).fetch_optional(c).await)?;
+            with_tx!(&mut tx, |c| sqlx::query_as(sql).bind(host).bind(silent_ms).fetch_optional(c).await)?;
         let Some((id, before)) = found else { return Ok(None) };
         // Of two hosts that see it, the second finds another name there.
         let sql = dialect.sql(&format!(

@@ -74,10 +74,11 @@ impl Store {
             }
         }
         if part == Part::Whole {
-            let sql = dialect.sql(&format!(
-                "delete from notification_states where id in (select x.id from (select q.id from notification_states q \
-                 where q.id > $1 and q.id <= $2 and q.completed_at < $3 and {ENDED}) x)"
-            ));
+            // No subquery: MariaDB would look at every row of the table for it.
+            let sql = dialect.sql(
+                "delete from notification_states where id > $1 and id <= $2 and completed_at < $3 \
+                 and state in ('sent', 'failed', 'skipped')",
+            );
             forgotten = with_tx!(&mut tx, |c| sqlx::query(sql)
                 .bind(after)
                 .bind(last)
@@ -93,31 +94,42 @@ impl Store {
     /// The last of the next notifications after an id that were there before `until`.
     async fn last_of(&self, part: Part, after: i64, until: i64, limit: i64) -> Result<Option<i64>> {
         // By the table that shrinks: what is forgotten already is not looked at again.
-        let from = match part {
+        let sql = match part {
             Part::Contents => {
-                "notification_payloads p join notification_states q on q.id = p.state_id where p.state_id"
+                "select p.state_id, q.created_at from (select state_id from notification_payloads where state_id > $1 \
+                 order by state_id limit $2) p join notification_states q on q.id = p.state_id order by p.state_id"
             }
-            Part::Whole => "notification_states q where q.id",
+            Part::Whole => {
+                "select q.id, q.created_at from notification_states q where q.id > $1 order by q.id limit $2"
+            }
         };
-        let sql = self.dialect().sql(&format!("select q.id, q.created_at from {from} > $1 order by 1 limit $2"));
+        let sql = self.dialect().sql(sql);
         let rows: Vec<(i64, i64)> =
             with_pool!(self, |pool| sqlx::query_as(sql).bind(after).bind(limit).fetch_all(pool).await)?;
         // One that claims to be of the future does not hide what is behind it.
         Ok(rows.into_iter().rev().find(|(_, created_at)| *created_at < until).map(|(id, _)| id))
     }
 
-    /// Forgets sessions that ended before `until`, unix milliseconds.
-    pub(crate) async fn forget_sessions(&self, until: i64) -> Result<u64> {
+    /// Forgets those of the next `limit` sessions after an id that ended before `until`, unix milliseconds.
+    pub(crate) async fn forget_sessions(&self, after: i64, until: i64, limit: i64) -> Result<Swept> {
+        let sql = self.dialect().sql("select id from sessions where id > $1 order by id limit $2");
+        let ids: Vec<i64> =
+            with_pool!(self, |pool| sqlx::query_scalar(sql).bind(after).bind(limit).fetch_all(pool).await)?;
+        let Some(last) = ids.last().copied() else { return Ok(Swept::default()) };
         let mut tx = self.begin().await?;
-        let sql = tx.dialect().sql("delete from sessions where expires_at < $1 or revoked_at < $2");
-        let gone = with_tx!(&mut tx, |c| sqlx::query(sql)
+        let sql = tx
+            .dialect()
+            .sql("delete from sessions where id > $1 and id <= $2 and (expires_at < $3 or revoked_at < $4)");
+        let forgotten = with_tx!(&mut tx, |c| sqlx::query(sql)
+            .bind(after)
+            .bind(last)
             .bind(until)
             .bind(until)
             .execute(c)
             .await
             .map(|done| done.rows_affected()))?;
         tx.commit().await?;
-        Ok(gone)
+        Ok(Swept { forgotten, last: Some(last) })
     }
 }
 

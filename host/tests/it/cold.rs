@@ -94,6 +94,8 @@ async fn the_built_ins_are_compiled_as_the_gate_compiles() {
         let admitted = app.host.service.plugins.admit(candidate, &ecomm::plugin::Progress::default()).await.unwrap();
         let made = admitted.revision.report.making;
         assert_eq!(json!(made.code_bytes), shipped["making"]["code_bytes"]);
+        assert_eq!(json!(made.live_code_bytes), shipped["making"]["live_code_bytes"]);
+        assert!(0 < made.live_code_bytes && made.live_code_bytes < made.code_bytes, "counting takes room: {made:?}");
         // But for that white space, which is in the memory.
         let bytes = [made.snapshot_bytes.unwrap() as u64, shipped["making"]["snapshot_bytes"].as_u64().unwrap()];
         assert!(bytes[0].abs_diff(bytes[1]) < 16, "{bytes:?}");

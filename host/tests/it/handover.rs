@@ -88,6 +88,21 @@ async fn a_replay_goes_on_from_where_it_was(database: Database) {
     assert_eq!((found.events, found.changed_bodies), (4, 4));
     assert!(!app.database.texts("select progress from plugin_operations").await.iter().any(|p| p.contains("position")));
 
+    // This host's own is not taken over, however long it was silent: the heartbeat will be back.
+    let own = row.replace("'gone'", &format!("'{}'", app.host.service.host));
+    app.database.execute(&own).await;
+    app.host.service.adopt_replays().await.unwrap();
+    let own = app.database.number("select max(id) from plugin_operations").await;
+    assert_eq!(app.host.service.operation(OPERATOR, own).await.unwrap().state, "running");
+    app.database.execute(&format!("update plugin_operations set state = 'cancelled' where id = {own}")).await;
+    // One that ended three hosts without getting on does not end a fourth.
+    let mut fatal = reached.clone();
+    fatal["position"]["takeovers"] = json!(3);
+    app.database.execute(&row.replace(&reached.to_string(), &fatal.to_string())).await;
+    let id = app.database.number("select max(id) from plugin_operations").await;
+    let failed = ended(&app.host, id).await;
+    assert_eq!((failed.state.as_str(), failed.problem.unwrap().code.as_str()), ("failed", "host-ended"));
+
     // One that its host left before it began says so.
     app.database.execute(&row.replace(&reached.to_string(), "{}")).await;
     let lost = ended(&app.host, id + 1).await;

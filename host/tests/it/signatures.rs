@@ -21,6 +21,8 @@ tests! {
         a_component_has_so_many_signatures
     }
     once {
+        what_is_written_into_the_database_does_not_serve
+        what_served_before_is_asked_for_its_signature_too
         a_key_that_is_not_trusted_any_more_is_not
         a_missing_signature_is_a_warning_where_that_is_asked_for
         a_file_is_signed_by_the_one_beside_it
@@ -140,6 +142,61 @@ async fn a_component_has_so_many_signatures(database: Database) {
     let path = format!("/v1/plugins/components/{digest}/signatures");
     let signatures = app.client.ok("GET", &path, &app.admin, None).await;
     assert_eq!(signatures.as_array().unwrap().len(), most);
+    app.end().await;
+}
+
+/// Starts on a database that somebody has written into; who serves then.
+async fn after(database: &Database, trust: &[(&str, &str)]) -> (Vec<String>, String) {
+    let config = ecomm::config::Config::load(None, crate::app::environment(database, trust)).unwrap();
+    let roles = ecomm::host::Roles { worker: false, ..ecomm::host::Roles::ALL };
+    let mut host = ecomm::host::Host::start(config, roles, ecomm::clock::Clock::system()).await.unwrap();
+    let refused = host.prepared().await.iter().map(|(_, e)| e.code()).collect();
+    let serving = host.service.plugins.routing().slot(ecomm::plugin::Slot::Renderer).active.origin.clone();
+    host.stop().await;
+    (refused, serving)
+}
+
+async fn what_is_written_into_the_database_does_not_serve() {
+    let keys = Keys::new();
+    let trusted = list(&keys.public());
+    let required = settings("required", &trusted);
+    let refused = (vec!["plugin:untrusted".to_owned()], ecomm::plugin::BUILT_IN.to_owned());
+    let app = App::start(sqlite().await).await;
+    let digest = upload(&app, component()).await;
+    let revision = install(&app, &digest).await.1["id"].as_i64().unwrap();
+    stage(&app, revision, json!({ "stage": "active" })).await;
+    let database = app.end_keeping().await;
+    assert_eq!(after(&database, &required).await, refused);
+    // Its row says that it came with the host.
+    database.execute("update plugin_revisions set origin = 'built-in'").await;
+    assert_eq!(after(&database, &required).await, refused);
+    assert_eq!(after(&database, &[]).await, (Vec::new(), ecomm::plugin::BUILT_IN.to_owned()), "by its row only");
+    // Its bytes are others than those that its digest names.
+    database.execute(&format!("update plugin_parts set content = zeroblob(100) where digest = '{digest}'")).await;
+    assert_eq!(after(&database, &required).await, refused);
+}
+
+async fn what_served_before_is_asked_for_its_signature_too() {
+    let (old, new) = (Keys::new(), Keys::new());
+    let both = json!([old.public(), new.public()]).to_string();
+    let app = App::with(sqlite().await, &settings("required", &both)).await;
+    let mut revisions = Vec::new();
+    for (keys, config) in [(&old, json!({})), (&new, json!({ "delay_ms": 0 }))] {
+        let digest = upload(&app, component()).await;
+        add(&app, &digest, &keys.sign(&component())).await;
+        let body = json!({ "slot": "renderer", "digest": digest, "config": config });
+        let revision = call(&app, "POST", "/v1/plugins/revisions", Some(body)).await.1["id"].as_i64().unwrap();
+        stage(&app, revision, json!({ "stage": "active" })).await;
+        revisions.push(revision);
+    }
+    // Both keys are found out; what served before must not come back when what serves is taken out.
+    for keys in [&old, &new] {
+        fs::copy(Keys::new().public(), keys.public()).unwrap();
+    }
+    let path = format!("/v1/plugins/revisions/{}/stage", revisions[1]);
+    let (status, answer) = call(&app, "POST", &path, Some(json!({ "stage": "quarantined" }))).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(slot(&app).await["active"]["origin"], json!("built-in"));
     app.end().await;
 }
 

@@ -89,7 +89,8 @@ impl<'a> Image<'a> {
 pub(super) fn signatures(manifest: &str) -> Vec<(String, String)> {
     let manifest: Value = serde_json::from_str(manifest).unwrap_or_default();
     let layers = manifest["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let signed = layers.iter().filter(|layer| layer["mediaType"] == PAYLOAD_MEDIA_TYPE).filter_map(|layer| {
+    // The newest: those of keys that are in use.
+    let signed = layers.iter().rev().filter(|layer| layer["mediaType"] == PAYLOAD_MEDIA_TYPE).filter_map(|layer| {
         let signature = layer["annotations"][SIGNATURE].as_str()?;
         Some((layer["digest"].as_str()?.to_owned(), signature.to_owned()))
     });

@@ -52,12 +52,15 @@ pub struct Report {
 /// What making a component's compiled code took, and what for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Making {
-    /// Milliseconds in the compiler, both times together: for `configure`, and for what serves.
+    /// Milliseconds in the compiler, all times together: for `configure`, and for both codes of what serves.
     pub compile_ms: i64,
     /// The most memory that the compiler had at one time, in bytes; 0 where the system does not say.
     pub compile_memory_bytes: u64,
-    /// The compiled code's size.
+    /// The metered code's size.
     pub code_bytes: usize,
+    /// The live code's size; 0 of what is not to serve.
+    #[serde(default)]
+    pub live_code_bytes: usize,
     /// The component's size after `configure`, its memory in it; none without a snapshot.
     pub snapshot_bytes: Option<usize>,
     /// What `configure` used: each call is spared it by the snapshot, or pays it without.

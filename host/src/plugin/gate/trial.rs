@@ -51,6 +51,28 @@ impl Call {
         ask(&self.sandbox, &self.clock, budget, &self.revision, &fixture.notification, question).await
     }
 
+    /// Where there is live code, it must say the same. It may take its time: how busy the machine is, is no matter here.
+    async fn must_say_the_same_live(
+        &self,
+        budget: &Budget,
+        fixture: &Fixture,
+        question: &Question,
+        said: &Output,
+    ) -> Result<(), LoadError> {
+        if self.revision.guests.live.is_none() {
+            return Ok(());
+        }
+        let live = Self { sandbox: self.sandbox.live(), ..self.clone() };
+        match live.run(&budget.times(GENEROSITY), fixture, question).await {
+            Ok(response) if response.output == *said => Ok(()),
+            other => {
+                let how = other.map_or_else(|fault| fault.to_string(), |_| "another answer".to_owned());
+                let on = format!("{} on \"{}\"", question.name(), fixture.name);
+                Err(LoadError::Host(format!("the two codes of the component differ, {on}: {how}")))
+            }
+        }
+    }
+
     /// Whether the component says something else where WASI's clock and random numbers are others.
     async fn is_impure(&self, budget: &Budget, fixture: &Fixture, question: &Question, said: &Output) -> bool {
         let elsewhere = Self { sandbox: self.sandbox.elsewhere(), ..self.clone() };
@@ -78,6 +100,7 @@ impl Gate {
                         return Err(LoadError::Fixture { fixture: fixture.name.clone(), fault, advice });
                     }
                 };
+                call.must_say_the_same_live(&budget, fixture, question, &output).await?;
                 tried.shares = tried.shares.or(usage, time_us, &budget);
                 if impure.is_none() && call.is_impure(&budget, fixture, question, &output).await {
                     impure = Some(fixture.name.clone());
