@@ -36,7 +36,7 @@ fn main() {
             queue::measure().await;
         }
         if asked("delivery") {
-            delivery::measure().await;
+            Box::pin(delivery::measure()).await;
         }
         if asked("relay") {
             relay::measure().await;
