@@ -55,8 +55,8 @@ pub use offline::{Offline, failures, samples};
 pub use routing::{Canary, Lineage, Routing};
 pub use sandbox::{Budget, Usage};
 pub use trust::{
-    KeyError, PublicKey, SIGNATURE_BYTES_MAX, Signature, SignatureError, Signatures, SignedImage, Signer, Trust,
-    WASM_MEDIA_TYPE, beside as signatures_beside, component_layer,
+    KeyError, PublicKey, SIGNATURE_BYTES_MAX, SIGNATURES_MAX, Signature, SignatureError, Signatures, SignedImage,
+    Signer, Trust, WASM_MEDIA_TYPE, beside as signatures_beside, component_layer, signature_file,
 };
 pub use v1::CONTRACT;
 

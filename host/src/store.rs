@@ -28,7 +28,7 @@ pub mod notifications;
 pub mod plugins;
 pub mod queue;
 pub mod shares;
-pub mod signatures;
+pub(crate) mod signatures;
 pub(crate) mod stored;
 
 use sqlx::{MySqlPool, SqlitePool};

@@ -157,7 +157,7 @@ impl Registry {
     /// What an address names, with its signatures; at most `bytes_max` of component.
     pub async fn pull(&self, address: &Address, bytes_max: usize) -> Result<Pulled, RegistryError> {
         self.log_in(&address.reference, RegistryOperation::Pull).await?;
-        let address = self.pinned(address).await?;
+        let address = self.resolve(address).await?;
         let (manifest, _) = self.manifest(&address.reference).await?;
         let no_component = |why: String| RegistryError::NoComponent { address: address.to_string(), why };
         let parsed: Value = serde_json::from_str(&manifest).map_err(|e| no_component(e.to_string()))?;
@@ -170,8 +170,12 @@ impl Registry {
 
     /// The address with the digest that its tag names; a tag must name what is pinned beside it.
     pub async fn pinned(&self, address: &Address) -> Result<Address, RegistryError> {
+        self.log_in(&address.reference, RegistryOperation::Pull).await?;
+        self.resolve(address).await
+    }
+
+    async fn resolve(&self, address: &Address) -> Result<Address, RegistryError> {
         let Some(by_tag) = address.by_tag() else { return Ok(address.clone()) };
-        self.log_in(&by_tag, RegistryOperation::Pull).await?;
         let (_, now) = self.manifest(&by_tag).await?;
         match address.reference.digest() {
             Some(pinned) if pinned != now => Err(RegistryError::Moved {

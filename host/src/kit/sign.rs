@@ -139,7 +139,7 @@ pub fn generate(name: &Path, password: &str) -> Result<(PathBuf, PathBuf), Error
 }
 
 /// A path with a text added to its name.
-pub fn with_extension(path: &Path, extension: &str) -> PathBuf {
+fn with_extension(path: &Path, extension: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(extension);
     name.into()

@@ -16,6 +16,9 @@ pub use key::{KeyError, PublicKey};
 /// The largest signature that is taken, with the manifest and payload that it is about, in bytes.
 pub const SIGNATURE_BYTES_MAX: usize = 128 << 10;
 
+/// The most signatures of a component that are kept or looked at.
+pub const SIGNATURES_MAX: usize = 16;
+
 /// The media type of a component in a manifest (the Wasm OCI artifact layout of the CNCF's TAG Runtime).
 pub const WASM_MEDIA_TYPE: &str = "application/wasm";
 
@@ -109,11 +112,16 @@ pub enum SignatureError {
     },
 }
 
-/// The signature in the file beside a component's, if there is one: its name and `.sig`.
-pub async fn beside(component: &Path) -> Result<Vec<Signature>, LoadError> {
+/// The file of a component's signature: its name and `.sig`.
+pub fn signature_file(component: &Path) -> PathBuf {
     let mut path = component.as_os_str().to_owned();
     path.push(".sig");
-    let path = PathBuf::from(path);
+    path.into()
+}
+
+/// The signature in the file beside a component's, if there is one: its name and `.sig`.
+pub async fn beside(component: &Path) -> Result<Vec<Signature>, LoadError> {
+    let path = signature_file(component);
     match tokio::fs::read(&path).await {
         Ok(file) => Ok(vec![Signature::detached(&file)]),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),

@@ -154,6 +154,14 @@ impl Service {
         preparing.await.unwrap_or(Err(Error::Cancelled))
     }
 
+    /// The same of one that is to serve: in memory, it may be there since before the keys changed.
+    pub(super) async fn prepared_to_serve(self: &Arc<Self>, id: i64) -> Result<Arc<Revision>, Error> {
+        if self.plugins.prepared(id).is_some() {
+            self.must_still_be_trusted(id).await?;
+        }
+        self.prepared(id).await
+    }
+
     async fn prepare(&self, id: i64) -> Result<Arc<Revision>, Error> {
         let row = self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
         let RevisionRow { slot, digest, config, origin, .. } = row;

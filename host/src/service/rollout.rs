@@ -98,10 +98,7 @@ impl Service {
     async fn replace(self: &Arc<Self>, slot: Slot, row: &SlotRow, now: &Lineage) -> Result<(), Error> {
         let prepare = async |id: Option<i64>| -> Result<Option<Arc<Revision>>, Error> {
             match id {
-                Some(id) => {
-                    self.must_still_be_trusted(id).await?;
-                    self.prepared(id).await.map(Some)
-                }
+                Some(id) => self.prepared_to_serve(id).await.map(Some),
                 None => Ok(None),
             }
         };

@@ -5,8 +5,8 @@ use utoipa::ToSchema;
 
 use super::plugins::name;
 use super::{Error, Principal, Revision, Service, Slot};
-use crate::plugin::{self, LoadError, PublicKey, Signature, Signatures, Signer};
-use crate::store::signatures::{SIGNATURES_MAX, SignatureRow};
+use crate::plugin::{self, LoadError, PublicKey, SIGNATURES_MAX, Signature, Signatures, Signer};
+use crate::store::signatures::SignatureRow;
 
 /// A signature of a component, as operators see it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -100,7 +100,7 @@ impl Service {
             let why = format!("the stored bytes are those of {found}, not of {digest}: upload the component again");
             return Err(Error::Refused(LoadError::Untrusted(why)));
         }
-        if Slot::ALL.into_iter().any(|slot| plugin::digest(plugin::builtin(slot)) == found) {
+        if Slot::ALL.into_iter().any(|slot| plugin::builtin(slot) == wasm) {
             return Ok(Signed { signer: None, warning: None });
         }
         let mut signatures: Vec<Signature> = self.store.signatures(digest).await?.iter().filter_map(read).collect();
@@ -109,7 +109,7 @@ impl Service {
         Ok(Signed { signer, warning })
     }
 
-    /// The same of a revision that is to serve: it may be in memory since before the keys changed.
+    /// The same of a revision that was prepared before.
     pub(super) async fn must_still_be_trusted(&self, id: i64) -> Result<(), Error> {
         if self.plugins.trust().signatures == Signatures::Off {
             return Ok(());

@@ -145,10 +145,7 @@ impl Service {
         let revision = match to {
             // What is to go needs not be able to serve.
             Move::Retire | Move::Quarantine => None,
-            _ => {
-                self.must_still_be_trusted(id).await?;
-                Some(self.prepared(id).await?)
-            }
+            _ => Some(self.prepared_to_serve(id).await?),
         };
         let mut tx = self.store.begin().await?;
         let slot = plugins::lock_slot(&mut tx, &row.slot).await?;

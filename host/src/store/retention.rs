@@ -22,7 +22,7 @@ pub(crate) struct Swept {
 }
 
 /// A state whose row is forgotten once it is old: those of which no hand can make another.
-const ENDED: &str = "q.state in ('sent', 'failed', 'skipped')";
+const ENDED: &str = "state in ('sent', 'failed', 'skipped')";
 
 impl Store {
     /// Whether this host is the one that forgets, for so many milliseconds from now.
@@ -58,7 +58,7 @@ impl Store {
         let dialect = tx.dialect();
         // A hand that tries one of them again locks its row as well: it is forgotten or tried, never both.
         let sql = dialect.sql(&format!(
-            "select q.id from notification_states q where q.id > $1 and q.id <= $2 and q.completed_at < $3 and {ENDED} {}",
+            "select q.id from notification_states q where q.id > $1 and q.id <= $2 and q.completed_at < $3 and q.{ENDED} {}",
             dialect.lock()
         ));
         let ids: Vec<i64> =
@@ -75,17 +75,9 @@ impl Store {
         }
         if part == Part::Whole {
             // No subquery: MariaDB would look at every row of the table for it.
-            let sql = dialect.sql(
-                "delete from notification_states where id > $1 and id <= $2 and completed_at < $3 \
-                 and state in ('sent', 'failed', 'skipped')",
-            );
-            forgotten = with_tx!(&mut tx, |c| sqlx::query(sql)
-                .bind(after)
-                .bind(last)
-                .bind(until)
-                .execute(c)
-                .await
-                .map(|done| done.rows_affected()))?;
+            let sql =
+                format!("delete from notification_states where id > $1 and id <= $2 and completed_at < $3 and {ENDED}");
+            forgotten = delete(&mut tx, &sql, &[after, last, until]).await?;
         }
         tx.commit().await?;
         Ok(Swept { forgotten, last: Some(last) })
@@ -117,17 +109,8 @@ impl Store {
             with_pool!(self, |pool| sqlx::query_scalar(sql).bind(after).bind(limit).fetch_all(pool).await)?;
         let Some(last) = ids.last().copied() else { return Ok(Swept::default()) };
         let mut tx = self.begin().await?;
-        let sql = tx
-            .dialect()
-            .sql("delete from sessions where id > $1 and id <= $2 and (expires_at < $3 or revoked_at < $4)");
-        let forgotten = with_tx!(&mut tx, |c| sqlx::query(sql)
-            .bind(after)
-            .bind(last)
-            .bind(until)
-            .bind(until)
-            .execute(c)
-            .await
-            .map(|done| done.rows_affected()))?;
+        let sql = "delete from sessions where id > $1 and id <= $2 and (expires_at < $3 or revoked_at < $4)";
+        let forgotten = delete(&mut tx, sql, &[after, last, until, until]).await?;
         tx.commit().await?;
         Ok(Swept { forgotten, last: Some(last) })
     }
@@ -142,17 +125,18 @@ pub(crate) async fn has_contents(tx: &mut Tx, id: i64) -> Result<bool> {
 
 /// Deletes the rows of a table that belong to notifications which ended before; says how many.
 async fn forget_of(tx: &mut Tx, table: &str, (after, last, until): (i64, i64, i64)) -> Result<u64> {
-    let sql = tx.dialect().sql(&format!(
+    let sql = format!(
         "delete from {table} where state_id > $1 and state_id <= $2 and state_id in \
-         (select q.id from notification_states q where q.id > $3 and q.id <= $4 and q.completed_at < $5 and {ENDED})"
-    ));
-    Ok(with_tx!(tx, |c| sqlx::query(sql)
-        .bind(after)
-        .bind(last)
-        .bind(after)
-        .bind(last)
-        .bind(until)
-        .execute(c)
-        .await
-        .map(|done| done.rows_affected()))?)
+         (select q.id from notification_states q where q.id > $3 and q.id <= $4 and q.completed_at < $5 and q.{ENDED})"
+    );
+    delete(tx, &sql, &[after, last, after, last, until]).await
+}
+
+/// Says how many rows went.
+async fn delete(tx: &mut Tx, sql: &str, numbers: &[i64]) -> Result<u64> {
+    let sql = tx.dialect().sql(sql);
+    Ok(with_tx!(tx, |c| {
+        let query = numbers.iter().fold(sqlx::query(sql), |query, number| query.bind(*number));
+        query.execute(c).await.map(|done| done.rows_affected())
+    })?)
 }

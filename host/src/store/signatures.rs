@@ -1,9 +1,7 @@
 //! Signatures of components: added and never changed.
 
 use super::{Result, Store, with_pool, with_tx};
-
-/// The most signatures that are kept of one component.
-pub const SIGNATURES_MAX: i64 = 16;
+use crate::plugin::SIGNATURES_MAX;
 
 /// A signature, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -30,7 +28,7 @@ impl Store {
         if others.contains(&hash) {
             return Ok(true);
         }
-        if i64::try_from(others.len()).unwrap_or(i64::MAX) >= SIGNATURES_MAX {
+        if others.len() >= SIGNATURES_MAX {
             return Ok(false);
         }
         let sql = dialect.sql(

@@ -128,7 +128,7 @@ async fn without_a_trusted_signature_nothing_serves(database: Database) {
 async fn a_component_has_so_many_signatures(database: Database) {
     let app = App::start(database).await;
     let digest = upload(&app, component()).await;
-    let most = usize::try_from(ecomm::store::signatures::SIGNATURES_MAX).unwrap();
+    let most = ecomm::plugin::SIGNATURES_MAX;
     for number in 0..most {
         assert_eq!(add(&app, &digest, &format!("AA{number:02}")).await.0, 201);
     }

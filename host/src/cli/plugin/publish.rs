@@ -88,7 +88,7 @@ pub(super) async fn run(command: Command, config: Option<&Path>, json: bool) -> 
         Command::Sign { file, key } => {
             let (wasm, file) = component(&file).await?;
             let signature = private(&key)?.sign_component(&wasm).signature;
-            let path = sign::with_extension(&file, ".sig");
+            let path = plugin::signature_file(&file);
             tokio::fs::write(&path, &signature).await.with_context(|| path.display().to_string())?;
             json!({ "signature": path })
         }

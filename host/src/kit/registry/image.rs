@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value, json};
 
 use super::Address;
-use crate::plugin::{Contents, WASM_MEDIA_TYPE, digest};
+use crate::plugin::{Contents, SIGNATURES_MAX, WASM_MEDIA_TYPE, digest};
 
 pub(super) const MANIFEST_MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 /// Of the description beside a component.
@@ -96,9 +96,6 @@ pub(super) fn signatures(manifest: &str) -> Vec<(String, String)> {
     });
     signed.take(SIGNATURES_MAX).collect()
 }
-
-/// The most signatures of an image that are looked at.
-const SIGNATURES_MAX: usize = 16;
 
 /// What a signature beside an image is about.
 pub(super) fn payload(address: &Address) -> String {
