@@ -3,6 +3,7 @@
 mod admin;
 mod columns;
 mod demo;
+mod doctor;
 mod notification;
 mod plugin;
 mod serve;
@@ -37,6 +38,8 @@ enum Command {
         #[arg(long, env = "ECOMM_CONFIG")]
         config: Option<PathBuf>,
     },
+    /// Look at everything that a host of these settings depends on, and say what to do where something is wrong.
+    Doctor(doctor::Args),
     /// Manage admins.
     Admin {
         #[command(subcommand)]
@@ -75,6 +78,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         match args.command {
             Command::Serve(args) => serve::run(args).await,
             Command::Migrate { config } => migrate(config.as_deref()).await,
+            Command::Doctor(args) => doctor::run(args).await,
             Command::Admin { command } => admin::run(command).await,
             Command::LinkKey { purpose, config } => link_key(&purpose, config.as_deref()),
             Command::Plugin(args) => plugin::run(args).await,

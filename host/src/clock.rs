@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime};
 
+/// A day, in milliseconds.
+pub const DAY_MS: i64 = 86_400_000;
+
 /// The system's clocks, which tests may move forward. Cheap to clone; clones share the offset.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Inner>);

@@ -212,7 +212,18 @@ impl Host {
 }
 
 /// The use cases alone, for the command line: nothing is served, delivered or listened to.
-pub async fn offline(mut config: Config, clock: Clock) -> Result<Arc<Service>, StartError> {
+pub async fn offline(config: Config, clock: Clock) -> Result<Arc<Service>, StartError> {
+    let service = unprepared(config, clock).await?;
+    for row_slot in Slot::ALL {
+        if let Err(e) = service.take_up_slot(row_slot).await {
+            tracing::warn!(plugin.slot = %row_slot, error = %e, "what serves cannot be prepared here");
+        }
+    }
+    Ok(service)
+}
+
+/// The same, where only the built-ins write and decide.
+pub async fn unprepared(mut config: Config, clock: Clock) -> Result<Arc<Service>, StartError> {
     // It is over before anybody looks.
     config.telemetry.listen.clear();
     config.telemetry.otlp_endpoint.clear();
@@ -221,13 +232,7 @@ pub async fn offline(mut config: Config, clock: Clock) -> Result<Arc<Service>, S
         config.mail.relays.push(RelaySettings { tls: Tls::None, ..RelaySettings::new("none", "127.0.0.1", 1) });
     }
     let mailer = Mailer::new(config.mail.clone(), &clock)?;
-    let service = assemble(&config, &store, &mailer, None, &clock).await?;
-    for row_slot in Slot::ALL {
-        if let Err(e) = service.take_up_slot(row_slot).await {
-            tracing::warn!(plugin.slot = %row_slot, error = %e, "what serves cannot be prepared here");
-        }
-    }
-    Ok(service)
+    assemble(&config, &store, &mailer, None, &clock).await
 }
 
 /// Waits until what serves is prepared, but not for too long.

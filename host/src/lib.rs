@@ -49,6 +49,7 @@ pub mod kit;
 // Around it.
 pub mod cause;
 pub mod config;
+pub mod doctor;
 pub mod host;
 pub mod metrics;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 
 mod connections;
 mod domains;
+mod examine;
 mod load;
 pub mod mailbox;
 mod message;
@@ -20,6 +21,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub use domains::DomainSettings;
+pub use examine::{Certificate, Examined, Refusal};
 pub use message::Message;
 pub use session::Deadlines;
 
@@ -308,6 +310,11 @@ impl Mailer {
         let outcome = Box::pin(relay.send(message, domain.load(relay), lease, hand_over)).await?;
         place.learn(&outcome);
         Ok(outcome)
+    }
+
+    /// Connects to each relay, by preference, and logs in where that is asked for; no mail is offered.
+    pub async fn examine(&self) -> Vec<Examined> {
+        futures_util::future::join_all(self.relays.iter().map(Relay::examine)).await
     }
 
     fn relay(&self, name: &str) -> &Relay {

@@ -10,6 +10,7 @@ mod canaries;
 mod code;
 mod conditions;
 mod dialect;
+mod examine;
 mod insert;
 mod nodelay;
 pub(crate) mod once;
@@ -34,6 +35,7 @@ pub(crate) mod stored;
 use sqlx::{MySqlPool, SqlitePool};
 
 pub(crate) use dialect::Dialect;
+pub use examine::{Examined, Schema};
 pub use open::Options;
 pub(crate) use tx::{Tx, with_tx};
 
@@ -202,11 +204,20 @@ impl Store {
     /// Brings the schema up to date. Safe to call from many hosts at once.
     pub async fn migrate(&self) -> Result<()> {
         match &self.db {
-            Db::Sqlite { writer, .. } => writer.migrate(&sqlx::migrate!("../migrations/sqlite")).await?,
-            Db::MySql(pool, _) => sqlx::migrate!("../migrations/mysql").run(pool).await?,
-            Db::Postgres(pg) => pg.migrate(sqlx::migrate!("../migrations/postgres")).await?,
+            Db::Sqlite { writer, .. } => writer.migrate(&self.migrator()).await?,
+            Db::MySql(pool, _) => self.migrator().run(pool).await?,
+            Db::Postgres(pg) => pg.migrate(self.migrator()).await?,
         }
         self.backfill().await
+    }
+
+    /// The schema's steps, in the words of the database that is open.
+    fn migrator(&self) -> sqlx::migrate::Migrator {
+        match self.db {
+            Db::Sqlite { .. } => sqlx::migrate!("../migrations/sqlite"),
+            Db::MySql(..) => sqlx::migrate!("../migrations/mysql"),
+            Db::Postgres(_) => sqlx::migrate!("../migrations/postgres"),
+        }
     }
 
     /// Whether the database can be written to: writes a row that needs room of its own, and takes it away again.

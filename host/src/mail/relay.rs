@@ -42,11 +42,11 @@ const UNTRIED_MS: i64 = 1_000;
 pub(super) struct Relay {
     /// Its place among the relays.
     pub(super) number: usize,
-    settings: RelaySettings,
-    protection: Protection,
-    hello: ClientId,
-    deadlines: Deadlines,
-    clock: Clock,
+    pub(super) settings: RelaySettings,
+    pub(super) protection: Protection,
+    pub(super) hello: ClientId,
+    pub(super) deadlines: Deadlines,
+    pub(super) clock: Clock,
     /// Whose intents may be on record: those that have a connection, and the next in line for one.
     ready: Semaphore,
     connections: Connections,

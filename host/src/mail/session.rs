@@ -82,6 +82,15 @@ pub(super) struct Session {
     pub(super) idle_since_ms: i64,
     /// Counts the connection while it is open.
     pub(super) open: Option<Arc<()>>,
+    pub(super) greeted: Greeted,
+}
+
+/// What a relay said of itself when the connection was made.
+pub(super) struct Greeted {
+    /// What it can do (RFC 5321 4.1.1.1), a line each.
+    pub(super) extensions: Vec<String>,
+    /// Its certificate, in DER; none without TLS.
+    pub(super) certificate: Option<Vec<u8>>,
 }
 
 impl Session {
@@ -93,13 +102,17 @@ impl Session {
     ) -> Result<Self, Broken> {
         let written = Arc::new(AtomicU64::new(0));
         let narrow = Arc::new(AtomicBool::new(matches!(protection, Protection::Starttls(_))));
+        let mut certificate = None;
         let opening = async {
             let socket = TcpStream::connect((relay.host.as_str(), relay.port)).await?;
             // A mail is a few small writes: without this each waits for a delayed ACK.
             socket.set_nodelay(true)?;
             let socket = match protection {
                 Protection::Implicit(connector, name) => {
-                    Socket::Tls(Box::new(connector.connect(name.clone(), socket).await?))
+                    let socket = connector.connect(name.clone(), socket).await?;
+                    let chain = socket.get_ref().1.peer_certificates();
+                    certificate = chain.and_then(<[_]>::first).map(|first| first.to_vec());
+                    Socket::Tls(Box::new(socket))
                 }
                 Protection::None | Protection::Starttls(_) => Socket::Plain(socket),
             };
@@ -115,18 +128,29 @@ impl Session {
             let upgrading = smtp.starttls(TlsParameters::clone(parameters), hello);
             within(deadlines.command_ms_max, upgrading).await.map_err(|e| Broken::of("starttls", e))?;
             narrow.store(false, Ordering::Relaxed);
+            certificate = smtp.peer_certificate().ok();
         }
         // Once more: lettre keeps of the first answer what it knows.
         let said = within(deadlines.command_ms_max, smtp.command(Ehlo::new(hello.clone())));
         let said = said.await.map_err(|e| Broken::of("ehlo", e))?;
-        let pipelines = said.message().any(|line| line.eq_ignore_ascii_case("PIPELINING"));
+        // The first line is its name.
+        let extensions: Vec<String> = said.message().skip(1).map(str::to_ascii_uppercase).collect();
+        let pipelines = extensions.iter().any(|line| line == "PIPELINING");
         if !relay.username.is_empty() {
             let credentials = Credentials::new(relay.username.clone(), relay.password.expose_secret().to_owned());
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
             let login = smtp.auth(&mechanisms, &credentials);
             within(deadlines.command_ms_max, login).await.map_err(|e| Broken::of("auth", e))?;
         }
-        Ok(Self { smtp, written, pipelines, mails: 0, idle_since_ms: 0, open: None })
+        Ok(Self {
+            smtp,
+            written,
+            pipelines,
+            mails: 0,
+            idle_since_ms: 0,
+            open: None,
+            greeted: Greeted { extensions, certificate },
+        })
     }
 
     /// One mail: the envelope while the intent is committed, then the message. Ended by the lease whatever the deadlines

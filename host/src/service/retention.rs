@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, KEPT_MS, Service};
+use crate::clock::DAY_MS;
 use crate::store::retention::{Part, Swept};
 
 /// For how long what has ended is kept, in days; 0: for ever.
@@ -29,7 +30,6 @@ const LOOK_EVERY: Duration = Duration::from_mins(10);
 const BATCH: i64 = 500;
 /// The host that forgets is another's turn after so many milliseconds without a batch.
 const LEASE_MS: i64 = 60_000;
-const DAY_MS: i64 = 86_400_000;
 
 impl Service {
     /// Forgets what is old until the host stops.

@@ -13,6 +13,7 @@ mod defects;
 mod delivery;
 mod demo;
 mod differences;
+mod doctor;
 mod gate;
 mod grpc;
 mod guests;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         delivery::tests(),
         demo::tests(),
         differences::tests(),
+        doctor::tests(),
         gate::tests(),
         grpc::tests(),
         guests::tests(),

@@ -22,13 +22,23 @@ tests! {
 }
 
 fn certificate() -> (String, tokio_rustls::TlsAcceptor) {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let key = tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    certificate_for(365)
+}
+
+/// One for localhost that is valid for so many days, or was until so many days ago.
+pub fn certificate_for(days: i64) -> (String, tokio_rustls::TlsAcceptor) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let seconds = Clock::system().now_ms() / 1_000 + days * 86_400;
+    parameters.not_after =
+        (std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds.cast_unsigned())).into();
+    let cert = parameters.self_signed(&key).unwrap();
+    let der = tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
     let config = tokio_rustls::rustls::ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .with_single_cert(vec![cert.der().clone()], der.into())
         .unwrap();
-    (made.cert.pem(), std::sync::Arc::new(config).into())
+    (cert.pem(), std::sync::Arc::new(config).into())
 }
 
 async fn starttls_is_verified() {

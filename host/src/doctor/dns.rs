@@ -1,0 +1,176 @@
+//! What the sender's domain says of its mails in the DNS: without it, relays accept them and mailboxes do not.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::{RData, RecordType};
+
+use super::{Check, Finding, Options};
+
+/// How long one attempt at a name server may take; there are two.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
+
+/// Domains that are nobody's (RFC 2606, RFC 6761).
+const RESERVED: [&str; 8] =
+    ["example", "test", "invalid", "localhost", "example.com", "example.org", "example.net", "local"];
+
+pub(super) async fn examine(domain: &str, options: &Options) -> Vec<Finding> {
+    if RESERVED.iter().any(|end| domain == *end || domain.ends_with(&format!(".{end}"))) {
+        let says = format!("mails are from {domain}, which is for examples only");
+        return vec![Finding::warning(
+            Check::Dns,
+            domain,
+            says,
+            "set mail.from to an address of the shop's own domain",
+        )];
+    }
+    let resolver = match resolver(options.resolver) {
+        Ok(resolver) => resolver,
+        Err(e) => return vec![unanswered(domain, &e)],
+    };
+    let spf = match texts(&resolver, domain).await {
+        Ok(texts) => spf(domain, &texts),
+        Err(e) => return vec![unanswered(domain, &e)],
+    };
+    let mut findings = vec![spf];
+    let policy = format!("_dmarc.{domain}");
+    findings.push(match texts(&resolver, &policy).await {
+        Ok(texts) => dmarc(&policy, &texts),
+        Err(e) => unanswered(&policy, &e),
+    });
+    for selector in &options.dkim_selectors {
+        let key = format!("{selector}._domainkey.{domain}");
+        findings.push(match texts(&resolver, &key).await {
+            Ok(texts) => dkim(&key, &texts),
+            Err(e) => unanswered(&key, &e),
+        });
+    }
+    if options.dkim_selectors.is_empty() {
+        let says = "DKIM was not looked up: the relay signs, and its selector is known to it alone";
+        findings.push(Finding::ok(Check::Dns, domain, format!("{says}; give it as --dkim-selector")));
+    }
+    findings.push(match exchangers(&resolver, domain).await {
+        Ok(0) => {
+            let says = "it has no MX record: answers and bounces do not come back";
+            Finding::warning(Check::Dns, domain, says, "publish one, or send from a domain that has one")
+        }
+        Ok(n) => Finding::ok(Check::Dns, domain, format!("{n} MX: answers and bounces come back")),
+        Err(e) => unanswered(domain, &e),
+    });
+    findings
+}
+
+fn resolver(at: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
+    let mut builder = match at {
+        None => TokioResolver::builder_tokio()?,
+        Some(address) => {
+            let mut server = NameServerConfig::udp_and_tcp(address.ip());
+            server.connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
+            for connection in &mut server.connections {
+                connection.port = address.port();
+            }
+            let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        }
+    };
+    let options = builder.options_mut();
+    (options.timeout, options.attempts) = (ANSWER_MAX, 2);
+    builder.build()
+}
+
+fn unanswered(name: &str, e: &NetError) -> Finding {
+    let advice = "ask one that answers with --resolver ADDRESS:PORT, or from a machine that has one";
+    Finding::warning(Check::Dns, name, format!("no resolver answered: {e}"), advice)
+}
+
+/// A name's texts, each put together (RFC 7208 3.3).
+async fn texts(resolver: &TokioResolver, name: &str) -> Result<Vec<String>, NetError> {
+    let found = match resolver.lookup(format!("{name}."), RecordType::TXT).await {
+        Ok(found) => found,
+        Err(e) if e.is_no_records_found() || e.is_nx_domain() => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let text = |data: &RData| match data {
+        RData::TXT(text) => Some(text.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect::<String>()),
+        _ => None,
+    };
+    Ok(found.answers().iter().filter_map(|record| text(&record.data)).collect())
+}
+
+async fn exchangers(resolver: &TokioResolver, name: &str) -> Result<usize, NetError> {
+    let found = match resolver.lookup(format!("{name}."), RecordType::MX).await {
+        Ok(found) => found,
+        Err(e) if e.is_no_records_found() || e.is_nx_domain() => return Ok(0),
+        Err(e) => return Err(e),
+    };
+    // A null MX (RFC 7505) says that there is none.
+    let is_one = |data: &RData| matches!(data, RData::MX(mx) if !mx.exchange.is_root());
+    Ok(found.answers().iter().filter(|record| is_one(&record.data)).count())
+}
+
+fn spf(domain: &str, texts: &[String]) -> Finding {
+    let is_policy = |text: &&String| {
+        let text = text.to_ascii_lowercase();
+        text == "v=spf1" || text.starts_with("v=spf1 ")
+    };
+    let policies: Vec<&String> = texts.iter().filter(is_policy).collect();
+    match policies.as_slice() {
+        [] => {
+            let says = "it has no SPF record (RFC 7208): mailboxes cannot tell that the relay may send for it";
+            Finding::warning(
+                Check::Dns,
+                domain,
+                says,
+                "publish the TXT record that the relay's provider names, such as \"v=spf1 include:… -all\"",
+            )
+        }
+        [one] if one.to_ascii_lowercase().split_whitespace().any(|term| term == "+all" || term == "all") => {
+            let says = format!("SPF lets everybody send for it: {one}");
+            Finding::warning(Check::Dns, domain, says, "end it with \"-all\" or \"~all\"")
+        }
+        [one] => Finding::ok(Check::Dns, domain, format!("SPF: {one}")),
+        more => {
+            let says = format!("it has {} SPF records, which count as none (RFC 7208 4.5)", more.len());
+            Finding::warning(Check::Dns, domain, says, "make one of them")
+        }
+    }
+}
+
+fn dmarc(name: &str, texts: &[String]) -> Finding {
+    let policies: Vec<&String> = texts.iter().filter(|text| text.starts_with("v=DMARC1")).collect();
+    let [one] = policies.as_slice() else {
+        let says = format!(
+            "{} DMARC records (RFC 7489 6.6.3 asks for one): large providers refuse bulk mail without",
+            policies.len()
+        );
+        return Finding::warning(
+            Check::Dns,
+            name,
+            says,
+            "publish one TXT record, such as \"v=DMARC1; p=none; rua=mailto:…\" to begin with",
+        );
+    };
+    Finding::ok(Check::Dns, name, format!("DMARC: {one}"))
+}
+
+fn dkim(name: &str, texts: &[String]) -> Finding {
+    let key = |text: &String| {
+        let tag = |tag: &str| tag.trim().strip_prefix("p=").map(|key| !key.trim().is_empty());
+        text.split(';').find_map(tag)
+    };
+    match texts.iter().find_map(key) {
+        Some(true) => Finding::ok(Check::Dns, name, "DKIM: the key is published"),
+        Some(false) => {
+            let says = "the DKIM key was revoked (RFC 6376 3.6.1: p= is empty)";
+            Finding::warning(Check::Dns, name, says, "let the relay sign by another selector")
+        }
+        None => {
+            let says = "there is no DKIM key (RFC 6376): signatures by this selector cannot be checked";
+            Finding::warning(Check::Dns, name, says, "publish the TXT record that the relay's provider names")
+        }
+    }
+}
