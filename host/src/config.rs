@@ -29,6 +29,8 @@ pub struct Config {
     pub limits: crate::service::Limits,
     /// The REST API.
     pub http: crate::http::Settings,
+    /// The pages for operators.
+    pub console: crate::console::Settings,
     /// The gRPC API.
     pub grpc: crate::grpc::Settings,
     /// Who sells.

@@ -19,7 +19,7 @@ use crate::metrics::{Metrics, MetricsError};
 use crate::plugin::{ColdStart, KeyError, LoadError, Plugins};
 use crate::queue::Queue;
 use crate::service::{
-    self, Changes, Counter, InFlight, Operations, Preparing, Readiness, Service, Slot, Throttle, Tokens, Window,
+    self, Changes, Counter, InFlight, Operations, Preparing, Pulse, Readiness, Service, Slot, Throttle, Tokens, Window,
     rollout,
 };
 use crate::share::Shares;
@@ -40,6 +40,13 @@ pub struct Roles {
 impl Roles {
     /// Everything.
     pub const ALL: Self = Self { api: true, grpc: true, worker: true };
+
+    /// As the command line calls them.
+    fn names(self) -> String {
+        let all = [("api", self.api), ("grpc", self.grpc), ("worker", self.worker)];
+        let names = all.into_iter().filter(|(_, has)| *has).map(|(name, _)| name);
+        names.collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// The host does not start.
@@ -137,7 +144,7 @@ impl Host {
             tasks.spawn(store.clone().announce(announce, stop.clone()));
         }
         tasks.spawn(service.clone().forget_old(config.retention, stop.clone()));
-        tasks.spawn(service.clone().observe(stop.clone()));
+        tasks.spawn(service.clone().observe(roles.names(), stop.clone()));
         let mut metrics = None;
         if let Some(address) = config.telemetry.address()? {
             match listen("telemetry.listen", address).await {
@@ -153,7 +160,7 @@ impl Host {
         if roles.api {
             let listener = listen("http.listen", config.http.listen).await?;
             http = listener.local_addr().ok();
-            let serving = http::serve(listener, service.clone(), config.http.clone(), stop.clone());
+            let serving = http::serve(listener, service.clone(), (config.http.clone(), config.console), stop.clone());
             tasks.spawn(async move { report("http", serving.await) });
         }
         let mut grpc = None;
@@ -313,6 +320,7 @@ async fn assemble(
         preparing: Preparing::default(),
         operations: Operations::default(),
         metrics,
+        pulse: Pulse::default(),
         host: clock.uuid().to_string(),
         mailbox,
     }))

@@ -32,8 +32,10 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use docs::openapi;
 pub use metrics::serve_metrics;
+pub(crate) use problem::Problem;
 pub use server::serve;
 
+use crate::console;
 use crate::service::Service;
 
 /// What handlers share.
@@ -73,7 +75,7 @@ pub struct Settings {
 }
 
 /// All routes.
-pub fn router(service: App, settings: &Settings) -> Router {
+pub fn router(service: App, settings: &Settings, console: console::Settings) -> Router {
     let api = Router::new()
         .route("/v1/users", get(users::list).post(users::create))
         .route("/v1/users/{id}", get(users::one).patch(users::update).delete(users::delete))
@@ -110,6 +112,7 @@ pub fn router(service: App, settings: &Settings) -> Router {
         .route("/docs/{*file}", get(docs::file))
         .method_not_allowed_fallback(problem::no_method)
         .merge(api)
+        .merge(if console.enabled { console::routes(&service, console) } else { Router::new() })
         .route_layer(axum::middleware::from_fn(gateway::remember_route))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::custom(problem::panicked))

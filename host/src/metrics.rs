@@ -3,6 +3,7 @@
 //!
 //! No label comes from outside: relays, revisions, routes and methods are known, and a process has few of each.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,7 +52,14 @@ pub enum MetricsError {
 
 /// A host's instruments; those that are off cost nothing. Clones are the same.
 #[derive(Clone, Default)]
-pub struct Metrics(Option<Arc<Instruments>>);
+pub struct Metrics(Option<Arc<Instruments>>, Arc<Totals>);
+
+/// What is counted whether anybody watches or not.
+#[derive(Default)]
+struct Totals {
+    sent: AtomicU64,
+    failed: AtomicU64,
+}
 
 struct Instruments {
     provider: SdkMeterProvider,
@@ -115,7 +123,7 @@ impl Metrics {
     pub fn new(settings: &Settings) -> Result<Self, MetricsError> {
         let (listens, sends) = (settings.address()?.is_some(), !settings.otlp_endpoint.is_empty());
         if !listens && !sends {
-            return Ok(Self(None));
+            return Ok(Self::default());
         }
         let failed = |e: &dyn std::fmt::Display| MetricsError::Exporter(e.to_string());
         let registry = Registry::new();
@@ -133,7 +141,8 @@ impl Metrics {
         }
         let provider = provider.build();
         let meter = provider.meter("ecomm");
-        Ok(Self(Some(Arc::new(Instruments::new(provider, registry, &meter)))))
+        let instruments = Instruments::new(provider, registry, &meter);
+        Ok(Self(Some(Arc::new(instruments)), Arc::default()))
     }
 
     /// All that was counted, as Prometheus reads it (text format 0.0.4).
@@ -154,6 +163,11 @@ impl Metrics {
     /// Whether anybody watches.
     pub(crate) fn is_on(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Mails that relays took from this host, and mails that it gave up, since it started.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        (self.1.sent.load(Ordering::Relaxed), self.1.failed.load(Ordering::Relaxed))
     }
 
     /// A request over REST was answered; `route` is ours, not the client's.
@@ -191,6 +205,11 @@ impl Metrics {
 
     /// An event has left the worker, and that is recorded.
     pub(crate) fn ended(&self, ended: &Ended<'_>) {
+        match ended.outcome {
+            "sent" => self.1.sent.fetch_add(1, Ordering::Relaxed),
+            "failed" => self.1.failed.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
         let Some(this) = &self.0 else { return };
         let outcome = [KeyValue::new("ecomm.outcome", ended.outcome)];
         this.ended.add(1, &outcome);

@@ -23,7 +23,7 @@ pub struct Notification {
 }
 
 /// Which notifications are listed: those for which everything holds that is given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// That stand there.
     pub state: Option<State>,
@@ -33,6 +33,14 @@ pub struct Filter {
     pub user_id: Option<i64>,
     /// Made earlier than this, unix milliseconds.
     pub created_before: Option<i64>,
+    /// Of this kind, such as "order.shipped".
+    pub kind: Option<String>,
+    /// Offered to this relay at least once.
+    pub relay: Option<String>,
+    /// Whose reason holds these words, in any case.
+    pub reason: Option<String>,
+    /// In which order; the oldest first by default.
+    pub newest_first: bool,
 }
 
 /// Where a notification stands.

@@ -295,9 +295,6 @@ impl Queue {
 
     /// For those who watch: what became of an event.
     fn count(&self, finish: &Finish, since_queued_ms: i64, took_us: u64) {
-        if !self.metrics.is_on() {
-            return;
-        }
         let outcome = match &finish.transition {
             Transition::End { state, .. } => state.as_str(),
             Transition::Later { .. } => "later",

@@ -1,5 +1,6 @@
 //! The use cases: all that REST and gRPC may call. Here it is decided who may do what.
 
+mod audit;
 mod canary;
 mod error;
 mod install;
@@ -13,6 +14,7 @@ mod place;
 mod plugins;
 mod preparing;
 mod products;
+mod pulse;
 mod queue;
 mod ready;
 mod rehearse;
@@ -37,6 +39,7 @@ pub use crate::plugin::{Counts, Difference, Divergence, Revision, Signature, Sig
 pub use crate::store::notifications::{Entry, Record};
 pub use crate::store::plugins::Change;
 pub use crate::store::queue::{Pause as QueuePause, Status as QueueStatus};
+pub use audit::ActInfo;
 pub use error::Error;
 pub use install::NewPluginRevision;
 pub use notifications::Retry;
@@ -47,6 +50,7 @@ pub use place::Counter;
 pub use plugins::{ComponentInfo, RevisionInfo, Serving, SlotInfo};
 pub use preparing::{Preparation, Preparing};
 pub use products::Window;
+pub use pulse::{Beat, HostInfo, Pulse, TROUBLED_MAX};
 pub use ready::Readiness;
 pub use rehearse::{Example, Preview, Rendered, Replay, ReplayRequest, Reproduction, Subject};
 pub use retention::Retention;
@@ -111,6 +115,8 @@ pub struct Service {
     pub operations: Operations,
     /// What this host counts.
     pub metrics: Metrics,
+    /// The last hour, as this host saw it.
+    pub pulse: Pulse,
     /// This run of this host, as others know it: random.
     pub host: String,
     /// The mailbox for development.

@@ -41,6 +41,18 @@ enum Command {
         /// Made so long ago or longer, such as "90m", "2h" or "1d".
         #[arg(long, value_parser = age)]
         older_than: Option<Age>,
+        /// Of this kind, such as "order.shipped".
+        #[arg(long)]
+        kind: Option<String>,
+        /// Offered to this relay at least once.
+        #[arg(long)]
+        relay: Option<String>,
+        /// Whose reason holds these words.
+        #[arg(long)]
+        reason: Option<String>,
+        /// The newest first, not the oldest.
+        #[arg(long)]
+        newest_first: bool,
         /// How many.
         #[arg(long, default_value_t = 20)]
         limit: u32,
@@ -103,9 +115,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let record = match command {
-        Command::Ls { state, order, customer, older_than, limit } => {
+        Command::Ls { state, order, customer, older_than, kind, relay, reason, newest_first, limit } => {
             let created_before = older_than.map(|age| service.clock.now_ms() - age.0);
-            let filter = Filter { state, order_id: order, user_id: customer, created_before };
+            let (order_id, user_id) = (order, customer);
+            let filter = Filter { state, order_id, user_id, created_before, kind, relay, reason, newest_first };
             return list(service, &filter, limit, json).await;
         }
         Command::Show { id } => {

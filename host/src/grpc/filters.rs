@@ -97,10 +97,13 @@ pub(super) fn orders(request: pb::ListOrdersRequest) -> Result<(OrderFilter, Pag
 
 /// Which notifications are listed, and which page of them.
 pub(super) fn notifications(request: pb::ListNotificationsRequest) -> Result<(Filter, PageRequest), Status> {
-    let pb::ListNotificationsRequest { order_id, state: standing, page_size, page_token, user_id, created_before } =
-        request;
+    let pb::ListNotificationsRequest { order_id, state: standing, page_size, page_token, user_id, .. } = request;
+    let pb::ListNotificationsRequest { created_before, kind, relay, reason, newest_first, .. } = request;
     let created_before = unix_ms("created_before", created_before)?;
-    let filter = Filter { state: state(standing)?, order_id, user_id, created_before };
+    let some = |text: String| Some(text).filter(|text| !text.is_empty());
+    let (kind, relay, reason) = (some(kind), some(relay), some(reason));
+    let filter =
+        Filter { state: state(standing)?, order_id, user_id, created_before, kind, relay, reason, newest_first };
     Ok((filter, page(page_size, page_token)?))
 }
 

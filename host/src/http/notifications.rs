@@ -33,9 +33,21 @@ pub(super) struct NotificationQuery {
     /// Made earlier than this.
     #[param(value_type = Option<String>, format = DateTime)]
     created_before: Option<Time>,
+    /// Of this kind, such as "order.shipped".
+    #[param(max_length = 100)]
+    kind: Option<String>,
+    /// Offered to this relay at least once.
+    #[param(max_length = 100)]
+    relay: Option<String>,
+    /// Whose reason holds these words, in any case.
+    #[param(max_length = 100)]
+    reason: Option<String>,
+    /// The newest first, not the oldest.
+    #[serde(default)]
+    newest_first: bool,
 }
 
-/// A page of notifications, the oldest first. For admins.
+/// A page of notifications. For viewers.
 #[utoipa::path(
     get,
     path = "/v1/notifications",
@@ -54,12 +66,24 @@ pub(super) async fn list(
     Asked(asked): Asked<NotificationQuery>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let NotificationQuery { limit, cursor, state, order_id, user_id, created_before } = asked;
-    let filter = Filter { state, order_id, user_id, created_before: created_before.map(Time::unix_ms) };
+    let NotificationQuery {
+        limit,
+        cursor,
+        state,
+        order_id,
+        user_id,
+        created_before,
+        kind,
+        relay,
+        reason,
+        newest_first,
+    } = asked;
+    let created_before = created_before.map(Time::unix_ms);
+    let filter = Filter { state, order_id, user_id, created_before, kind, relay, reason, newest_first };
     Ok(page(app.notifications(who, &filter, &PageRequest { limit, cursor }).await?, &uri))
 }
 
-/// One notification, with what became of each attempt. For admins.
+/// One notification, with what became of each attempt. For viewers.
 #[utoipa::path(
     get,
     path = "/v1/notifications/{id}",
@@ -100,7 +124,8 @@ pub(super) struct ByHand {
 }
 
 /// Queues a notification again that was held, failed or skipped, before what of its order is still queued, to the
-/// customer's address of now. Where a newer mail of the order has gone out, only with `allow_late`. For admins.
+/// customer's address of now. Where a newer mail of the order has gone out, only with `allow_late`. For
+/// operators.
 #[utoipa::path(
     post,
     path = "/v1/notifications/{id}/retry",
@@ -123,7 +148,8 @@ pub(super) async fn retry(
     Ok(Json(app.retry_notification(who, id, &Retry { why, allow_late }).await?))
 }
 
-/// Ends a notification that is queued or held: its mail is not sent, and the next of its order is due. For admins.
+/// Ends a notification that is queued or held: its mail is not sent, and the next of its order is due. For
+/// operators.
 #[utoipa::path(
     post,
     path = "/v1/notifications/{id}/cancel",
@@ -146,7 +172,8 @@ pub(super) async fn cancel(
     Ok(Json(app.cancel_notification(who, id, &why).await?))
 }
 
-/// Takes a notification out of the queue until it is tried again or cancelled; the next of its order is due. For admins.
+/// Takes a notification out of the queue until it is tried again or cancelled; the next of its order is due. For
+/// operators.
 #[utoipa::path(
     post,
     path = "/v1/notifications/{id}/hold",

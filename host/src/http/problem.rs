@@ -13,7 +13,7 @@ use crate::service::Error;
 
 /// An error, as clients see it (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// Which problem: stable, for programs.
     #[serde(rename = "type")]
     kind: String,
@@ -54,6 +54,11 @@ impl Problem {
             request_id: None,
             retry_after_s: None,
         }
+    }
+
+    /// The status that it is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     pub(super) fn invalid(pointer: String, detail: String) -> Self {
@@ -100,7 +105,7 @@ impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         self.request_id = NAME.try_with(Clone::clone).ok();
         let retry_after_s = self.retry_after_s;
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/problem+json"));

@@ -7,7 +7,7 @@ use super::notifications::ByHand;
 use super::problem::Problem;
 use crate::service::QueueStatus;
 
-/// How the queue of notifications stands. For admins.
+/// How the queue of notifications stands. For viewers.
 #[utoipa::path(
     get,
     path = "/v1/queue",
@@ -24,7 +24,7 @@ pub(super) async fn one(State(app): State<App>, Caller(who): Caller) -> Result<J
 }
 
 /// Keeps every host from claiming another notification until the queue is resumed; what is claimed (`under_way`) is
-/// delivered, and orders go on. Paused already, it stays as it was. For admins.
+/// delivered, and orders go on. Paused already, it stays as it was. For operators.
 #[utoipa::path(
     post,
     path = "/v1/queue/pause",
@@ -45,7 +45,7 @@ pub(super) async fn pause(
     Ok(Json(app.pause_queue(who, &why).await?))
 }
 
-/// Lets hosts deliver again. For admins.
+/// Lets hosts deliver again. For operators.
 #[utoipa::path(
     post,
     path = "/v1/queue/resume",

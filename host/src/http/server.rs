@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{App, Settings};
+use crate::console;
 
 /// The most bytes of a request's headers.
 const HEADER_BYTES_MAX: usize = 32 << 10;
@@ -24,8 +25,14 @@ const DRAIN: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until stopped; requests under way end first. A client that takes its time with the headers is cut off.
-pub async fn serve(listener: TcpListener, service: App, settings: Settings, stop: CancellationToken) -> io::Result<()> {
-    let router = super::router(service, &settings);
+pub async fn serve(
+    listener: TcpListener,
+    service: App,
+    (settings, console): (Settings, console::Settings),
+    stop: CancellationToken,
+) -> io::Result<()> {
+    // What goes on after its answer has begun must know when to end.
+    let router = super::router(service, &settings, console).layer(axum::Extension(stop.clone()));
     let mut builder = Builder::new(hyper_util::rt::TokioExecutor::new()).http1_only();
     builder
         .http1()

@@ -35,30 +35,30 @@ impl Service {
         Ok(records)
     }
 
-    /// A page of notifications that pass the filter, the oldest first. For admins.
+    /// A page of notifications that pass the filter. For viewers.
     pub async fn notifications(
         &self,
         who: Principal,
         filter: &Filter,
         page: &PageRequest,
     ) -> Result<Page<Record>, Error> {
-        who.must_be_admin()?;
+        who.must_look()?;
         let limit = page.limit()?;
-        let items = self.store.notifications(filter, page.after_id()?.unwrap_or(0), limit + 1).await?;
+        let items = self.store.notifications(filter, page.after_id()?, limit + 1).await?;
         Ok(Page::cut(items, limit, |r| r.id))
     }
 
-    /// One notification, with what became of each attempt. For admins.
+    /// One notification, with what became of each attempt. For viewers.
     pub async fn notification(&self, who: Principal, id: i64) -> Result<Record, Error> {
-        who.must_be_admin()?;
+        who.must_look()?;
         self.store.notification(id).await?.ok_or(Error::NotFound("notification"))
     }
 
     /// Queues a notification again that was held, failed or skipped, before what of its order is still queued, to the
     /// customer's address of now. Where a newer mail of the order has gone out, only if a late one is allowed. For
-    /// admins.
+    /// operators.
     pub async fn retry_notification(&self, who: Principal, id: i64, retry: &Retry) -> Result<Record, Error> {
-        who.must_be_admin()?;
+        who.must_operate()?;
         must_be_short(&retry.why)?;
         self.once(who, "retry-notification", None, || self.try_retry(who, id, retry)).await?;
         self.enqueued();
@@ -93,9 +93,10 @@ impl Service {
         Ok(tx.commit().await?)
     }
 
-    /// Ends a notification that is queued or held: its mail is not sent, and the next of its order is due. For admins.
+    /// Ends a notification that is queued or held: its mail is not sent, and the next of its order is due. For
+    /// operators.
     pub async fn cancel_notification(&self, who: Principal, id: i64, why: &str) -> Result<Record, Error> {
-        who.must_be_admin()?;
+        who.must_operate()?;
         must_be_short(why)?;
         self.once(who, "cancel-notification", None, || self.try_end(who, id, CANCEL, why)).await?;
         self.enqueued();
@@ -103,9 +104,9 @@ impl Service {
     }
 
     /// Takes a notification out of the queue until an operator retries or cancels it; the next of its order is due.
-    /// For admins.
+    /// For operators.
     pub async fn hold_notification(&self, who: Principal, id: i64, why: &str) -> Result<Record, Error> {
-        who.must_be_admin()?;
+        who.must_operate()?;
         must_be_short(why)?;
         self.once(who, "hold-notification", None, || self.try_end(who, id, HOLD, why)).await?;
         self.enqueued();

@@ -2,24 +2,30 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Service, Slot};
+use super::{QueueStatus, Service, Slot};
 use crate::metrics::{Calls, QueueSample, SAMPLE_EVERY, Sample};
 
 impl Service {
-    /// Asks for it until the host stops, if anybody watches.
-    pub async fn observe(self: std::sync::Arc<Self>, stop: CancellationToken) {
-        while self.metrics.is_on() {
-            self.metrics.sample(self.sample().await);
+    /// Asks for it until the host stops, and says meanwhile that the host is there; `roles` is what it does.
+    pub async fn observe(self: std::sync::Arc<Self>, roles: String, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let status = self.store.queue_status().await;
+            let status = status.inspect_err(|e| tracing::debug!(error = %e, "the queue could not be looked at")).ok();
+            self.beat(&roles, status.as_ref()).await;
+            if self.metrics.is_on() {
+                self.metrics.sample(self.sample(status));
+            }
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => {}
                 () = tokio::time::sleep(SAMPLE_EVERY) => {}
             }
         }
+        if let Err(e) = self.store.leave(&self.host).await {
+            tracing::debug!(error = %e, "the other hosts will see by themselves that this one has stopped");
+        }
     }
 
-    async fn sample(&self) -> Sample {
-        let status = self.store.queue_status().await;
-        let status = status.inspect_err(|e| tracing::debug!(error = %e, "the queue could not be looked at"));
+    fn sample(&self, status: Option<QueueStatus>) -> Sample {
         let routing = self.plugins.routing();
         let mut revisions = Vec::new();
         for slot in Slot::ALL {
@@ -40,7 +46,7 @@ impl Service {
                 revisions.push(Calls { slot: slot.as_str(), stage, revision: revision.number, counts });
             }
         }
-        let queue = status.ok().map(|status| QueueSample {
+        let queue = status.map(|status| QueueSample {
             queued: status.queued,
             under_way: status.under_way,
             overdue_ms: status.first_due_in_ms.map_or(0, |due_in| (-due_in).max(0)),

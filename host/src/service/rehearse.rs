@@ -77,6 +77,9 @@ pub struct Reproduction {
     pub is_same: bool,
     /// The mail as it was made now.
     pub message: String,
+    /// What the revision wrote, of which the message was made.
+    #[serde(skip)]
+    pub email: Email,
 }
 
 /// What to replay.
@@ -243,6 +246,7 @@ impl Service {
             sent_hash: mail.message_hash,
             made_hash: message.hash.clone(),
             message: message.text,
+            email,
         })
     }
 

@@ -176,6 +176,18 @@ impl Service {
         self.tokens.principal(token.ok_or(Error::Unauthenticated)?, &self.clock)
     }
 
+    /// What the forms of a session's pages carry, so that no other page can send one (CSRF).
+    pub fn form_token(&self, who: Principal) -> String {
+        self.tokens.form_tokens(who.session_id).swap_remove(0)
+    }
+
+    /// Whether a form is of this session's pages.
+    pub fn is_form_token(&self, who: Principal, token: &str) -> bool {
+        // Hashed, so that the time of the comparison tells nothing.
+        let given = token_hash(token);
+        self.tokens.form_tokens(who.session_id).iter().any(|right| token_hash(right) == given)
+    }
+
     pub(super) async fn is_password(&self, password: Password, hash: String) -> bool {
         let _permit = self.hashing.acquire().await;
         let checking = tokio::task::spawn_blocking(move || {

@@ -107,6 +107,17 @@ impl Tokens {
         self.keys.iter().map(fingerprint).collect()
     }
 
+    /// What the forms of a session carry, by each secret, the newest first: no other page can know it.
+    pub(super) fn form_tokens(&self, session_id: i64) -> Vec<String> {
+        let token = |key: &Key| {
+            let mut mac = key.fingerprint.clone();
+            mac.update(b"ecomm form\0");
+            mac.update(&session_id.to_be_bytes());
+            crate::hex::encode(&mac.finalize().into_bytes())
+        };
+        self.keys.iter().map(token).collect()
+    }
+
     /// An access token and when it ends.
     pub(super) fn access(&self, principal: Principal, clock: &Clock) -> Result<(String, i64), Error> {
         let (key, now_ms) = (self.signing()?, clock.now_ms());

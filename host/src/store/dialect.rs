@@ -2,6 +2,8 @@
 
 use sqlx::AssertSqlSafe;
 
+use crate::notification::State;
+
 /// Which SQL is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -28,6 +30,17 @@ impl Dialect {
         }
         out.push_str(rest);
         AssertSqlSafe(out)
+    }
+
+    /// A condition on a notification `s`. Of those that need an operator each database has an index, which only serves
+    /// where the state is written out.
+    pub(crate) fn stands(self, state: State) -> String {
+        match (self, state) {
+            (Self::MySql, State::Failed | State::Skipped | State::Held) => {
+                format!("s.unsent_state = '{}'", state.as_str())
+            }
+            _ => format!("s.state = '{}'", state.as_str()),
+        }
     }
 
     /// An expression for the database's time in unix milliseconds, moved by `offset_ms`.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::conditions::{Arg, Conditions};
+use super::conditions::{Arg, Conditions, escaped};
 use super::dialect::Column::{Int, Text};
 use super::insert::Insert;
 use super::queue::ATTEMPTS;
@@ -291,6 +291,11 @@ const RECORDS: &str = "select s.id, s.order_id, s.order_version, s.kind, s.messa
     coalesce(q.attempts, s.attempts) as attempts, s.reason, s.created_at, s.completed_at \
     from notification_states s left join notification_events_queue q on q.state_id = s.id";
 
+/// The same of what is queued.
+const QUEUED: &str = "select s.id, s.order_id, s.order_version, s.kind, s.message_id, s.state, \
+    q.attempts, s.reason, s.created_at, s.completed_at \
+    from notification_events_queue q join notification_states s on s.id = q.state_id";
+
 impl Store {
     /// The notifications of an order, by version, with their journals.
     pub(crate) async fn notifications_of(&self, order_id: i64) -> Result<Vec<Record>> {
@@ -308,13 +313,15 @@ impl Store {
         Ok(self.with_journals(rows).await?.pop())
     }
 
-    /// Notifications that pass the filter, in the order in which they were made, with an id above `after`.
-    pub(crate) async fn notifications(&self, filter: &Filter, after: i64, limit: i64) -> Result<Vec<Record>> {
-        let Filter { state, order_id, user_id, created_before } = filter;
+    /// Notifications that pass the filter, behind the one with the id `after`.
+    pub(crate) async fn notifications(&self, filter: &Filter, after: Option<i64>, limit: i64) -> Result<Vec<Record>> {
+        let Filter { state, order_id, user_id, created_before, kind, relay, reason, newest_first } = filter;
         let mut query = Conditions::default();
-        query.and("s.id > ?", Arg::Int(after));
+        let order = query.behind(None, "s.id", *newest_first, after.map(|id| (None, id)).as_ref());
+        // What is queued is found by the queue, and what needs an operator by an index of its own.
+        let records = if *state == Some(State::NotSent) { QUEUED } else { RECORDS };
         if let Some(state) = state {
-            query.and("s.state = ?", Arg::Text(state.as_str().to_owned()));
+            query.fixed(&self.dialect().stands(*state));
         }
         if let Some(order_id) = order_id {
             query.and("s.order_id = ?", Arg::Int(*order_id));
@@ -325,8 +332,32 @@ impl Store {
         if let Some(before) = created_before {
             query.and("s.created_at < ?", Arg::Int(*before));
         }
-        let rows = query.fetch(self, RECORDS, "s.id", limit).await?;
+        if let Some(kind) = kind {
+            query.and("s.kind = ?", Arg::Text(kind.clone()));
+        }
+        if let Some(relay) = relay {
+            let offered = "exists (select 1 from notification_attempts a where a.state_id = s.id and a.relay = ?)";
+            query.and(offered, Arg::Text(relay.clone()));
+        }
+        if let Some(words) = reason {
+            let words = format!("%{}%", escaped(&words.to_lowercase()));
+            query.and("lower(s.reason) like ? escape '!'", Arg::Text(words));
+        }
+        let rows = query.fetch(self, records, &order, limit).await?;
         self.with_journals(rows).await
+    }
+
+    /// How many failed, and how many are held; of each at most `most`.
+    pub(crate) async fn troubled(&self, most: i64) -> Result<(i64, i64)> {
+        let count = |state: State| {
+            format!(
+                "(select count(*) from (select 1 from notification_states s where {} limit {most}) x)",
+                self.dialect().stands(state)
+            )
+        };
+        let sql = format!("select {}, {}", count(State::Failed), count(State::Held));
+        let sql = self.dialect().sql(&sql);
+        Ok(with_pool!(self, |pool| sqlx::query_as(sql).fetch_one(pool).await)?)
     }
 
     async fn with_journals(&self, rows: Vec<Row>) -> Result<Vec<Record>> {

@@ -6,6 +6,7 @@ mod app;
 mod both_apis;
 mod cluster;
 mod cold;
+mod console;
 mod contract;
 mod crash;
 mod database;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         both_apis::tests(),
         cluster::tests(),
         cold::tests(),
+        console::tests(),
         contract::tests(),
         crash::tests(),
         defects::tests(),

@@ -1,0 +1,52 @@
+//! Who did what in the console, and why.
+
+use axum::extract::{Query, State};
+use maud::html;
+use serde::Deserialize;
+
+use super::App;
+use super::layout::{Failed, Page, badge, more, page as framed, table, time};
+use super::session::Operator;
+use crate::service::{ActInfo, PageRequest};
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    #[serde(default)]
+    pub(super) cursor: String,
+}
+
+impl Asked {
+    /// That page of a list.
+    pub(super) fn page(self) -> PageRequest {
+        PageRequest { limit: Some(50), cursor: Some(self.cursor).filter(|cursor| !cursor.is_empty()) }
+    }
+}
+
+pub(super) async fn page(
+    State(app): State<App>,
+    operator: Operator,
+    Query(asked): Query<Asked>,
+) -> Result<Page, Failed> {
+    let found = app.acts(operator.who, &asked.page()).await?;
+    let row = |act: &ActInfo| {
+        html! {
+            td { (time(act.created_at)) }
+            td { (act.created_by) }
+            td { (act.act) }
+            td { (act.subject) }
+            td.wide { (act.why) }
+            td { (badge(&act.outcome)) }
+        }
+    };
+    let rows: Vec<_> = found.items.iter().map(row).collect();
+    Ok(framed(
+        &operator,
+        "Audit",
+        &html! {
+            h1 { "Audit" }
+            p { "Acts in this console, written down before they are done. What came by the APIs and the command line is in the journals of notifications and in the history of the plugins." }
+            (table("Acts", &["When", "Who", "Act", "To", "Why", "Outcome"], &rows))
+            (more(found.next.as_deref(), "/console/audit", &[]))
+        },
+    ))
+}
