@@ -1,19 +1,9 @@
-// The console in a real browser: every page and act, by light and dark, wide and 375 px narrow. A violation of WCAG 2.2 AA (by
-// axe-core), an error on the page's console, a page of 50 kB or a sideways scroll is a failure.
+// The console in a real browser: every page and act, by light and dark, wide and narrow.
 // node console.js http://127.0.0.1:8080 COMPONENT [FOLDER FOR PICTURES]
-import { readFileSync, mkdirSync } from "node:fs";
-import { createRequire } from "node:module";
-import puppeteer from "puppeteer-core";
+import { start } from "./browser.js";
 
 const [base, component, pictures] = process.argv.slice(2);
 const password = "a long password";
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const PAGE_BYTES_MAX = 50_000;
-const WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-
-const failures = [];
-const fail = (what) => failures.push(what);
-const check = (is, what) => { if (!is) fail(what); };
 
 const api = async (method, path, token, body) => {
   const headers = { "content-type": "application/json", ...(token && { authorization: "Bearer " + token }) };
@@ -23,54 +13,13 @@ const api = async (method, path, token, body) => {
 };
 const logIn = async (email) => (await api("POST", "/v1/sessions", "", { email, password })).access_token;
 
-const browser = await puppeteer.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
-const page = await browser.newPage();
-let isExpected = () => false;
-page.on("pageerror", (error) => fail(`${page.url()}: ${error.message}`));
-page.on("console", (said) => {
-  if (["error", "warn"].includes(said.type()) && !isExpected(said.text())) fail(`${page.url()}: ${said.text()}`);
-});
-page.on("response", async (answer) => {
-  if (answer.request().resourceType() !== "document" || answer.request().frame() !== page.mainFrame()) return;
-  if (answer.status() >= 500) fail(`${answer.url()}: ${answer.status()}`);
-  const bytes = (await answer.buffer().catch(() => "")).length;
-  if (bytes >= PAGE_BYTES_MAX) fail(`${answer.url()} has ${bytes} bytes`);
-});
+const eyes = await start(pictures, ["overview", "sent notification", "revision"]);
+const { browser, page, check, text, open } = eyes;
 
-const wide = { width: 1280, height: 900 };
-const narrow = { width: 375, height: 800 };
-let looked = 0;
-
-// One page as everybody sees it.
 const look = async (path, name) => {
   if (path) await page.goto(base + path, { waitUntil: "load" });
-  // What is closed is looked at as well.
-  await page.$$eval("details", (all) => all.forEach((one) => { one.open = true; }));
-  for (const scheme of ["light", "dark"]) {
-    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-    for (const size of [wide, narrow]) {
-      await page.setViewport(size);
-      await page.evaluate(axe);
-      const found = await page.evaluate((tags) => window.axe.run(document, { runOnly: tags, iframes: false }), WCAG);
-      for (const { id, nodes } of found.violations) {
-        fail(`${name}, ${scheme}, ${size.width} px: ${id}: ${nodes[0].html.slice(0, 160)}`);
-      }
-      const width = await page.evaluate(() => document.scrollingElement.scrollWidth);
-      check(width <= size.width, `${name} scrolls sideways at ${size.width} px: it is ${width} px wide`);
-      looked += 1;
-    }
-    if (pictures) {
-      await page.setViewport(wide);
-      await page.$$eval("details", (all) => all.forEach((one) => { one.open = false; }));
-      mkdirSync(pictures, { recursive: true });
-      await page.screenshot({ path: `${pictures}/${name}-${scheme}.png` });
-      await page.$$eval("details", (all) => all.forEach((one) => { one.open = true; }));
-    }
-  }
-  await page.setViewport(wide);
+  await eyes.look(name);
 };
-const text = () => page.$eval("main", (main) => main.innerText);
-const open = () => page.$$eval("details", (all) => all.forEach((one) => { one.open = true; }));
 // Fills in a form and sends it by its button.
 const act = async (button, fields = {}) => {
   await open();
@@ -108,10 +57,10 @@ const enter = async (email, word) => {
   await page.type("[name=password]", word);
   await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
 };
-isExpected = (said) => said.includes("401");
+eyes.isExpected = (said) => said.includes("401");
 await enter("admin@shop.example", "a wrong password");
 check((await text()).includes("is wrong"), "a wrong password is not said to be wrong");
-isExpected = () => false;
+eyes.isExpected = () => false;
 await page.goto(base + "/console/notifications");
 await enter("admin@shop.example", password);
 check(page.url() === base + "/console/notifications", `the log-in leads to ${page.url()}`);
@@ -226,11 +175,8 @@ check(page.url().startsWith(base + "/console/login"), `after the log-out comes $
 await enter("ada@example.com", password);
 await page.goto(notification);
 check((await page.$$("main form")).length === 0, "a viewer is offered acts");
-isExpected = (said) => said.includes("403");
+eyes.isExpected = (said) => said.includes("403");
 await page.goto(base + "/console/orders");
 check((await text()).includes("may not do this"), "a viewer sees the orders");
 
-await browser.close();
-for (const failure of new Set(failures)) console.error("console: " + failure);
-console.log(`console: ${looked} looks, ${new Set(failures).size} failures`);
-process.exit(failures.length ? 1 : 0);
+await eyes.close("console");
