@@ -62,18 +62,34 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let method = METHODS.get(request.uri().path()).map_or("_OTHER", |path| path.trim_start_matches('/'));
-        let Measure { metrics, clock } = self.measure.clone();
-        let begun_us = clock.monotonic_us();
+        let measure = self.measure.clone();
+        let begun_us = measure.clock.monotonic_us();
         let answering = self.inner.call(request);
         Box::pin(async move {
+            let mut call = Call { measure, method, begun_us, code: Code::Cancelled };
             let answer = answering.await;
             // An error comes at once, in the headers; what a stream ends with is not known yet.
-            let code = answer.as_ref().map_or(Code::Unknown, |response| {
+            call.code = answer.as_ref().map_or(Code::Unknown, |response| {
                 response.headers().get("grpc-status").map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()))
             });
-            metrics.call(method, code.into(), Duration::from_micros(clock.monotonic_us() - begun_us));
             answer
         })
+    }
+}
+
+/// A call under way. Counted when it is dropped: its deadline or its client may end it before its answer.
+struct Call {
+    measure: Measure,
+    method: &'static str,
+    begun_us: u64,
+    code: Code,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let Measure { metrics, clock } = &self.measure;
+        let took = Duration::from_micros(clock.monotonic_us() - self.begun_us);
+        metrics.call(self.method, self.code.into(), took);
     }
 }
 

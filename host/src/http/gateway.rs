@@ -1,6 +1,7 @@
 //! What every request passes: a name, a deadline, who asks, and how often they may.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
@@ -30,6 +31,10 @@ pub(super) struct Asks(pub(super) Option<Principal>);
 #[derive(Clone, Copy)]
 pub(super) struct RequestTime(pub(super) Duration);
 
+/// The route of a request, once it is known.
+#[derive(Clone, Default)]
+struct Route(Arc<OnceLock<MatchedPath>>);
+
 /// Names the request, or takes the client's name for it, and says it in the answer and in the log.
 pub(super) async fn identify(
     State((app, deadline_ms)): State<(App, u64)>,
@@ -38,6 +43,8 @@ pub(super) async fn identify(
 ) -> Response {
     let deadline = Duration::from_millis(deadline_ms);
     request.extensions_mut().insert(RequestTime(deadline));
+    let route = Route::default();
+    request.extensions_mut().insert(route.clone());
     let given = request.headers().get(&REQUEST_ID).and_then(|v| v.to_str().ok());
     let given =
         given.filter(|v| (1..=REQUEST_ID_BYTES_MAX).contains(&v.len()) && v.bytes().all(|b| b.is_ascii_graphic()));
@@ -61,21 +68,20 @@ pub(super) async fn identify(
         response.headers_mut().insert(REQUEST_ID, header);
     }
     // What has no route is one: addresses are the client's to make up.
-    let route = response.extensions_mut().remove::<MatchedPath>();
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let route = route.0.get().map_or("none", MatchedPath::as_str);
     let took = Duration::from_micros(app.clock.monotonic_us() - begun_us);
     app.metrics.request(method, route, response.status().as_u16(), took);
     response
 }
 
-/// Keeps the route in the answer, for what counts outside the router.
+/// Keeps the route for what counts outside the router, also of requests that panic or are not done in time.
 pub(super) async fn remember_route(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
-    if let Some(route) = route {
-        response.extensions_mut().insert(route);
+    let (route, matched) = (request.extensions().get::<Route>(), request.extensions().get::<MatchedPath>());
+    if let (Some(Route(route)), Some(matched)) = (route, matched) {
+        // Set once: each request has one of its own.
+        let _ = route.set(matched.clone());
     }
-    response
+    next.run(request).await
 }
 
 /// Methods that are not in use here are one.

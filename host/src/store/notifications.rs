@@ -317,9 +317,9 @@ impl Store {
     pub(crate) async fn notifications(&self, filter: &Filter, after: Option<i64>, limit: i64) -> Result<Vec<Record>> {
         let Filter { state, order_id, user_id, created_before, kind, relay, reason, newest_first } = filter;
         let mut query = Conditions::default();
-        let order = query.behind(None, "s.id", *newest_first, after.map(|id| (None, id)).as_ref());
         // What is queued is found by the queue, and what needs an operator by an index of its own.
-        let records = if *state == Some(State::NotSent) { QUEUED } else { RECORDS };
+        let (records, key) = if *state == Some(State::NotSent) { (QUEUED, "q.state_id") } else { (RECORDS, "s.id") };
+        let order = query.behind(None, key, *newest_first, after.map(|id| (None, id)).as_ref());
         if let Some(state) = state {
             query.fixed(&self.dialect().stands(*state));
         }

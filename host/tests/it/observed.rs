@@ -3,7 +3,7 @@
 use ecomm::mail::mailbox::Phase;
 use serde_json::json;
 
-use crate::app::{App, eventually, reply};
+use crate::app::{App, eventually, reply, sqlite};
 use crate::both_apis::channel;
 use crate::database::Database;
 use crate::harness::tests;
@@ -14,6 +14,7 @@ tests! {
     }
     once {
         nothing_of_a_customer_is_in_a_label
+        what_is_cut_off_is_counted_where_it_was
     }
 }
 
@@ -82,6 +83,42 @@ async fn metrics_tell_what_happened(database: Database) {
     })
     .await;
     is_told_of(&read(&app).await);
+    app.end().await;
+}
+
+/// A request that is not done in time, and a call that its client gives up.
+async fn what_is_cut_off_is_counted_where_it_was() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let app = App::with(sqlite().await, &[ON[0], ("HTTP__REQUEST_MS_MAX", "5000")]).await;
+    let mut slow = tokio::net::TcpStream::connect(app.host.http.unwrap()).await.unwrap();
+    let head = "POST /v1/users HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    let mut users = ecomm::grpc::pb::user_service_client::UserServiceClient::new(channel(&app).await);
+    let mut request = tonic::Request::new(ecomm::grpc::pb::CreateUserRequest {
+        email: "b@example.com".to_owned(),
+        name: "B".to_owned(),
+        password: crate::app::PASSWORD.to_owned(),
+        ..Default::default()
+    });
+    // Shorter than a password takes to be hashed.
+    request.set_timeout(std::time::Duration::from_millis(1));
+    users.create_user(request).await.unwrap_err();
+    let cut_off = [
+        (
+            "http_server_request_duration_seconds_count",
+            ["http_route=\"/v1/users\"", "http_response_status_code=\"408\""],
+        ),
+        (
+            "rpc_server_call_duration_seconds_count",
+            ["rpc_method=\"ecomm.v1.UserService/CreateUser\"", "rpc_response_status_code=\"1\""],
+        ),
+    ];
+    for (name, labels) in cut_off {
+        eventually(name, async || value(&read(&app).await, name, &labels) == Some(1.0)).await;
+    }
     app.end().await;
 }
 
