@@ -291,10 +291,14 @@ const RECORDS: &str = "select s.id, s.order_id, s.order_version, s.kind, s.messa
     coalesce(q.attempts, s.attempts) as attempts, s.reason, s.created_at, s.completed_at \
     from notification_states s left join notification_events_queue q on q.state_id = s.id";
 
-/// The same of what is queued.
-const QUEUED: &str = "select s.id, s.order_id, s.order_version, s.kind, s.message_id, s.state, \
-    q.attempts, s.reason, s.created_at, s.completed_at \
-    from notification_events_queue q join notification_states s on s.id = q.state_id";
+/// The same of what is queued; the queue is what is read first.
+fn queued(dialect: Dialect) -> String {
+    format!(
+        "select s.id, s.order_id, s.order_version, s.kind, s.message_id, s.state, q.attempts, s.reason, s.created_at, \
+         s.completed_at from notification_events_queue q {} notification_states s",
+        dialect.join()
+    )
+}
 
 impl Store {
     /// The notifications of an order, by version, with their journals.
@@ -318,10 +322,14 @@ impl Store {
         let Filter { state, order_id, user_id, created_before, kind, relay, reason, newest_first } = filter;
         let mut query = Conditions::default();
         // What is queued is found by the queue, and what needs an operator by an index of its own.
-        let (records, key) = if *state == Some(State::NotSent) { (QUEUED, "q.state_id") } else { (RECORDS, "s.id") };
+        let is_queued = *state == Some(State::NotSent);
+        let (records, key) =
+            if is_queued { (queued(self.dialect()), "q.state_id") } else { (RECORDS.to_owned(), "s.id") };
         let order = query.behind(None, key, *newest_first, after.map(|id| (None, id)).as_ref());
-        if let Some(state) = state {
-            query.fixed(&self.dialect().stands(*state));
+        match state {
+            Some(State::NotSent) => query.fixed("s.id = q.state_id"),
+            Some(state) => query.fixed(&self.dialect().stands(*state)),
+            None => {}
         }
         if let Some(order_id) = order_id {
             query.and("s.order_id = ?", Arg::Int(*order_id));
@@ -343,7 +351,7 @@ impl Store {
             let words = format!("%{}%", escaped(&words.to_lowercase()));
             query.and("lower(s.reason) like ? escape '!'", Arg::Text(words));
         }
-        let rows = query.fetch(self, records, &order, limit).await?;
+        let rows = query.fetch(self, &records, &order, limit).await?;
         self.with_journals(rows).await
     }
 
