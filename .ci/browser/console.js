@@ -106,7 +106,9 @@ const frames = await Promise.all((await page.$$("iframe")).map((frame) => frame.
 const mails = await Promise.all(frames.map((frame) => frame.evaluate(() => document.body.innerText)));
 check(mails.length === 3 && mails.every((mail) => mail.includes("Large cup")), `the mail is not shown: ${mails}`);
 await page.goto(base + "/console", { waitUntil: "load" });
-await page.waitForFunction(() => document.querySelector("#live .tile"), { timeout: 10_000 });
+// What is there is replaced by what comes.
+await page.$eval("#live .tile", (tile) => { tile.id = "before"; });
+await page.waitForFunction(() => document.querySelector("#live .tile") && !document.getElementById("before"), { timeout: 15_000 });
 await look("", "overview");
 
 // The same without script: what is there can be read.
@@ -120,7 +122,7 @@ await page.goto(base + "/console/plugins");
 await (await page.$("[data-upload]")).uploadFile(component);
 await act("Take through the gate");
 await until("an installed component", async () => (await page.$$eval("tbody tr", (rows) => rows.map((row) => row.innerText))).some((row) => row.includes("ready")));
-await act("Take through the gate", { config: '{"from_name": "Spring"}', digest: "" });
+await act("Take through the gate", { config: '{"from_name": "Spring"}', from: "built-in" });
 await until("two revisions", async () => (await text()).match(/\bready\b/g)?.length >= 2);
 await look("/console/plugins", "plugins");
 const revisions = await page.$$eval('[aria-label="Revisions"] tbody th a', (links) => links.map((link) => link.href));

@@ -1,5 +1,6 @@
-//! An operator's check-up: asks whatever a host of these settings depends on, changes nothing, and says of each thing whether it
-//! is well and what to do if it is not.
+//! An operator's check-up: asks whatever a host of these settings depends on, and says of each thing whether it is well and what to
+//! do if it is not. It serves, sends and claims nothing; as at every start, this program's built-ins may be noted in a database that
+//! is of its schema, and compiled code kept.
 
 mod database;
 mod disk;

@@ -54,7 +54,9 @@ struct IsText;
 impl Predicate for IsText {
     fn should_compress<B: hyper::body::Body>(&self, response: &hyper::Response<B>) -> bool {
         let media = response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        media.starts_with("text/") || ["json", "javascript"].iter().any(|word| media.contains(word))
+        // What comes piece by piece must not wait in a compressor.
+        media != "text/event-stream"
+            && (media.starts_with("text/") || ["json", "javascript"].iter().any(|word| media.contains(word)))
     }
 }
 

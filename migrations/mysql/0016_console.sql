@@ -1,8 +1,8 @@
 -- Those that need an operator are found without reading the others.
 alter table notification_states
     add column unsent_state varchar(20) character set ascii
-        generated always as (case when state in ('failed', 'skipped', 'held') then state end) virtual,
-    add index states_unsent (unsent_state, id);
+        generated always as (case when state in ('failed', 'skipped', 'held') then state end) virtual;
+create index states_unsent on notification_states (unsent_state, id);
 
 -- Each run of a host: what it is, when it was last there, and what it sent and gave up since it started.
 create table hosts (

@@ -3,7 +3,20 @@
 // The overview, as it stands now.
 const live = document.getElementById("live");
 if (live) {
-  new EventSource(live.dataset.source).onmessage = (event) => { live.innerHTML = event.data; };
+  const state = document.getElementById("live-state");
+  const watch = () => {
+    const source = new EventSource(live.dataset.source);
+    source.onmessage = (event) => {
+      live.innerHTML = event.data;
+      state.textContent = "As of " + new Date().toLocaleTimeString() + ".";
+    };
+    source.addEventListener("away", () => { state.textContent = "The database does not answer; this is what was seen last."; });
+    source.onerror = () => {
+      state.textContent = "The host does not answer, or the session has ended; this is what was seen last.";
+      if (source.readyState === EventSource.CLOSED) setTimeout(watch, 5000);
+    };
+  };
+  watch();
 }
 
 // A form is sent once.

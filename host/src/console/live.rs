@@ -36,7 +36,7 @@ pub(super) async fn stream(
         let event = match standing(&app, operator.who).await {
             Ok(standing) => Event::default().data(standing.into_string()),
             // Asked again in two seconds.
-            Err(_) => Event::default().comment("not now"),
+            Err(_) => Event::default().event("away").data("away"),
         };
         Some((Ok(event), (app, stop, operator, n + 1)))
     }))

@@ -49,7 +49,8 @@ impl Asked {
             state,
             order_id: number("order", &self.order)?,
             user_id: number("customer", &self.customer)?,
-            created_before: number("older_h", &self.older_h)?.map(|hours| now - hours.saturating_mul(3_600_000)),
+            created_before: number("older_h", &self.older_h)?
+                .map(|hours| now.saturating_sub(hours.saturating_mul(3_600_000))),
             kind: text(&self.kind),
             relay: text(&self.relay),
             reason: text(&self.reason),
@@ -307,6 +308,9 @@ pub(super) async fn act(
     let (who, why) = (form.operator.who, form.why()?);
     let subject = format!("notification {id}");
     let retry = Retry { why: why.to_owned(), allow_late: !form.field("allow_late").is_empty() };
+    if !["retry", "cancel", "hold"].contains(&act.as_str()) {
+        return Err(Error::NotFound("act").into());
+    }
     let done = async {
         match act.as_str() {
             "retry" => app.retry_notification(who, id, &retry).await,

@@ -47,6 +47,7 @@ pub(super) async fn page(State(app): State<App>, operator: Operator) -> Result<P
                 p.problem role="alert" { "The queue is paused since " (time(pause.since)) " by " (pause.who) ": " (pause.why) }
             }
             div #live data-source="/console/live" { (standing) }
+        p #live-state role="status" {}
             @if paused.is_some() {
                 (act(&operator, "/console/queue/resume", "Resume the queue", &html! {}))
             } @else {
@@ -111,10 +112,11 @@ const HEIGHT: f64 = 60.0;
 fn graph(title: &str, beats: &[Beat], value: impl Fn(&Beat) -> f64, show: impl Fn(f64) -> String) -> Markup {
     let most = beats.iter().map(&value).fold(0.0, f64::max);
     let scale = if most > 0.0 { (HEIGHT - 2.0) / most } else { 0.0 };
-    let points = beats.iter().rev().enumerate().map(|(n, beat)| {
-        #[expect(clippy::cast_precision_loss, reason = "an hour has few looks")]
-        let x = WIDTH - n as f64;
-        format!("{x},{:.1}", HEIGHT - 1.0 - value(beat) * scale)
+    let now = beats.last().map_or(0, |beat| beat.at);
+    let points = beats.iter().map(|beat| {
+        // One unit for each ten seconds: where nothing was seen there is a gap in time.
+        let x = WIDTH - ms(now - beat.at) / 10_000.0;
+        format!("{x:.1},{:.1}", HEIGHT - 1.0 - value(beat) * scale)
     });
     let points = points.collect::<Vec<_>>().join(" ");
     let label = format!("{title}: now {}, at most {}", show(beats.last().map_or(0.0, &value)), show(most));

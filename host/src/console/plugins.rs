@@ -94,7 +94,11 @@ fn install_form(operator: &Operator) -> maud::Markup {
                     }
                 }
                 label { "Component: a .wasm, dropped here or chosen" input type="file" accept=".wasm,application/wasm" data-upload="/console/plugins/components"; }
-                label { "Its SHA-256, if the host has it already; empty: the built-in" input name="digest" pattern="[0-9a-f]{64}" autocomplete="off" spellcheck="false"; }
+                label { "Which" select.choice name="from" {
+                    option value="component" { "the one that was dropped or chosen, or that has this SHA-256" }
+                    option value="built-in" { "the built-in, with the config below" }
+                } }
+                label { "Its SHA-256, if the host has it already" input name="digest" pattern="[0-9a-f]{64}" autocomplete="off" spellcheck="false"; }
                 label { "Config, a JSON object" textarea name="config" rows="4" spellcheck="false" { "{}" } }
                 label { "Why" input name="why" required maxlength="500" autocomplete="off"; }
                 p data-status role="status" {}
@@ -140,9 +144,17 @@ pub(super) async fn install(State(app): State<App>, form: Act) -> Result<Respons
     let config = Some(form.field("config")).filter(|config| !config.is_empty());
     let config = config.map(serde_json::from_str).transpose().map_err(wrong)?;
     let digest = Some(form.field("digest").to_owned()).filter(|digest| !digest.is_empty());
+    let digest = match (form.field("from"), digest) {
+        ("built-in", _) => None,
+        (_, Some(digest)) => Some(digest),
+        _ => {
+            let detail = "choose a component, or the built-in".to_owned();
+            return Err(Error::Invalid { pointer: "/digest".to_owned(), detail }.into());
+        }
+    };
     let new = NewPluginRevision { slot, digest, config, source: None, why: why.to_owned() };
     let doing = async { app.start_install(who, new).await?.within(WAIT).await };
-    app.recorded(who, "install", slot.as_str(), why, Box::pin(doing)).await?;
+    app.recorded(who, "start-install", slot.as_str(), why, Box::pin(doing)).await?;
     Ok(see("/console/plugins"))
 }
 

@@ -133,6 +133,7 @@ fn configure(operator: &Operator, revision: &RevisionInfo) -> Markup {
             form.stacked method="post" action="/console/plugins" data-config {
                 (token(operator))
                 input type="hidden" name="slot" value=(revision.slot);
+                input type="hidden" name="from" value=(if revision.origin == "built-in" { "built-in" } else { "component" });
                 input type="hidden" name="digest" value=(if revision.origin == "built-in" { "" } else { &revision.digest });
                 @for (name, property) in properties.into_iter().flatten().filter(|(_, property)| simple(property)) {
                     label {
@@ -255,6 +256,6 @@ pub(super) async fn replay(State(app): State<App>, Path(id): Path<i64>, form: Ac
     let (who, why) = (form.operator.who, form.why()?);
     let request = ReplayRequest { last: form.number("last")?, ..ReplayRequest::default() };
     let doing = async { app.start_replay(who, id, request).await?.within(std::time::Duration::from_secs(2)).await };
-    app.recorded(who, "replay", &format!("revision {id}"), why, Box::pin(doing)).await?;
+    app.recorded(who, "start-replay", &format!("revision {id}"), why, Box::pin(doing)).await?;
     Ok(see(&format!("/console/plugins/revisions/{id}")))
 }

@@ -82,11 +82,7 @@ impl FromRequest<App> for Act {
 }
 
 /// Lets those through who have a session and may look; renews it where it ran out meanwhile.
-pub(super) async fn enter(
-    State((app, settings)): State<(App, Settings)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn enter(State((app, settings)): State<(App, Settings)>, request: Request, next: Next) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) && !is_ours(request.headers()) {
         return Failed::forged().into_response();
     }
@@ -106,25 +102,39 @@ pub(super) async fn enter(
             _ => Err(Error::Unauthenticated),
         },
     };
-    let who = match who {
-        Ok(who) => who,
+    let mut response = match who {
+        Ok(who) => answer(&app, who, request, next).await,
         Err(Error::Unauthenticated | Error::WrongRefreshToken) => return ask_who(&request),
         Err(e) => return Failed::from(e).into_response(),
     };
-    let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    if let Err(e) = app.throttle.request(Client::of(Some(who), from)).and(who.must_look()) {
-        return Failed::from(e).into_response();
-    }
-    request.extensions_mut().insert(Operator { who, token: app.form_token(who) });
-    let mut response = next.run(request).await;
+    // Also of a refusal: the browser must not show the spent token again.
     if let Some(session) = renewed {
         keep(&mut response, &session, &app, settings);
     }
     response
 }
 
+async fn answer(app: &App, who: Principal, mut request: Request, next: Next) -> Response {
+    let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    if let Err(e) = app.throttle.request(Client::of(Some(who), from)).and(who.must_look()) {
+        return Failed::from(e).into_response();
+    }
+    let is_act = *request.method() == Method::POST;
+    request.extensions_mut().insert(Operator { who, token: app.form_token(who) });
+    if !is_act {
+        return next.run(request).await;
+    }
+    // A browser that leaves must not end an act half-way, or before it is on record what came of it.
+    #[expect(clippy::disallowed_methods, reason = "ends with the act")]
+    let acting = tokio::spawn(next.run(request));
+    acting.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
 /// To the log-in, and back to the page that was asked for.
 fn ask_who(request: &Request) -> Response {
+    if request.headers().get(header::ACCEPT).is_some_and(|accepted| accepted == "text/event-stream") {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
     let page = request.uri().path_and_query().map_or("/console", |page| page.as_str());
     let page = if *request.method() == Method::GET { page } else { "/console" };
     let query: String = form_urlencoded::Serializer::new(String::new()).append_pair("next", page).finish();
@@ -210,6 +220,14 @@ pub(super) async fn log_in(
     };
     match app.log_in(Credentials { email, password }, from).await {
         Ok(session) => {
+            let who = app.authenticate(Some(&session.access_token));
+            if let Ok(who) = who
+                && who.must_look().is_err()
+            {
+                // Nobody could log it out.
+                let _ = app.end_session(who, None).await;
+                return refused(StatusCode::FORBIDDEN, "This account may not look at the console.");
+            }
             // Only to a page of the console: the address came from a link that anybody may have made.
             let is_page = next == "/console" || next.starts_with("/console/") || next.starts_with("/console?");
             let mut response = see(if is_page && !next.contains("//") { &next } else { "/console" });

@@ -291,7 +291,8 @@ pub(super) async fn change_role(State(app): State<App>, Path(id): Path<i64>, for
     let patch = match form.field("role") {
         "admin" => json!({ "is_admin": true, "role": null }),
         "customer" => json!({ "is_admin": false, "role": null }),
-        role => json!({ "is_admin": false, "role": role }),
+        role @ ("viewer" | "operator") => json!({ "is_admin": false, "role": role }),
+        _ => return Err(Error::NotFound("role").into()),
     };
     let patch = patch.as_object().cloned().unwrap_or_default();
     let doing = app.update_user(who, id, &patch, form.number("version")?, None);

@@ -25,13 +25,24 @@ const SUPPORTED: [(&str, u32, u32); 4] =
     [("SQLite", 3, 46), ("MySQL", 8, 4), ("MariaDB", 10, 6), ("PostgreSQL", 15, 0)];
 
 pub(super) async fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
-    if let Some(path) = Store::sqlite_path(config.database.url.expose_secret())
-        && !path.exists()
-    {
-        let says = format!("{} is not there yet", path.display());
-        let advice =
-            "`ecomm serve` and `ecomm migrate` make it; if there should be one, set database.url to its absolute path";
-        return vec![Finding::warning(Check::Database, "", says, advice)];
+    if let Some(path) = Store::sqlite_path(config.database.url.expose_secret()) {
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => {
+                let says = format!("{} is not there yet", path.display());
+                let advice = "`ecomm serve` and `ecomm migrate` make it; if there should be one, set database.url to its absolute path";
+                return vec![Finding::warning(Check::Database, "", says, advice)];
+            }
+            Err(e) => {
+                let says = format!("{}: {e}", path.display());
+                return vec![Finding::fault(
+                    Check::Database,
+                    "",
+                    says,
+                    "let the user that runs the host look into the folder",
+                )];
+            }
+        }
     }
     let mut config = config.clone();
     config.database.migrate_on_start = false;
@@ -117,14 +128,12 @@ fn schema(examined: &Examined) -> (Finding, bool) {
 }
 
 /// What only a schema that is up to date can tell.
-async fn contents(mut config: Config, clock: &Clock) -> Vec<Finding> {
+async fn contents(config: Config, clock: &Clock) -> Vec<Finding> {
     let trust = config.plugins.trust.check().await;
     if let Err(e) = trust {
         let advice = "correct plugins.trust.key_paths: a host with these settings does not start";
         return vec![Finding::fault(Check::Plugins, "trust", e.to_string(), advice)];
     }
-    // Relays are asked elsewhere.
-    config.mail.relays.clear();
     let service = match host::unprepared(config, clock.clone()).await {
         Ok(service) => service,
         Err(e) => {
@@ -152,7 +161,7 @@ async fn queue(service: &Service) -> Finding {
     let overdue_ms = status.first_due_in_ms.map_or(0, |due_in_ms| -due_in_ms);
     if let Some(pause) = status.paused {
         let says = format!("paused by {}: {}", pause.who, pause.why);
-        return Finding::warning(Check::Queue, "", says, "`ecomm notification resume` lets mails go out again");
+        return Finding::fault(Check::Queue, "", says, "`ecomm notification resume` lets mails go out again");
     }
     if overdue_ms > OVERDUE_MS_MAX {
         let says = format!("{} queued; the oldest is due for {}", status.queued, span(overdue_ms));
@@ -179,6 +188,10 @@ async fn plugin(service: &Arc<Service>, slot: Slot) -> Finding {
     } else {
         format!("revision {}", serving.number)
     };
+    if let Err(e) = service.plugins.configured(slot).await {
+        let advice = format!("correct plugins.{slot}.path and config_path, or leave them empty");
+        return Finding::fault(Check::Plugins, slot.as_str(), e.to_string(), advice);
+    }
     match taken {
         Ok(()) => Finding::ok(Check::Plugins, slot.as_str(), format!("{named} serves, and can be prepared here")),
         Err(e) => {

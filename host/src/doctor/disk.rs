@@ -49,7 +49,7 @@ fn place(key: &str, path: &Path, is_vital: bool) -> Vec<Finding> {
         }
     };
     let says = format!("{} MiB are free at {}", free >> 20, there.display());
-    let advice = "make room, or shorten [retention]";
+    let advice = if is_vital { "make room, or shorten [retention]" } else { "make room" };
     findings.push(match free {
         free if free < FREE_BYTES_FAULT && is_vital => Finding::fault(Check::Disk, key, says, advice),
         free if free < FREE_BYTES_WARNING => Finding::warning(Check::Disk, key, says, advice),

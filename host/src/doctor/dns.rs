@@ -37,10 +37,9 @@ pub(super) async fn examine(domain: &str, options: &Options) -> Vec<Finding> {
         Err(e) => return vec![unanswered(domain, &e)],
     };
     let mut findings = vec![spf];
-    let policy = format!("_dmarc.{domain}");
-    findings.push(match texts(&resolver, &policy).await {
-        Ok(texts) => dmarc(&policy, &texts),
-        Err(e) => unanswered(&policy, &e),
+    findings.push(match policy(&resolver, domain).await {
+        Ok((name, texts)) => dmarc(&name, &texts),
+        Err(e) => unanswered(domain, &e),
     });
     for selector in &options.dkim_selectors {
         let key = format!("{selector}._domainkey.{domain}");
@@ -99,6 +98,22 @@ async fn texts(resolver: &TokioResolver, name: &str) -> Result<Vec<String>, NetE
         _ => None,
     };
     Ok(found.answers().iter().filter_map(|record| text(&record.data)).collect())
+}
+
+/// The domain's DMARC record, else that of the nearest domain above it that has one (RFC 7489 6.6.3 asks the organisation's, which
+/// only a list of public suffixes can tell).
+async fn policy(resolver: &TokioResolver, domain: &str) -> Result<(String, Vec<String>), NetError> {
+    let mut above = domain;
+    loop {
+        let name = format!("_dmarc.{above}");
+        let mut texts = texts(resolver, &name).await?;
+        texts.retain(|text| text.starts_with("v=DMARC1"));
+        match above.split_once('.') {
+            Some((_, rest)) if texts.is_empty() && rest.contains('.') => above = rest,
+            _ if texts.is_empty() => return Ok((format!("_dmarc.{domain}"), texts)),
+            _ => return Ok((name, texts)),
+        }
+    }
 }
 
 async fn exchangers(resolver: &TokioResolver, name: &str) -> Result<usize, NetError> {

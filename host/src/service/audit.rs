@@ -27,7 +27,7 @@ pub struct ActInfo {
 }
 
 impl Service {
-    /// Does what `act` names to `subject`, and writes down who did it why, and what came of it.
+    /// Does what `act` names to `subject`, and writes down who did it why, and what came of it. For operators.
     pub async fn recorded<T>(
         &self,
         who: Principal,
@@ -36,6 +36,8 @@ impl Service {
         why: &str,
         doing: BoxFuture<'_, Result<T, Error>>,
     ) -> Result<T, Error> {
+        // Who may only look must not be able to fill the record.
+        who.must_operate()?;
         must_be_short(why)?;
         let id = self.store.begin_act(&name(who), act, subject, why).await?;
         let done = doing.await;

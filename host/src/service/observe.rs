@@ -5,23 +5,31 @@ use tokio_util::sync::CancellationToken;
 use super::{QueueStatus, Service, Slot};
 use crate::metrics::{Calls, QueueSample, SAMPLE_EVERY, Sample};
 
+/// How long a host that stops tries to say so.
+const LEAVE_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+
 impl Service {
     /// Asks for it until the host stops, and says meanwhile that the host is there; `roles` is what it does.
     pub async fn observe(self: std::sync::Arc<Self>, roles: String, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let status = self.store.queue_status().await;
-            let status = status.inspect_err(|e| tracing::debug!(error = %e, "the queue could not be looked at")).ok();
-            self.beat(&roles, status.as_ref()).await;
-            if self.metrics.is_on() {
-                self.metrics.sample(self.sample(status));
-            }
+            let looking = async {
+                let status = self.store.queue_status().await;
+                let status = status.inspect_err(|e| tracing::debug!(error = %e, "the queue could not be looked at"));
+                let status = status.ok();
+                self.beat(&roles, status.as_ref()).await;
+                if self.metrics.is_on() {
+                    self.metrics.sample(self.sample(status));
+                }
+                tokio::time::sleep(SAMPLE_EVERY).await;
+            };
+            // A database that does not answer must not keep the host from stopping.
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(SAMPLE_EVERY) => {}
+                () = looking => {}
             }
         }
-        if let Err(e) = self.store.leave(&self.host).await {
-            tracing::debug!(error = %e, "the other hosts will see by themselves that this one has stopped");
+        if !matches!(tokio::time::timeout(LEAVE_MAX, self.store.leave(&self.host)).await, Ok(Ok(()))) {
+            tracing::debug!("the other hosts will see by themselves that this one has stopped");
         }
     }
 

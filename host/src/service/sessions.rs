@@ -17,7 +17,7 @@ pub struct Principal {
     pub session_id: i64,
     /// May change the shop.
     pub is_admin: bool,
-    /// What they may do with plugins, who are not admins.
+    /// What they may do with components and notifications, who are not admins.
     pub role: Option<Role>,
 }
 

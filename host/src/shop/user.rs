@@ -21,7 +21,7 @@ pub struct User {
     pub time_zone: TimeZone,
     /// May change the shop.
     pub is_admin: bool,
-    /// What they may do with plugins, who are not admins.
+    /// What they may do with components and notifications, who are not admins.
     pub role: Option<Role>,
     /// Values that templates and policies may use.
     pub attributes: Attributes,
@@ -37,13 +37,13 @@ pub struct User {
     pub updated_at: i64,
 }
 
-/// What somebody who is not an admin may do with plugins.
+/// What somebody who is not an admin may do with components and notifications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Look at components, stages and evidence.
+    /// Look at components, stages and evidence, and at notifications with their journals.
     Viewer,
-    /// The same, and install, stage, activate and roll back.
+    /// The same, and install, stage, activate and roll back; and retry, hold and cancel notifications, pause the queue.
     Operator,
 }
 

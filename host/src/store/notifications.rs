@@ -348,8 +348,11 @@ impl Store {
             query.and(offered, Arg::Text(relay.clone()));
         }
         if let Some(words) = reason {
-            let words = format!("%{}%", escaped(&words.to_lowercase()));
-            query.and("lower(s.reason) like ? escape '!'", Arg::Text(words));
+            let like = |words: &str| Arg::Text(format!("%{}%", escaped(words)));
+            // SQLite lowers ASCII alone: what else there is, is found as it was written.
+            query.fixed("(");
+            query.glue("lower(s.reason) like ? escape '!'", like(&words.to_lowercase()));
+            query.glue(" or s.reason like ? escape '!')", like(words));
         }
         let rows = query.fetch(self, &records, &order, limit).await?;
         self.with_journals(rows).await

@@ -20,6 +20,7 @@ tests! {
         forms_come_from_our_own_pages
         rights_are_those_of_the_account
         who_is_slower_is_told
+        an_act_ends_though_its_browser_has_gone
         the_overview_goes_on_until_the_host_stops
         the_console_can_be_left_out
         foreign_content_is_kept_apart
@@ -166,7 +167,7 @@ async fn hosts_and_acts_are_on_record(database: Database) {
     assert!(admin.get("/console").await.text.contains(env!("CARGO_PKG_VERSION")));
     admin.act("/console/queue/pause", &[]).await;
     assert!(admin.get("/console").await.text.contains("The queue is paused"));
-    // What is refused is on record as well.
+    // What is refused is on record as well, unless it is refused for want of rights.
     admin.act("/console/notifications/4711/retry", &[]).await;
     let audit = admin.get("/console/audit").await.text;
     for word in ["pause-queue", "done", "retry-notification", "notification 4711", "not-found", "a test"] {
@@ -260,8 +261,13 @@ async fn rights_are_those_of_the_account() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;
     let id = app.notifications(order).await[0]["id"].as_i64().unwrap();
-    let customer = Browser::log_in(&app, "ada@example.com").await;
-    assert_eq!(customer.get("/console").await.status, 403);
+    let customer = [("email", "ada@example.com"), ("password", PASSWORD)];
+    let refused = Browser::new(&app).post("/console/login", &customer).await;
+    assert!(
+        refused.status == 403 && refused.set.is_empty() && refused.text.contains("may not look"),
+        "{}",
+        refused.text
+    );
     let ada = app.client.ok("GET", "/v1/orders", &app.customer, None).await["items"][0]["user_id"].clone();
     for (role, may_act) in [("viewer", false), ("operator", true)] {
         app.client.ok("PATCH", &format!("/v1/users/{ada}"), &app.admin, Some(json!({ "role": role }))).await;
@@ -284,6 +290,32 @@ async fn rights_are_those_of_the_account() {
         assert_eq!(shadowed.status, if may_act { 404 } else { 403 }, "{role}");
         assert_eq!(browser.act("/console/orders/1/status", &[("status", "shipped")]).await.status, 403);
     }
+    app.end().await;
+}
+
+async fn an_act_ends_though_its_browser_has_gone() {
+    use sqlx::{Connection, Executor};
+    use tokio::io::AsyncWriteExt;
+    let app = App::start(sqlite().await).await;
+    let admin = Browser::log_in(&app, "admin@shop.example").await;
+    let body = format!("token={}&why=gone", admin.token().await);
+    let head = format!(
+        "POST /console/queue/pause HTTP/1.1\r\nhost: x\r\nsec-fetch-site: same-origin\r\ncookie: {}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        admin.cookies,
+        body.len()
+    );
+    // Somebody else writes meanwhile: the act has begun and waits, and its browser leaves.
+    let mut other = sqlx::SqliteConnection::connect(&app.database.direct).await.unwrap();
+    other.execute("begin immediate").await.unwrap();
+    let mut browser = tokio::net::TcpStream::connect(app.host.http.unwrap()).await.unwrap();
+    browser.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    drop(browser);
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    other.execute("rollback").await.unwrap();
+    let acts = "select count(*) from console_acts where act = 'pause-queue' and outcome = 'done'";
+    crate::app::eventually("the act is on record", async || app.database.number(acts).await == 1).await;
     app.end().await;
 }
 

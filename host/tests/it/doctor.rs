@@ -165,6 +165,9 @@ async fn a_host_that_is_well_is_found_well(database: Database) {
     let (_, said) = doctor(settings(&app.database, &relay), &args);
     assert!(said.contains("0 at fault\n") && said.contains("number "), "{said}");
     assert_eq!(app.queued().await, 1, "nothing was claimed");
+    app.client.ok("POST", "/v1/queue/pause", &app.admin, Some(serde_json::json!({ "why": "for a test" }))).await;
+    let (is_well, said) = doctor(settings(&app.database, &relay), &args[..2]);
+    assert!(!is_well && said.contains("paused by user 1: for a test"), "{said}");
     app.end().await;
 }
 
