@@ -34,13 +34,13 @@ pub(super) struct NotificationQuery {
     #[param(value_type = Option<String>, format = DateTime)]
     created_before: Option<Time>,
     /// Of this kind, such as "order.shipped".
-    #[param(max_length = 100)]
+    #[param(max_length = 100, pattern = "^[^\\u0000]*$")]
     kind: Option<String>,
     /// Offered to this relay at least once.
-    #[param(max_length = 100)]
+    #[param(max_length = 100, pattern = "^[^\\u0000]*$")]
     relay: Option<String>,
     /// Whose reason holds these words, in any case.
-    #[param(max_length = 100)]
+    #[param(max_length = 100, pattern = "^[^\\u0000]*$")]
     reason: Option<String>,
     /// The newest first, not the oldest.
     #[serde(default)]

@@ -15,6 +15,9 @@ pub struct Retry {
     pub allow_late: bool,
 }
 
+/// The longest text that notifications are looked for by, in characters.
+const WORDS_MAX: usize = 100;
+
 /// How an operator ends a notification: the journal's word for it, what it becomes, and which are refused.
 type Act = (&'static str, State, &'static str);
 const CANCEL: Act = ("cancel", State::Failed, "only what is queued or held can be cancelled");
@@ -44,6 +47,15 @@ impl Service {
     ) -> Result<Page<Record>, Error> {
         who.must_look()?;
         let limit = page.limit()?;
+        for (pointer, words) in [("/kind", &filter.kind), ("/relay", &filter.relay), ("/reason", &filter.reason)] {
+            let is_taken = |words: &String| words.chars().count() <= WORDS_MAX && !words.contains('\0');
+            if !words.as_ref().is_none_or(is_taken) {
+                return Err(Error::invalid(
+                    pointer,
+                    &format!("must have at most {WORDS_MAX} characters, none of them NUL"),
+                ));
+            }
+        }
         let items = self.store.notifications(filter, page.after_id()?, limit + 1).await?;
         Ok(Page::cut(items, limit, |r| r.id))
     }

@@ -150,6 +150,12 @@ async fn lists_are_filtered(database: Database) {
     assert_eq!(listed("kind=order.shipped").await, Vec::<i64>::new());
     assert_eq!(admin.get("/console/notifications?state=lost").await.status, 422);
     assert_eq!(admin.get("/console/notifications?order=x").await.status, 422);
+    let long = "x".repeat(101);
+    for query in ["kind=%00", "relay=a%00b", &format!("reason={long}")] {
+        assert_eq!(admin.get(&format!("/console/notifications?{query}")).await.status, 422, "{query}");
+        let (status, _) = app.client.call("GET", &format!("/v1/notifications?{query}"), &app.admin, None).await;
+        assert_eq!(status.as_u16(), 422, "{query}");
+    }
     // The same by the API, page by page.
     let page = app.client.ok("GET", "/v1/notifications?newest_first=true&limit=2", &app.admin, None).await;
     assert_eq!(page["items"][0]["id"], third);
