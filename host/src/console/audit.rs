@@ -5,9 +5,9 @@ use maud::html;
 use serde::Deserialize;
 
 use super::App;
-use super::layout::{Failed, Page, badge, more, page as framed, table, time};
+use super::layout::{Failed, Page, badge, more, page as framed, page_at, table, time};
 use super::session::Operator;
-use crate::service::{ActInfo, PageRequest};
+use crate::service::ActInfo;
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
@@ -15,19 +15,12 @@ pub(super) struct Asked {
     pub(super) cursor: String,
 }
 
-impl Asked {
-    /// That page of a list.
-    pub(super) fn page(self) -> PageRequest {
-        PageRequest { limit: Some(50), cursor: Some(self.cursor).filter(|cursor| !cursor.is_empty()) }
-    }
-}
-
 pub(super) async fn page(
     State(app): State<App>,
     operator: Operator,
     Query(asked): Query<Asked>,
 ) -> Result<Page, Failed> {
-    let found = app.acts(operator.who, &asked.page()).await?;
+    let found = app.acts(operator.who, &page_at(&asked.cursor)).await?;
     let row = |act: &ActInfo| {
         html! {
             td { (time(act.created_at)) }

@@ -8,7 +8,7 @@ use super::assets::NAMES;
 use super::session::Operator;
 use crate::http::Problem;
 use crate::money::Money;
-use crate::service::Error;
+use crate::service::{Error, PageRequest};
 
 /// A whole page.
 pub(super) struct Page(pub(super) Markup);
@@ -191,6 +191,17 @@ pub(super) fn money(money: &Money) -> String {
         0 => format!("{sign}{whole} {}", money.currency.code()),
         _ => format!("{sign}{whole}.{part:0width$} {}", money.currency.code(), width = exponent as usize),
     }
+}
+
+/// A number of a form or an address, if it was filled in.
+pub(super) fn number<N: std::str::FromStr>(name: &str, value: &str) -> Result<Option<N>, Error> {
+    let wrong = |_| Error::invalid(&format!("/{name}"), "must be a number");
+    Some(value.trim()).filter(|value| !value.is_empty()).map(str::parse).transpose().map_err(wrong)
+}
+
+/// That page of a list; the first when empty.
+pub(super) fn page_at(cursor: &str) -> PageRequest {
+    PageRequest { limit: Some(50), cursor: Some(cursor.to_owned()) }
 }
 
 /// To the next page of a list.

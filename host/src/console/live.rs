@@ -33,7 +33,8 @@ pub(super) async fn stream(
         if n == EVENTS_MAX {
             return None;
         }
-        let event = match standing(&app, operator.who).await {
+        let looked = async { standing(&app, operator.who, &app.queue_status(operator.who).await?).await };
+        let event = match looked.await {
             Ok(standing) => Event::default().data(standing.into_string()),
             // Asked again in two seconds.
             Err(_) => Event::default().event("away").data("away"),

@@ -2,14 +2,17 @@
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use futures_util::future::BoxFuture;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::layout::{Failed, Page, act as form, badge, foreign, more, page, span, table, text_document, time};
+use super::layout::{
+    Failed, Page, act as form, badge, foreign, more, number, page, page_at, span, table, text_document, time,
+};
 use super::session::{Act, Operator};
 use super::{App, see};
 use crate::notification::{Filter, State as Standing};
-use crate::service::{Entry, Error, PageRequest, Record, Reproduction, Retry, Slot, Subject};
+use crate::service::{Entry, Error, Record, Reproduction, Retry, Slot, Subject};
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
@@ -34,23 +37,18 @@ pub(super) struct Asked {
 }
 
 const STATES: [&str; 5] = ["not sent", "sent", "failed", "skipped", "held"];
-const LIMIT: u32 = 50;
 
 impl Asked {
     fn filter(&self, now: i64) -> Result<Filter, Error> {
         let text = |value: &str| Some(value.trim().to_owned()).filter(|value| !value.is_empty());
-        let number = |name: &str, value: &str| {
-            let wrong = |_| Error::Invalid { pointer: format!("/{name}"), detail: "must be a number".to_owned() };
-            text(value).map(|value| value.parse::<i64>()).transpose().map_err(wrong)
-        };
         let state = text(&self.state).map(Standing::try_from).transpose();
-        let state = state.map_err(|detail| Error::Invalid { pointer: "/state".to_owned(), detail })?;
+        let state = state.map_err(|detail| Error::invalid("/state", &detail))?;
         Ok(Filter {
             state,
             order_id: number("order", &self.order)?,
             user_id: number("customer", &self.customer)?,
             created_before: number("older_h", &self.older_h)?
-                .map(|hours| now.saturating_sub(hours.saturating_mul(3_600_000))),
+                .map(|hours: i64| now.saturating_sub(hours.saturating_mul(3_600_000))),
             kind: text(&self.kind),
             relay: text(&self.relay),
             reason: text(&self.reason),
@@ -65,8 +63,7 @@ pub(super) async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<Page, Failed> {
     let filter = asked.filter(app.clock.now_ms())?;
-    let cursor = Some(asked.cursor.clone()).filter(|cursor| !cursor.is_empty());
-    let found = app.notifications(operator.who, &filter, &PageRequest { limit: Some(LIMIT), cursor }).await?;
+    let found = app.notifications(operator.who, &filter, &page_at(&asked.cursor)).await?;
     let row = |record: &Record| {
         let last = record.journal.iter().rev().find(|entry| entry.kind == "send");
         html! {
@@ -308,17 +305,12 @@ pub(super) async fn act(
     let (who, why) = (form.operator.who, form.why()?);
     let subject = format!("notification {id}");
     let retry = Retry { why: why.to_owned(), allow_late: !form.field("allow_late").is_empty() };
-    if !["retry", "cancel", "hold"].contains(&act.as_str()) {
-        return Err(Error::NotFound("act").into());
-    }
-    let done = async {
-        match act.as_str() {
-            "retry" => app.retry_notification(who, id, &retry).await,
-            "cancel" => app.cancel_notification(who, id, why).await,
-            "hold" => app.hold_notification(who, id, why).await,
-            _ => Err(Error::NotFound("act")),
-        }
+    let doing: BoxFuture<'_, Result<Record, Error>> = match act.as_str() {
+        "retry" => Box::pin(app.retry_notification(who, id, &retry)),
+        "cancel" => Box::pin(app.cancel_notification(who, id, why)),
+        "hold" => Box::pin(app.hold_notification(who, id, why)),
+        _ => return Err(Error::NotFound("act").into()),
     };
-    app.recorded(who, &format!("{act}-notification"), &subject, why, Box::pin(done)).await?;
+    app.recorded(who, &format!("{act}-notification"), &subject, why, doing).await?;
     Ok(see(&format!("/console/notifications/{id}")))
 }

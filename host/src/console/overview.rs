@@ -7,11 +7,12 @@ use maud::{Markup, html};
 use super::layout::{Failed, Page, act, badge, page as framed, span, table, time};
 use super::session::{Act, Operator};
 use super::{App, see};
-use crate::service::{Beat, Error, HostInfo, Principal, TROUBLED_MAX};
+use crate::service::{Beat, Error, HostInfo, Principal, QueueStatus, TROUBLED_MAX};
 
 pub(super) async fn page(State(app): State<App>, operator: Operator) -> Result<Page, Failed> {
-    let standing = standing(&app, operator.who).await?;
-    let paused = app.queue_status(operator.who).await?.paused;
+    let status = app.queue_status(operator.who).await?;
+    let standing = standing(&app, operator.who, &status).await?;
+    let paused = status.paused;
     let slots = app.plugin_slots(operator.who)?;
     let hosts = app.hosts(operator.who).await?;
     let slot = |slot: &crate::service::SlotInfo| {
@@ -47,7 +48,7 @@ pub(super) async fn page(State(app): State<App>, operator: Operator) -> Result<P
                 p.problem role="alert" { "The queue is paused since " (time(pause.since)) " by " (pause.who) ": " (pause.why) }
             }
             div #live data-source="/console/live" { (standing) }
-        p #live-state role="status" {}
+            p #live-state role="status" {}
             @if paused.is_some() {
                 (act(&operator, "/console/queue/resume", "Resume the queue", &html! {}))
             } @else {
@@ -65,11 +66,9 @@ pub(super) async fn page(State(app): State<App>, operator: Operator) -> Result<P
 }
 
 /// What changes by the second.
-pub(super) async fn standing(app: &App, who: Principal) -> Result<Markup, Error> {
-    let status = app.queue_status(who).await?;
+pub(super) async fn standing(app: &App, who: Principal, status: &QueueStatus) -> Result<Markup, Error> {
     let (failed, held) = app.troubled(who).await?;
     let beats = app.pulse(who)?;
-    let overdue_ms = status.first_due_in_ms.map_or(0, |due_in_ms| (-due_in_ms).max(0));
     let most = |count: i64| if count >= TROUBLED_MAX { format!("{count} or more") } else { count.to_string() };
     let tile = |name: &str, value: String, path: &str| {
         html! { a.tile href=(path) { span.value { (value) } span { (name) } } }
@@ -79,7 +78,7 @@ pub(super) async fn standing(app: &App, who: Principal) -> Result<Markup, Error>
         div.tiles {
             (tile("queued", status.queued.to_string(), "/console/notifications?state=not+sent"))
             (tile("under way", status.under_way.to_string(), "/console/notifications?state=not+sent"))
-            (tile("overdue", span(overdue_ms), "/console/notifications?state=not+sent"))
+            (tile("overdue", span(status.overdue_ms()), "/console/notifications?state=not+sent"))
             (tile("held", most(held), "/console/notifications?state=held&newest_first=on"))
             (tile("failed", most(failed), "/console/notifications?state=failed&newest_first=on"))
             (tile("sent a second", format!("{:.1}", last.sent_per_s), "/console/notifications?state=sent&newest_first=on"))

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use maud::html;
 
 use super::audit::Asked;
-use super::layout::{Failed, Page, act, badge, more, page as framed, table, time, token};
+use super::layout::{Failed, Page, act, badge, more, page as framed, page_at, table, time, token};
 use super::session::{Act, Operator};
 use super::{App, see};
 use crate::service::{Change, Error, NewPluginRevision, Operation, RevisionInfo, Slot};
@@ -22,7 +22,7 @@ pub(super) async fn page(
     Query(asked): Query<Asked>,
 ) -> Result<Page, Failed> {
     let (who, first) = (operator.who, crate::service::PageRequest { limit: Some(20), cursor: None });
-    let found = app.revisions(who, None, &asked.page()).await?;
+    let found = app.revisions(who, None, &page_at(&asked.cursor)).await?;
     let operations = app.operations(who, &first).await?;
     let history = app.plugin_history(who, None, &first).await?;
     let is_operator = who.must_operate().is_ok();
@@ -137,20 +137,14 @@ pub(super) async fn upload(State(app): State<App>, operator: Operator, request: 
 pub(super) async fn install(State(app): State<App>, form: Act) -> Result<Response, Failed> {
     let (who, why) = (form.operator.who, form.why()?);
     let slot = slot(form.field("slot"))?;
-    let wrong = |e: serde_json::Error| Error::Invalid {
-        pointer: "/config".to_owned(),
-        detail: format!("must be a JSON object: {e}"),
-    };
+    let wrong = |e: serde_json::Error| Error::invalid("/config", &format!("must be a JSON object: {e}"));
     let config = Some(form.field("config")).filter(|config| !config.is_empty());
     let config = config.map(serde_json::from_str).transpose().map_err(wrong)?;
     let digest = Some(form.field("digest").to_owned()).filter(|digest| !digest.is_empty());
     let digest = match (form.field("from"), digest) {
         ("built-in", _) => None,
         (_, Some(digest)) => Some(digest),
-        _ => {
-            let detail = "choose a component, or the built-in".to_owned();
-            return Err(Error::Invalid { pointer: "/digest".to_owned(), detail }.into());
-        }
+        _ => return Err(Error::invalid("/digest", "choose a component, or the built-in").into()),
     };
     let new = NewPluginRevision { slot, digest, config, source: None, why: why.to_owned() };
     let doing = async { app.start_install(who, new).await?.within(WAIT).await };
@@ -173,6 +167,6 @@ pub(super) async fn roll_back(State(app): State<App>, Path(name): Path<String>, 
 }
 
 /// A slot by its name.
-pub(super) fn slot(name: &str) -> Result<Slot, Error> {
+fn slot(name: &str) -> Result<Slot, Error> {
     Slot::ALL.into_iter().find(|slot| slot.as_str() == name).ok_or(Error::NotFound("slot"))
 }

@@ -237,8 +237,7 @@ pub(super) async fn stage(State(app): State<App>, Path(id): Path<i64>, form: Act
         "quarantine" => Move::Quarantine,
         "canary" => {
             let steps = form.field("steps").split(',').map(str::trim).filter(|step| !step.is_empty());
-            let wrong =
-                |_| Error::Invalid { pointer: "/steps".to_owned(), detail: "must be numbers and commas".to_owned() };
+            let wrong = |_| Error::invalid("/steps", "must be numbers and commas");
             let steps = steps.map(str::parse).collect::<Result<Vec<u32>, _>>().map_err(wrong)?;
             let then_activate = !form.field("then_activate").is_empty();
             plan = (!steps.is_empty() || then_activate).then_some(Plan { steps, then_activate });

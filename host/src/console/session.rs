@@ -14,7 +14,7 @@ use maud::html;
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::layout::{Failed, Page, bare};
+use super::layout::{Failed, Page, bare, number};
 use super::{App, Settings, see};
 use crate::service::{Client, Error, Principal, Session};
 use crate::shop::user::{Credentials, RefreshToken};
@@ -52,18 +52,14 @@ impl Act {
     /// Why; every act has a reason.
     pub(super) fn why(&self) -> Result<&str, Error> {
         match self.field("why") {
-            "" => Err(Error::Invalid {
-                pointer: "/why".to_owned(),
-                detail: "say why, for those who ask later".to_owned(),
-            }),
+            "" => Err(Error::invalid("/why", "say why, for those who ask later")),
             why => Ok(why),
         }
     }
 
     /// A number, if the field was filled in.
     pub(super) fn number<N: std::str::FromStr>(&self, name: &str) -> Result<Option<N>, Error> {
-        let wrong = |_| Error::Invalid { pointer: format!("/{name}"), detail: "must be a number".to_owned() };
-        Some(self.field(name)).filter(|value| !value.is_empty()).map(str::parse).transpose().map_err(wrong)
+        number(name, self.field(name))
     }
 }
 

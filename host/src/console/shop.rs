@@ -6,10 +6,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::layout::{Failed, Page, act, badge, money, more, page, table, time};
+use super::layout::{Failed, Page, act, badge, money, more, page, page_at, table, time};
 use super::session::{Act, Operator};
 use super::{App, see};
-use crate::service::{Error, PageRequest};
+use crate::service::Error;
 use crate::shop::order::{Order, OrderFilter, Status, StatusChange};
 use crate::shop::product::{NewProduct, Product, ProductFilter};
 use crate::shop::user::User;
@@ -24,12 +24,6 @@ pub(super) struct Asked {
     search: String,
 }
 
-impl Asked {
-    fn page(&self) -> PageRequest {
-        PageRequest { limit: Some(50), cursor: Some(self.cursor.clone()).filter(|cursor| !cursor.is_empty()) }
-    }
-}
-
 /// A value of a form by the rules of the API: what breaks one is pointed at.
 fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, Error> {
     crate::service::patch::from_value(value)
@@ -42,9 +36,9 @@ pub(super) async fn orders(
 ) -> Result<Page, Failed> {
     operator.who.must_be_admin()?;
     let status = Some(asked.status.clone()).filter(|status| !status.is_empty()).map(Status::try_from).transpose();
-    let status = status.map_err(|detail| Error::Invalid { pointer: "/status".to_owned(), detail })?;
+    let status = status.map_err(|detail| Error::invalid("/status", &detail))?;
     let filter = OrderFilter { status, ..OrderFilter::default() };
-    let found = app.orders(operator.who, &filter, &asked.page()).await?;
+    let found = app.orders(operator.who, &filter, &page_at(&asked.cursor)).await?;
     let row = |order: &Order| {
         html! {
             th scope="row" { a href={ "/console/orders/" (order.id) } { (order.id) } }
@@ -142,9 +136,9 @@ pub(super) async fn products(
 ) -> Result<Page, Failed> {
     operator.who.must_be_admin()?;
     let search = Some(asked.search.clone()).filter(|search| !search.is_empty()).map(TryInto::try_into).transpose();
-    let search = search.map_err(|detail| Error::Invalid { pointer: "/search".to_owned(), detail })?;
+    let search = search.map_err(|detail: String| Error::invalid("/search", &detail))?;
     let filter = ProductFilter { search, archived: true, ..ProductFilter::default() };
-    let found = app.products(Some(operator.who), &filter, &asked.page()).await?;
+    let found = app.products(Some(operator.who), &filter, &page_at(&asked.cursor)).await?;
     let row = |product: &Product| {
         html! {
             th scope="row" { a href={ "/console/products/" (product.id) } { (product.name.as_str()) } }
@@ -232,7 +226,7 @@ pub(super) async fn users(
     Query(asked): Query<Asked>,
 ) -> Result<Page, Failed> {
     operator.who.must_be_admin()?;
-    let found = app.users(operator.who, &asked.page()).await?;
+    let found = app.users(operator.who, &page_at(&asked.cursor)).await?;
     let row = |user: &User| {
         html! {
             th scope="row" { a href={ "/console/users/" (user.id) } { (user.id) } }

@@ -158,7 +158,7 @@ async fn queue(service: &Service) -> Finding {
         Ok(status) => status,
         Err(e) => return Finding::fault(Check::Queue, "", e.to_string(), "see the database's log"),
     };
-    let overdue_ms = status.first_due_in_ms.map_or(0, |due_in_ms| -due_in_ms);
+    let overdue_ms = status.overdue_ms();
     if let Some(pause) = status.paused {
         let says = format!("paused by {}: {}", pause.who, pause.why);
         return Finding::fault(Check::Queue, "", says, "`ecomm notification resume` lets mails go out again");

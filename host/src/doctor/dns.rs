@@ -86,18 +86,22 @@ fn unanswered(name: &str, e: &NetError) -> Finding {
     Finding::warning(Check::Dns, name, format!("no resolver answered: {e}"), advice)
 }
 
+/// What a name has of a type; nothing where there is no such name.
+async fn lookup(resolver: &TokioResolver, name: &str, kind: RecordType) -> Result<Vec<RData>, NetError> {
+    match resolver.lookup(format!("{name}."), kind).await {
+        Ok(found) => Ok(found.answers().iter().map(|record| record.data.clone()).collect()),
+        Err(e) if e.is_no_records_found() || e.is_nx_domain() => Ok(Vec::new()),
+        Err(e) => Err(e),
+    }
+}
+
 /// A name's texts, each put together (RFC 7208 3.3).
 async fn texts(resolver: &TokioResolver, name: &str) -> Result<Vec<String>, NetError> {
-    let found = match resolver.lookup(format!("{name}."), RecordType::TXT).await {
-        Ok(found) => found,
-        Err(e) if e.is_no_records_found() || e.is_nx_domain() => return Ok(Vec::new()),
-        Err(e) => return Err(e),
-    };
     let text = |data: &RData| match data {
         RData::TXT(text) => Some(text.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect::<String>()),
         _ => None,
     };
-    Ok(found.answers().iter().filter_map(|record| text(&record.data)).collect())
+    Ok(lookup(resolver, name, RecordType::TXT).await?.iter().filter_map(text).collect())
 }
 
 /// The domain's DMARC record, else that of the nearest domain above it that has one (RFC 7489 6.6.3 asks the organisation's, which
@@ -117,14 +121,9 @@ async fn policy(resolver: &TokioResolver, domain: &str) -> Result<(String, Vec<S
 }
 
 async fn exchangers(resolver: &TokioResolver, name: &str) -> Result<usize, NetError> {
-    let found = match resolver.lookup(format!("{name}."), RecordType::MX).await {
-        Ok(found) => found,
-        Err(e) if e.is_no_records_found() || e.is_nx_domain() => return Ok(0),
-        Err(e) => return Err(e),
-    };
     // A null MX (RFC 7505) says that there is none.
-    let is_one = |data: &RData| matches!(data, RData::MX(mx) if !mx.exchange.is_root());
-    Ok(found.answers().iter().filter(|record| is_one(&record.data)).count())
+    let is_one = |data: &&RData| matches!(data, RData::MX(mx) if !mx.exchange.is_root());
+    Ok(lookup(resolver, name, RecordType::MX).await?.iter().filter(is_one).count())
 }
 
 fn spf(domain: &str, texts: &[String]) -> Finding {
@@ -156,11 +155,10 @@ fn spf(domain: &str, texts: &[String]) -> Finding {
 }
 
 fn dmarc(name: &str, texts: &[String]) -> Finding {
-    let policies: Vec<&String> = texts.iter().filter(|text| text.starts_with("v=DMARC1")).collect();
-    let [one] = policies.as_slice() else {
+    let [one] = texts else {
         let says = format!(
             "{} DMARC records (RFC 7489 6.6.3 asks for one): large providers refuse bulk mail without",
-            policies.len()
+            texts.len()
         );
         return Finding::warning(
             Check::Dns,

@@ -57,7 +57,7 @@ impl Service {
         let queue = status.map(|status| QueueSample {
             queued: status.queued,
             under_way: status.under_way,
-            overdue_ms: status.first_due_in_ms.map_or(0, |due_in| (-due_in).max(0)),
+            overdue_ms: status.overdue_ms(),
             is_paused: status.paused.is_some(),
         });
         Sample { queue, connections: self.store.connections(), relays: self.mailer.standing(), revisions }

@@ -18,7 +18,7 @@ pub struct Once {
 }
 
 /// How long an answer is kept for retries: a day.
-pub const KEPT_MS: i64 = 86_400_000;
+pub const KEPT_MS: i64 = crate::clock::DAY_MS;
 /// The longest key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
 

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::rehearse::{Course, Position};
 use super::{Error, Page, PageRequest, Principal, Replay, Service, Slot};
+use crate::clock::DAY_MS;
 use crate::plugin;
 use crate::store::operations::OperationRow;
 
@@ -25,7 +26,7 @@ const SILENT_MS_MAX: i64 = 30_000;
 /// How often a host looks for replays whose hosts have ended.
 const ADOPT_EVERY: Duration = Duration::from_secs(2);
 /// Operations are kept for so many milliseconds after their end.
-const KEPT_MS: i64 = 30 * 86_400_000;
+const KEPT_MS: i64 = 30 * DAY_MS;
 /// How often one that waits for an operation of another host looks at it.
 const LOOK: Duration = Duration::from_millis(200);
 /// The longest time that a caller may wait for an operation, in seconds.

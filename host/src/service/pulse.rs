@@ -124,7 +124,7 @@ impl Service {
                     at: self.clock.now_ms(),
                     queued: status.queued,
                     under_way: status.under_way,
-                    overdue_ms: status.first_due_in_ms.map_or(0, |due_in| (-due_in).max(0)),
+                    overdue_ms: status.overdue_ms(),
                     ..Beat::default()
                 };
                 self.pulse.see(beat, &hosts);

@@ -1,11 +1,12 @@
 //! Which hosts there are: each says every few seconds that it is there.
 
 use super::{Result, Store, with_pool, with_tx};
+use crate::clock::DAY_MS;
 
 /// A host that was not there for so long has ended, in milliseconds.
 const SILENT_MS_MAX: i64 = 30_000;
 /// And is forgotten after so many.
-const FORGET_MS: i64 = 86_400_000;
+const FORGET_MS: i64 = DAY_MS;
 
 /// A run of a host.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use super::{Dialect, Result, Store, Tx, with_tx};
+use crate::clock::DAY_MS;
 use crate::quota::{Ask, Caps, Entry, Share, part};
 
 /// A share that was not renewed for so long is free again, in milliseconds.
 pub const EXPIRY_MS: i64 = 10_000;
 /// Mails of a day are counted in parts of it, in milliseconds: as long as that one counts too long.
 const PART_MS: i64 = 600_000;
-const DAY_MS: i64 = 86_400_000;
 
 #[derive(sqlx::FromRow)]
 struct Row {

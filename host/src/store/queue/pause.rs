@@ -36,6 +36,13 @@ pub struct Status {
     pub paused: Option<Pause>,
 }
 
+impl Status {
+    /// For how long the first that waits has been due, in milliseconds; 0 while none is.
+    pub fn overdue_ms(&self) -> i64 {
+        self.first_due_in_ms.map_or(0, |due_in_ms| (-due_in_ms).max(0))
+    }
+}
+
 impl Store {
     /// No host claims anything any more; what is claimed is delivered. Paused already, it stays as it is.
     pub(crate) async fn pause(&self, who: &str, why: &str) -> Result<()> {
