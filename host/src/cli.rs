@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and the runtime under it.
 
 mod admin;
+mod bulk;
 mod columns;
 mod demo;
 mod doctor;

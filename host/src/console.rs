@@ -3,6 +3,7 @@
 
 mod assets;
 mod audit;
+mod bulk;
 mod layout;
 mod live;
 mod notifications;
@@ -49,6 +50,10 @@ pub(crate) fn routes(service: &App, settings: Settings) -> Router<App> {
         .route("/console/queue/pause", post(overview::pause))
         .route("/console/queue/resume", post(overview::resume))
         .route("/console/notifications", get(notifications::list))
+        .route("/console/notifications/bulk", get(bulk::question).post(bulk::begin))
+        .route("/console/notifications/operations", get(bulk::list))
+        .route("/console/notifications/operations/{id}", get(bulk::one))
+        .route("/console/notifications/operations/{id}/cancel", post(bulk::cancel))
         .route("/console/notifications/{id}", get(notifications::one))
         .route("/console/notifications/{id}/mail", get(notifications::mail))
         .route("/console/notifications/{id}/source", get(notifications::source))

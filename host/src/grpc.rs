@@ -3,6 +3,7 @@
 mod convert;
 mod filters;
 mod measure;
+mod notifications;
 mod plugin_messages;
 mod plugins;
 mod services;

@@ -144,6 +144,7 @@ impl Host {
             tasks.spawn(store.clone().announce(announce, stop.clone()));
         }
         tasks.spawn(service.clone().forget_old(config.retention, stop.clone()));
+        tasks.spawn(service.clone().watch_bulk(stop.clone()));
         tasks.spawn(service.clone().observe(roles.names(), stop.clone()));
         let mut metrics = None;
         if let Some(address) = config.telemetry.address()? {
@@ -319,6 +320,7 @@ async fn assemble(
         readiness: Readiness::default(),
         preparing: Preparing::default(),
         operations: Operations::default(),
+        bulk: Notify::new(),
         metrics,
         pulse: Pulse::default(),
         host: clock.uuid().to_string(),

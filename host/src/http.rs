@@ -1,6 +1,7 @@
 //! The REST API: a table of routes, thin handlers, problem+json for everything that goes wrong.
 
 mod answer;
+mod bulk;
 mod docs;
 mod extract;
 mod gateway;
@@ -92,6 +93,9 @@ pub fn router(service: App, settings: &Settings, console: console::Settings) -> 
         .route("/v1/orders/{id}/status", patch(orders::change_status))
         .route("/v1/orders/{id}/notifications", get(notifications::of_order))
         .route("/v1/notifications", get(notifications::list))
+        .route("/v1/notifications/operations", get(bulk::list).post(bulk::start))
+        .route("/v1/notifications/operations/{id}", get(bulk::one))
+        .route("/v1/notifications/operations/{id}/cancel", post(bulk::cancel))
         .route("/v1/notifications/{id}", get(notifications::one))
         .route("/v1/notifications/{id}/retry", post(notifications::retry))
         .route("/v1/notifications/{id}/cancel", post(notifications::cancel))

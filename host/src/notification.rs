@@ -22,8 +22,10 @@ pub struct Notification {
     pub payload: Payload,
 }
 
-/// Which notifications are listed: those for which everything holds that is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Which notifications are listed or acted on: those for which everything holds that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schema(as = NotificationFilter)]
 pub struct Filter {
     /// That stand there.
     pub state: Option<State>,
@@ -32,14 +34,24 @@ pub struct Filter {
     /// To this customer.
     pub user_id: Option<i64>,
     /// Made earlier than this, unix milliseconds.
+    #[serde(with = "crate::clock::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub created_before: Option<i64>,
+    /// Ended at this time or later, unix milliseconds.
+    #[serde(with = "crate::clock::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ended_since: Option<i64>,
     /// Of this kind, such as "order.shipped".
+    #[schema(max_length = 100, pattern = "^[^\\u0000]*$")]
     pub kind: Option<String>,
     /// Offered to this relay at least once.
+    #[schema(max_length = 100, pattern = "^[^\\u0000]*$")]
     pub relay: Option<String>,
     /// Whose reason holds these words, in any case.
+    #[schema(max_length = 100, pattern = "^[^\\u0000]*$")]
     pub reason: Option<String>,
-    /// In which order; the oldest first by default.
+    /// In which order a list has them; the oldest first by default.
+    #[serde(skip)]
     pub newest_first: bool,
 }
 

@@ -1,6 +1,7 @@
 //! The use cases: all that REST and gRPC may call. Here it is decided who may do what.
 
 mod audit;
+mod bulk;
 mod canary;
 mod error;
 mod install;
@@ -40,6 +41,7 @@ pub use crate::store::notifications::{Entry, Record};
 pub use crate::store::plugins::Change;
 pub use crate::store::queue::{Pause as QueuePause, Status as QueueStatus};
 pub use audit::ActInfo;
+pub use bulk::{NewNotificationOperation, NotificationAct, NotificationOperation, Refusal};
 pub use error::Error;
 pub use install::NewPluginRevision;
 pub use notifications::Retry;
@@ -113,6 +115,8 @@ pub struct Service {
     pub preparing: Preparing,
     /// Long work that this host does for operators.
     pub operations: Operations,
+    /// Wakes who works on bulk operations in this host.
+    pub bulk: Notify,
     /// What this host counts.
     pub metrics: Metrics,
     /// The last hour, as this host saw it.

@@ -7,6 +7,7 @@
 
 pub(crate) mod audit;
 mod backfill;
+pub(crate) mod bulk;
 mod canaries;
 mod code;
 mod conditions;
@@ -14,6 +15,7 @@ mod dialect;
 mod examine;
 pub(crate) mod hosts;
 mod insert;
+mod matching;
 mod nodelay;
 pub(crate) mod once;
 mod open;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use ecomm::clock::{Clock, rfc3339};
-use ecomm::notification::{Filter, State};
+use ecomm::notification::Filter;
 use ecomm::service::{PageRequest, QueueStatus, Record, Retry, Service};
 
+use super::bulk::{self, Bulk, Which};
 use super::columns::{columns, row};
 use super::plugin::{OPERATOR, say, show};
 
@@ -29,27 +30,8 @@ pub(super) struct Args {
 enum Command {
     /// List notifications, the oldest first.
     Ls {
-        /// That stand there.
-        #[arg(long, value_parser = state)]
-        state: Option<State>,
-        /// Of this order.
-        #[arg(long)]
-        order: Option<i64>,
-        /// To this customer, by the user's id.
-        #[arg(long)]
-        customer: Option<i64>,
-        /// Made so long ago or longer, such as "90m", "2h" or "1d".
-        #[arg(long, value_parser = age)]
-        older_than: Option<Age>,
-        /// Of this kind, such as "order.shipped".
-        #[arg(long)]
-        kind: Option<String>,
-        /// Offered to this relay at least once.
-        #[arg(long)]
-        relay: Option<String>,
-        /// Whose reason holds these words.
-        #[arg(long)]
-        reason: Option<String>,
+        #[command(flatten)]
+        which: Which,
         /// The newest first, not the oldest.
         #[arg(long)]
         newest_first: bool,
@@ -94,6 +76,23 @@ enum Command {
         #[arg(long, default_value = "")]
         why: String,
     },
+    /// Act on all notifications that match, after saying how many do; one such operation is under way at a time.
+    #[command(subcommand)]
+    Bulk(Bulk),
+    /// List bulk operations, the newest first.
+    Operations {
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Show how far a bulk operation is, and why notifications stayed as they were.
+    Operation {
+        /// The operation.
+        id: i64,
+        /// End it; what it has done stays done.
+        #[arg(long)]
+        cancel: bool,
+    },
     /// Say how the queue stands.
     Queue,
     /// Keep every host from claiming another notification until the queue is resumed.
@@ -115,12 +114,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let record = match command {
-        Command::Ls { state, order, customer, older_than, kind, relay, reason, newest_first, limit } => {
-            let created_before = older_than.map(|age| service.clock.now_ms() - age.0);
-            let (order_id, user_id) = (order, customer);
-            let filter = Filter { state, order_id, user_id, created_before, kind, relay, reason, newest_first };
+        Command::Ls { which, newest_first, limit } => {
+            let filter = Filter { newest_first, ..which.filter(service.clock.now_ms()) };
             return list(service, &filter, limit, json).await;
         }
+        Command::Bulk(bulk) => return bulk.run(service, json).await,
+        Command::Operations { limit } => return bulk::list(service, limit, json).await,
+        Command::Operation { id, cancel } => return bulk::one(service, id, cancel, json).await,
         Command::Show { id } => {
             let record = service.notification(OPERATOR, id).await?;
             say(&if json { show(&record)? } else { one(&record) })?;
@@ -142,26 +142,6 @@ async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow:
         format!("notification {} of order {} is {}", record.id, record.order_id, record.state.as_str())
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// An age in milliseconds.
-#[derive(Clone, Copy, Debug)]
-struct Age(i64);
-
-fn state(name: &str) -> Result<State, String> {
-    let all = [State::NotSent, State::Sent, State::Failed, State::Skipped, State::Held];
-    // "not sent" needs quotes in a shell.
-    State::try_from(name.replace(['-', '_'], " "))
-        .map_err(|_| format!("must be one of: {}", all.map(|s| s.as_str().replace(' ', "-")).join(", ")))
-}
-
-fn age(text: &str) -> Result<Age, String> {
-    let wrong = |e: jiff::Error| format!("must be an age such as \"90m\", \"2h\" or \"1d\": {e}");
-    let span: jiff::Span = text.parse().map_err(wrong)?;
-    let days = jiff::SpanRelativeTo::days_are_24_hours();
-    let ms = span.total((jiff::Unit::Millisecond, days)).map_err(wrong)?;
-    #[expect(clippy::cast_possible_truncation, reason = "an age of people's")]
-    Ok(Age(ms as i64))
 }
 
 async fn list(service: &Arc<Service>, filter: &Filter, limit: u32, json: bool) -> anyhow::Result<ExitCode> {

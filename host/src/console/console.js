@@ -19,6 +19,19 @@ if (live) {
   watch();
 }
 
+// What is under way is looked at again until it has ended.
+const again = async () => {
+  const shown = document.querySelector("[data-running]");
+  if (!shown) return;
+  try {
+    const answer = await fetch(location.href);
+    const next = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("operation");
+    if (answer.ok && next) shown.replaceWith(next);
+  } catch { /* Asked again. */ }
+  setTimeout(again, 2000);
+};
+setTimeout(again, 1000);
+
 // A form is sent once.
 document.addEventListener("submit", (event) => {
   if (event.defaultPrevented || event.target.method !== "post") return;

@@ -10,7 +10,7 @@ use super::layout::{
     Failed, Page, act as form, badge, foreign, more, number, page, page_at, span, table, text_document, time,
 };
 use super::session::{Act, Operator};
-use super::{App, see};
+use super::{App, bulk, see};
 use crate::notification::{Filter, State as Standing};
 use crate::service::{Entry, Error, Record, Reproduction, Retry, Slot, Subject};
 
@@ -31,6 +31,8 @@ pub(super) struct Asked {
     #[serde(default)]
     older_h: String,
     #[serde(default)]
+    ended_h: String,
+    #[serde(default)]
     newest_first: String,
     #[serde(default)]
     cursor: String,
@@ -39,16 +41,43 @@ pub(super) struct Asked {
 const STATES: [&str; 5] = ["not sent", "sent", "failed", "skipped", "held"];
 
 impl Asked {
-    fn filter(&self, now: i64) -> Result<Filter, Error> {
+    /// What was asked, as addresses and forms have it.
+    pub(super) fn query(&self) -> [(&'static str, &str); 9] {
+        [
+            ("state", &self.state),
+            ("kind", &self.kind),
+            ("order", &self.order),
+            ("customer", &self.customer),
+            ("relay", &self.relay),
+            ("reason", &self.reason),
+            ("older_h", &self.older_h),
+            ("ended_h", &self.ended_h),
+            ("newest_first", &self.newest_first),
+        ]
+    }
+
+    /// The same from a form.
+    pub(super) fn of(field: impl Fn(&str) -> String) -> Self {
+        let [state, kind, order, customer] = ["state", "kind", "order", "customer"].map(&field);
+        let [relay, reason, older_h, ended_h] = ["relay", "reason", "older_h", "ended_h"].map(&field);
+        let [newest_first, cursor] = Default::default();
+        Self { state, kind, order, customer, relay, reason, older_h, ended_h, newest_first, cursor }
+    }
+
+    pub(super) fn filter(&self, now: i64) -> Result<Filter, Error> {
         let text = |value: &str| Some(value.trim().to_owned()).filter(|value| !value.is_empty());
+        let ago = |name, hours: &str| {
+            let ago = |hours: i64| now.saturating_sub(hours.saturating_mul(3_600_000));
+            Ok::<_, Error>(number(name, hours)?.map(ago))
+        };
         let state = text(&self.state).map(Standing::try_from).transpose();
         let state = state.map_err(|detail| Error::invalid("/state", &detail))?;
         Ok(Filter {
             state,
             order_id: number("order", &self.order)?,
             user_id: number("customer", &self.customer)?,
-            created_before: number("older_h", &self.older_h)?
-                .map(|hours: i64| now.saturating_sub(hours.saturating_mul(3_600_000))),
+            created_before: ago("older_h", &self.older_h)?,
+            ended_since: ago("ended_h", &self.ended_h)?,
             kind: text(&self.kind),
             relay: text(&self.relay),
             reason: text(&self.reason),
@@ -80,16 +109,7 @@ pub(super) async fn list(
     let field = |name: &str, label: &str, value: &str, kind: &str| {
         html! { label { (label) input name=(name) value=(value) type=(kind) autocomplete="off"; } }
     };
-    let query = [
-        ("state", asked.state.as_str()),
-        ("kind", &asked.kind),
-        ("order", &asked.order),
-        ("customer", &asked.customer),
-        ("relay", &asked.relay),
-        ("reason", &asked.reason),
-        ("older_h", &asked.older_h),
-        ("newest_first", &asked.newest_first),
-    ];
+    let query = asked.query();
     let head = ["Notification", "Kind", "Order", "State", "Attempts", "Relay", "Made", "Reason"];
     Ok(page(
         &operator,
@@ -107,11 +127,13 @@ pub(super) async fn list(
                 (field("relay", "Relay", &asked.relay, "text"))
                 (field("reason", "Reason has", &asked.reason, "text"))
                 (field("older_h", "Older than hours", &asked.older_h, "number"))
+                (field("ended_h", "Ended within hours", &asked.ended_h, "number"))
                 label.check { input type="checkbox" name="newest_first" checked[!asked.newest_first.is_empty()]; "Newest first" }
                 button { "Show" }
             }
             (table("Notifications", &head, &found.items.iter().map(row).collect::<Vec<_>>()))
             (more(found.next.as_deref(), "/console/notifications", &query))
+            (bulk::of_list(&operator, &asked, &filter))
         },
     ))
 }

@@ -8,8 +8,10 @@ use tonic::Status;
 
 use super::pb;
 use crate::money::{Currency, Money};
-use crate::notification::State;
-use crate::service::{Entry, QueuePause, QueueStatus, Record, Session, SessionInfo};
+use crate::notification::{Filter, State};
+use crate::service::{
+    Entry, NotificationAct, NotificationOperation, QueuePause, QueueStatus, Record, Refusal, Session, SessionInfo,
+};
 use crate::shop::Attributes;
 use crate::shop::order::{self, Address, Item, NewOrder, Order, OrderLine, Parcels, Tracking};
 use crate::shop::product::{NewProduct, Product};
@@ -359,6 +361,66 @@ impl From<State> for pb::NotificationState {
             State::Failed => Self::Failed,
             State::Skipped => Self::Skipped,
             State::Held => Self::Held,
+        }
+    }
+}
+
+impl From<NotificationOperation> for pb::NotificationOperation {
+    fn from(operation: NotificationOperation) -> Self {
+        let NotificationOperation {
+            id,
+            act,
+            filter,
+            why,
+            allow_late,
+            state,
+            matched,
+            done,
+            refused,
+            refusals,
+            detail,
+            created_at,
+            created_by,
+            updated_at,
+        } = operation;
+        let act = match act {
+            NotificationAct::Retry => pb::NotificationAct::Retry,
+            NotificationAct::Cancel => pb::NotificationAct::Cancel,
+            NotificationAct::Hold => pb::NotificationAct::Hold,
+        };
+        let refusal = |Refusal { reason, count }| pb::NotificationRefusal { reason, count };
+        Self {
+            id,
+            act: act.into(),
+            filter: Some(filter.into()),
+            why,
+            allow_late,
+            state,
+            matched,
+            done,
+            refused,
+            refusals: refusals.into_iter().map(refusal).collect(),
+            detail,
+            created_at: Some(at(created_at)),
+            created_by,
+            updated_at: Some(at(updated_at)),
+        }
+    }
+}
+
+impl From<Filter> for pb::NotificationFilter {
+    fn from(filter: Filter) -> Self {
+        let Filter { state, order_id, user_id, created_before, ended_since, kind, relay, reason, newest_first: _ } =
+            filter;
+        Self {
+            state: state.map_or(pb::NotificationState::Unspecified, Into::into).into(),
+            order_id,
+            user_id,
+            created_before: created_before.map(at),
+            ended_since: ended_since.map(at),
+            kind: kind.unwrap_or_default(),
+            relay: relay.unwrap_or_default(),
+            reason: reason.unwrap_or_default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use tonic::Status;
 use super::convert::{field, take};
 use super::pb;
 use crate::notification::{Filter, State};
-use crate::service::{Once, PageRequest, Patch, Service};
+use crate::service::{NewNotificationOperation, NotificationAct, Once, PageRequest, Patch, Service};
 use crate::shop::order::{OrderFilter, OrderSort};
 use crate::shop::product::{ProductFilter, ProductSort};
 
@@ -38,6 +38,12 @@ pub(super) fn once<M: prost::Message>(
         .idempotency_key(request_id, &request.encode_to_vec())
         .map(Some)
         .map_err(|e| field("request_id", &e.to_string()))
+}
+
+/// For how long the caller wants to wait.
+pub(super) fn wait(wait: Option<prost_types::Duration>) -> Result<std::time::Duration, Status> {
+    let wait = wait.map(std::time::Duration::try_from).transpose();
+    Ok(wait.map_err(|_| field("wait", "must not be negative"))?.unwrap_or_default())
 }
 
 fn unix_ms(name: &str, at: Option<Timestamp>) -> Result<Option<i64>, Status> {
@@ -98,13 +104,47 @@ pub(super) fn orders(request: pb::ListOrdersRequest) -> Result<(OrderFilter, Pag
 /// Which notifications are listed, and which page of them.
 pub(super) fn notifications(request: pb::ListNotificationsRequest) -> Result<(Filter, PageRequest), Status> {
     let pb::ListNotificationsRequest { order_id, state: standing, page_size, page_token, user_id, .. } = request;
-    let pb::ListNotificationsRequest { created_before, kind, relay, reason, newest_first, .. } = request;
-    let created_before = unix_ms("created_before", created_before)?;
-    let some = |text: String| Some(text).filter(|text| !text.is_empty());
-    let (kind, relay, reason) = (some(kind), some(relay), some(reason));
-    let filter =
-        Filter { state: state(standing)?, order_id, user_id, created_before, kind, relay, reason, newest_first };
-    Ok((filter, page(page_size, page_token)?))
+    let pb::ListNotificationsRequest { created_before, ended_since, kind, relay, reason, newest_first, .. } = request;
+    let asked =
+        pb::NotificationFilter { state: standing, order_id, user_id, created_before, ended_since, kind, relay, reason };
+    Ok((Filter { newest_first, ..matching(asked)? }, page(page_size, page_token)?))
+}
+
+fn matching(filter: pb::NotificationFilter) -> Result<Filter, Status> {
+    let pb::NotificationFilter { state: standing, order_id, user_id, created_before, ended_since, kind, relay, reason } =
+        filter;
+    Ok(Filter {
+        state: state(standing)?,
+        order_id,
+        user_id,
+        created_before: unix_ms("created_before", created_before)?,
+        ended_since: unix_ms("ended_since", ended_since)?,
+        kind: unless_empty(kind),
+        relay: unless_empty(relay),
+        reason: unless_empty(reason),
+        newest_first: false,
+    })
+}
+
+/// One act on all notifications that match.
+pub(super) fn operation(request: pb::CreateNotificationOperationRequest) -> Result<NewNotificationOperation, Status> {
+    let pb::CreateNotificationOperationRequest {
+        act,
+        filter,
+        why,
+        allow_late,
+        matches_max,
+        validate_only,
+        request_id: _,
+    } = request;
+    let act = match pb::NotificationAct::try_from(act) {
+        Ok(pb::NotificationAct::Retry) => NotificationAct::Retry,
+        Ok(pb::NotificationAct::Cancel) => NotificationAct::Cancel,
+        Ok(pb::NotificationAct::Hold) => NotificationAct::Hold,
+        _ => return Err(field("act", "must be retry, cancel or hold")),
+    };
+    let filter = matching(filter.unwrap_or_default())?;
+    Ok(NewNotificationOperation { act, filter, why, allow_late, matches_max, validate_only })
 }
 
 fn state(state: i32) -> Result<Option<State>, Status> {

@@ -230,9 +230,7 @@ impl pb::plugin_service_server::PluginService for Api {
     ) -> Answer<pb::GetPluginOperationResponse> {
         let who = self.caller(&request)?;
         let pb::GetPluginOperationRequest { id, wait } = request.into_inner();
-        let wait = wait.map(Duration::try_from).transpose();
-        let wait = wait.map_err(|_| field("wait", "must not be negative"))?.unwrap_or_default();
-        let operation = self.0.wait_for_operation(who, id, wait).await.map_err(status)?;
+        let operation = self.0.wait_for_operation(who, id, filters::wait(wait)?).await.map_err(status)?;
         Ok(Response::new(pb::GetPluginOperationResponse { operation: Some(operation.into()) }))
     }
 

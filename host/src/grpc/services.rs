@@ -8,21 +8,16 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{changed, field, parcels};
 use super::pb::{
-    self, CancelNotificationRequest, CancelNotificationResponse, CancelOrderRequest, CancelOrderResponse,
-    ChangeOrderStatusRequest, ChangeOrderStatusResponse, CreateOrderRequest, CreateOrderResponse, CreateProductRequest,
-    CreateProductResponse, CreateSessionRequest, CreateSessionResponse, CreateUserRequest, CreateUserResponse,
-    DeleteProductRequest, DeleteProductResponse, DeleteSessionRequest, DeleteSessionResponse, DeleteUserRequest,
-    DeleteUserResponse, GetNotificationRequest, GetNotificationResponse, GetOrderRequest, GetOrderResponse,
-    GetProductRequest, GetProductResponse, GetQueueRequest, GetQueueResponse, GetUserRequest, GetUserResponse,
-    HoldNotificationRequest, HoldNotificationResponse, ListNotificationsRequest, ListNotificationsResponse,
-    ListOrdersRequest, ListOrdersResponse, ListProductsRequest, ListProductsResponse, ListSessionsRequest,
-    ListSessionsResponse, ListUsersRequest, ListUsersResponse, PauseQueueRequest, PauseQueueResponse,
-    RenewSessionRequest, RenewSessionResponse, ResumeQueueRequest, ResumeQueueResponse, RetryNotificationRequest,
-    RetryNotificationResponse, UpdateProductRequest, UpdateProductResponse, UpdateUserRequest, UpdateUserResponse,
-    WatchOrderRequest, WatchOrderResponse,
+    self, CancelOrderRequest, CancelOrderResponse, ChangeOrderStatusRequest, ChangeOrderStatusResponse,
+    CreateOrderRequest, CreateOrderResponse, CreateProductRequest, CreateProductResponse, CreateSessionRequest,
+    CreateSessionResponse, CreateUserRequest, CreateUserResponse, DeleteProductRequest, DeleteProductResponse,
+    DeleteSessionRequest, DeleteSessionResponse, DeleteUserRequest, DeleteUserResponse, GetOrderRequest,
+    GetOrderResponse, GetProductRequest, GetProductResponse, GetUserRequest, GetUserResponse, ListOrdersRequest,
+    ListOrdersResponse, ListProductsRequest, ListProductsResponse, ListSessionsRequest, ListSessionsResponse,
+    ListUsersRequest, ListUsersResponse, RenewSessionRequest, RenewSessionResponse, UpdateProductRequest,
+    UpdateProductResponse, UpdateUserRequest, UpdateUserResponse, WatchOrderRequest, WatchOrderResponse,
 };
 use super::{Api, filters, status};
-use crate::service::Retry;
 use crate::shop::order::StatusChange;
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -211,76 +206,5 @@ impl pb::order_service_server::OrderService for Api {
             Ok(WatchOrderResponse { order: Some(order.into()) })
         });
         Ok(Response::new(Box::pin(answers.take_until(self.1.clone().cancelled_owned()))))
-    }
-}
-
-#[tonic::async_trait]
-impl pb::notification_service_server::NotificationService for Api {
-    async fn list_notifications(
-        &self,
-        request: Request<ListNotificationsRequest>,
-    ) -> Answer<ListNotificationsResponse> {
-        let who = self.caller(&request)?;
-        let request = request.into_inner();
-        let (items, next) = if let Some(order_id) = request.order_id {
-            (self.0.notifications_of(who, order_id).await.map_err(status)?, None)
-        } else {
-            let (filter, page) = filters::notifications(request)?;
-            let found = self.0.notifications(who, &filter, &page).await.map_err(status)?;
-            (found.items, found.next)
-        };
-        let notifications = items.into_iter().map(Into::into).collect();
-        Ok(Response::new(ListNotificationsResponse { notifications, next_page_token: next.unwrap_or_default() }))
-    }
-
-    async fn get_notification(&self, request: Request<GetNotificationRequest>) -> Answer<GetNotificationResponse> {
-        let who = self.caller(&request)?;
-        let found = self.0.notification(who, request.into_inner().id).await.map_err(status)?;
-        Ok(Response::new(GetNotificationResponse { notification: Some(found.into()) }))
-    }
-
-    async fn retry_notification(
-        &self,
-        request: Request<RetryNotificationRequest>,
-    ) -> Answer<RetryNotificationResponse> {
-        let who = self.caller(&request)?;
-        let RetryNotificationRequest { id, why, allow_late } = request.into_inner();
-        let found = self.0.retry_notification(who, id, &Retry { why, allow_late }).await.map_err(status)?;
-        Ok(Response::new(RetryNotificationResponse { notification: Some(found.into()) }))
-    }
-
-    async fn cancel_notification(
-        &self,
-        request: Request<CancelNotificationRequest>,
-    ) -> Answer<CancelNotificationResponse> {
-        let who = self.caller(&request)?;
-        let CancelNotificationRequest { id, why } = request.into_inner();
-        let found = self.0.cancel_notification(who, id, &why).await.map_err(status)?;
-        Ok(Response::new(CancelNotificationResponse { notification: Some(found.into()) }))
-    }
-
-    async fn hold_notification(&self, request: Request<HoldNotificationRequest>) -> Answer<HoldNotificationResponse> {
-        let who = self.caller(&request)?;
-        let HoldNotificationRequest { id, why } = request.into_inner();
-        let found = self.0.hold_notification(who, id, &why).await.map_err(status)?;
-        Ok(Response::new(HoldNotificationResponse { notification: Some(found.into()) }))
-    }
-
-    async fn get_queue(&self, request: Request<GetQueueRequest>) -> Answer<GetQueueResponse> {
-        let who = self.caller(&request)?;
-        let found = self.0.queue_status(who).await.map_err(status)?;
-        Ok(Response::new(GetQueueResponse { queue: Some(found.into()) }))
-    }
-
-    async fn pause_queue(&self, request: Request<PauseQueueRequest>) -> Answer<PauseQueueResponse> {
-        let who = self.caller(&request)?;
-        let found = self.0.pause_queue(who, &request.into_inner().why).await.map_err(status)?;
-        Ok(Response::new(PauseQueueResponse { queue: Some(found.into()) }))
-    }
-
-    async fn resume_queue(&self, request: Request<ResumeQueueRequest>) -> Answer<ResumeQueueResponse> {
-        let who = self.caller(&request)?;
-        let found = self.0.resume_queue(who).await.map_err(status)?;
-        Ok(Response::new(ResumeQueueResponse { queue: Some(found.into()) }))
     }
 }

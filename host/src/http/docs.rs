@@ -12,7 +12,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::Config;
 
 use super::problem::Problem;
-use super::{notifications, operations, orders, plugins, products, queue, sessions, users};
+use super::{bulk, notifications, operations, orders, plugins, products, queue, sessions, users};
 use crate::money::Currency;
 use crate::shop::order::OrderSort;
 use crate::shop::product::ProductSort;
@@ -30,7 +30,7 @@ use crate::shop::product::ProductSort;
         products::create, products::list, products::one, products::update, products::archive,
         orders::place, orders::list, orders::one, orders::cancel, orders::change_status,
         notifications::of_order, notifications::list, notifications::one, notifications::retry, notifications::cancel,
-        notifications::hold, queue::one, queue::pause, queue::resume,
+        notifications::hold, bulk::start, bulk::list, bulk::one, bulk::cancel, queue::one, queue::pause, queue::resume,
         notifications::mails, notifications::mail,
         plugins::list, plugins::upload, plugins::sign, plugins::signatures, plugins::revisions, operations::install, plugins::revision, plugins::stage,
         plugins::preview, operations::replay, plugins::history, plugins::collect_garbage, plugins::roll_back,

@@ -33,6 +33,9 @@ pub(super) struct NotificationQuery {
     /// Made earlier than this.
     #[param(value_type = Option<String>, format = DateTime)]
     created_before: Option<Time>,
+    /// Ended at this time or later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    ended_since: Option<Time>,
     /// Of this kind, such as "order.shipped".
     #[param(max_length = 100, pattern = "^[^\\u0000]*$")]
     kind: Option<String>,
@@ -73,13 +76,14 @@ pub(super) async fn list(
         order_id,
         user_id,
         created_before,
+        ended_since,
         kind,
         relay,
         reason,
         newest_first,
     } = asked;
-    let created_before = created_before.map(Time::unix_ms);
-    let filter = Filter { state, order_id, user_id, created_before, kind, relay, reason, newest_first };
+    let [created_before, ended_since] = [created_before, ended_since].map(|time| time.map(Time::unix_ms));
+    let filter = Filter { state, order_id, user_id, created_before, ended_since, kind, relay, reason, newest_first };
     Ok(page(app.notifications(who, &filter, &PageRequest { limit, cursor }).await?, &uri))
 }
 

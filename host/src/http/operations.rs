@@ -40,8 +40,13 @@ impl FromRequestParts<App> for Prefer {
 }
 
 impl Prefer {
+    /// How long, if at all.
+    pub(super) fn wait(&self) -> Duration {
+        self.0.unwrap_or_default()
+    }
+
     /// Says in the answer that the wait was observed.
-    fn applied(&self, mut response: Response) -> Response {
+    pub(super) fn applied(&self, mut response: Response) -> Response {
         if let Some(wait) = self.0
             && let Ok(applied) = HeaderValue::from_str(&format!("wait={}", wait.as_secs()))
         {
@@ -181,7 +186,7 @@ pub(super) async fn one(
     prefer: Prefer,
     Id(id): Id<i64>,
 ) -> Result<Response, Problem> {
-    let operation = app.wait_for_operation(who, id, prefer.0.unwrap_or_default()).await?;
+    let operation = app.wait_for_operation(who, id, prefer.wait()).await?;
     Ok(prefer.applied(Json(operation).into_response()))
 }
 

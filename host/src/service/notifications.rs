@@ -20,8 +20,8 @@ const WORDS_MAX: usize = 100;
 
 /// How an operator ends a notification: the journal's word for it, what it becomes, and which are refused.
 type Act = (&'static str, State, &'static str);
-const CANCEL: Act = ("cancel", State::Failed, "only what is queued or held can be cancelled");
-const HOLD: Act = ("hold", State::Held, "only what is queued can be held");
+pub(super) const CANCEL: Act = ("cancel", State::Failed, "only what is queued or held can be cancelled");
+pub(super) const HOLD: Act = ("hold", State::Held, "only what is queued can be held");
 
 impl Service {
     /// The notifications of an order: where each stands, for its owner; with what became of each attempt, for admins.
@@ -47,15 +47,7 @@ impl Service {
     ) -> Result<Page<Record>, Error> {
         who.must_look()?;
         let limit = page.limit()?;
-        for (pointer, words) in [("/kind", &filter.kind), ("/relay", &filter.relay), ("/reason", &filter.reason)] {
-            let is_taken = |words: &String| words.chars().count() <= WORDS_MAX && !words.contains('\0');
-            if !words.as_ref().is_none_or(is_taken) {
-                return Err(Error::invalid(
-                    pointer,
-                    &format!("must have at most {WORDS_MAX} characters, none of them NUL"),
-                ));
-            }
-        }
+        must_be_taken(filter, "")?;
         let items = self.store.notifications(filter, page.after_id()?, limit + 1).await?;
         Ok(Page::cut(items, limit, |r| r.id))
     }
@@ -72,12 +64,13 @@ impl Service {
     pub async fn retry_notification(&self, who: Principal, id: i64, retry: &Retry) -> Result<Record, Error> {
         who.must_operate()?;
         must_be_short(&retry.why)?;
-        self.once(who, "retry-notification", None, || self.try_retry(who, id, retry)).await?;
+        let reason = by(&name(who), &retry.why);
+        self.once(who, "retry-notification", None, || self.try_retry(id, retry.allow_late, &reason)).await?;
         self.enqueued();
         self.notification(who, id).await
     }
 
-    async fn try_retry(&self, who: Principal, id: i64, retry: &Retry) -> Result<(), Error> {
+    pub(super) async fn try_retry(&self, id: i64, allow_late: bool, reason: &str) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         let order = lock_order(&mut tx, id).await?;
         let customer = orders::customer(&mut tx, &order).await?;
@@ -96,11 +89,11 @@ impl Service {
         // Before the question whether it is late: what is newer and not handed over yet has to be claimed again.
         interventions::take_from_workers(&mut tx, &standing, self.store.offset_ms()).await?;
         let is_late = interventions::is_late(&mut tx, &standing).await?;
-        if is_late && !retry.allow_late {
+        if is_late && !allow_late {
             let why = "a newer mail of its order was sent or is on its way; set allow_late to send this one after it";
             return Err(Error::Conflict(why.to_owned()));
         }
-        interventions::requeue(&mut tx, id, is_late, &by(who, &retry.why), self.store.offset_ms()).await?;
+        interventions::requeue(&mut tx, id, is_late, reason, self.store.offset_ms()).await?;
         notifications::readdress(&mut tx, &customer.into()).await?;
         Ok(tx.commit().await?)
     }
@@ -110,7 +103,8 @@ impl Service {
     pub async fn cancel_notification(&self, who: Principal, id: i64, why: &str) -> Result<Record, Error> {
         who.must_operate()?;
         must_be_short(why)?;
-        self.once(who, "cancel-notification", None, || self.try_end(who, id, CANCEL, why)).await?;
+        let reason = by(&name(who), why);
+        self.once(who, "cancel-notification", None, || self.try_end(id, CANCEL, &reason)).await?;
         self.enqueued();
         self.notification(who, id).await
     }
@@ -120,12 +114,13 @@ impl Service {
     pub async fn hold_notification(&self, who: Principal, id: i64, why: &str) -> Result<Record, Error> {
         who.must_operate()?;
         must_be_short(why)?;
-        self.once(who, "hold-notification", None, || self.try_end(who, id, HOLD, why)).await?;
+        let reason = by(&name(who), why);
+        self.once(who, "hold-notification", None, || self.try_end(id, HOLD, &reason)).await?;
         self.enqueued();
         self.notification(who, id).await
     }
 
-    async fn try_end(&self, who: Principal, id: i64, act: Act, why: &str) -> Result<(), Error> {
+    pub(super) async fn try_end(&self, id: i64, act: Act, reason: &str) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         lock_order(&mut tx, id).await?;
         let standing = interventions::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
@@ -138,7 +133,7 @@ impl Service {
                        unless it is paused, has settled that";
             return Err(Error::Conflict(why.to_owned()));
         }
-        interventions::end(&mut tx, id, &standing, (verb, becomes), &by(who, why), self.store.offset_ms()).await?;
+        interventions::end(&mut tx, id, &standing, (verb, becomes), reason, self.store.offset_ms()).await?;
         Ok(tx.commit().await?)
     }
 
@@ -164,8 +159,19 @@ async fn lock_order(tx: &mut Tx, id: i64) -> Result<Order, Error> {
     orders::lock(tx, order_id).await?.ok_or(Error::NotFound("notification"))
 }
 
+/// What notifications are looked for by must not be longer than anything that it could be found in.
+pub(super) fn must_be_taken(filter: &Filter, pointer: &str) -> Result<(), Error> {
+    for (name, words) in [("kind", &filter.kind), ("relay", &filter.relay), ("reason", &filter.reason)] {
+        let is_taken = |words: &String| words.chars().count() <= WORDS_MAX && !words.contains('\0');
+        if !words.as_ref().is_none_or(is_taken) {
+            let detail = format!("must have at most {WORDS_MAX} characters, none of them NUL");
+            return Err(Error::invalid(&format!("{pointer}/{name}"), &detail));
+        }
+    }
+    Ok(())
+}
+
 /// For the journal.
-fn by(who: Principal, why: &str) -> String {
-    let who = name(who);
+pub(super) fn by(who: &str, why: &str) -> String {
     if why.is_empty() { format!("by {who}") } else { format!("by {who}: {why}") }
 }

@@ -84,21 +84,17 @@ impl Service {
         who: Principal,
         what: &str,
         once: Option<&Once>,
-        mut change: impl FnMut() -> F,
+        change: impl FnMut() -> F,
     ) -> Result<T, Error>
     where
         T: DeserializeOwned,
         F: Future<Output = Result<T, Error>>,
     {
         let _under_way = self.enter(who, what, once)?;
-        let mut tries = 1;
-        loop {
-            match change().await {
-                Err(Error::Internal(e)) if e.is_transient() && tries < TRIES_MAX => tries += 1,
-                // It may have failed because it was made before.
-                Err(e) => return self.before(who, what, once).await?.ok_or(e),
-                done => return done,
-            }
+        match tried(change).await {
+            // It may have failed because it was made before.
+            Err(e) => self.before(who, what, once).await?.ok_or(e),
+            done => done,
         }
     }
 
@@ -128,6 +124,17 @@ impl Service {
     /// Begins the transaction.
     pub(super) async fn begin(&self, who: Principal, what: &'static str, once: Option<&Once>) -> Result<Change, Error> {
         Ok(Change { tx: self.store.begin().await?, who, what, once: once.cloned(), now: self.clock.now_ms() })
+    }
+}
+
+/// Makes a change, again when the database asks for that.
+pub(super) async fn tried<T, F: Future<Output = Result<T, Error>>>(mut change: impl FnMut() -> F) -> Result<T, Error> {
+    let mut tries = 1;
+    loop {
+        match change().await {
+            Err(Error::Internal(e)) if e.is_transient() && tries < TRIES_MAX => tries += 1,
+            done => return done,
+        }
     }
 }
 

@@ -56,6 +56,7 @@ impl Service {
         let now = self.clock.now_ms();
         self.store.forget_keys(now - KEPT_MS).await?;
         self.forget_old_operations().await?;
+        self.forget_old_bulk().await?;
         // A replay that was cancelled under a host that has ended must not stand in the way.
         self.fail_operations().await?;
         let mut forgotten = 0;

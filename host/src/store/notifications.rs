@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::conditions::{Arg, Conditions, escaped};
+use super::conditions::{Arg, Conditions};
 use super::dialect::Column::{Int, Text};
 use super::insert::Insert;
 use super::queue::ATTEMPTS;
@@ -319,41 +319,14 @@ impl Store {
 
     /// Notifications that pass the filter, behind the one with the id `after`.
     pub(crate) async fn notifications(&self, filter: &Filter, after: Option<i64>, limit: i64) -> Result<Vec<Record>> {
-        let Filter { state, order_id, user_id, created_before, kind, relay, reason, newest_first } = filter;
         let mut query = Conditions::default();
         // What is queued is found by the queue, and what needs an operator by an index of its own.
-        let is_queued = *state == Some(State::NotSent);
-        let (records, key) =
-            if is_queued { (queued(self.dialect()), "q.state_id") } else { (RECORDS.to_owned(), "s.id") };
-        let order = query.behind(None, key, *newest_first, after.map(|id| (None, id)).as_ref());
-        match state {
-            Some(State::NotSent) => query.fixed("s.id = q.state_id"),
-            Some(state) => query.fixed(&self.dialect().stands(*state)),
-            None => {}
-        }
-        if let Some(order_id) = order_id {
-            query.and("s.order_id = ?", Arg::Int(*order_id));
-        }
-        if let Some(user_id) = user_id {
-            query.and("s.order_id in (select o.id from orders o where o.user_id = ?)", Arg::Int(*user_id));
-        }
-        if let Some(before) = created_before {
-            query.and("s.created_at < ?", Arg::Int(*before));
-        }
-        if let Some(kind) = kind {
-            query.and("s.kind = ?", Arg::Text(kind.clone()));
-        }
-        if let Some(relay) = relay {
-            let offered = "exists (select 1 from notification_attempts a where a.state_id = s.id and a.relay = ?)";
-            query.and(offered, Arg::Text(relay.clone()));
-        }
-        if let Some(words) = reason {
-            let like = |words: &str| Arg::Text(format!("%{}%", escaped(words)));
-            // SQLite lowers ASCII alone: what else there is, is found as it was written.
-            query.fixed("(");
-            query.glue("lower(s.reason) like ? escape '!'", like(&words.to_lowercase()));
-            query.glue(" or s.reason like ? escape '!')", like(words));
-        }
+        let (records, key) = match filter.state {
+            Some(State::NotSent) => (queued(self.dialect()), "q.state_id"),
+            _ => (RECORDS.to_owned(), "s.id"),
+        };
+        let order = query.behind(None, key, filter.newest_first, after.map(|id| (None, id)).as_ref());
+        query.matching(self.dialect(), filter);
         let rows = query.fetch(self, &records, &order, limit).await?;
         self.with_journals(rows).await
     }

@@ -13,6 +13,7 @@ tests! {
     on_each_database {
         a_mail_is_followed_and_dealt_with
         lists_are_filtered
+        all_that_match_are_dealt_with
         hosts_and_acts_are_on_record
     }
     once {
@@ -137,7 +138,7 @@ async fn lists_are_filtered(database: Database) {
     let listed = async |query: &str| {
         let page = admin.get(&format!("/console/notifications?{query}")).await.text;
         let links = page.split("href=\"/console/notifications/").skip(1);
-        links.map(|rest| rest.split('"').next().unwrap().parse::<i64>().unwrap()).collect::<Vec<_>>()
+        links.filter_map(|rest| rest.split('"').next().unwrap().parse::<i64>().ok()).collect::<Vec<_>>()
     };
     assert_eq!(listed("").await, [first, second, third]);
     assert_eq!(listed("newest_first=on").await, [third, second, first]);
@@ -162,6 +163,37 @@ async fn lists_are_filtered(database: Database) {
     let next = format!("/v1/notifications?newest_first=true&limit=2&cursor={}", page["next_cursor"].as_str().unwrap());
     let page = app.client.ok("GET", &next, &app.admin, None).await;
     assert_eq!((page["items"][0]["id"].clone(), page["next_cursor"].clone()), (json!(first), json!(null)));
+    app.end().await;
+}
+
+async fn all_that_match_are_dealt_with(database: Database) {
+    let app = App::start(database).await;
+    let admin = Browser::log_in(&app, "admin@shop.example").await;
+    app.order().await;
+    app.order().await;
+    let list = admin.get("/console/notifications?state=not+sent&kind=order.placed").await.text;
+    let link = "/console/notifications/bulk?act=hold&amp;state=not+sent&amp;kind=order.placed";
+    assert!(list.contains(link) && !list.contains("act=retry"), "{list}");
+    let question = admin.get(&link.replace("&amp;", "&")).await;
+    assert!(question.text.contains("2 notifications match") && question.text.contains("order.placed"));
+    let fields = [("act", "hold"), ("state", "not sent"), ("kind", "order.placed"), ("matches_max", "1")];
+    let more = admin.act("/console/notifications/bulk", &fields).await;
+    assert!(more.status == 409 && more.text.contains("2 match"), "{}", more.text);
+    let page = admin.act("/console/notifications/bulk", &fields[..3]).await;
+    assert!(page.text.contains("Operation 1: hold"), "{}", page.text);
+    let is_done = async || {
+        admin.get("/console/notifications/operations/1").await.text.contains("2 done, 0 refused of 2 that matched")
+    };
+    crate::app::eventually("both are held", is_done).await;
+    let ended = admin.get("/console/notifications/operations/1").await.text;
+    assert!(ended.contains("succeeded") && !ended.contains("data-running"), "{ended}");
+    let listed = admin.get("/console/notifications/operations").await.text;
+    assert!(listed.contains("2 of 2") && listed.contains("a test"), "{listed}");
+    let audit = admin.get("/console/audit").await.text;
+    assert!(audit.contains("hold-matching") && audit.contains("conflict"), "{audit}");
+    assert_eq!(admin.get("/console/notifications/bulk?act=retry&state=sent").await.status, 422);
+    assert_eq!(admin.get("/console/notifications/bulk?state=failed").await.status, 400);
+    assert_eq!(admin.get("/console/notifications/operations/4711").await.status, 404);
     app.end().await;
 }
 

@@ -4,6 +4,7 @@
 
 mod app;
 mod both_apis;
+mod bulk;
 mod cluster;
 mod cold;
 mod console;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     ecomm::host::use_ring();
     let tests = [
         both_apis::tests(),
+        bulk::tests(),
         cluster::tests(),
         cold::tests(),
         console::tests(),

@@ -1,0 +1,44 @@
+//! Which notifications pass a filter: the conditions of lists, of counts and of bulk operations.
+
+use super::Dialect;
+use super::conditions::{Arg, Conditions, escaped};
+use crate::notification::{Filter, State};
+
+impl Conditions {
+    /// Of notifications `s` those that pass the filter. Of those in the queue, `s` is joined with its row there, `q`.
+    pub(super) fn matching(&mut self, dialect: Dialect, filter: &Filter) {
+        let Filter { state, order_id, user_id, created_before, ended_since, kind, relay, reason, newest_first: _ } =
+            filter;
+        match state {
+            Some(State::NotSent) => self.fixed("s.id = q.state_id"),
+            Some(state) => self.fixed(&dialect.stands(*state)),
+            None => {}
+        }
+        if let Some(order_id) = order_id {
+            self.and("s.order_id = ?", Arg::Int(*order_id));
+        }
+        if let Some(user_id) = user_id {
+            self.and("s.order_id in (select o.id from orders o where o.user_id = ?)", Arg::Int(*user_id));
+        }
+        if let Some(before) = created_before {
+            self.and("s.created_at < ?", Arg::Int(*before));
+        }
+        if let Some(since) = ended_since {
+            self.and("s.completed_at >= ?", Arg::Int(*since));
+        }
+        if let Some(kind) = kind {
+            self.and("s.kind = ?", Arg::Text(kind.clone()));
+        }
+        if let Some(relay) = relay {
+            let offered = "exists (select 1 from notification_attempts a where a.state_id = s.id and a.relay = ?)";
+            self.and(offered, Arg::Text(relay.clone()));
+        }
+        if let Some(words) = reason {
+            let like = |words: &str| Arg::Text(format!("%{}%", escaped(words)));
+            // SQLite lowers ASCII alone: what else there is, is found as it was written.
+            self.fixed("(");
+            self.glue("lower(s.reason) like ? escape '!'", like(&words.to_lowercase()));
+            self.glue(" or s.reason like ? escape '!')", like(words));
+        }
+    }
+}
