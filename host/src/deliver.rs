@@ -13,6 +13,7 @@ use crate::notification::{
     self, Admission, Caps, Class, Failure, Request, Sending, Situation, State, Transition, Verdict, bounded,
 };
 use crate::plugin::{Answer, Email, Fault, Plugins, Revision};
+use crate::trace;
 
 /// What a delivery needs. Cheap to clone.
 #[derive(Clone)]
@@ -138,7 +139,8 @@ impl Delivery<'_> {
     /// Asks the policy; what keeps the mail back comes as the error.
     async fn admit(&mut self) -> Result<(Situation, Option<String>, Option<(String, i64)>), Transition> {
         let situation = self.situation(None);
-        let Answer { value, by, faults } = self.with.plugins.admit_event(&self.event.notification, &situation).await;
+        let asking = asked("policy admit", self.with.plugins.admit_event(&self.event.notification, &situation));
+        let Answer { value, by, faults } = asking.await;
         self.faults("admit", faults);
         if self.with.plugins.routing().policy.shadow.is_some() {
             self.observed.admission = Some((situation.clone(), value.clone()));
@@ -173,7 +175,8 @@ impl Delivery<'_> {
 
     async fn render(&mut self) -> Result<(Email, (String, i64)), String> {
         let request = Request { ab_variant: self.ab_variant.as_deref(), seed: self.seed };
-        let Answer { value, by, faults } = self.with.plugins.render(&self.event.notification, &request).await;
+        let asking = asked("render", self.with.plugins.render(&self.event.notification, &request));
+        let Answer { value, by, faults } = asking.await;
         let last = faults.last().map_or_else(String::new, |(_, fault)| fault.to_string());
         self.faults("render", faults);
         match (value, by) {
@@ -208,7 +211,19 @@ impl Delivery<'_> {
         let intent = Intent { relay: relay_name, renderer, policy, ab_variant, situation, message_hash, dated_at };
         let seed = self.seed;
         let recording = async move { hand_over(intent, seed).await };
-        self.with.mailer.send(relay, message, lease, recording).await
+        let mut span = trace::step("send");
+        span.set("ecomm.relay", relay.to_owned());
+        let sent = span.around(self.with.mailer.send(relay, message, lease, recording)).await;
+        match &sent {
+            Ok(Outcome { result: Ok(()), .. }) => {}
+            Ok(Outcome { result: Err(class), phase, code, .. }) => {
+                span.fail(class.as_str());
+                span.set("ecomm.smtp.phase", *phase);
+                span.set("ecomm.smtp.code", code.map_or(0, i64::from));
+            }
+            Err(_) => span.fail("untried"),
+        }
+        sent
     }
 
     /// The date that the mail was given when it was first handed over: now, if that is still to come.
@@ -250,7 +265,8 @@ impl Delivery<'_> {
         let attempts = self.event.attempts + charged;
         let situation = self.situation(Some(&failure));
         let n = &self.event.notification;
-        let Answer { value, by, faults } = self.with.plugins.on_failure(n, &failure, &situation).await;
+        let asking = asked("policy on-failure", self.with.plugins.on_failure(n, &failure, &situation));
+        let Answer { value, by, faults } = asking.await;
         self.faults("on-failure", faults);
         if self.with.plugins.routing().policy.shadow.is_some() {
             self.observed.verdict = Some((failure.clone(), situation, value.clone()));
@@ -332,6 +348,19 @@ impl Delivery<'_> {
         let note = |(by, fault): (std::sync::Arc<Revision>, Fault)| Note::Fault { call, by: identity(&by), fault };
         self.notes.extend(faults.into_iter().map(note));
     }
+}
+
+/// A question to a component, as a step of the trace.
+async fn asked<T>(name: &'static str, question: impl Future<Output = Answer<T>>) -> Answer<T> {
+    let mut span = trace::step(name);
+    let answer = question.await;
+    if let Some(revision) = &answer.by {
+        span.set("ecomm.plugin.revision", revision.number);
+    }
+    if let Some((_, fault)) = answer.faults.first() {
+        span.fail(fault.code());
+    }
+    answer
 }
 
 fn identity(revision: &Revision) -> (String, i64) {

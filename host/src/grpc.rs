@@ -68,7 +68,8 @@ pub async fn serve(
     settings: Settings,
     stop: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
-    let measure = measure::Measure { metrics: service.metrics.clone(), clock: service.clock.clone() };
+    let (metrics, tracer, clock) = (service.metrics.clone(), service.tracer.clone(), service.clock.clone());
+    let measure = measure::Measure { metrics, tracer, clock };
     let api = Api(service, stop.clone());
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let (health, health_service) = tonic_health::server::health_reporter();

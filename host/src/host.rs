@@ -24,6 +24,7 @@ use crate::service::{
 };
 use crate::share::Shares;
 use crate::store::{self, Store};
+use crate::trace::Tracer;
 use crate::{grpc, http};
 
 /// What a host does.
@@ -137,8 +138,8 @@ impl Host {
             caps: config.caps,
             clock: clock.clone(),
         };
-        let metrics = service.metrics.clone();
-        let queue = Queue::new(store.clone(), deliver, config.queue, clock.clone(), metrics, wake.clone());
+        let seen = (service.metrics.clone(), service.tracer.clone());
+        let queue = Queue::new(store.clone(), deliver, config.queue, clock.clone(), seen, wake.clone());
         let cold_start = config.plugins.cold_start;
         if config.database.listen {
             tasks.spawn(store.clone().announce(announce, stop.clone()));
@@ -214,7 +215,7 @@ impl Host {
             }
         }
         self.mailer.close().await;
-        self.service.metrics.close().await;
+        tokio::join!(self.service.metrics.close(), self.service.tracer.close());
         self.service.store.close().await;
     }
 }
@@ -297,7 +298,8 @@ async fn assemble(
     let secret = config.auth.secret.expose_secret().as_bytes();
     config.plugins.trust.check().await?;
     let number = async |revision| Ok(rollout::number(store, revision).await?);
-    let metrics = Metrics::new(&config.telemetry)?;
+    let host = clock.uuid().to_string();
+    let (metrics, tracer) = (Metrics::new(&config.telemetry, &host)?, Tracer::new(&config.telemetry, &host)?);
     let (settings, names) = (config.plugins.clone(), mailer.names());
     let plugins = Plugins::start::<StartError>(settings, secret, &names, clock, metrics.clone(), number).await?;
     Ok(Arc::new(Service {
@@ -321,9 +323,10 @@ async fn assemble(
         preparing: Preparing::default(),
         operations: Operations::default(),
         bulk: Notify::new(),
+        tracer,
         metrics,
         pulse: Pulse::default(),
-        host: clock.uuid().to_string(),
+        host,
         mailbox,
     }))
 }

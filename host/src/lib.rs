@@ -54,3 +54,4 @@ pub mod doctor;
 pub mod host;
 pub mod metrics;
 pub mod telemetry;
+pub mod trace;

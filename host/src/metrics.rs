@@ -37,6 +37,9 @@ pub struct Settings {
     pub otlp_endpoint: String,
     /// How often they are sent, in milliseconds.
     pub otlp_interval_ms: u64,
+    /// Which part of the requests is traced to the end of what they caused, 0 to 1, besides those whose clients sample them;
+    /// 0: none at all. Sent to `otlp_endpoint`.
+    pub traces_sampled: f64,
 }
 
 /// Why nothing can be measured as the settings ask for.
@@ -45,6 +48,9 @@ pub enum MetricsError {
     /// The address cannot be read.
     #[error("telemetry.listen: \"{0}\" is no address: expected one such as 127.0.0.1:9464, or nothing")]
     Listen(String),
+    /// The part is none.
+    #[error("telemetry.traces_sampled: must be within 0 and 1, not {0}")]
+    Sampled(f64),
     /// The exporter cannot be made.
     #[error("telemetry: {0}")]
     Exporter(String),
@@ -120,17 +126,14 @@ pub(crate) struct Calls {
 
 impl Metrics {
     /// Instruments as the settings ask for; none when nobody is to see them.
-    pub fn new(settings: &Settings) -> Result<Self, MetricsError> {
+    pub fn new(settings: &Settings, host: &str) -> Result<Self, MetricsError> {
         let (listens, sends) = (settings.address()?.is_some(), !settings.otlp_endpoint.is_empty());
         if !listens && !sends {
             return Ok(Self::default());
         }
         let failed = |e: &dyn std::fmt::Display| MetricsError::Exporter(e.to_string());
         let registry = Registry::new();
-        let resource = Resource::builder()
-            .with_service_name("ecomm")
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-        let mut provider = SdkMeterProvider::builder().with_resource(resource.build());
+        let mut provider = SdkMeterProvider::builder().with_resource(resource(host));
         let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone());
         provider = provider.with_reader(reader.build().map_err(|e| failed(&e))?);
         if sends {
@@ -241,6 +244,13 @@ impl Metrics {
     }
 }
 
+/// Who tells: this run of this host.
+pub(crate) fn resource(host: &str) -> Resource {
+    let resource = Resource::builder().with_service_name("ecomm");
+    let resource = resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+    resource.with_attribute(KeyValue::new("service.instance.id", host.to_owned())).build()
+}
+
 impl Settings {
     /// Where to listen, if anywhere.
     pub fn address(&self) -> Result<Option<std::net::SocketAddr>, MetricsError> {
@@ -346,12 +356,17 @@ mod tests {
     use super::*;
 
     fn settings(listen: &str) -> Settings {
-        Settings { listen: listen.to_owned(), otlp_endpoint: String::new(), otlp_interval_ms: 1_000 }
+        Settings {
+            listen: listen.to_owned(),
+            otlp_endpoint: String::new(),
+            otlp_interval_ms: 1_000,
+            traces_sampled: 0.0,
+        }
     }
 
     #[test]
     fn what_is_counted_is_said() {
-        let metrics = Metrics::new(&settings("127.0.0.1:0")).unwrap();
+        let metrics = Metrics::new(&settings("127.0.0.1:0"), "a host").unwrap();
         metrics.request("GET", "/v1/orders/{id}", 200, Duration::from_millis(3));
         metrics.ended(&Ended {
             outcome: "sent",
@@ -378,11 +393,11 @@ mod tests {
 
     #[test]
     fn nobody_watches_by_default_of_an_empty_address() {
-        let off = Metrics::new(&settings("")).unwrap();
+        let off = Metrics::new(&settings(""), "a host").unwrap();
         assert!(!off.is_on());
         off.request("GET", "/", 200, Duration::ZERO);
         assert_eq!(off.text(), "");
-        let wrong = Metrics::new(&settings("nonsense")).err().unwrap().to_string();
+        let wrong = Metrics::new(&settings("nonsense"), "a host").err().unwrap().to_string();
         assert!(wrong.starts_with("telemetry.listen: \"nonsense\" is no address"), "{wrong}");
     }
 }

@@ -23,6 +23,7 @@ use crate::metrics::{Ended, Metrics};
 use crate::notification::Transition;
 use crate::store::Store;
 use crate::store::queue::{Claimable, Claimed, Finish, Intent};
+use crate::trace::{self, Span, Tracer};
 use leases::Leases;
 
 /// The most intents or ends that one commit carries.
@@ -61,6 +62,7 @@ pub struct Queue {
     settings: Settings,
     clock: Clock,
     metrics: Metrics,
+    tracer: Tracer,
     wake: Arc<Notify>,
     leases: Leases,
     intents: Group<Intent, bool>,
@@ -78,7 +80,7 @@ impl Queue {
         deliver: Deliver,
         settings: Settings,
         clock: Clock,
-        metrics: Metrics,
+        (metrics, tracer): (Metrics, Tracer),
         wake: Arc<Notify>,
     ) -> Self {
         let (intents, ends) = (Group::new(1, GROUP_MAX), Group::to_the_end(1, GROUP_MAX));
@@ -88,6 +90,7 @@ impl Queue {
             settings,
             clock,
             metrics,
+            tracer,
             wake,
             leases: Leases::default(),
             intents,
@@ -247,8 +250,12 @@ impl Queue {
         let (finish, seen) = match self.examine(claimed) {
             Err(finish) => (*finish, None),
             Ok((claimed, event)) => {
-                let (finish, seed, observed) = self.deliver_one(&claimed, &event, &lease).await;
-                (finish, Some((event, seed, observed)))
+                let span = self.attempt(&event);
+                let (finish, seed, observed) = {
+                    let delivering = std::pin::pin!(self.deliver_one(&claimed, &event, &lease));
+                    span.around(delivering).await
+                };
+                (finish, Some((event, seed, observed, span)))
             }
         };
         let claim = finish.claim;
@@ -256,33 +263,15 @@ impl Queue {
             let due_ms = self.clock.monotonic_ms().saturating_add(*delay_ms).saturating_add(1);
             self.soonest_ms.fetch_min(due_ms, Ordering::Relaxed);
         }
-        // Late is better than never: unrecorded, a delivered mail would be in doubt and go out again.
-        for tries in 1..=RECORD_TRIES_MAX {
-            match self.record_end(finish.clone()).await {
-                Ok(true) => {
-                    self.count(&finish, since_queued_ms, self.clock.monotonic_us() - begun_us);
-                    if let Some((event, seed, observed)) = &seen {
-                        self.deliver.shadow(event, *seed, observed);
-                    }
-                    break;
-                }
-                Ok(false) => {
-                    tracing::warn!(
-                        notification.id = claim.event,
-                        "the claim had ended before its outcome was recorded"
-                    );
-                    break;
-                }
-                Err(e) if tries == RECORD_TRIES_MAX => {
-                    tracing::error!(notification.id = claim.event, error = %e, "an outcome could not be recorded");
-                    break;
-                }
-                Err(e) => {
-                    if tries == 1 {
-                        tracing::warn!(notification.id = claim.event, error = %e, "an outcome is not recorded yet");
-                    }
-                    tokio::time::sleep(RECORD_PAUSE).await;
-                }
+        let is_recorded = match &seen {
+            Some((_, _, _, span)) => span.around(self.record(&finish)).await,
+            None => self.record(&finish).await,
+        };
+        if is_recorded {
+            self.count(&finish, since_queued_ms, self.clock.monotonic_us() - begun_us);
+            if let Some((event, seed, observed, mut span)) = seen {
+                span.set("ecomm.outcome", outcome(&finish.transition));
+                self.deliver.shadow(&event, seed, &observed);
             }
         }
         self.leases.remove(claim);
@@ -293,14 +282,47 @@ impl Queue {
         }
     }
 
+    /// Writes down what became of an event; false when it could not be, or was not this claim's to write any more. Late is
+    /// better than never: unrecorded, a delivered mail would be in doubt and go out again.
+    async fn record(&self, finish: &Finish) -> bool {
+        let id = finish.claim.event;
+        let mut step = trace::step("record end");
+        for tries in 1..=RECORD_TRIES_MAX {
+            match self.record_end(finish.clone()).await {
+                Ok(true) => return true,
+                Ok(false) => {
+                    tracing::warn!(notification.id = id, "the claim had ended before its outcome was recorded");
+                    break;
+                }
+                Err(e) if tries == RECORD_TRIES_MAX => {
+                    tracing::error!(notification.id = id, error = %e, "an outcome could not be recorded");
+                }
+                Err(e) => {
+                    if tries == 1 {
+                        tracing::warn!(notification.id = id, error = %e, "an outcome is not recorded yet");
+                    }
+                    tokio::time::sleep(RECORD_PAUSE).await;
+                }
+            }
+        }
+        step.fail("not-recorded");
+        false
+    }
+
+    /// This attempt as a part of the trace in which the event was queued. Before it lies the wait since then, or since the
+    /// attempt before.
+    fn attempt(&self, event: &Event) -> Span {
+        let since = event.history.last().map_or(event.queued_at, |failure| failure.at.max(event.queued_at));
+        let mut span = self.tracer.attempt(event.notification.payload.trace.as_deref(), (since, event.claimed_at));
+        trace::messaging(&mut span, "process", "deliver");
+        span.set("messaging.message.id", event.notification.message_id.clone());
+        span.set("ecomm.notification.id", event.notification.id);
+        span
+    }
+
     /// For those who watch: what became of an event.
     fn count(&self, finish: &Finish, since_queued_ms: i64, took_us: u64) {
-        let outcome = match &finish.transition {
-            Transition::End { state, .. } => state.as_str(),
-            Transition::Later { .. } => "later",
-            Transition::GiveBack => "given-back",
-            Transition::Merge => "merged",
-        };
+        let outcome = outcome(&finish.transition);
         let tried = finish.notes.iter().filter(|note| note.kind == "send");
         let attempts = tried.filter_map(|note| {
             Some((
@@ -344,7 +366,7 @@ impl Queue {
             let intent = record::intent(claimed, intent, seed);
             let flag = handed_over.clone();
             async move {
-                match self.record_intent(intent).await {
+                match trace::timed("record intent", self.record_intent(intent)).await {
                     Ok(true) => {
                         flag.store(true, std::sync::atomic::Ordering::Release);
                         Ok(())
@@ -374,6 +396,15 @@ impl Queue {
         }
         under_way.shutdown().await;
         self.give_back(&self.leases.not_handed_over()).await;
+    }
+}
+
+fn outcome(transition: &Transition) -> &'static str {
+    match transition {
+        Transition::End { state, .. } => state.as_str(),
+        Transition::Later { .. } => "later",
+        Transition::GiveBack => "given-back",
+        Transition::Merge => "merged",
     }
 }
 

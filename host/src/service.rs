@@ -117,6 +117,8 @@ pub struct Service {
     pub operations: Operations,
     /// Wakes who works on bulk operations in this host.
     pub bulk: Notify,
+    /// Who traces requests.
+    pub tracer: crate::trace::Tracer,
     /// What this host counts.
     pub metrics: Metrics,
     /// The last hour, as this host saw it.

@@ -14,6 +14,7 @@ use tower::{Layer, Service};
 use super::DESCRIPTORS;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::trace::{Span, Tracer};
 
 /// The paths of our methods: any other is the client's to make up, and counts as one.
 static METHODS: LazyLock<HashSet<String>> = LazyLock::new(|| {
@@ -29,6 +30,7 @@ static METHODS: LazyLock<HashSet<String>> = LazyLock::new(|| {
 #[derive(Clone)]
 pub(super) struct Measure {
     pub(super) metrics: Metrics,
+    pub(super) tracer: Tracer,
     pub(super) clock: Clock,
 }
 
@@ -64,10 +66,12 @@ where
         let method = METHODS.get(request.uri().path()).map_or("_OTHER", |path| path.trim_start_matches('/'));
         let measure = self.measure.clone();
         let begun_us = measure.clock.monotonic_us();
+        let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+        let trace = measure.tracer.request(method, traceparent);
         let answering = self.inner.call(request);
         Box::pin(async move {
-            let mut call = Call { measure, method, begun_us, code: Code::Cancelled };
-            let answer = answering.await;
+            let mut call = Call { measure, method, begun_us, code: Code::Cancelled, trace };
+            let answer = call.trace.around(answering).await;
             // An error comes at once, in the headers; what a stream ends with is not known yet.
             call.code = answer.as_ref().map_or(Code::Unknown, |response| {
                 response.headers().get("grpc-status").map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()))
@@ -83,13 +87,17 @@ struct Call {
     method: &'static str,
     begun_us: u64,
     code: Code,
+    trace: Span,
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let Measure { metrics, clock } = &self.measure;
+        let Measure { metrics, clock, .. } = &self.measure;
         let took = Duration::from_micros(clock.monotonic_us() - self.begun_us);
         metrics.call(self.method, self.code.into(), took);
+        self.trace.set("rpc.system.name", "grpc");
+        self.trace.set("rpc.method", self.method);
+        self.trace.set("rpc.response.status_code", i64::from(i32::from(self.code)));
     }
 }
 

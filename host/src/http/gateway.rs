@@ -52,6 +52,7 @@ pub(super) async fn identify(
     let (begun_us, method) = (app.clock.monotonic_us(), known(request.method()));
     let span = tracing::info_span!("http", id = %name, method = %request.method(), path = request.uri().path());
     let header = HeaderValue::from_str(&name);
+    let mut trace = app.tracer.request(method, request.headers().get("traceparent").and_then(|v| v.to_str().ok()));
     let answering = async {
         match tokio::time::timeout(deadline, next.run(request)).await {
             Ok(response) => response,
@@ -63,14 +64,19 @@ pub(super) async fn identify(
             .into_response(),
         }
     };
-    let mut response = NAME.scope(name, answering).instrument(span).await;
+    let mut response = NAME.scope(name, trace.around(answering)).instrument(span).await;
     if let Ok(header) = header {
         response.headers_mut().insert(REQUEST_ID, header);
     }
     // What has no route is one: addresses are the client's to make up.
     let route = route.0.get().map_or("none", MatchedPath::as_str);
     let took = Duration::from_micros(app.clock.monotonic_us() - begun_us);
-    app.metrics.request(method, route, response.status().as_u16(), took);
+    let status = response.status().as_u16();
+    app.metrics.request(method, route, status, took);
+    trace.rename(|| format!("{method} {route}"));
+    trace.set("http.request.method", method);
+    trace.set("http.route", route.to_owned());
+    trace.set("http.response.status_code", i64::from(status));
     response
 }
 

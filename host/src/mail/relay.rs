@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{Class, bounded};
 use crate::quota::{Ask, Caps};
+use crate::trace;
 
 /// A relay that cannot be reached is left alone for this long, doubling with each probe in vain.
 const PAUSE_MS_MIN: i64 = 1_000;
@@ -181,13 +182,13 @@ impl Relay {
         lease: &Lease,
         hand_over: impl Future<Output = Result<(), NotRecorded>>,
     ) -> Result<Outcome, Untried> {
+        let queueing = trace::step("wait for connection");
         let mut turn = self.turns.take(lease).await?;
-        let waiting = self.load.wait();
+        let mut waiting = Some((self.load.wait(), queueing));
         // Or all its connections are other hosts'.
         let is_slow = || self.load.is_slow() || self.connections() == 0;
         let ready = unless_slow(lease, is_slow, self.ready.acquire()).await?;
         let ready = ready.ok_or_else(|| self.slow(self.load.park_ms()))?;
-        let mut waiting = Some(waiting);
         let mut intent = std::pin::pin!(maybe_done(hand_over));
         loop {
             let connection = {

@@ -27,6 +27,7 @@ use super::socket::{Counted, Socket};
 use super::{Message, RelaySettings, reply};
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{Class, bounded};
+use crate::trace;
 
 /// How long each step of a session may take, in milliseconds; the defaults are those of RFC 5321 4.5.3.2.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -118,21 +119,23 @@ impl Session {
             };
             Ok(Counted { socket, written: written.clone(), narrow: narrow.clone() })
         };
-        let stream = within(deadlines.connect_ms_max, opening).await;
+        let stream = trace::timed("smtp connect", within(deadlines.connect_ms_max, opening)).await;
         let stream = stream.map_err(|why: Late<io::Error>| Broken::silent("connect", &why.to_string()))?;
         let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello);
-        let mut smtp = within(deadlines.command_ms_max, greeting)
+        let mut smtp = trace::timed("smtp greeting", within(deadlines.command_ms_max, greeting))
             .await
             .map_err(|e| Broken::of(if written.load(Ordering::Relaxed) == 0 { "greeting" } else { "ehlo" }, e))?;
         if let Protection::Starttls(parameters) = protection {
             let upgrading = smtp.starttls(TlsParameters::clone(parameters), hello);
-            within(deadlines.command_ms_max, upgrading).await.map_err(|e| Broken::of("starttls", e))?;
+            trace::timed("smtp starttls", within(deadlines.command_ms_max, upgrading))
+                .await
+                .map_err(|e| Broken::of("starttls", e))?;
             narrow.store(false, Ordering::Relaxed);
             certificate = smtp.peer_certificate().ok();
         }
         // Once more: lettre keeps of the first answer what it knows.
         let said = within(deadlines.command_ms_max, smtp.command(Ehlo::new(hello.clone())));
-        let said = said.await.map_err(|e| Broken::of("ehlo", e))?;
+        let said = trace::timed("smtp ehlo", said).await.map_err(|e| Broken::of("ehlo", e))?;
         // The first line is its name.
         let extensions: Vec<String> = said.message().skip(1).map(str::to_ascii_uppercase).collect();
         let pipelines = extensions.iter().any(|line| line == "PIPELINING");
@@ -140,7 +143,9 @@ impl Session {
             let credentials = Credentials::new(relay.username.clone(), relay.password.expose_secret().to_owned());
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
             let login = smtp.auth(&mechanisms, &credentials);
-            within(deadlines.command_ms_max, login).await.map_err(|e| Broken::of("auth", e))?;
+            trace::timed("smtp auth", within(deadlines.command_ms_max, login))
+                .await
+                .map_err(|e| Broken::of("auth", e))?;
         }
         Ok(Self {
             smtp,
@@ -190,7 +195,7 @@ impl Session {
         lease.hand_over();
         let before = self.written.load(Ordering::Relaxed);
         // As a command, in one piece: lettre's `message` writes the final dot apart, which costs both sides a wake-up.
-        let sent = held(lease, deadlines.body_ms_max, self.smtp.command(data)).await;
+        let sent = trace::timed("smtp body", held(lease, deadlines.body_ms_max, self.smtp.command(data))).await;
         match sent {
             Ok(response) => Transacted::Done(response),
             Err(e) => {
@@ -232,11 +237,13 @@ impl Session {
         let steps =
             [("mail", deadlines.command_ms_max), ("rcpt", deadlines.command_ms_max), ("data", deadlines.data_ms_max)];
         for (n, (phase, ms)) in steps.into_iter().enumerate() {
+            let step = trace::step(STEPS[n]);
             let reply = match n {
                 0 if self.pipelines => held(lease, ms, self.smtp.command(commands.concat())).await,
                 _ if self.pipelines => held(lease, ms, self.smtp.read_response()).await,
                 n => held(lease, ms, self.smtp.command(&commands[n])).await,
             };
+            drop(step);
             match reply {
                 Ok(reply) if phase == "data" => match &mut refused {
                     // It waits for a message that will not come.
@@ -291,6 +298,9 @@ fn mail_data(text: &str) -> String {
     data.push_str(END);
     data
 }
+
+/// The steps of an envelope, as a trace names them.
+const STEPS: [&str; 3] = ["smtp mail", "smtp rcpt", "smtp data"];
 
 /// What ends the mail data.
 const END: &str = ".\r\n";

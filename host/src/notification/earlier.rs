@@ -32,6 +32,7 @@ pub(super) fn read(text: &str) -> serde_json::Result<Payload> {
         unsubscribe_url: None,
         preferences_url: None,
         attributes,
+        trace: None,
     })
 }
 

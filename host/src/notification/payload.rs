@@ -37,6 +37,9 @@ pub struct Payload {
     /// More about it.
     #[serde(default)]
     pub attributes: Attributes,
+    /// Of which trace its deliveries are a part (W3C Trace Context, `traceparent`). No plugin sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 /// What a customer can expect of a mail, and whether they may refuse it.
@@ -110,6 +113,7 @@ impl Payload {
             unsubscribe_url: None,
             preferences_url: None,
             attributes: Attributes::default(),
+            trace: None,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::notification::{Customer, Payload};
 use crate::shop::order::{Order, OrderFilter, Parcels, Status, StatusChange};
 use crate::store::notifications::NewEvent;
 use crate::store::orders;
+use crate::trace;
 
 const CHANGE: &str = "change-order-status";
 
@@ -64,6 +65,7 @@ impl Service {
         if status != Status::Shipped && !tracking.is_empty() {
             return Err(Error::Conflict("parcels go only with the status \"shipped\"".to_owned()));
         }
+        let span = trace::enqueue();
         let mut change = self.begin(who, CHANGE, once).await?;
         let tx = &mut change.tx;
         let order = orders::lock(tx, id).await?.filter(|o| who.is_admin || o.user_id == who.user_id);
@@ -77,19 +79,25 @@ impl Service {
         let now = self.clock.now_ms().max(order.updated_at);
         let order = orders::advance(tx, order, status, tracking, now).await?;
         if let Some(customer) = orders::customer(tx, &order).await? {
-            let event = self.event(&order, Some(previous), customer.into());
+            let event = self.event(&order, Some(previous), customer.into(), span.traceparent());
             orders::notify(tx, &[event], self.store.offset_ms()).await?;
         }
         change.commit(order).await
     }
 
     /// The notification of a change that has just been made.
-    pub(super) fn event(&self, order: &Order, previous: Option<Status>, customer: Customer) -> NewEvent {
+    pub(super) fn event(
+        &self,
+        order: &Order,
+        previous: Option<Status>,
+        customer: Customer,
+        trace: Option<String>,
+    ) -> NewEvent {
         NewEvent {
             order_id: order.id,
             order_version: order.version,
             message_id: self.message_id(),
-            payload: Payload::of_change(order, previous, customer, &self.shop),
+            payload: Payload { trace, ..Payload::of_change(order, previous, customer, &self.shop) },
         }
     }
 

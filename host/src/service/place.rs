@@ -12,6 +12,7 @@ use crate::shop::product::Product;
 use crate::shop::user::User;
 use crate::store::orders::{self, NewRow};
 use crate::store::{self, Tx, once};
+use crate::trace;
 
 const PLACE: &str = "place-order";
 /// The most orders that one transaction carries.
@@ -33,6 +34,7 @@ struct Placing {
     who: Principal,
     new: NewOrder,
     once: Option<Once>,
+    trace: Option<String>,
 }
 
 /// An order that can be written.
@@ -41,6 +43,7 @@ struct Draft {
     customer: Customer,
     who: Principal,
     once: Option<Once>,
+    trace: Option<String>,
 }
 
 impl Service {
@@ -51,13 +54,15 @@ impl Service {
         new: NewOrder,
         once: Option<&Once>,
     ) -> Result<Order, Error> {
+        let span = trace::enqueue();
         let place = async || {
             let service = self.clone();
             let place = move |group: Arc<[Placing]>| {
                 let service = service.clone();
                 async move { service.place_all(&group).await }
             };
-            self.counter.0.ask(Placing { who, new: new.clone(), once: once.cloned() }, place).await?
+            let placing = Placing { who, new: new.clone(), once: once.cloned(), trace: span.traceparent() };
+            self.counter.0.ask(placing, place).await?
         };
         let order = self.once(who, PLACE, once, place).await?;
         self.changed(order.id);
@@ -114,7 +119,8 @@ impl Service {
                 stock.entry(line.product_id).and_modify(|p| p.stock -= i64::from(line.quantity));
             }
             let order = NewRow { user_id: user.id, new: placing.new.clone(), lines, totals };
-            Ok(Draft { order, customer: user.clone().into(), who: placing.who, once: placing.once.clone() })
+            let Placing { who, once, trace, .. } = placing.clone();
+            Ok(Draft { order, customer: user.clone().into(), who, once, trace })
         };
         Ok(group.iter().map(draft).collect())
     }
@@ -122,14 +128,14 @@ impl Service {
     async fn write(&self, tx: &mut Tx, drafts: Vec<Draft>) -> store::Result<Vec<Order>> {
         let now = self.clock.now_ms();
         let (mut rows, mut rest) = (Vec::new(), Vec::new());
-        for Draft { order, customer, who, once } in drafts {
+        for Draft { order, customer, who, once, trace } in drafts {
             rows.push(order);
-            rest.push((customer, who, once));
+            rest.push((customer, who, once, trace));
         }
         let orders = orders::insert(tx, rows, now).await?;
         let (mut events, mut keys) = (Vec::new(), Vec::new());
-        for (order, (customer, who, once)) in orders.iter().zip(rest) {
-            events.push(self.event(order, None, customer));
+        for (order, (customer, who, once, trace)) in orders.iter().zip(rest) {
+            events.push(self.event(order, None, customer, trace));
             keys.extend(once.map(|once| once.keep(who, PLACE, order)));
         }
         orders::notify(tx, &events, self.store.offset_ms()).await?;

@@ -44,6 +44,7 @@ mod store;
 mod throttling;
 mod tidy;
 mod tls;
+mod traces;
 mod unicode;
 
 use std::io::Write;
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
         throttling::tests(),
         tidy::tests(),
         tls::tests(),
+        traces::tests(),
         unicode::tests(),
     ];
     if let Some(missing) = database::left_out() {

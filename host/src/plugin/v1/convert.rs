@@ -32,6 +32,7 @@ pub(super) fn notification<'a, S: From<&'a str>>(n: &'a Notification) -> records
         unsubscribe_url,
         preferences_url,
         attributes,
+        trace: _,
     } = payload;
     let to = To(&customer.time_zone);
     records::Notification {
