@@ -154,6 +154,21 @@ pub struct Outcome {
     pub relay: String,
 }
 
+/// How this host stands with a relay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// Its name.
+    pub name: String,
+    /// Whether it was reached when it was last tried, or has not been tried.
+    pub is_reached: bool,
+    /// Connections that are open.
+    pub connections: u32,
+    /// The most of them at one time, as far as is known.
+    pub connections_max: u32,
+    /// So many mails a second it takes, as learnt or capped; none while no limit is known.
+    pub per_second: Option<f64>,
+}
+
 /// Nothing was offered to the relay: nothing is charged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Untried {
@@ -222,9 +237,9 @@ impl Mailer {
         self.relays.iter().map(see).collect()
     }
 
-    /// Each relay, and whether its last connection came about; for those who watch.
-    pub fn standing(&self) -> Vec<(String, bool)> {
-        self.relays.iter().map(|relay| (relay.name().to_owned(), relay.is_reached())).collect()
+    /// How this host stands with each relay; for those who watch.
+    pub fn standing(&self) -> Vec<Standing> {
+        self.relays.iter().map(Relay::standing).collect()
     }
 
     /// In how many milliseconds the relay may be tried again; 0: now.

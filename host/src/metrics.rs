@@ -3,8 +3,10 @@
 //!
 //! No label comes from outside: relays, revisions, routes and methods are known, and a process has few of each.
 
+mod sample;
+
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -14,6 +16,11 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
 use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+
+pub(crate) use sample::{Calls, QueueSample, Sample};
+use sample::{Latest, observe};
 
 /// How often what has to be asked for is asked for.
 pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(10);
@@ -26,6 +33,9 @@ const SECONDS: [f64; 17] = [
 /// Seconds between an order's change and its mail: hours where a relay is away.
 const LATENCY: [f64; 14] =
     [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0, 3_600.0, 21_600.0, 86_400.0];
+
+/// How much is done together: up to a batch of the worker.
+const SIZES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
 
 /// What those who watch may see, and how.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -77,11 +87,10 @@ struct Instruments {
     latency: Histogram<f64>,
     process: Histogram<f64>,
     plugin: Histogram<f64>,
+    round: Histogram<f64>,
+    size: Histogram<u64>,
     latest: Latest,
 }
-
-/// What was asked for last.
-type Latest = Arc<Mutex<Option<Sample>>>;
 
 /// What is known of an event that has left the worker.
 pub(crate) struct Ended<'a> {
@@ -93,35 +102,6 @@ pub(crate) struct Ended<'a> {
     pub(crate) took_us: u64,
     /// Relay, phase and class ("delivered" when none) of each attempt.
     pub(crate) attempts: Vec<(&'a str, &'a str, &'a str)>,
-}
-
-/// How the queue stands for all hosts, and this host's part of the rest.
-pub(crate) struct Sample {
-    /// None while the database cannot be asked.
-    pub(crate) queue: Option<QueueSample>,
-    /// Connections of the pool: in use, idle.
-    pub(crate) connections: (i64, i64),
-    /// Each relay, and whether it was reached.
-    pub(crate) relays: Vec<(String, bool)>,
-    /// Each revision that serves.
-    pub(crate) revisions: Vec<Calls>,
-}
-
-/// How the queue stands.
-pub(crate) struct QueueSample {
-    pub(crate) queued: i64,
-    pub(crate) under_way: i64,
-    pub(crate) overdue_ms: i64,
-    pub(crate) is_paused: bool,
-}
-
-/// What the calls of a revision came to.
-pub(crate) struct Calls {
-    pub(crate) slot: &'static str,
-    pub(crate) stage: &'static str,
-    pub(crate) revision: i64,
-    /// So many of each outcome.
-    pub(crate) counts: [(&'static str, u64); 6],
 }
 
 impl Metrics {
@@ -206,6 +186,23 @@ impl Metrics {
         this.plugin.record(Duration::from_micros(took_us).as_secs_f64(), &labels);
     }
 
+    /// What was asked for one by one is done together, in one transaction or query.
+    pub(crate) async fn round<T>(
+        &self,
+        verb: &'static str,
+        size: usize,
+        clock: &Clock,
+        doing: impl Future<Output = T>,
+    ) -> T {
+        let Some(this) = &self.0 else { return doing.await };
+        let begun_us = clock.monotonic_us();
+        let done = doing.await;
+        let verb = [KeyValue::new("ecomm.verb", verb)];
+        this.round.record(Duration::from_micros(clock.monotonic_us() - begun_us).as_secs_f64(), &verb);
+        this.size.record(size as u64, &verb);
+        done
+    }
+
     /// An event has left the worker, and that is recorded.
     pub(crate) fn ended(&self, ended: &Ended<'_>) {
         match ended.outcome {
@@ -278,77 +275,21 @@ impl Instruments {
             latency: seconds("ecomm.mail.latency", "From an order's change to the relay's acceptance.", &LATENCY),
             process: seconds("messaging.process.duration", "From a claim to its recorded end.", &SECONDS),
             plugin: seconds("ecomm.plugin.call.duration", "How long a component took in a delivery.", &SECONDS),
+            round: seconds(
+                "ecomm.group.duration",
+                "How long what was done together took, its commit with it.",
+                &SECONDS,
+            ),
+            size: meter
+                .u64_histogram("ecomm.group.size")
+                .with_description("How much was done together.")
+                .with_boundaries(SIZES.to_vec())
+                .build(),
             latest,
             provider,
             registry,
         }
     }
-}
-
-/// Gauges that tell what was asked for last.
-fn observe(meter: &Meter, latest: &Latest) {
-    let gauge = |name: &'static str, says: &'static str, unit: &'static str, tell: Tell| {
-        let latest = latest.clone();
-        let told = meter.f64_observable_gauge(name).with_description(says).with_unit(unit);
-        told.with_callback(move |observer| {
-            if let Some(sample) = &*latest.lock().unwrap_or_else(PoisonError::into_inner) {
-                tell(sample, &|value, labels| observer.observe(value, labels));
-            }
-        })
-        .build();
-    };
-    gauge("ecomm.database.reachable", "1 while the database answers.", "", |sample, observe| {
-        observe(sample.queue.is_some().into(), &[]);
-    });
-    gauge("ecomm.queue.notifications", "Notifications in the queue, of all hosts.", "", |sample, observe| {
-        if let Some(queue) = &sample.queue {
-            observe(count(queue.queued), &[KeyValue::new("ecomm.state", "queued")]);
-            observe(count(queue.under_way), &[KeyValue::new("ecomm.state", "leased")]);
-        }
-    });
-    let says = "For how long the first that waits has been due, of all hosts.";
-    gauge("ecomm.queue.oldest.overdue", says, "s", |sample, observe| {
-        if let Some(queue) = &sample.queue {
-            observe(count(queue.overdue_ms) / 1_000.0, &[]);
-        }
-    });
-    gauge("ecomm.queue.paused", "1 while no host may claim.", "", |sample, observe| {
-        if let Some(queue) = &sample.queue {
-            observe(queue.is_paused.into(), &[]);
-        }
-    });
-    gauge("db.client.connection.count", "Connections to the database.", "", |sample, observe| {
-        let (used, idle) = sample.connections;
-        observe(count(used), &[KeyValue::new("db.client.connection.state", "used")]);
-        observe(count(idle), &[KeyValue::new("db.client.connection.state", "idle")]);
-    });
-    gauge("ecomm.relay.available", "1 unless the last try did not reach the relay.", "", |sample, observe| {
-        for (relay, is_reached) in &sample.relays {
-            observe((*is_reached).into(), &[KeyValue::new("ecomm.relay", relay.clone())]);
-        }
-    });
-    let says = "What the calls of each revision that serves came to in this host.";
-    gauge("ecomm.plugin.revision.calls", says, "", |sample, observe| {
-        for Calls { slot, stage, revision, counts } in &sample.revisions {
-            for (what, calls) in counts {
-                let labels = [
-                    KeyValue::new("ecomm.plugin.slot", *slot),
-                    KeyValue::new("ecomm.plugin.stage", *stage),
-                    KeyValue::new("ecomm.plugin.revision", *revision),
-                    KeyValue::new("ecomm.outcome", *what),
-                ];
-                observe(count(i64::try_from(*calls).unwrap_or(i64::MAX)), &labels);
-            }
-        }
-    });
-}
-
-/// Tells of a sample.
-type Tell = fn(&Sample, &dyn Fn(f64, &[KeyValue]));
-
-#[expect(clippy::cast_precision_loss, reason = "for people, and exact far beyond what there is")]
-fn count(number: i64) -> f64 {
-    number as f64
 }
 
 #[cfg(test)]

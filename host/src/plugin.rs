@@ -343,6 +343,11 @@ impl Plugins {
         });
     }
 
+    /// How many components wait for the compiler of this host, or are in it.
+    pub fn compiling(&self) -> usize {
+        self.gate.waiting()
+    }
+
     /// What a component says of itself; refuses what is too large or no component.
     pub fn inspect(&self, wasm: &[u8]) -> Result<serde_json::Value, LoadError> {
         self.gate.inspect(wasm)

@@ -161,19 +161,19 @@ impl Queue {
     }
 
     async fn record_intent(&self, intent: Intent) -> crate::store::Result<bool> {
-        let store = self.store.clone();
+        let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let record = move |batch: Arc<[Intent]>| {
-            let store = store.clone();
-            async move { store.hand_over(&batch).await }
+            let (store, metrics, clock) = (store.clone(), metrics.clone(), clock.clone());
+            async move { metrics.round("record-intent", batch.len(), &clock, store.hand_over(&batch)).await }
         };
         self.intents.ask(intent, record).await
     }
 
     async fn record_end(&self, finish: Finish) -> crate::store::Result<bool> {
-        let store = self.store.clone();
+        let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let record = move |batch: Arc<[Finish]>| {
-            let store = store.clone();
-            async move { store.finish(&batch).await }
+            let (store, metrics, clock) = (store.clone(), metrics.clone(), clock.clone());
+            async move { metrics.round("record-end", batch.len(), &clock, store.finish(&batch)).await }
         };
         self.ends.ask(finish, record).await
     }

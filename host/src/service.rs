@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, Semaphore};
 
+pub use crate::mail::Standing as RelayStanding;
 pub use crate::mail::mailbox::Received;
 pub use crate::plugin::{Counts, Difference, Divergence, Revision, Signature, SignedImage, Signer, Slot};
 pub use crate::store::notifications::{Entry, Record};

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::layout::{Failed, Page, act, badge, page as framed, span, table, time};
 use super::session::{Act, Operator};
 use super::{App, see};
-use crate::service::{Beat, Error, HostInfo, Principal, QueueStatus, TROUBLED_MAX};
+use crate::service::{Beat, Error, HostInfo, Principal, QueueStatus, RelayStanding, TROUBLED_MAX};
 
 pub(super) async fn page(State(app): State<App>, operator: Operator) -> Result<Page, Failed> {
     let status = app.queue_status(operator.who).await?;
@@ -93,8 +93,11 @@ pub(super) async fn standing(app: &App, who: Principal, status: &QueueStatus) ->
             }))
         }
         p.relays {
-            @for (relay, is_reached) in app.relays(who)? {
-                span class={ "badge " (if is_reached { "good" } else { "bad" }) } { (relay) @if !is_reached { " not reached" } } " "
+            @for RelayStanding { name, is_reached, connections, connections_max, per_second } in app.relays(who)? {
+                span class={ "badge " (if is_reached { "good" } else { "bad" }) } { (name) @if !is_reached { " not reached" } } " "
+                (connections) " of " (connections_max) " connections"
+                @if let Some(rate) = per_second { ", " (format!("{rate:.1}")) " mails/s at most" }
+                ". "
             }
         }
     })

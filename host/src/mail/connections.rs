@@ -99,7 +99,8 @@ impl Connections {
         self.open().saturating_sub(self.lock().configured) as usize
     }
 
-    fn open(&self) -> u32 {
+    /// How many are open.
+    pub(super) fn open(&self) -> u32 {
         u32::try_from(Arc::strong_count(&self.open) - 1).unwrap_or(u32::MAX)
     }
 

@@ -19,7 +19,7 @@ use super::connections::Connections;
 use super::load::Load;
 use super::session::{Broken, Deadlines, Protection, Session, Transacted};
 use super::turns::Turns;
-use super::{MailerError, Message, Outcome, RelaySettings, Settings, Tls, Untried};
+use super::{MailerError, Message, Outcome, RelaySettings, Settings, Standing, Tls, Untried};
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{Class, bounded};
@@ -143,9 +143,14 @@ impl Relay {
         self.connections.limit()
     }
 
-    /// Whether it was reached when it was last tried, or has not been tried.
-    pub(super) fn is_reached(&self) -> bool {
-        self.failures.load(Ordering::Relaxed) == 0
+    pub(super) fn standing(&self) -> Standing {
+        Standing {
+            name: self.settings.name.clone(),
+            is_reached: self.failures.load(Ordering::Relaxed) == 0,
+            connections: self.connections.open(),
+            connections_max: self.connections.limit(),
+            per_second: self.turns.rate(),
+        }
     }
 
     /// In how many milliseconds it may be tried again; 0: now.

@@ -56,12 +56,17 @@ impl Turns {
         }
     }
 
+    /// Mails a second, as learnt or capped; none while no limit is known.
+    pub(super) fn rate(&self) -> Option<f64> {
+        self.pace().rate(self.clock.monotonic_ms())
+    }
+
     /// 0 while there is room to wait in, else the shortest time after which to ask again, in milliseconds.
     pub(super) fn wait_ms(&self) -> i64 {
         if self.is_day_over() {
             return DAY_WAIT_MS;
         }
-        let Some(rate) = self.pace().rate(self.clock.monotonic_ms()) else { return 0 };
+        let Some(rate) = self.rate() else { return 0 };
         if self.waiting.load(Ordering::Relaxed) < room(rate) { 0 } else { pause_ms(rate) }
     }
 

@@ -41,6 +41,8 @@ pub(crate) struct Gate {
     sandbox: Sandbox,
     cache: Cache,
     one: Arc<Semaphore>,
+    /// Held by each that waits for it or is in it.
+    waiting: Arc<()>,
     bytes_max: usize,
     configure: Budget,
     call: Budget,
@@ -77,6 +79,7 @@ impl Gate {
             sandbox,
             cache,
             one: Arc::new(Semaphore::new(1)),
+            waiting: Arc::default(),
             bytes_max: settings.component_bytes_max,
             configure: settings.configure,
             call: settings.call,
@@ -90,6 +93,11 @@ impl Gate {
     /// The same for components that may serve.
     pub(crate) fn serving(self) -> Self {
         Self { is_serving: true, ..self }
+    }
+
+    /// How many components wait for the compiler, or are in it.
+    pub(crate) fn waiting(&self) -> usize {
+        Arc::strong_count(&self.waiting) - 1
     }
 
     /// The bytes of a component file.
@@ -141,6 +149,7 @@ impl Gate {
         candidate: Candidate,
         progress: &Progress,
     ) -> Result<Admitted, LoadError> {
+        let _waiting = self.waiting.clone();
         let one = self.one.clone().acquire_owned().await.map_err(|e| LoadError::Host(e.to_string()))?;
         let (this, progress, runtime) = (self.clone(), progress.clone(), tokio::runtime::Handle::current());
         let dropped = CancellationToken::new();

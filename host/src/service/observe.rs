@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::{QueueStatus, Service, Slot};
+use super::{QueueStatus, Service, Slot, TROUBLED_MAX};
 use crate::metrics::{Calls, QueueSample, SAMPLE_EVERY, Sample};
 
 /// How long a host that stops tries to say so.
@@ -18,7 +18,8 @@ impl Service {
                 let status = status.ok();
                 self.beat(&roles, status.as_ref()).await;
                 if self.metrics.is_on() {
-                    self.metrics.sample(self.sample(status));
+                    let troubled = self.store.troubled(TROUBLED_MAX).await.ok();
+                    self.metrics.sample(self.sample(status.zip(troubled)));
                 }
                 tokio::time::sleep(SAMPLE_EVERY).await;
             };
@@ -33,7 +34,7 @@ impl Service {
         }
     }
 
-    fn sample(&self, status: Option<QueueStatus>) -> Sample {
+    fn sample(&self, status: Option<(QueueStatus, (i64, i64))>) -> Sample {
         let routing = self.plugins.routing();
         let mut revisions = Vec::new();
         for slot in Slot::ALL {
@@ -54,12 +55,15 @@ impl Service {
                 revisions.push(Calls { slot: slot.as_str(), stage, revision: revision.number, counts });
             }
         }
-        let queue = status.map(|status| QueueSample {
+        let queue = status.map(|(status, troubled)| QueueSample {
             queued: status.queued,
             under_way: status.under_way,
+            troubled,
             overdue_ms: status.overdue_ms(),
             is_paused: status.paused.is_some(),
         });
-        Sample { queue, connections: self.store.connections(), relays: self.mailer.standing(), revisions }
+        let (connections, relays) = (self.store.connections(), self.mailer.standing());
+        let compiling = i64::try_from(self.plugins.compiling()).unwrap_or(i64::MAX);
+        Sample { queue, connections, relays, compiling, revisions }
     }
 }

@@ -59,7 +59,10 @@ impl Service {
             let service = self.clone();
             let place = move |group: Arc<[Placing]>| {
                 let service = service.clone();
-                async move { service.place_all(&group).await }
+                async move {
+                    let placing = service.place_all(&group);
+                    service.metrics.round("place-orders", group.len(), &service.clock, placing).await
+                }
             };
             let placing = Placing { who, new: new.clone(), once: once.cloned(), trace: span.traceparent() };
             self.counter.0.ask(placing, place).await?

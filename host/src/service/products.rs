@@ -33,10 +33,10 @@ impl Service {
     /// One product. Anybody may look; only admins see archived ones.
     pub async fn product(&self, who: Option<Principal>, id: i64) -> Result<Product, Error> {
         let sees_all = who.is_some_and(|who| who.is_admin);
-        let store = self.store.clone();
+        let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let look = move |ids: Arc<[i64]>| {
-            let store = store.clone();
-            async move { store.products_by_id(&ids).await }
+            let (store, metrics, clock) = (store.clone(), metrics.clone(), clock.clone());
+            async move { metrics.round("read-products", ids.len(), &clock, store.products_by_id(&ids)).await }
         };
         let product = self.window.0.ask(id, look).await?.filter(|p| sees_all || p.archived_at.is_none());
         product.ok_or(Error::NotFound("product"))

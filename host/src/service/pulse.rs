@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Error, Principal, QueueStatus, Service};
+use crate::mail::Standing;
 use crate::store::hosts::HostRow;
 
 /// An hour, at one look every ten seconds.
@@ -161,8 +162,8 @@ impl Service {
         Ok(self.store.troubled(TROUBLED_MAX).await?)
     }
 
-    /// Each relay, and whether this host's last connection to it came about. For viewers.
-    pub fn relays(&self, who: Principal) -> Result<Vec<(String, bool)>, Error> {
+    /// How this host stands with each relay. For viewers.
+    pub fn relays(&self, who: Principal) -> Result<Vec<Standing>, Error> {
         who.must_look()?;
         Ok(self.mailer.standing())
     }

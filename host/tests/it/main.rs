@@ -24,6 +24,7 @@ mod handover;
 mod harness;
 mod interventions;
 mod kit;
+mod logs;
 mod misbehaviour;
 mod observed;
 mod operations;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         handover::tests(),
         interventions::tests(),
         kit::tests(),
+        logs::tests(),
         misbehaviour::tests(),
         observed::tests(),
         operations::tests(),
@@ -98,5 +100,11 @@ fn main() -> ExitCode {
     if let Some(missing) = database::left_out() {
         let _ = writeln!(std::io::stderr(), "\nleft out, and their tests ignored: {missing}");
     }
-    libtest_mimic::run(&libtest_mimic::Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
+    logs::watch();
+    let ended = libtest_mimic::run(&libtest_mimic::Arguments::from_args(), tests.into_iter().flatten().collect());
+    if let Err(leaks) = logs::are_discreet() {
+        let _ = writeln!(std::io::stderr(), "\nthe log has what must not be in it:\n{leaks}");
+        return std::process::ExitCode::FAILURE;
+    }
+    ended.exit_code()
 }

@@ -135,12 +135,26 @@ fn is_told_of(text: &str) {
     told.sort_unstable();
     assert_eq!(there, told);
     let alerts = file("packaging/prometheus/alerts.yaml");
-    let asked = alerts
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .filter(|word| word.contains("_seconds") || word.ends_with("_total") || word.starts_with("ecomm_queue"));
-    for word in asked {
-        let name = word.trim_end_matches("_count");
-        assert!(there.contains(&name), "{name}, which an alert asks for, is not there");
+    let dashboard: serde_json::Value = serde_json::from_str(&file("packaging/grafana/ecomm.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let graphs: Vec<_> = targets.map(|target| target["expr"].as_str().unwrap()).collect();
+    assert!(graphs.len() > 20, "{graphs:?}");
+    let words = |text: &str| {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::to_owned);
+        let prefixes = ["ecomm_queue", "ecomm_relay_", "ecomm_group", "db_client_connection_count"];
+        let is_metric = move |word: &String| {
+            word.contains("_seconds") || word.ends_with("_total") || prefixes.iter().any(|p| word.starts_with(p))
+        };
+        words.filter(is_metric).collect::<Vec<_>>()
+    };
+    for word in words(&alerts).into_iter().chain(graphs.iter().flat_map(|graph| words(graph))) {
+        let name = word.trim_end_matches("_count").trim_end_matches("_bucket");
+        assert!(there.contains(&name) || there.contains(&word.as_str()), "{word}, which is asked for, is not there");
+    }
+    // Each question has its graph.
+    for name in told {
+        assert!(graphs.iter().any(|graph| graph.contains(name)), "{name} is on no graph");
     }
 }
 

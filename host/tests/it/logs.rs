@@ -1,0 +1,67 @@
+//! What the hosts of all tests log, at every level of ours: no address, name, password, token, secret or word of a mail.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::app::{PASSWORD, SECRET};
+use crate::harness::tests;
+
+/// Ours at every level; of what we build on, what an operator can turn up without seeing what goes over the wire.
+const FILTER: &str = "info,ecomm=trace,sqlx=debug,lettre=trace,tonic=debug,axum=trace,tower_http=trace";
+
+/// What tests call their customers, what mails greet them with, and how tokens and private keys begin.
+const SECRETS: [&str; 8] =
+    ["ada@", "admin@shop.example", "Lovelace", PASSWORD, SECRET, "eyJ", "PRIVATE KEY", "Thank you for your order"];
+
+tests! {
+    once {
+        every_line_is_looked_at
+    }
+}
+
+async fn every_line_is_looked_at() {
+    assert!(is_leak("to=<ada@example.com>") && is_leak("authorization: Bearer eyJhbGciOi"));
+    assert!(!is_leak("notification.id=7 an outcome is not recorded yet"));
+    let before = LINES.load(Ordering::Relaxed);
+    tracing::trace!(target: "ecomm::anywhere", "the lowest level of ours");
+    assert!(LINES.load(Ordering::Relaxed) > before);
+}
+
+fn is_leak(line: &str) -> bool {
+    SECRETS.iter().any(|secret| line.contains(secret))
+}
+
+static LEAKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static LINES: AtomicU64 = AtomicU64::new(0);
+
+/// Looks at each line from now on.
+pub fn watch() {
+    let filter = tracing_subscriber::EnvFilter::new(FILTER);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(|| Sieve);
+    log.init();
+}
+
+/// # Errors
+/// The lines that tell what they must not.
+pub fn are_discreet() -> Result<(), String> {
+    let leaks = LEAKS.lock().unwrap_or_else(PoisonError::into_inner);
+    if leaks.is_empty() { Ok(()) } else { Err(leaks.join("\n")) }
+}
+
+struct Sieve;
+
+impl Write for Sieve {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        LINES.fetch_add(1, Ordering::Relaxed);
+        let text = String::from_utf8_lossy(line);
+        if is_leak(&text) {
+            LEAKS.lock().unwrap_or_else(PoisonError::into_inner).push(text.trim_end().to_owned());
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
