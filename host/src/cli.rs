@@ -5,6 +5,7 @@ mod bulk;
 mod columns;
 mod demo;
 mod doctor;
+mod manual;
 mod notification;
 mod plugin;
 mod serve;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use ecomm::clock::Clock;
 use ecomm::config::{Config, PREFIX};
 use ecomm::{host, telemetry};
@@ -59,6 +60,16 @@ enum Command {
         #[arg(long, env = "ECOMM_CONFIG")]
         config: Option<PathBuf>,
     },
+    /// Print what a shell needs to complete these commands, such as `ecomm completions bash > /etc/bash_completion.d/ecomm`.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write a manual page for each command.
+    Man {
+        /// Where to, such as /usr/local/share/man/man1.
+        folder: PathBuf,
+    },
     /// The plugins' compiler: a component on stdin, compiled code on stdout.
     #[command(name = ecomm::plugin::COMPILER, hide = true)]
     Compile { memory_bytes_max: u64, cpu_seconds_max: u64, niceness: u8, optimize: u8, is_metered: u8 },
@@ -85,6 +96,8 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             Command::Plugin(args) => plugin::run(args).await,
             Command::Notification(args) => notification::run(args).await,
             Command::Demo(args) => demo::run(args).await,
+            Command::Completions { shell } => manual::completions(shell, Args::command()),
+            Command::Man { folder } => manual::pages(&folder, Args::command()),
             Command::Compile { .. } => unreachable!("needs no runtime; see above"),
         }
     })

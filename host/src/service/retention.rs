@@ -20,6 +20,8 @@ pub struct Retention {
     pub notifications_days: u32,
     /// Sessions that were left or ran out.
     pub sessions_days: u32,
+    /// What was done in the console, by whom and why.
+    pub acts_days: u32,
     /// So many notifications are forgotten in a second at the most.
     pub per_second_max: u32,
 }
@@ -62,6 +64,7 @@ impl Service {
         let mut forgotten = 0;
         let kinds = [
             (Kind::Sessions, retention.sessions_days),
+            (Kind::Acts, retention.acts_days),
             (Kind::Notifications(Part::Contents), retention.contents_days),
             (Kind::Notifications(Part::Whole), retention.notifications_days),
         ];
@@ -88,6 +91,7 @@ impl Service {
             }
             let swept: Swept = match kind {
                 Kind::Sessions => self.store.forget_sessions(after, until, BATCH).await?,
+                Kind::Acts => self.store.forget_acts(after, until, BATCH).await?,
                 Kind::Notifications(part) => self.store.forget_notifications(part, after, until, BATCH).await?,
             };
             forgotten += swept.forgotten;
@@ -103,6 +107,7 @@ impl Service {
 #[derive(Clone, Copy)]
 enum Kind {
     Sessions,
+    Acts,
     Notifications(Part),
 }
 

@@ -104,13 +104,22 @@ impl Store {
 
     /// Forgets those of the next `limit` sessions after an id that ended before `until`, unix milliseconds.
     pub(crate) async fn forget_sessions(&self, after: i64, until: i64, limit: i64) -> Result<Swept> {
-        let sql = self.dialect().sql("select id from sessions where id > $1 order by id limit $2");
+        self.forget_next("sessions", "(expires_at < $3 or revoked_at < $4)", (after, limit), &[until, until]).await
+    }
+
+    /// Forgets those of the next `limit` acts in the console after an id that are older than `until`, unix milliseconds.
+    pub(crate) async fn forget_acts(&self, after: i64, until: i64, limit: i64) -> Result<Swept> {
+        self.forget_next("console_acts", "created_at < $3", (after, limit), &[until]).await
+    }
+
+    async fn forget_next(&self, table: &str, is_old: &str, (after, limit): (i64, i64), until: &[i64]) -> Result<Swept> {
+        let sql = self.dialect().sql(&format!("select id from {table} where id > $1 order by id limit $2"));
         let ids: Vec<i64> =
             with_pool!(self, |pool| sqlx::query_scalar(sql).bind(after).bind(limit).fetch_all(pool).await)?;
         let Some(last) = ids.last().copied() else { return Ok(Swept::default()) };
         let mut tx = self.begin().await?;
-        let sql = "delete from sessions where id > $1 and id <= $2 and (expires_at < $3 or revoked_at < $4)";
-        let forgotten = delete(&mut tx, sql, &[after, last, until, until]).await?;
+        let sql = format!("delete from {table} where id > $1 and id <= $2 and {is_old}");
+        let forgotten = delete(&mut tx, &sql, &[&[after, last], until].concat()).await?;
         tx.commit().await?;
         Ok(Swept { forgotten, last: Some(last) })
     }

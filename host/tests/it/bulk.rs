@@ -182,7 +182,8 @@ async fn one_is_under_way_at_a_time(database: Database) {
 }
 
 fn retention() -> ecomm::service::Retention {
-    ecomm::service::Retention { contents_days: 0, notifications_days: 0, sessions_days: 0, per_second_max: 1_000 }
+    let kept = ecomm::service::Retention { contents_days: 0, notifications_days: 0, ..crate::retention::RETENTION };
+    ecomm::service::Retention { sessions_days: 0, acts_days: 0, ..kept }
 }
 
 async fn what_does_not_fit_the_act_is_refused() {

@@ -117,7 +117,7 @@ impl Database {
 
     /// The one number that a query answers.
     pub async fn number(&self, sql: &str) -> i64 {
-        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        let sql = of_a_test(sql);
         match self.kind {
             Kind::Sqlite => {
                 sqlx::query_scalar(sql).fetch_one(&mut SqliteConnection::connect(&self.direct).await.unwrap()).await
@@ -132,7 +132,7 @@ impl Database {
 
     /// Does what no verb of the host does.
     pub async fn execute(&self, sql: &str) {
-        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        let sql = of_a_test(sql);
         match self.kind {
             Kind::Sqlite => {
                 sqlx::query(sql).execute(&mut SqliteConnection::connect(&self.direct).await.unwrap()).await.map(drop)
@@ -147,7 +147,7 @@ impl Database {
 
     /// The texts that a query answers, one a row.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
-        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        let sql = of_a_test(sql);
         match self.kind {
             Kind::Sqlite => {
                 sqlx::query_scalar(sql).fetch_all(&mut SqliteConnection::connect(&self.direct).await.unwrap()).await
@@ -159,4 +159,10 @@ impl Database {
         }
         .unwrap()
     }
+}
+
+/// A statement of a test, whose text may hold what no log of a host may.
+fn of_a_test(sql: &str) -> sqlx::AssertSqlSafe<String> {
+    crate::logs::expect(sql);
+    sqlx::AssertSqlSafe(sql.to_owned())
 }

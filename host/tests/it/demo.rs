@@ -1,4 +1,4 @@
-//! The demo, from the outside.
+//! The demo and what describes the command line, from the outside.
 
 use std::process::Command;
 
@@ -7,7 +7,29 @@ use crate::harness::tests;
 tests! {
     once {
         the_demo_ignores_the_environment
+        shells_and_man_know_the_commands
     }
+}
+
+async fn shells_and_man_know_the_commands() {
+    let ecomm = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ecomm")).args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = ecomm(&["completions", shell]);
+        assert!(script.contains("rollback") && script.contains("ended-within"), "{shell}: {script}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    ecomm(&["man", &pages.display().to_string()]);
+    let page = std::fs::read_to_string(pages.join("ecomm-notification-bulk-retry.1")).unwrap();
+    assert!(page.contains(".TH ecomm") && page.contains("\\-\\-ended\\-within"), "{page}");
+    // What is no command of people's has no page.
+    let names = std::fs::read_dir(&pages).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names: Vec<_> = names.collect();
+    assert!(names.len() > 30 && !names.iter().any(|name| name.contains("compile-component")), "{names:?}");
 }
 
 /// The demo touches its own folder and nothing that the environment names.

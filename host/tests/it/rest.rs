@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use crate::app::{App, eventually, sqlite};
 use crate::database::Database;
 use crate::harness::tests;
+use crate::logs::statements;
 
 tests! {
     once {
@@ -222,9 +223,6 @@ async fn a_broken_database_is_not_described_to_clients() {
 /// Defect 33: one order or many, a list costs the same statements. On one thread, whose statements are counted;
 /// `SQLite`'s are made on a thread of its own, and are the same texts.
 async fn a_list_never_asks_once_for_each_item(database: Database) {
-    // For the whole process: which events a thread's own subscriber misses depends on what other threads do.
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| tracing::subscriber::set_global_default(Statements).expect("no other subscriber"));
     let app = App::start(database).await;
     let mut counts = Vec::new();
     for _ in 0..3 {
@@ -232,44 +230,14 @@ async fn a_list_never_asks_once_for_each_item(database: Database) {
             app.order().await;
         }
         for path in ["/v1/orders?limit=100", "/v1/notifications?limit=100", "/v1/products?limit=100"] {
-            let before = STATEMENTS.get();
+            let before = statements();
             app.client.ok("GET", path, &app.admin, None).await;
-            counts.push((path, STATEMENTS.get() - before));
+            counts.push((path, statements() - before));
         }
     }
     // The worker beside it may make one or two of its own meanwhile.
     assert!(counts.iter().all(|(_, n)| (1..5).contains(n)), "{counts:?}");
     app.end().await;
-}
-
-thread_local! {
-    static STATEMENTS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-}
-
-/// Counts the statements that the store's driver reports, by thread.
-struct Statements;
-
-impl tracing::Subscriber for Statements {
-    fn register_callsite(&self, metadata: &'static tracing::Metadata<'static>) -> tracing::subscriber::Interest {
-        if self.enabled(metadata) {
-            tracing::subscriber::Interest::always()
-        } else {
-            tracing::subscriber::Interest::never()
-        }
-    }
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == "sqlx::query"
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, _: &tracing::Event<'_>) {
-        STATEMENTS.set(STATEMENTS.get() + 1);
-    }
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 async fn odd_text_is_kept_as_it_is_or_refused() {

@@ -15,13 +15,19 @@ tests! {
     }
     once {
         sessions_that_ended_are_forgotten
+        acts_of_long_ago_are_forgotten
         nothing_is_forgotten_where_nothing_is_to_be
     }
 }
 
 const DAY_MS: i64 = 86_400_000;
-const RETENTION: Retention =
-    Retention { contents_days: 90, notifications_days: 730, sessions_days: 30, per_second_max: 1_000_000 };
+pub const RETENTION: Retention = Retention {
+    contents_days: 90,
+    notifications_days: 730,
+    sessions_days: 30,
+    acts_days: 730,
+    per_second_max: 1_000_000,
+};
 
 /// Makes a notification that many days older.
 async fn age(app: &App, notification: i64, days: i64) {
@@ -122,6 +128,24 @@ async fn one_host_forgets_and_not_under_a_replay(database: Database) {
     app.end().await;
 }
 
+async fn acts_of_long_ago_are_forgotten() {
+    let app = App::start(sqlite().await).await;
+    let admin = app.host.service.authenticate(Some(&app.admin)).unwrap();
+    for act in ["first", "second"] {
+        let doing = Box::pin(async { Ok(()) });
+        app.host.service.recorded(admin, act, "a test", "because", doing).await.unwrap();
+    }
+    let old = app.clock.now_ms() - 731 * DAY_MS;
+    app.database.execute(&format!("update console_acts set created_at = {old} where act = 'first'")).await;
+    app.host.service.forget_what_is_old(RETENTION).await.unwrap();
+    assert_eq!(app.database.texts("select act from console_acts").await, ["second"]);
+    let for_ever = Retention { acts_days: 0, ..RETENTION };
+    app.database.execute("update console_acts set created_at = 0").await;
+    app.host.service.forget_what_is_old(for_ever).await.unwrap();
+    assert_eq!(app.database.number("select count(*) from console_acts").await, 1);
+    app.end().await;
+}
+
 async fn sessions_that_ended_are_forgotten() {
     let app = App::start(sqlite().await).await;
     let sessions = "select count(*) from sessions";
@@ -140,7 +164,8 @@ async fn nothing_is_forgotten_where_nothing_is_to_be() {
     app.drain().await;
     let id = app.notifications(order).await[0]["id"].as_i64().unwrap();
     age(&app, id, 10_000).await;
-    let never = Retention { contents_days: 0, notifications_days: 0, sessions_days: 0, per_second_max: 1 };
+    let never =
+        Retention { contents_days: 0, notifications_days: 0, sessions_days: 0, acts_days: 0, per_second_max: 1 };
     assert_eq!(app.host.service.forget_what_is_old(never).await.unwrap(), 0);
     assert_eq!(left(&app, id).await, (1, 1, true));
     app.end().await;

@@ -5,6 +5,10 @@ use std::sync::{Arc, Mutex};
 use ecomm::config::Config;
 use ecomm::host::{Host, Roles};
 use ecomm::mail::mailbox::Phase;
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -29,7 +33,19 @@ tests! {
 
 /// Keeps what it is sent, with the run of the host that sent it.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<(String, Span)>>>);
+struct Collector(Arc<Mutex<Vec<(String, Span)>>>, Arc<Mutex<Vec<String>>>);
+
+#[tonic::async_trait]
+impl MetricsService for Collector {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportMetricsServiceRequest>,
+    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
+        let scopes = request.into_inner().resource_metrics.into_iter().flat_map(|of_host| of_host.scope_metrics);
+        self.1.lock().unwrap().extend(scopes.flat_map(|scope| scope.metrics).map(|metric| metric.name));
+        Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
 
 #[tonic::async_trait]
 impl TraceService for Collector {
@@ -53,11 +69,12 @@ impl Collector {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let this = Self::default();
-        let service = TraceServiceServer::new(this.clone());
+        let (traces, metrics) = (TraceServiceServer::new(this.clone()), MetricsServiceServer::new(this.clone()));
         #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
         tokio::spawn(async move {
             let incoming = tonic::transport::server::TcpIncoming::from(listener);
-            tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await
+            let server = tonic::transport::Server::builder().add_service(traces).add_service(metrics);
+            server.serve_with_incoming(incoming).await
         });
         (this, address)
     }
@@ -159,6 +176,11 @@ async fn calls_are_traced_as_requests_are() {
         collector.spans().into_iter().filter(|(_, span)| ecomm::hex::encode(&span.trace_id) == TRACE).collect();
     assert_eq!(named(&spans, "ecomm.v1.OrderService/CreateOrder").len(), 1);
     assert_eq!(named(&spans, "process notifications").len(), 1);
+    // The last metrics come with the end.
+    let metrics = collector.1.lock().unwrap().clone();
+    for name in ["ecomm.deliveries", "ecomm.mail.latency", "rpc.server.call.duration", "ecomm.group.size"] {
+        assert!(metrics.iter().any(|metric| metric == name), "{name}: {metrics:?}");
+    }
     // What has no client's trace begins one.
     let ours = collector.spans().into_iter().filter(|(_, span)| span.name == "POST /v1/sessions").count();
     assert_eq!(ours, 2);
