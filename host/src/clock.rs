@@ -84,6 +84,11 @@ pub mod rfc3339 {
         jiff::Timestamp::from_millisecond(unix_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
     }
 
+    /// Whether the time can be written as text.
+    pub fn is_in_range(unix_ms: i64) -> bool {
+        jiff::Timestamp::from_millisecond(unix_ms).is_ok()
+    }
+
     /// Writes the text.
     pub fn serialize<S: Serializer>(unix_ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&text(*unix_ms))

@@ -212,7 +212,7 @@ impl Delivery<'_> {
         let seed = self.seed;
         let recording = async move { hand_over(intent, seed).await };
         let mut span = trace::step("send");
-        span.set("ecomm.relay", relay.to_owned());
+        span.set_with("ecomm.relay", || relay.to_owned());
         let sent = span.around(self.with.mailer.send(relay, message, lease, recording)).await;
         match &sent {
             Ok(Outcome { result: Ok(()), .. }) => {}

@@ -50,6 +50,8 @@ pub struct Filter {
     /// Whose reason holds these words, in any case.
     #[schema(max_length = 100, pattern = "^[^\\u0000]*$")]
     pub reason: Option<String>,
+    /// Whether an operator's cancel is what ended it.
+    pub cancelled: Option<bool>,
     /// In which order a list has them; the oldest first by default.
     #[serde(skip)]
     pub newest_first: bool,

@@ -309,13 +309,13 @@ impl Queue {
         false
     }
 
-    /// This attempt as a part of the trace in which the event was queued. Before it lies the wait since then, or since the
-    /// attempt before.
+    /// This attempt as a part of the trace in which the event was queued. Before it lies the wait since then, or since
+    /// the last failure.
     fn attempt(&self, event: &Event) -> Span {
         let since = event.history.last().map_or(event.queued_at, |failure| failure.at.max(event.queued_at));
         let mut span = self.tracer.attempt(event.notification.payload.trace.as_deref(), (since, event.claimed_at));
         trace::messaging(&mut span, "process", "deliver");
-        span.set("messaging.message.id", event.notification.message_id.clone());
+        span.set_with("messaging.message.id", || event.notification.message_id.clone());
         span.set("ecomm.notification.id", event.notification.id);
         span
     }

@@ -2,7 +2,8 @@
 //! hosts and restarts (W3C Trace Context; sent by OTLP). Names are those of OpenTelemetry's semantic conventions where these
 //! have one. No address, no word of a mail and none of a relay's is in it.
 //!
-//! What is not sampled costs a look at a task-local for each step.
+//! A delivery that is not sampled costs a look at a task-local for each step; a request, where tracing is on, a look at its
+//! header and a number drawn.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -32,7 +33,7 @@ struct Parent {
     span: SpanContext,
 }
 
-/// Who begins traces and goes on with them; one that is off costs nothing. Clones are the same.
+/// Who begins traces and goes on with them, unless it is off. Clones are the same.
 #[derive(Clone, Default)]
 pub struct Tracer(Option<Arc<(SdkTracerProvider, SdkTracer)>>);
 
@@ -110,6 +111,13 @@ impl Span {
     pub(crate) fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         if let Some((_, span)) = &mut self.0 {
             span.set_attribute(KeyValue::new(key, value));
+        }
+    }
+
+    /// The same, of what costs something to say.
+    pub(crate) fn set_with<V: Into<Value>>(&mut self, key: &'static str, value: impl FnOnce() -> V) {
+        if self.0.is_some() {
+            self.set(key, value());
         }
     }
 

@@ -10,11 +10,13 @@ create table notification_operations (
     running bigint unique check (running = 1),
     -- 1: its host is to stop it.
     is_cancelled bigint not null,
+    -- It ends when more than so many matched.
+    matches_max bigint,
     matched bigint not null,
     done bigint not null,
     refused bigint not null,
     refusals text not null,
-    -- It goes on behind the one notification, and ends with the other.
+    -- It goes on behind the one notification, and ends with the other; or before it, where it goes from the newest on.
     reached_id bigint not null,
     last_id bigint not null,
     detail text,

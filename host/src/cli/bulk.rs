@@ -9,6 +9,7 @@ use clap::Subcommand;
 use ecomm::clock::rfc3339;
 use ecomm::notification::{Filter, State};
 use ecomm::service::{NewNotificationOperation, NotificationAct, NotificationOperation, PageRequest, Service};
+use tokio_util::sync::CancellationToken;
 
 use super::columns::{columns, row};
 use super::plugin::{OPERATOR, say, show};
@@ -43,11 +44,14 @@ pub(super) struct Which {
     /// Whose reason holds these words.
     #[arg(long)]
     reason: Option<String>,
+    /// Whether an operator's cancel is what ended it; bulk retries leave those out unless this is said.
+    #[arg(long)]
+    cancelled: Option<bool>,
 }
 
 impl Which {
     pub(super) fn filter(self, now: i64) -> Filter {
-        let Self { state, order, customer, older_than, ended_within, kind, relay, reason } = self;
+        let Self { state, order, customer, older_than, ended_within, kind, relay, reason, cancelled } = self;
         let ago = |age: Option<Age>| age.map(|Age(ms)| now - ms);
         Filter {
             state,
@@ -58,6 +62,7 @@ impl Which {
             kind,
             relay,
             reason,
+            cancelled,
             newest_first: false,
         }
     }
@@ -154,7 +159,7 @@ impl Bulk {
         }
         new.validate_only = false;
         let id = service.start_notification_operation(OPERATOR, new, None).await?.id;
-        let ended = follow(service, id).await?;
+        let ended = Box::pin(follow(service, id)).await?;
         tell(&ended, json)?;
         Ok(if ended.state == "succeeded" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -172,9 +177,10 @@ fn is_confirmed(question: &str) -> anyhow::Result<bool> {
 /// Works on it, unless a host does, until it has ended.
 async fn follow(service: &Arc<Service>, id: i64) -> anyhow::Result<NotificationOperation> {
     let mut progress = Progress::default();
+    let stop = CancellationToken::new();
     let work = async {
         loop {
-            service.work_on_bulk().await?;
+            service.work_on_bulk(Some(id), &stop).await?;
             tokio::time::sleep(LOOK).await;
         }
     };
@@ -191,7 +197,12 @@ async fn follow(service: &Arc<Service>, id: i64) -> anyhow::Result<NotificationO
     let ended = tokio::select! {
         failed = work => failed,
         ended = look => ended,
+        _ = tokio::signal::ctrl_c() => {
+            Err(anyhow::anyhow!("operation {id} goes on at a host; `ecomm notification operation {id} --cancel` ends it"))
+        }
     };
+    // Nobody works on it here any more.
+    service.release_bulk().await?;
     progress.end()?;
     ended
 }

@@ -15,6 +15,9 @@ use crate::service::{Error, NewNotificationOperation, NotificationAct, Notificat
 
 const ACTS: [NotificationAct; 3] = [NotificationAct::Retry, NotificationAct::Cancel, NotificationAct::Hold];
 
+/// So many characters of a filter are on record.
+const SUBJECT_MAX: usize = 200;
+
 fn verb(act: NotificationAct) -> &'static str {
     match act {
         NotificationAct::Retry => "Try all again",
@@ -66,9 +69,9 @@ pub(super) async fn question(
     let found = app.start_notification_operation(operator.who, new, None).await?;
     let which = html! {
         input type="hidden" name="act" value=(act.as_str());
-        // More may match by the time that it begins, but not many more.
-        input type="hidden" name="matches_max" value=(found.matched + found.matched / 10 + 10);
-        @for (name, value) in asked.query() { input type="hidden" name=(name) value=(value); }
+        // What is shown is what is agreed to.
+        input type="hidden" name="matches_max" value=(found.matched);
+        input type="hidden" name="filter" value=(serde_json::to_string(&found.filter).unwrap_or_default());
         @if act == NotificationAct::Retry {
             label.check { input type="checkbox" name="allow_late"; "Even after a newer mail of the order" }
         }
@@ -104,14 +107,16 @@ pub(super) async fn begin(State(app): State<App>, form: Act) -> Result<Response,
     let act = act.ok_or_else(|| Error::invalid("/act", "must be retry, cancel or hold"))?;
     let new = NewNotificationOperation {
         act,
-        filter: Asked::of(|name| form.field(name).to_owned()).filter(app.clock.now_ms())?,
+        filter: serde_json::from_str(form.field("filter"))
+            .map_err(|e| Error::invalid("/filter", &format!("must be a filter: {e}")))?,
         why: why.to_owned(),
         allow_late: !form.field("allow_late").is_empty(),
         matches_max: form.number("matches_max")?,
         validate_only: false,
     };
+    let subject: String = form.field("filter").chars().take(SUBJECT_MAX).collect();
     let doing = app.start_notification_operation(who, new, None);
-    let begun = app.recorded(who, &format!("{}-matching", act.as_str()), "notifications", why, Box::pin(doing)).await?;
+    let begun = app.recorded(who, &format!("{}-matching", act.as_str()), &subject, why, Box::pin(doing)).await?;
     Ok(see(&format!("/console/notifications/operations/{}", begun.id)))
 }
 
@@ -164,10 +169,10 @@ pub(super) async fn one(State(app): State<App>, operator: Operator, Path(id): Pa
                     h2 { "Stayed as they were" }
                     (table("Refusals", &["How many", "Why"], &refusals.collect::<Vec<_>>()))
                 }
+                @if is_running && operator.who.must_operate().is_ok() { (form(&operator, &cancel, "Cancel", &html! {})) }
             }
             (conditions(&operation.filter))
             p { "Begun by " (operation.created_by) " at " (time(operation.created_at)) ": " (operation.why) }
-            @if is_running && operator.who.must_operate().is_ok() { (form(&operator, &cancel, "Cancel", &html! {})) }
             p { a href="/console/notifications/operations" { "Acts on many" } }
         },
     ))

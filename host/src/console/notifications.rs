@@ -56,14 +56,6 @@ impl Asked {
         ]
     }
 
-    /// The same from a form.
-    pub(super) fn of(field: impl Fn(&str) -> String) -> Self {
-        let [state, kind, order, customer] = ["state", "kind", "order", "customer"].map(&field);
-        let [relay, reason, older_h, ended_h] = ["relay", "reason", "older_h", "ended_h"].map(&field);
-        let [newest_first, cursor] = Default::default();
-        Self { state, kind, order, customer, relay, reason, older_h, ended_h, newest_first, cursor }
-    }
-
     pub(super) fn filter(&self, now: i64) -> Result<Filter, Error> {
         let text = |value: &str| Some(value.trim().to_owned()).filter(|value| !value.is_empty());
         let ago = |name, hours: &str| {
@@ -81,6 +73,7 @@ impl Asked {
             kind: text(&self.kind),
             relay: text(&self.relay),
             reason: text(&self.reason),
+            cancelled: None,
             newest_first: !self.newest_first.is_empty(),
         })
     }

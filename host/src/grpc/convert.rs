@@ -410,8 +410,18 @@ impl From<NotificationOperation> for pb::NotificationOperation {
 
 impl From<Filter> for pb::NotificationFilter {
     fn from(filter: Filter) -> Self {
-        let Filter { state, order_id, user_id, created_before, ended_since, kind, relay, reason, newest_first: _ } =
-            filter;
+        let Filter {
+            state,
+            order_id,
+            user_id,
+            created_before,
+            ended_since,
+            kind,
+            relay,
+            reason,
+            cancelled,
+            newest_first: _,
+        } = filter;
         Self {
             state: state.map_or(pb::NotificationState::Unspecified, Into::into).into(),
             order_id,
@@ -421,6 +431,7 @@ impl From<Filter> for pb::NotificationFilter {
             kind: kind.unwrap_or_default(),
             relay: relay.unwrap_or_default(),
             reason: reason.unwrap_or_default(),
+            cancelled,
         }
     }
 }

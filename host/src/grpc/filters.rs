@@ -104,15 +104,34 @@ pub(super) fn orders(request: pb::ListOrdersRequest) -> Result<(OrderFilter, Pag
 /// Which notifications are listed, and which page of them.
 pub(super) fn notifications(request: pb::ListNotificationsRequest) -> Result<(Filter, PageRequest), Status> {
     let pb::ListNotificationsRequest { order_id, state: standing, page_size, page_token, user_id, .. } = request;
-    let pb::ListNotificationsRequest { created_before, ended_since, kind, relay, reason, newest_first, .. } = request;
-    let asked =
-        pb::NotificationFilter { state: standing, order_id, user_id, created_before, ended_since, kind, relay, reason };
+    let newest_first = request.newest_first;
+    let pb::ListNotificationsRequest { created_before, ended_since, kind, relay, reason, cancelled, .. } = request;
+    let asked = pb::NotificationFilter {
+        state: standing,
+        order_id,
+        user_id,
+        created_before,
+        ended_since,
+        kind,
+        relay,
+        reason,
+        cancelled,
+    };
     Ok((Filter { newest_first, ..matching(asked)? }, page(page_size, page_token)?))
 }
 
 fn matching(filter: pb::NotificationFilter) -> Result<Filter, Status> {
-    let pb::NotificationFilter { state: standing, order_id, user_id, created_before, ended_since, kind, relay, reason } =
-        filter;
+    let pb::NotificationFilter {
+        state: standing,
+        order_id,
+        user_id,
+        created_before,
+        ended_since,
+        kind,
+        relay,
+        reason,
+        cancelled,
+    } = filter;
     Ok(Filter {
         state: state(standing)?,
         order_id,
@@ -122,6 +141,7 @@ fn matching(filter: pb::NotificationFilter) -> Result<Filter, Status> {
         kind: unless_empty(kind),
         relay: unless_empty(relay),
         reason: unless_empty(reason),
+        cancelled,
         newest_first: false,
     })
 }

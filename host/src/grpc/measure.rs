@@ -95,6 +95,18 @@ impl Drop for Call {
         let Measure { metrics, clock, .. } = &self.measure;
         let took = Duration::from_micros(clock.monotonic_us() - self.begun_us);
         metrics.call(self.method, self.code.into(), took);
+        let is_ours = matches!(
+            self.code,
+            Code::Unknown
+                | Code::DeadlineExceeded
+                | Code::Unimplemented
+                | Code::Internal
+                | Code::Unavailable
+                | Code::DataLoss
+        );
+        if is_ours {
+            self.trace.fail("server-error");
+        }
         self.trace.set("rpc.system.name", "grpc");
         self.trace.set("rpc.method", self.method);
         self.trace.set("rpc.response.status_code", i64::from(i32::from(self.code)));

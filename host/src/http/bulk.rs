@@ -84,7 +84,7 @@ pub(super) async fn one(
     post, path = "/v1/notifications/operations/{id}/cancel", tag = "notifications",
     params(("id" = i64, Path)),
     responses(
-        (status = 200, description = "The operation; it ends within seconds", body = NotificationOperation),
+        (status = 200, description = "The operation; it ends within seconds, or when a host finds that its own has ended", body = NotificationOperation),
         (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
     ),

@@ -75,8 +75,11 @@ pub(super) async fn identify(
     app.metrics.request(method, route, status, took);
     trace.rename(|| format!("{method} {route}"));
     trace.set("http.request.method", method);
-    trace.set("http.route", route.to_owned());
+    trace.set_with("http.route", || route.to_owned());
     trace.set("http.response.status_code", i64::from(status));
+    if status >= 500 {
+        trace.fail("server-error");
+    }
     response
 }
 

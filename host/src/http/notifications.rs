@@ -45,6 +45,8 @@ pub(super) struct NotificationQuery {
     /// Whose reason holds these words, in any case.
     #[param(max_length = 100, pattern = "^[^\\u0000]*$")]
     reason: Option<String>,
+    /// Whether an operator's cancel is what ended it.
+    cancelled: Option<bool>,
     /// The newest first, not the oldest.
     #[serde(default)]
     newest_first: bool,
@@ -80,10 +82,12 @@ pub(super) async fn list(
         kind,
         relay,
         reason,
+        cancelled,
         newest_first,
     } = asked;
     let [created_before, ended_since] = [created_before, ended_since].map(|time| time.map(Time::unix_ms));
-    let filter = Filter { state, order_id, user_id, created_before, ended_since, kind, relay, reason, newest_first };
+    let filter =
+        Filter { state, order_id, user_id, created_before, ended_since, kind, relay, reason, cancelled, newest_first };
     Ok(page(app.notifications(who, &filter, &PageRequest { limit, cursor }).await?, &uri))
 }
 

@@ -237,12 +237,15 @@ impl Session {
         let steps =
             [("mail", deadlines.command_ms_max), ("rcpt", deadlines.command_ms_max), ("data", deadlines.data_ms_max)];
         for (n, (phase, ms)) in steps.into_iter().enumerate() {
-            let step = trace::step(STEPS[n]);
+            let mut step = trace::step(STEPS[n]);
             let reply = match n {
                 0 if self.pipelines => held(lease, ms, self.smtp.command(commands.concat())).await,
                 _ if self.pipelines => held(lease, ms, self.smtp.read_response()).await,
                 n => held(lease, ms, self.smtp.command(&commands[n])).await,
             };
+            if reply.is_err() {
+                step.fail("failed");
+            }
             drop(step);
             match reply {
                 Ok(reply) if phase == "data" => match &mut refused {

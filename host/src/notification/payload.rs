@@ -8,7 +8,7 @@ use super::subject::{Order, Subject};
 use crate::shop::text::{Email, Line, Locale, TimeZone, WebAddress};
 use crate::shop::{Attributes, Shop, order};
 
-/// All that a plugin sees of an event. Times of day are not in it: they follow from the customer's time zone.
+/// All that a plugin sees of an event, and of which trace it is a part. Times of day are not in it: they follow from the customer's time zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payload {
     /// What happened: "order.placed", "order.shipped", …

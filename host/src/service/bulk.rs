@@ -14,7 +14,7 @@ use super::plugins::{must_be_short, name};
 use super::{Error, Once, Page, PageRequest, Principal, Service, WAIT_S_MAX};
 use crate::clock::DAY_MS;
 use crate::notification::{Filter, State};
-use crate::store::bulk::{self, BulkRow};
+use crate::store::bulk::{self, BulkRow, NewBulk};
 
 /// After so many milliseconds without a batch, its host has ended.
 const SILENT_MS_MAX: i64 = 30_000;
@@ -61,7 +61,8 @@ impl NotificationAct {
 pub struct NewNotificationOperation {
     /// What is done to each.
     pub act: NotificationAct,
-    /// Which. The state must be one that the act is for.
+    /// Which. The state must be one that the act is for. Retries leave out what operators cancelled, unless `cancelled` is
+    /// said.
     pub filter: Filter,
     /// Why, for the journal of each.
     #[serde(default)]
@@ -70,7 +71,7 @@ pub struct NewNotificationOperation {
     /// Retries: even where a newer mail of the order has gone out.
     #[serde(default)]
     pub allow_late: bool,
-    /// Refuses to begin when more match.
+    /// Refuses to begin when more match, and ends when more come to match meanwhile.
     #[serde(default)]
     #[schema(minimum = 0)]
     pub matches_max: Option<u64>,
@@ -177,12 +178,16 @@ impl Service {
     pub async fn start_notification_operation(
         &self,
         who: Principal,
-        new: NewNotificationOperation,
+        mut new: NewNotificationOperation,
         once: Option<&Once>,
     ) -> Result<NotificationOperation, Error> {
         who.must_operate()?;
         must_be_short(&new.why)?;
         must_be_for(&new)?;
+        if new.act == NotificationAct::Retry {
+            // What an operator ended is sent because an operator says so, not because it stands where failures do.
+            new.filter.cancelled.get_or_insert(false);
+        }
         let begin = async || {
             let matched = self.store.count_matching(&new.filter).await?;
             if new.validate_only {
@@ -193,9 +198,17 @@ impl Service {
             }
             let mut change = self.begin(who, "start-notification-operation", once).await?;
             let filter = serde_json::to_string(&new.filter).unwrap_or_default();
-            let asked = (new.act.as_str(), filter.as_str(), new.why.as_str(), new.allow_late);
-            let added = bulk::add(&mut change.tx, asked, matched, &name(who), self.store.offset_ms()).await;
-            match added {
+            let row = NewBulk {
+                act: new.act.as_str(),
+                filter: &filter,
+                why: &new.why,
+                allow_late: new.allow_late,
+                matches_max: new.matches_max.map(|most| i64::try_from(most).unwrap_or(i64::MAX)),
+                matched,
+                descends: new.act != NotificationAct::Retry,
+                by: &name(who),
+            };
+            match bulk::add(&mut change.tx, &row, self.store.offset_ms()).await {
                 Err(e) if e.is_taken() => {
                     drop(change);
                     Err(self.under_way().await?)

@@ -1,5 +1,6 @@
 use super::plugins::{must_be_short, name};
 use super::{Error, Page, PageRequest, Principal, Record, Service};
+use crate::clock::rfc3339;
 use crate::mail::mailbox::{Mailbox, Received};
 use crate::notification::{Filter, State};
 use crate::shop::order::Order;
@@ -94,7 +95,7 @@ impl Service {
             return Err(Error::Conflict(why.to_owned()));
         }
         interventions::requeue(&mut tx, id, is_late, reason, self.store.offset_ms()).await?;
-        notifications::readdress(&mut tx, &customer.into()).await?;
+        notifications::readdress_one(&mut tx, id, &customer.into()).await?;
         Ok(tx.commit().await?)
     }
 
@@ -166,6 +167,11 @@ pub(super) fn must_be_taken(filter: &Filter, pointer: &str) -> Result<(), Error>
         if !words.as_ref().is_none_or(is_taken) {
             let detail = format!("must have at most {WORDS_MAX} characters, none of them NUL");
             return Err(Error::invalid(&format!("{pointer}/{name}"), &detail));
+        }
+    }
+    for (name, at) in [("created_before", filter.created_before), ("ended_since", filter.ended_since)] {
+        if !at.is_none_or(rfc3339::is_in_range) {
+            return Err(Error::invalid(&format!("{pointer}/{name}"), "must lie within the years -9999 to 9999"));
         }
     }
     Ok(())

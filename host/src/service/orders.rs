@@ -65,7 +65,7 @@ impl Service {
         if status != Status::Shipped && !tracking.is_empty() {
             return Err(Error::Conflict("parcels go only with the status \"shipped\"".to_owned()));
         }
-        let span = trace::enqueue();
+        let mut span = trace::enqueue();
         let mut change = self.begin(who, CHANGE, once).await?;
         let tx = &mut change.tx;
         let order = orders::lock(tx, id).await?.filter(|o| who.is_admin || o.user_id == who.user_id);
@@ -82,7 +82,11 @@ impl Service {
             let event = self.event(&order, Some(previous), customer.into(), span.traceparent());
             orders::notify(tx, &[event], self.store.offset_ms()).await?;
         }
-        change.commit(order).await
+        let done = change.commit(order).await;
+        if done.is_err() {
+            span.fail("not-committed");
+        }
+        done
     }
 
     /// The notification of a change that has just been made.

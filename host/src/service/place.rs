@@ -54,7 +54,8 @@ impl Service {
         new: NewOrder,
         once: Option<&Once>,
     ) -> Result<Order, Error> {
-        let span = trace::enqueue();
+        let mut span = trace::enqueue();
+        let trace = span.traceparent();
         let place = async || {
             let service = self.clone();
             let place = move |group: Arc<[Placing]>| {
@@ -64,10 +65,10 @@ impl Service {
                     service.metrics.round("place-orders", group.len(), &service.clock, placing).await
                 }
             };
-            let placing = Placing { who, new: new.clone(), once: once.cloned(), trace: span.traceparent() };
+            let placing = Placing { who, new: new.clone(), once: once.cloned(), trace: trace.clone() };
             self.counter.0.ask(placing, place).await?
         };
-        let order = self.once(who, PLACE, once, place).await?;
+        let order = self.once(who, PLACE, once, place).await.inspect_err(|_| span.fail("not-committed"))?;
         self.changed(order.id);
         Ok(order)
     }

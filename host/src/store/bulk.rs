@@ -17,15 +17,15 @@ pub(crate) struct BulkRow {
     pub(crate) allow_late: i64,
     /// "running", "succeeded", "failed" or "cancelled".
     pub(crate) state: String,
-    /// 1: whoever works on it is to stop.
-    pub(crate) is_cancelled: i64,
+    /// It ends when more than so many matched.
+    pub(crate) matches_max: Option<i64>,
     /// So many matched when it began.
     pub(crate) matched: i64,
     pub(crate) done: i64,
     pub(crate) refused: i64,
     /// How many were refused for which reason: JSON.
     pub(crate) refusals: String,
-    /// It goes on behind this notification, and ends with that one.
+    /// It goes on behind this notification, and ends with that one, or before it where it goes from the newest on.
     pub(crate) reached_id: i64,
     pub(crate) last_id: i64,
     /// Why it failed.
@@ -54,7 +54,7 @@ pub(crate) struct Reached<'a> {
     pub(crate) refusals: &'a str,
 }
 
-const BULK: &str = "select id, act, filter, why, allow_late, state, is_cancelled, matched, done, refused, refusals, \
+const BULK: &str = "select id, act, filter, why, allow_late, state, matches_max, matched, done, refused, refusals, \
     reached_id, last_id, detail, created_at, created_by, updated_at from notification_operations";
 
 /// The notifications that a filter chooses from, and their key.
@@ -78,26 +78,33 @@ impl Store {
         Ok(found.first().map_or(0, |(count,)| *count))
     }
 
-    /// The next notifications that match, by id: behind the one, up to the other.
-    pub(crate) async fn matching(&self, filter: &Filter, after: i64, last: i64, limit: i64) -> Result<Vec<Matching>> {
+    /// The next notifications that match, by id: behind the one, up to the other; or from the newest on, before the one and
+    /// behind the other.
+    pub(crate) async fn matching(
+        &self,
+        filter: &Filter,
+        (reached, last): (i64, i64),
+        descends: bool,
+        limit: i64,
+    ) -> Result<Vec<Matching>> {
         let (from, key) = chosen(self.dialect(), filter);
         let mut query = Conditions::default();
-        query.and(&format!("{key} > ?"), Arg::Int(after));
-        query.and(&format!("{key} <= ?"), Arg::Int(last));
+        let order = query.behind(None, key, descends, Some(&(None, reached)));
+        query.and(&format!("{key} {} ?", if descends { ">" } else { "<=" }), Arg::Int(last));
         query.matching(self.dialect(), filter);
-        query.fetch(self, &format!("select s.id, s.order_id, s.order_version {from}"), key, limit).await
+        query.fetch(self, &format!("select s.id, s.order_id, s.order_version {from}"), &order, limit).await
     }
 
-    /// The next operation that no host works on, or whose host has not written it for so many milliseconds: this host's
-    /// from now on.
-    pub(crate) async fn take_bulk(&self, silent_ms: i64, host: &str) -> Result<Option<BulkRow>> {
+    /// The next operation (which, if it is said) that no host works on, or whose host has not written it for so many
+    /// milliseconds: this host's from now on.
+    pub(crate) async fn take_bulk(&self, which: Option<i64>, silent_ms: i64, host: &str) -> Result<Option<BulkRow>> {
         let sql = self.dialect().sql(&format!(
             "select id from notification_operations where state = 'running' and (host = '' or updated_at < {} - $1)",
             self.dialect().now_ms(self.offset_ms())
         ));
         let found: Option<i64> =
             with_pool!(self, |pool| sqlx::query_scalar(sql).bind(silent_ms).fetch_optional(pool).await)?;
-        let Some(id) = found else { return Ok(None) };
+        let Some(id) = found.filter(|id| which.is_none_or(|which| which == *id)) else { return Ok(None) };
         let mut tx = self.begin().await?;
         let now = tx.dialect().now_ms(self.offset_ms());
         let sql = tx.dialect().sql(&format!(
@@ -136,6 +143,22 @@ impl Store {
             .await
             .map(drop))?;
         tx.commit().await?;
+        self.is_bulk_of(id, host).await
+    }
+
+    /// Writes down that this host works on an operation; false when it is to stop.
+    pub(crate) async fn touch_bulk(&self, id: i64, host: &str) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let now = tx.dialect().now_ms(self.offset_ms());
+        let sql = tx.dialect().sql(&format!(
+            "update notification_operations set updated_at = {now} where id = $1 and state = 'running' and host = $2"
+        ));
+        with_tx!(&mut tx, |c| sqlx::query(sql).bind(id).bind(host).execute(c).await.map(drop))?;
+        tx.commit().await?;
+        self.is_bulk_of(id, host).await
+    }
+
+    async fn is_bulk_of(&self, id: i64, host: &str) -> Result<bool> {
         let sql = self.dialect().sql(
             "select id from notification_operations where id = $1 and state = 'running' and is_cancelled = 0 \
              and host = $2",
@@ -145,23 +168,24 @@ impl Store {
         Ok(goes_on.is_some())
     }
 
-    /// Writes down that an operation of this host has ended, and why.
-    pub(crate) async fn end_bulk(&self, id: i64, state: &str, detail: Option<&str>, host: &str) -> Result<()> {
+    /// Writes down that an operation of this host has ended, and why; false when it is not this host's.
+    pub(crate) async fn end_bulk(&self, id: i64, state: &str, detail: Option<&str>, host: &str) -> Result<bool> {
         let mut tx = self.begin().await?;
         let now = tx.dialect().now_ms(self.offset_ms());
         let sql = tx.dialect().sql(&format!(
             "update notification_operations set state = $1, detail = $2, running = null, updated_at = {now} \
              where id = $3 and state = 'running' and host = $4"
         ));
-        with_tx!(&mut tx, |c| sqlx::query(sql)
+        let ended = with_tx!(&mut tx, |c| sqlx::query(sql)
             .bind(state)
             .bind(detail)
             .bind(id)
             .bind(host)
             .execute(c)
             .await
-            .map(drop))?;
-        tx.commit().await
+            .map(|done| done.rows_affected()))?;
+        tx.commit().await?;
+        Ok(ended > 0)
     }
 
     /// Lets go of this host's operation, so that another goes on with it at once.
@@ -222,21 +246,30 @@ impl Store {
     }
 }
 
+/// What an operation is begun with.
+pub(crate) struct NewBulk<'a> {
+    pub(crate) act: &'a str,
+    pub(crate) filter: &'a str,
+    pub(crate) why: &'a str,
+    pub(crate) allow_late: bool,
+    pub(crate) matches_max: Option<i64>,
+    pub(crate) matched: i64,
+    /// From the newest notification on, not from the oldest.
+    pub(crate) descends: bool,
+    pub(crate) by: &'a str,
+}
+
 /// Writes down that an operation begins, on notifications up to the newest of now; gives its id. A second one that runs
 /// is a row that is [taken](super::Error::is_taken).
-pub(crate) async fn add(
-    tx: &mut Tx,
-    (act, filter, why, allow_late): (&str, &str, &str, bool),
-    matched: i64,
-    by: &str,
-    offset_ms: i64,
-) -> Result<i64> {
+pub(crate) async fn add(tx: &mut Tx, new: &NewBulk<'_>, offset_ms: i64) -> Result<i64> {
+    let NewBulk { act, filter, why, allow_late, matches_max, matched, descends, by } = *new;
     let now = tx.dialect().now_ms(offset_ms);
+    let newest = "(select coalesce(max(s.id), 0) from notification_states s)".to_owned();
+    let (reached, last) = if descends { (format!("{newest} + 1"), "0".to_owned()) } else { ("0".to_owned(), newest) };
     let sql = format!(
-        "insert into notification_operations (act, filter, why, allow_late, state, running, is_cancelled, matched, done, \
-         refused, refusals, reached_id, last_id, created_at, created_by, updated_at, host) \
-         values ($1, $2, $3, $4, 'running', 1, 0, $5, 0, 0, '{{}}', 0, \
-         (select coalesce(max(s.id), 0) from notification_states s), {now}, $6, {now}, '')"
+        "insert into notification_operations (act, filter, why, allow_late, state, running, is_cancelled, matches_max, \
+         matched, done, refused, refusals, reached_id, last_id, created_at, created_by, updated_at, host) \
+         values ($1, $2, $3, $4, 'running', 1, 0, $5, $6, 0, 0, '{{}}', {reached}, {last}, {now}, $7, {now}, '')"
     );
-    Ok(insert_id!(tx, &sql, act, filter, why, i64::from(allow_late), matched, by))
+    Ok(insert_id!(tx, &sql, act, filter, why, i64::from(allow_late), matches_max, matched, by))
 }

@@ -7,7 +7,7 @@ use crate::notification::{Filter, State};
 impl Conditions {
     /// Of notifications `s` those that pass the filter. Of those in the queue, `s` is joined with its row there, `q`.
     pub(super) fn matching(&mut self, dialect: Dialect, filter: &Filter) {
-        let Filter { state, order_id, user_id, created_before, ended_since, kind, relay, reason, newest_first: _ } =
+        let Filter { state, order_id, user_id, created_before, ended_since, kind, relay, reason, cancelled, .. } =
             filter;
         match state {
             Some(State::NotSent) => self.fixed("s.id = q.state_id"),
@@ -32,6 +32,13 @@ impl Conditions {
         if let Some(relay) = relay {
             let offered = "exists (select 1 from notification_attempts a where a.state_id = s.id and a.relay = ?)";
             self.and(offered, Arg::Text(relay.clone()));
+        }
+        if let Some(cancelled) = cancelled {
+            let not = if *cancelled { "" } else { "not " };
+            self.fixed(&format!(
+                "{not}exists (select 1 from notification_attempts a where a.state_id = s.id and a.verdict = 'cancel' \
+                 and not exists (select 1 from notification_attempts b where b.state_id = s.id and b.id > a.id))"
+            ));
         }
         if let Some(words) = reason {
             let like = |words: &str| Arg::Text(format!("%{}%", escaped(words)));

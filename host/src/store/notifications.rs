@@ -217,6 +217,14 @@ pub(crate) async fn readdress(tx: &mut Tx, customer: &Customer) -> Result<()> {
     rewrite(tx, queued, |payload| payload.customer = customer.clone()).await
 }
 
+/// The same of one that has just been queued again: what else is queued was readdressed when the user moved.
+pub(crate) async fn readdress_one(tx: &mut Tx, id: i64, customer: &Customer) -> Result<()> {
+    let lock = tx.dialect().lock();
+    let sql = tx.dialect().sql(&format!("select q.state_id, q.payload from {PAYLOADS} q where q.state_id = $1 {lock}"));
+    let queued: Vec<(i64, String)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(id).fetch_all(c).await)?;
+    rewrite(tx, queued, |payload| payload.customer = customer.clone()).await
+}
+
 /// Takes a user out of all that is kept of their mails: payloads, and what relays and plugins said of them. What is
 /// still queued is skipped.
 pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Result<()> {

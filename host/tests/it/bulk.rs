@@ -6,6 +6,7 @@ use std::process::Command;
 use ecomm::grpc::pb;
 use ecomm::mail::mailbox::Phase;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, environment, eventually, journal, reply, sqlite};
 use crate::both_apis::{channel, with};
@@ -17,9 +18,13 @@ tests! {
         all_that_match_are_tried_again
         more_than_a_batch_is_done_in_order
         another_host_goes_on_with_it
+        a_host_that_stops_lets_go_of_it
+        no_newer_mail_goes_while_all_are_held
+        what_an_operator_ended_stays_ended
         one_is_under_way_at_a_time
     }
     once {
+        more_than_was_agreed_to_stays_as_it_is
         what_does_not_fit_the_act_is_refused
         a_key_makes_retries_one_operation
         grpc_does_the_same
@@ -96,12 +101,7 @@ const ORDERS: usize = 60;
 
 async fn more_than_a_batch_is_done_in_order(database: Database) {
     let app = App::with(database, &[("MAILBOX__MESSAGES_MAX", "500")]).await;
-    let stock = json!({ "stock": 1000 });
-    app.client.ok("PATCH", &format!("/v1/products/{}", app.product), &app.admin, Some(stock)).await;
-    for _ in 0..ORDERS {
-        let order = app.order().await;
-        app.change(order, "shipped").await;
-    }
+    shipped(&app, ORDERS).await;
     let held = run(&app, json!({ "act": "hold", "filter": { "state": "not sent" }, "why": "a wrong price" })).await;
     assert_eq!((&held["state"], &held["done"], &held["refused"]), (&json!("succeeded"), &json!(2 * ORDERS), &json!(0)));
     assert_eq!(app.queued().await, 0);
@@ -124,13 +124,13 @@ async fn more_than_a_batch_is_done_in_order(database: Database) {
 }
 
 /// An operation of a host that is not there any more, half done.
-async fn of_another_host(app: &App, act: &str, state: &str, reached: i64) -> i64 {
+async fn of_another_host(app: &App, act: &str, (reached, last): (i64, i64), matches_max: &str) -> i64 {
     let now = app.clock.now_ms();
     let sql = format!(
-        "insert into notification_operations (act, filter, why, allow_late, state, running, is_cancelled, matched, done, \
-         refused, refusals, reached_id, last_id, created_at, created_by, updated_at, host) values ('{act}', \
-         '{{\"state\":\"{state}\"}}', 'a sale', 0, 'running', 1, 0, 3, 1, 0, '{{}}', {reached}, 3, {now}, 'user 1', {now}, \
-         'gone')"
+        "insert into notification_operations (act, filter, why, allow_late, state, running, is_cancelled, matches_max, \
+         matched, done, refused, refusals, reached_id, last_id, created_at, created_by, updated_at, host) values ('{act}', \
+         '{{\"state\":\"not sent\"}}', 'a sale', 0, 'running', 1, 0, {matches_max}, 3, 1, 0, '{{}}', {reached}, {last}, {now}, \
+         'user 1', {now}, 'gone')"
     );
     app.database.execute(&sql).await;
     app.database.number("select max(id) from notification_operations").await
@@ -141,21 +141,104 @@ async fn another_host_goes_on_with_it(database: Database) {
     for _ in 0..4 {
         app.order().await;
     }
-    let id = json!(of_another_host(&app, "hold", "not sent", 1).await);
+    let id = json!(of_another_host(&app, "hold", (4, 1), "null").await);
     // Its host may be at work.
-    assert!(!app.host.service.work_on_bulk().await.unwrap());
+    assert!(!app.host.service.work_on_bulk(None, &CancellationToken::new()).await.unwrap());
     app.clock.advance(30_001);
     let done = ended(&app, &id).await;
     assert_eq!((&done["state"], &done["done"]), (&json!("succeeded"), &json!(3)), "{done}");
-    // Not the one that was looked at before, nor the one that came after it began.
+    // From the newest of then on; not the one that came after it began, nor the one behind its end.
     assert_eq!(app.states().await, ["not sent", "held", "held", "not sent"]);
+    app.end().await;
+}
+
+async fn more_than_was_agreed_to_stays_as_it_is() {
+    let app = App::start(sqlite().await).await;
+    for _ in 0..3 {
+        app.order().await;
+    }
+    // One was done when two were agreed to; more came to match since.
+    let id = json!(of_another_host(&app, "hold", (4711, 0), "2").await);
+    app.clock.advance(30_001);
+    let ended = ended(&app, &id).await;
+    assert_eq!((&ended["state"], &ended["done"]), (&json!("failed"), &json!(2)), "{ended}");
+    assert_eq!(ended["detail"], "more match than were expected; the rest stays as it is");
+    assert_eq!(app.states().await, ["not sent", "not sent", "held"]);
+    app.end().await;
+}
+
+/// Orders with two mails each.
+async fn shipped(app: &App, orders: usize) {
+    let stock = json!({ "stock": 1000 });
+    app.client.ok("PATCH", &format!("/v1/products/{}", app.product), &app.admin, Some(stock)).await;
+    for _ in 0..orders {
+        let order = app.order().await;
+        app.change(order, "shipped").await;
+    }
+}
+
+async fn a_host_that_stops_lets_go_of_it(database: Database) {
+    let app = App::start(database).await;
+    shipped(&app, ORDERS).await;
+    let hold = json!({ "act": "hold", "filter": { "state": "not sent" } });
+    app.client.ok("POST", OPERATIONS, &app.admin, Some(hold)).await;
+    let database = app.end_keeping().await;
+    // It has ended, or waits for another host; and what was done is what is written down.
+    let taken = "select count(*) from notification_operations where state = 'running' and host <> ''";
+    assert_eq!(database.number(taken).await, 0);
+    let done = database.number("select done from notification_operations").await;
+    assert_eq!(database.number("select count(*) from notification_states where state = 'held'").await, done);
+}
+
+async fn no_newer_mail_goes_while_all_are_held(database: Database) {
+    let app = App::with(database, &[("MAILBOX__MESSAGES_MAX", "500")]).await;
+    shipped(&app, ORDERS).await;
+    let body = json!({ "act": "hold", "filter": { "state": "not sent" }, "why": "a wrong price" });
+    let delivering = async {
+        loop {
+            app.drain().await;
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    let held = tokio::select! {
+        held = run(&app, body) => held,
+        () = delivering => unreachable!("it goes on"),
+    };
+    assert_eq!(held["state"], "succeeded", "{held}");
+    let overtaken = "select count(*) from notification_states a join notification_states b on b.order_id = a.order_id \
+                     where a.state = 'held' and b.state = 'sent' and b.order_version > a.order_version";
+    assert_eq!(app.database.number(overtaken).await, 0);
+    app.end().await;
+}
+
+async fn what_an_operator_ended_stays_ended(database: Database) {
+    let app = App::start(database).await;
+    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
+    app.order().await;
+    app.drain().await;
+    let second = app.order().await;
+    let id = app.notifications(second).await[0]["id"].clone();
+    app.client.ok("POST", &format!("/v1/notifications/{id}/cancel"), &app.admin, Some(json!({}))).await;
+    assert_eq!(app.states().await, ["failed", "failed"]);
+    let list = async |query: &str| {
+        let path = format!("/v1/notifications?state=failed&{query}");
+        app.client.ok("GET", &path, &app.admin, None).await["items"].as_array().unwrap().len()
+    };
+    assert_eq!((list("cancelled=true").await, list("cancelled=false").await, list("").await), (1, 1, 2));
+    let retried = run(&app, json!({ "act": "retry", "filter": { "state": "failed" } })).await;
+    assert_eq!((&retried["done"], &retried["filter"]["cancelled"]), (&json!(1), &json!(false)), "{retried}");
+    assert_eq!(app.states().await, ["not sent", "failed"]);
+    let retried = run(&app, json!({ "act": "retry", "filter": { "state": "failed", "cancelled": true } })).await;
+    assert_eq!(retried["done"], 1, "{retried}");
+    // Tried again, it is not what an operator ended any more.
+    assert_eq!(app.states().await, ["not sent", "not sent"]);
     app.end().await;
 }
 
 async fn one_is_under_way_at_a_time(database: Database) {
     let app = App::start(database).await;
     app.order().await;
-    let id = json!(of_another_host(&app, "cancel", "not sent", 0).await);
+    let id = json!(of_another_host(&app, "cancel", (4711, 0), "null").await);
     let second = json!({ "act": "hold", "filter": { "state": "not sent" } });
     let (status, refused) = app.client.call("POST", OPERATIONS, &app.admin, Some(second.clone())).await;
     let says =
@@ -170,7 +253,7 @@ async fn one_is_under_way_at_a_time(database: Database) {
     assert_eq!(app.states().await, ["not sent"]);
     let done = run(&app, second).await;
     assert_eq!(done["done"], 1, "{done}");
-    // One that has ended stays as it is; one that no host has taken ends at once.
+    // One that has ended stays as it is.
     let again = app.client.ok("POST", &path, &app.admin, None).await;
     assert_eq!(again, ended);
     assert_eq!(app.client.call("GET", &format!("{OPERATIONS}/4711"), &app.admin, None).await.0.as_u16(), 404);
@@ -260,6 +343,12 @@ async fn grpc_does_the_same() {
     let asked = pb::CancelNotificationOperationRequest { id };
     let same = api.cancel_notification_operation(with(&app.admin, asked)).await.unwrap().into_inner();
     assert_eq!(same.operation.unwrap(), ended);
+    // Protobuf has later times than RFC 3339 texts of ours.
+    let mut for_ever = request.clone();
+    let end = prost_types::Timestamp { seconds: 253_402_300_799, nanos: 0 };
+    for_ever.filter.as_mut().unwrap().ended_since = Some(end);
+    let refused = api.create_notification_operation(with(&app.admin, for_ever)).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
     request.act = pb::NotificationAct::Unspecified.into();
     let refused = api.create_notification_operation(with(&app.admin, request)).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);

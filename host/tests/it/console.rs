@@ -176,21 +176,20 @@ async fn all_that_match_are_dealt_with(database: Database) {
     assert!(list.contains(link) && !list.contains("act=retry"), "{list}");
     let question = admin.get(&link.replace("&amp;", "&")).await;
     assert!(question.text.contains("2 notifications match") && question.text.contains("order.placed"));
-    let fields = [("act", "hold"), ("state", "not sent"), ("kind", "order.placed"), ("matches_max", "1")];
+    let filter = r#"{"state":"not sent","kind":"order.placed"}"#;
+    let fields = [("act", "hold"), ("filter", filter), ("matches_max", "1")];
     let more = admin.act("/console/notifications/bulk", &fields).await;
     assert!(more.status == 409 && more.text.contains("2 match"), "{}", more.text);
-    let page = admin.act("/console/notifications/bulk", &fields[..3]).await;
+    let page = admin.act("/console/notifications/bulk", &fields[..2]).await;
     assert!(page.text.contains("Operation 1: hold"), "{}", page.text);
-    let is_done = async || {
-        admin.get("/console/notifications/operations/1").await.text.contains("2 done, 0 refused of 2 that matched")
-    };
-    crate::app::eventually("both are held", is_done).await;
-    let ended = admin.get("/console/notifications/operations/1").await.text;
-    assert!(ended.contains("succeeded") && !ended.contains("data-running"), "{ended}");
+    let page = async || admin.get("/console/notifications/operations/1").await.text;
+    crate::app::eventually("both are held", async || page().await.contains("succeeded")).await;
+    let ended = page().await;
+    assert!(ended.contains("2 done, 0 refused of 2 that matched") && !ended.contains("data-running"), "{ended}");
     let listed = admin.get("/console/notifications/operations").await.text;
     assert!(listed.contains("2 of 2") && listed.contains("a test"), "{listed}");
     let audit = admin.get("/console/audit").await.text;
-    assert!(audit.contains("hold-matching") && audit.contains("conflict"), "{audit}");
+    assert!(audit.contains("hold-matching") && audit.contains("conflict") && audit.contains("order.placed"), "{audit}");
     assert_eq!(admin.get("/console/notifications/bulk?act=retry&state=sent").await.status, 422);
     assert_eq!(admin.get("/console/notifications/bulk?state=failed").await.status, 400);
     assert_eq!(admin.get("/console/notifications/operations/4711").await.status, 404);
