@@ -92,21 +92,21 @@ await look("", "queued notification");
 await act("Hold");
 check((await text()).includes("held"), "it was not held");
 await act("Release");
-await act("Cancel");
-check((await text()).includes("failed"), "it was not cancelled");
-await look("", "failed notification");
 // All that match: counted, done, and followed without a reload.
-await page.goto(base + "/console/notifications?state=failed");
-await Promise.all([page.waitForNavigation(), page.click('nav[aria-label="All that match"] a')]);
+await page.goto(base + "/console/notifications?state=not+sent");
+await Promise.all([page.waitForNavigation(), page.click('nav[aria-label="All that match"] a[href*="act=hold"]')]);
 check((await text()).includes("1 notification matches"), `they are not counted: ${await text()}`);
 await look("", "all that match");
-await act("Try all again");
+await act("Hold all");
 await page.waitForFunction(() => document.querySelector("#operation .badge").innerText === "succeeded", { timeout: 20_000 });
-check((await text()).includes("1 done, 0 refused of 1 that matched"), `it was not tried again: ${await text()}`);
+check((await text()).includes("1 done, 0 refused of 1 that matched"), `it was not held: ${await text()}`);
 await look("", "operation on notifications");
 await look("/console/notifications/operations", "operations on notifications");
 await page.goto(notification);
+await act("Release");
 await act("Cancel");
+check((await text()).includes("failed"), "it was not cancelled");
+await look("", "failed notification");
 await act("Try again");
 await page.goto(base + "/console");
 await act("Resume the queue");
@@ -178,7 +178,7 @@ await second.close();
 // All of it is on record.
 await look("/console/audit", "audit");
 const acts = await text();
-for (const done of ["retry-matching", "create-product", "update-product", "pause-queue", "resume-queue", "hold-notification", "retry-notification",
+for (const done of ["hold-matching", "create-product", "update-product", "pause-queue", "resume-queue", "hold-notification", "retry-notification",
   "cancel-notification", "install", "replay", "shadow", "canary", "activate", "roll-back", "mark-shipped", "role-viewer"]) {
   check(acts.includes(done), `${done} is not on record`);
 }
