@@ -29,6 +29,7 @@ mod tokens;
 mod transit;
 mod upload;
 mod users;
+mod wait;
 mod watch;
 
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub use error::Error;
 pub use install::NewPluginRevision;
 pub use notifications::Retry;
 pub use once::{InFlight, KEPT_MS, Once};
-pub use operations::{Operation, OperationProblem, Operations, Started, WAIT_S_MAX, Waited};
+pub use operations::{Operation, OperationProblem, Operations, Started, Waited};
 pub use patch::Patch;
 pub use place::Counter;
 pub use plugins::{ComponentInfo, RevisionInfo, Serving, SlotInfo};
@@ -65,6 +66,7 @@ pub use tokens::{SECRET_BYTES_MIN, Tokens};
 pub use transit::{Plan, Require, Terms};
 pub use upload::Upload;
 pub use users::create_admin;
+pub use wait::WAIT_S_MAX;
 pub use watch::Changes;
 
 use crate::clock::Clock;

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::audit::Asked as Paged;
-use super::layout::{Failed, Page, act as form, badge, more, page, page_at, table, time};
+use super::layout::{Failed, Page, act as form, address, badge, more, page, page_at, table, time};
 use super::notifications::Asked;
 use super::session::{Act, Operator};
 use super::{App, see};
@@ -30,10 +30,7 @@ fn verb(act: NotificationAct) -> &'static str {
 pub(super) fn of_list(operator: &Operator, asked: &Asked, filter: &Filter) -> Markup {
     let possible = |act: &NotificationAct| filter.state.is_some_and(|state| act.states().contains(&state));
     let address = |act: NotificationAct| {
-        let mut to = url::form_urlencoded::Serializer::new(String::new());
-        to.append_pair("act", act.as_str());
-        to.extend_pairs(asked.query().iter().filter(|(_, value)| !value.is_empty()));
-        format!("/console/notifications/bulk?{}", to.finish())
+        address("/console/notifications/bulk", [("act", act.as_str())].into_iter().chain(asked.query()))
     };
     html! {
         nav.more aria-label="All that match" {

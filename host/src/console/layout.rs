@@ -207,10 +207,15 @@ pub(super) fn page_at(cursor: &str) -> PageRequest {
 /// To the next page of a list.
 pub(super) fn more(next: Option<&str>, path: &str, query: &[(&str, &str)]) -> Markup {
     let Some(next) = next else { return html! {} };
-    let mut to = url::form_urlencoded::Serializer::new(String::new());
-    to.extend_pairs(query.iter().filter(|(_, value)| !value.is_empty()));
-    to.append_pair("cursor", next);
-    html! { p.more { a href={ (path) "?" (to.finish()) } rel="next" { "More" } } }
+    let to = address(path, query.iter().copied().chain([("cursor", next)]));
+    html! { p.more { a href=(to) rel="next" { "More" } } }
+}
+
+/// A page with what was asked of it, as far as anything was.
+pub(super) fn address<'a>(path: &str, asked: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(asked.into_iter().filter(|(_, value)| !value.is_empty()));
+    format!("{path}?{}", query.finish())
 }
 
 /// A table that scrolls by itself where the window is narrow.

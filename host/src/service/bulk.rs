@@ -10,18 +10,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::notifications::must_be_taken;
+use super::operations::{KEPT_MS, SILENT_MS_MAX};
 use super::plugins::{must_be_short, name};
-use super::{Error, Once, Page, PageRequest, Principal, Service, WAIT_S_MAX};
-use crate::clock::DAY_MS;
+use super::wait::ended_within;
+use super::{Error, Once, Page, PageRequest, Principal, Service};
 use crate::notification::{Filter, State};
 use crate::store::bulk::{self, BulkRow, NewBulk};
-
-/// After so many milliseconds without a batch, its host has ended.
-const SILENT_MS_MAX: i64 = 30_000;
-/// How often one that waits for an operation looks at it.
-const LOOK: Duration = Duration::from_millis(200);
-/// Operations are kept for so many milliseconds after their end.
-const KEPT_MS: i64 = 30 * DAY_MS;
 
 /// What is done to each notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -272,18 +266,7 @@ impl Service {
         id: i64,
         wait: Duration,
     ) -> Result<NotificationOperation, Error> {
-        let deadline = tokio::time::sleep(wait.min(Duration::from_secs(WAIT_S_MAX)));
-        tokio::pin!(deadline);
-        loop {
-            let operation = self.notification_operation(who, id).await?;
-            if operation.has_ended() {
-                return Ok(operation);
-            }
-            tokio::select! {
-                () = &mut deadline => return Ok(operation),
-                () = tokio::time::sleep(LOOK) => {}
-            }
-        }
+        ended_within(wait, || self.notification_operation(who, id), NotificationOperation::has_ended).await
     }
 
     /// A page of operations, the newest first. For viewers.

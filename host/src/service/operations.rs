@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use super::rehearse::{Course, Position};
+use super::wait::ended_within;
 use super::{Error, Page, PageRequest, Principal, Replay, Service, Slot};
 use crate::clock::DAY_MS;
 use crate::plugin;
@@ -22,15 +23,11 @@ const REPLAYS_MAX: usize = 2;
 /// How often a host writes down how far an operation is, and looks whether it is to stop.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// After so many milliseconds without that, its host has ended.
-const SILENT_MS_MAX: i64 = 30_000;
+pub(super) const SILENT_MS_MAX: i64 = 30_000;
 /// How often a host looks for replays whose hosts have ended.
 const ADOPT_EVERY: Duration = Duration::from_secs(2);
 /// Operations are kept for so many milliseconds after their end.
-const KEPT_MS: i64 = 30 * DAY_MS;
-/// How often one that waits for an operation of another host looks at it.
-const LOOK: Duration = Duration::from_millis(200);
-/// The longest time that a caller may wait for an operation, in seconds.
-pub const WAIT_S_MAX: u64 = 60;
+pub(super) const KEPT_MS: i64 = 30 * DAY_MS;
 
 /// What kind of work it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -342,18 +339,7 @@ impl Service {
 
     /// The same once it has ended, or as it is after `wait`. For viewers.
     pub async fn wait_for_operation(&self, who: Principal, id: i64, wait: Duration) -> Result<Operation, Error> {
-        let deadline = tokio::time::sleep(wait.min(Duration::from_secs(WAIT_S_MAX)));
-        tokio::pin!(deadline);
-        loop {
-            let operation = self.operation(who, id).await?;
-            if operation.has_ended() {
-                return Ok(operation);
-            }
-            tokio::select! {
-                () = &mut deadline => return Ok(operation),
-                () = tokio::time::sleep(LOOK) => {}
-            }
-        }
+        ended_within(wait, || self.operation(who, id), Operation::has_ended).await
     }
 
     /// A page of operations, the newest first. For viewers.

@@ -7,10 +7,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::{NotificationAct, SILENT_MS_MAX, parse};
+use super::{NotificationAct, parse};
 use crate::notification::Filter;
 use crate::service::notifications::{CANCEL, HOLD, by};
 use crate::service::once::tried;
+use crate::service::operations::SILENT_MS_MAX;
 use crate::service::{Error, Service};
 use crate::store::bulk::{BulkRow, Matching, Reached};
 
