@@ -13,6 +13,9 @@ impl Store {
     ) -> Result<Vec<String>> {
         let mut tx = self.begin().await?;
         let dialect = tx.dialect();
+        // The slot's row stands for the set of its counts: of two looks at one time, the second finds what the first wrote.
+        let lock = dialect.sql(&format!("select version from plugin_slots q where q.slot = $1 {}", dialect.lock()));
+        let _: Option<i64> = with_tx!(&mut tx, |c| sqlx::query_scalar(lock).bind(slot).fetch_optional(c).await)?;
         let sql = dialect.sql("select host, counts from plugin_canary_counts where slot = $1 and version = $2");
         let rows: Vec<(String, String)> =
             with_tx!(&mut tx, |c| sqlx::query_as(sql).bind(slot).bind(version).fetch_all(c).await)?;

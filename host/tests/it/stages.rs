@@ -13,6 +13,7 @@ tests! {
         two_hosts_converge
         what_is_quarantined_is_not_promoted_at_the_same_moment
         a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it
+        looks_at_one_moment_do_not_meet
     }
     once {
         of_two_operators_one_is_stale
@@ -172,6 +173,20 @@ async fn what_is_quarantined_is_not_promoted_at_the_same_moment(database: Databa
         assert_ne!(slot(&app).await["active"]["revision"], json!(id));
         let shown = app.client.ok("GET", &format!("/v1/plugins/revisions/{id}"), &app.admin, None).await;
         assert_eq!(shown["stage"], "quarantined");
+    }
+    app.end().await;
+}
+
+/// The host's own look and those of a test write the same row.
+async fn looks_at_one_moment_do_not_meet(database: Database) {
+    let app = App::start(database).await;
+    let candidate = install(&app, json!({})).await;
+    for percent in 1..=3 {
+        stage(&app, candidate, json!({ "stage": "canary", "percent": percent })).await;
+        let looks = futures_util::future::join_all((0..8).map(|_| app.host.service.look_after_plugins()));
+        for look in looks.await {
+            look.unwrap();
+        }
     }
     app.end().await;
 }
