@@ -7,8 +7,11 @@ mod demo;
 mod doctor;
 mod manual;
 mod notification;
+mod password;
 mod plugin;
 mod serve;
+mod session;
+mod shop;
 mod story;
 
 use std::io::Write as _;
@@ -51,6 +54,11 @@ enum Command {
     Plugin(plugin::Args),
     /// Deal with notifications and their queue.
     Notification(notification::Args),
+    /// Log in at a host far away, for commands with --server. The password is asked for, or the first line of standard
+    /// input.
+    Login(session::LogIn),
+    /// End the session at a host far away.
+    Logout(shop::ServerArgs),
     /// Print the key, in hex, by which tokens of links with this purpose are checked (HMAC-SHA-256 of the value): for the
     /// shop's pages that such links lead to.
     LinkKey {
@@ -95,6 +103,8 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             Command::LinkKey { purpose, config } => link_key(&purpose, config.as_deref()),
             Command::Plugin(args) => plugin::run(args).await,
             Command::Notification(args) => notification::run(args).await,
+            Command::Login(args) => session::log_in(args).await,
+            Command::Logout(at) => session::log_out(at).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Completions { shell } => manual::completions(shell, Args::command()),
             Command::Man { folder } => manual::pages(&folder, Args::command()),

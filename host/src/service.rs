@@ -38,7 +38,9 @@ use tokio::sync::{Notify, Semaphore};
 
 pub use crate::mail::Standing as RelayStanding;
 pub use crate::mail::mailbox::Received;
-pub use crate::plugin::{Counts, Difference, Divergence, Revision, Signature, SignedImage, Signer, Slot};
+pub use crate::plugin::{
+    Attachment, Counts, Difference, Divergence, Email, Revision, Signature, SignedImage, Signer, Slot,
+};
 pub use crate::store::notifications::{Entry, Record};
 pub use crate::store::plugins::Change;
 pub use crate::store::queue::{Pause as QueuePause, Status as QueueStatus};

@@ -1,17 +1,16 @@
 //! `ecomm admin`.
 
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Subcommand;
 use ecomm::clock::Clock;
 use ecomm::shop::user::NewUser;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Create an admin. The password is the first line of standard input.
+    /// Create an admin. The password is asked for, or the first line of standard input.
     Create {
         /// Must not be taken.
         #[arg(long)]
@@ -28,13 +27,12 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let Command::Create { email, name, config } = command;
     let config = super::load(config.as_deref())?;
-    let mut password = String::new();
-    std::io::stdin().lock().read_line(&mut password).context("the password from standard input")?;
+    let password = super::password::read(&format!("Password of {email}"))?;
     let text = |what: &str, e: String| anyhow::anyhow!("{what}: {e}");
     let new = NewUser {
         email: email.try_into().map_err(|e| text("--email", e))?,
         name: name.try_into().map_err(|e| text("--name", e))?,
-        password: password.trim_end_matches(['\r', '\n']).to_owned().try_into().map_err(|e| text("the password", e))?,
+        password: password.try_into().map_err(|e| text("the password", e))?,
         locale: ecomm::shop::user::english(),
         time_zone: ecomm::shop::user::utc(),
         attributes: ecomm::shop::Attributes::default(),

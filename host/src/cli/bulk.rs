@@ -2,17 +2,17 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use ecomm::clock::rfc3339;
+use ecomm::clock::{Clock, rfc3339};
 use ecomm::notification::{Filter, State};
-use ecomm::service::{NewNotificationOperation, NotificationAct, NotificationOperation, PageRequest, Service};
+use ecomm::service::{NewNotificationOperation, NotificationAct, NotificationOperation};
 use tokio_util::sync::CancellationToken;
 
-use super::columns::{columns, row};
-use super::plugin::{OPERATOR, say, show};
+use super::columns::{row, table};
+use super::plugin::{say, show};
+use super::shop::Shop;
 
 /// How often it is said how far an operation is.
 const LOOK: Duration = Duration::from_millis(500);
@@ -129,17 +129,17 @@ pub(super) struct Begin {
 }
 
 impl Bulk {
-    pub(super) async fn run(self, service: &Arc<Service>, json: bool) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, shop: &Shop, json: bool) -> anyhow::Result<ExitCode> {
         let (act, begin, allow_late) = match self {
             Self::Retry { begin, allow_late } => (NotificationAct::Retry, begin, allow_late),
             Self::Cancel { begin } => (NotificationAct::Cancel, begin, false),
             Self::Hold { begin } => (NotificationAct::Hold, begin, false),
         };
         let Begin { which, why, at_most, dry_run, yes } = begin;
-        let filter = which.filter(service.clock.now_ms());
+        let filter = which.filter(Clock::system().now_ms());
         let mut new =
             NewNotificationOperation { act, filter, why, allow_late, matches_max: at_most, validate_only: true };
-        let found = service.start_notification_operation(OPERATOR, new.clone(), None).await?;
+        let found = shop.client.start_bulk(new.clone()).await?;
         if dry_run {
             say(&if json { show(&found)? } else { format!("{} match", found.matched) })?;
             return Ok(ExitCode::SUCCESS);
@@ -158,8 +158,8 @@ impl Bulk {
             new.matches_max = new.matches_max.or_else(|| u64::try_from(found.matched).ok());
         }
         new.validate_only = false;
-        let id = service.start_notification_operation(OPERATOR, new, None).await?.id;
-        let ended = Box::pin(follow(service, id)).await?;
+        let id = shop.client.start_bulk(new).await?.id;
+        let ended = Box::pin(follow(shop, id)).await?;
         tell(&ended, json)?;
         Ok(if ended.state == "succeeded" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -175,23 +175,23 @@ fn is_confirmed(question: &str) -> anyhow::Result<bool> {
 }
 
 /// Works on it, unless a host does, until it has ended.
-async fn follow(service: &Arc<Service>, id: i64) -> anyhow::Result<NotificationOperation> {
+async fn follow(shop: &Shop, id: i64) -> anyhow::Result<NotificationOperation> {
     let mut progress = Progress::default();
-    let stop = CancellationToken::new();
+    let never = CancellationToken::new();
     let work = async {
+        let Some(service) = &shop.service else { return std::future::pending().await };
         loop {
-            service.work_on_bulk(Some(id), &stop).await?;
+            service.work_on_bulk(Some(id), &never).await?;
             tokio::time::sleep(LOOK).await;
         }
     };
     let look = async {
         loop {
-            let operation = service.notification_operation(OPERATOR, id).await?;
+            let operation = shop.client.bulk(id, LOOK).await?;
             progress.tell(&operation)?;
             if operation.has_ended() {
                 return Ok(operation);
             }
-            tokio::time::sleep(LOOK).await;
         }
     };
     let ended = tokio::select! {
@@ -201,8 +201,10 @@ async fn follow(service: &Arc<Service>, id: i64) -> anyhow::Result<NotificationO
             Err(anyhow::anyhow!("operation {id} goes on at a host; `ecomm notification operation {id} --cancel` ends it"))
         }
     };
-    // Nobody works on it here any more.
-    service.release_bulk().await?;
+    if let Some(service) = &shop.service {
+        // Nobody works on it here any more.
+        service.release_bulk().await?;
+    }
     progress.end()?;
     ended
 }
@@ -228,9 +230,8 @@ impl Progress {
     }
 }
 
-pub(super) async fn list(service: &Arc<Service>, limit: u32, json: bool) -> anyhow::Result<ExitCode> {
-    let page = PageRequest { limit: Some(limit), cursor: None };
-    let found = service.notification_operations(OPERATOR, &page).await?;
+pub(super) async fn list(shop: &Shop, limit: u32, json: bool) -> anyhow::Result<ExitCode> {
+    let found = shop.client.bulks(limit).await?;
     if json {
         say(&show(&found.items)?)?;
         return Ok(ExitCode::SUCCESS);
@@ -241,16 +242,13 @@ pub(super) async fn list(service: &Arc<Service>, limit: u32, json: bool) -> anyh
         let began = rfc3339::text(o.created_at);
         rows.push(row(&[&id, o.act.as_str(), &o.state, &matched, &done, &refused, &began, &o.created_by, &o.why]));
     }
-    say(&columns(&rows))?;
+    say(&table(&rows))?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) async fn one(service: &Arc<Service>, id: i64, cancel: bool, json: bool) -> anyhow::Result<ExitCode> {
-    let operation = if cancel {
-        service.cancel_notification_operation(OPERATOR, id).await?
-    } else {
-        service.notification_operation(OPERATOR, id).await?
-    };
+pub(super) async fn one(shop: &Shop, id: i64, cancel: bool, json: bool) -> anyhow::Result<ExitCode> {
+    let operation =
+        if cancel { shop.client.cancel_bulk(id).await? } else { shop.client.bulk(id, Duration::ZERO).await? };
     tell(&operation, json)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,27 +1,22 @@
-//! `ecomm notification`: the same use cases as over the APIs, on the database itself. Running hosts see what is queued
-//! at their next look.
+//! `ecomm notification`: the use cases of the APIs, on a database or through a host. Running hosts see what is queued at
+//! their next look.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Subcommand;
 use ecomm::clock::{Clock, rfc3339};
 use ecomm::notification::Filter;
-use ecomm::service::{PageRequest, QueueStatus, Record, Retry, Service};
+use ecomm::service::{QueueStatus, Record, Retry};
 
 use super::bulk::{self, Bulk, Which};
-use super::columns::{columns, row};
-use super::plugin::{OPERATOR, say, show};
+use super::columns::{columns, row, table};
+use super::plugin::{say, show};
+use super::shop::{Shop, ShopArgs};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The settings; see config.default.toml.
-    #[arg(long, env = "ECOMM_CONFIG", global = true)]
-    config: Option<PathBuf>,
-    /// Answer in JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    shop: ShopArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -106,35 +101,31 @@ enum Command {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let service = ecomm::host::offline(super::load(args.config.as_deref())?, Clock::system()).await?;
-    let done = answer(&service, args.command, args.json).await;
-    service.store.close().await;
-    done
+    let Args { shop, command } = args;
+    Box::pin(shop.work(async |opened| answer(opened, command, shop.json).await)).await
 }
 
-async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow::Result<ExitCode> {
+async fn answer(shop: &Shop, command: Command, json: bool) -> anyhow::Result<ExitCode> {
     let record = match command {
         Command::Ls { which, newest_first, limit } => {
-            let filter = Filter { newest_first, ..which.filter(service.clock.now_ms()) };
-            return list(service, &filter, limit, json).await;
+            let filter = Filter { newest_first, ..which.filter(Clock::system().now_ms()) };
+            return list(shop, &filter, limit, json).await;
         }
-        Command::Bulk(bulk) => return bulk.run(service, json).await,
-        Command::Operations { limit } => return bulk::list(service, limit, json).await,
-        Command::Operation { id, cancel } => return bulk::one(service, id, cancel, json).await,
+        Command::Bulk(bulk) => return bulk.run(shop, json).await,
+        Command::Operations { limit } => return bulk::list(shop, limit, json).await,
+        Command::Operation { id, cancel } => return bulk::one(shop, id, cancel, json).await,
         Command::Show { id } => {
-            let record = service.notification(OPERATOR, id).await?;
+            let record = shop.client.notification(id).await?;
             say(&if json { show(&record)? } else { one(&record) })?;
             return Ok(ExitCode::SUCCESS);
         }
-        Command::Reproduce { id } => return reproduce(service, id, json).await,
-        Command::Retry { id, why, allow_late } => {
-            service.retry_notification(OPERATOR, id, &Retry { why, allow_late }).await?
-        }
-        Command::Cancel { id, why } => service.cancel_notification(OPERATOR, id, &why).await?,
-        Command::Hold { id, why } => service.hold_notification(OPERATOR, id, &why).await?,
-        Command::Queue => return stands(&service.queue_status(OPERATOR).await?, json),
-        Command::Pause { why } => return stands(&service.pause_queue(OPERATOR, &why).await?, json),
-        Command::Resume => return stands(&service.resume_queue(OPERATOR).await?, json),
+        Command::Reproduce { id } => return reproduce(shop, id, json).await,
+        Command::Retry { id, why, allow_late } => shop.client.retry(id, &Retry { why, allow_late }).await?,
+        Command::Cancel { id, why } => shop.client.cancel(id, why).await?,
+        Command::Hold { id, why } => shop.client.hold(id, why).await?,
+        Command::Queue => return stands(&shop.client.queue().await?, json),
+        Command::Pause { why } => return stands(&shop.client.pause(why).await?, json),
+        Command::Resume => return stands(&shop.client.resume().await?, json),
     };
     say(&if json {
         show(&record)?
@@ -144,9 +135,8 @@ async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow:
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(service: &Arc<Service>, filter: &Filter, limit: u32, json: bool) -> anyhow::Result<ExitCode> {
-    let page = PageRequest { limit: Some(limit), cursor: None };
-    let found = service.notifications(OPERATOR, filter, &page).await?;
+async fn list(shop: &Shop, filter: &Filter, limit: u32, json: bool) -> anyhow::Result<ExitCode> {
+    let found = shop.client.notifications(filter, limit).await?;
     if json {
         say(&show(&found.items)?)?;
         return Ok(ExitCode::SUCCESS);
@@ -167,7 +157,7 @@ async fn list(service: &Arc<Service>, filter: &Filter, limit: u32, json: bool) -
         ]));
     }
     let more = if found.next.is_some() { "\nthere are more; narrow the list or raise --limit\n" } else { "" };
-    say(&format!("{}{more}", columns(&rows)))?;
+    say(&format!("{}{more}", table(&rows)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -227,8 +217,8 @@ fn stands(queue: &QueueStatus, json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn reproduce(service: &Arc<Service>, id: i64, json: bool) -> anyhow::Result<ExitCode> {
-    let made = service.reproduce(OPERATOR, id).await?;
+async fn reproduce(shop: &Shop, id: i64, json: bool) -> anyhow::Result<ExitCode> {
+    let made = shop.client.reproduce(id).await?;
     if json {
         say(&show(&made)?)?;
     } else {

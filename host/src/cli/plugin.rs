@@ -1,4 +1,4 @@
-//! `ecomm plugin`: the same use cases as over the APIs, on the database itself. Running hosts follow within two seconds.
+//! `ecomm plugin`: the use cases of the APIs, on a database or through a host. Running hosts follow within two seconds.
 
 mod author;
 mod install;
@@ -9,24 +9,19 @@ mod table;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
-use ecomm::clock::Clock;
-use ecomm::service::{
-    Move, Operation, PageRequest, Plan, Principal, ReplayRequest, Require, Service, Slot, SlotInfo, Subject, Terms,
-};
+use ecomm::grpc::client::Client;
+use ecomm::service::{Move, Operation, Plan, Require, Slot, SlotInfo, Terms};
 use serde_json::{Map, Value, json};
+
+use super::shop::{Shop, ShopArgs};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The settings; see config.default.toml.
-    #[arg(long, env = "ECOMM_CONFIG", global = true)]
-    config: Option<PathBuf>,
-    /// Answer in JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    shop: ShopArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -105,6 +100,7 @@ enum Command {
         /// The revision.
         revision: i64,
         /// Of a hundred orders, so many.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
         percent: u32,
         /// The shares that follow while it does no worse than the active revision.
         #[arg(long, value_delimiter = ',')]
@@ -158,28 +154,24 @@ enum Command {
     Gc,
 }
 
-/// Who has the database may do everything with it.
-pub(super) const OPERATOR: Principal = Principal { user_id: 0, session_id: 0, is_admin: true, role: None };
-
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let path = args.config.as_deref();
-    match args.command {
-        Command::Author(command) => return author::run(command, path, args.json).await,
-        Command::Publish(command) => return publish::run(command, path, args.json).await,
-        _ => {}
+    let Args { shop, command } = args;
+    let path = shop.config.as_deref();
+    match command {
+        Command::Author(command) => author::run(command, path, shop.json).await,
+        Command::Publish(command) => publish::run(command, path, shop.json).await,
+        command => {
+            Box::pin(shop.work(async |opened| answer(opened, command, shop.json).await)).await?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
-    let service = ecomm::host::offline(super::load(path)?, Clock::system()).await?;
-    let done = answer(&service, args.command, args.json).await;
-    service.store.close().await;
-    done.map(|()| ExitCode::SUCCESS)
 }
 
-async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow::Result<()> {
+async fn answer(shop: &Shop, command: Command, json: bool) -> anyhow::Result<()> {
+    let client = &shop.client;
     let said = match command {
         Command::Ls => {
-            let slots = service.plugin_slots(OPERATOR)?;
-            let all = PageRequest { limit: Some(100), cursor: None };
-            let revisions = service.revisions(OPERATOR, None, &all).await?.items;
+            let (slots, revisions) = (client.slots().await?, client.revisions().await?.items);
             return say(&if json {
                 show(&json!({ "slots": slots, "revisions": revisions }))?
             } else {
@@ -187,44 +179,40 @@ async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow:
             });
         }
         Command::Inspect { revision } => {
-            let revision = service.revision(OPERATOR, revision).await?;
+            let revision = client.revision(revision).await?;
             return say(&if json { show(&revision)? } else { table::revision(&revision) });
         }
         Command::History => {
-            let all = PageRequest { limit: Some(100), cursor: None };
-            let changes = service.plugin_history(OPERATOR, None, &all).await?.items;
+            let changes = client.changes().await?.items;
             return say(&if json { show(&changes)? } else { table::history(&changes) });
         }
         Command::Install(args) => {
-            let revision = install::install(service, args).await?;
+            let revision = install::install(shop, args).await?;
             return say(&if json { show(&revision)? } else { table::revision(&revision) });
         }
-        Command::Watch { folder } => return install::watch(service, &folder).await,
+        Command::Watch { folder } => return install::watch(client, &folder).await,
         Command::Preview { revision, notification } => {
-            let preview = service
-                .preview(OPERATOR, revision, Subject { notification: Some(notification), payload: None })
-                .await?;
+            let preview = client.preview(revision, notification).await?;
             return say(&if json { show(&preview)? } else { table::preview(&preview) });
         }
         Command::Replay { revision, last } => {
-            let replay = replay(service, revision, last).await?;
+            let replay = replay(client, revision, last).await?;
             return say(&if json { show(&replay)? } else { table::operation(&replay) });
         }
         Command::Operations => {
-            let all = PageRequest { limit: Some(100), cursor: None };
-            let operations = service.operations(OPERATOR, &all).await?.items;
+            let operations = client.operations().await?.items;
             return say(&if json { show(&operations)? } else { table::operations(&operations) });
         }
         Command::Cancel { operation } => {
-            let operation = service.cancel_operation(OPERATOR, operation).await?;
+            let operation = client.cancel_operation(operation).await?;
             return say(&if json { show(&operation)? } else { table::operation(&operation) });
         }
         Command::Gc => {
-            let (files, bytes) = service.collect_garbage(OPERATOR).await?;
+            let (files, bytes) = shop.collect_garbage().await?;
             json!({ "files": files, "bytes": bytes })
         }
         other => {
-            let slots = [change(service, other).await?];
+            let slots = [change(client, other).await?];
             return say(&if json { show(&slots)? } else { table::list(&slots, &[]) });
         }
     };
@@ -232,7 +220,7 @@ async fn answer(service: &Arc<Service>, command: Command, json: bool) -> anyhow:
 }
 
 /// The commands that move a revision to another stage.
-async fn change(service: &Arc<Service>, command: Command) -> anyhow::Result<SlotInfo> {
+async fn change(client: &Client, command: Command) -> anyhow::Result<SlotInfo> {
     let (revision, to, change, plan, require) = match command {
         Command::Shadow { revision, change } => (revision, Move::Shadow, change, None, None),
         Command::Canary { revision, percent, steps, then_activate, change } => {
@@ -243,7 +231,7 @@ async fn change(service: &Arc<Service>, command: Command) -> anyhow::Result<Slot
             let require = match events {
                 None => None,
                 Some(last) => {
-                    let replay = replay(service, revision, last).await?.id;
+                    let replay = replay(client, revision, last).await?.id;
                     Some(Require { replay, changed_percent_max, faults_max: 0 })
                 }
             };
@@ -252,21 +240,18 @@ async fn change(service: &Arc<Service>, command: Command) -> anyhow::Result<Slot
         Command::Quarantine { revision, change } => (revision, Move::Quarantine, change, None, None),
         Command::Rollback { slot, to, change } => {
             let Change { why, expect } = change;
-            return Ok(service.roll_back(OPERATOR, slot.into(), to, &why, expect).await?);
+            return Ok(client.roll_back(slot.into(), to, why, expect).await?);
         }
         _ => bail!("not a change of stage"),
     };
     let terms = Terms { plan: plan.as_ref(), require, why: &change.why, expected: change.expect };
-    Ok(service.move_revision(OPERATOR, revision, to, terms).await?)
+    Ok(client.move_revision(revision, to, terms).await?)
 }
 
 /// Runs a replay to its end.
-async fn replay(service: &Arc<Service>, revision: i64, last: u64) -> anyhow::Result<Operation> {
-    let request = ReplayRequest { last: Some(last), ..ReplayRequest::default() };
-    let started = service.start_replay(OPERATOR, revision, request).await?;
-    let id = started.operation.id;
-    progress::follow(service, started).await?;
-    Ok(service.operation(OPERATOR, id).await?)
+async fn replay(client: &Client, revision: i64, last: u64) -> anyhow::Result<Operation> {
+    let begun = client.replay(revision, last).await?;
+    progress::follow(client, begun).await
 }
 
 async fn read(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -282,8 +282,8 @@ pub(super) async fn mail(
     Path(id): Path<i64>,
     Query(Part { part }): Query<Part>,
 ) -> Result<Response, Failed> {
-    let (text, html) = match app.reproduce(operator.who, id).await {
-        Ok(made) => (made.email.text.clone(), made.email.html.clone()),
+    let (text, html) = match app.write_again(operator.who, id).await {
+        Ok((_, email)) => (email.text, email.html),
         Err(Error::NotFound(_)) => {
             let slots = app.plugin_slots(operator.who)?;
             let active = slots.iter().find(|slot| slot.slot == Slot::Renderer).map_or(0, |slot| slot.active.revision);

@@ -365,6 +365,16 @@ impl From<State> for pb::NotificationState {
     }
 }
 
+impl From<NotificationAct> for pb::NotificationAct {
+    fn from(act: NotificationAct) -> Self {
+        match act {
+            NotificationAct::Retry => Self::Retry,
+            NotificationAct::Cancel => Self::Cancel,
+            NotificationAct::Hold => Self::Hold,
+        }
+    }
+}
+
 impl From<NotificationOperation> for pb::NotificationOperation {
     fn from(operation: NotificationOperation) -> Self {
         let NotificationOperation {
@@ -383,15 +393,10 @@ impl From<NotificationOperation> for pb::NotificationOperation {
             created_by,
             updated_at,
         } = operation;
-        let act = match act {
-            NotificationAct::Retry => pb::NotificationAct::Retry,
-            NotificationAct::Cancel => pb::NotificationAct::Cancel,
-            NotificationAct::Hold => pb::NotificationAct::Hold,
-        };
         let refusal = |Refusal { reason, count }| pb::NotificationRefusal { reason, count };
         Self {
             id,
-            act: act.into(),
+            act: pb::NotificationAct::from(act).into(),
             filter: Some(filter.into()),
             why,
             allow_late,

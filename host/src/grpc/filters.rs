@@ -46,7 +46,7 @@ pub(super) fn wait(wait: Option<prost_types::Duration>) -> Result<std::time::Dur
     Ok(wait.map_err(|_| field("wait", "must not be negative"))?.unwrap_or_default())
 }
 
-fn unix_ms(name: &str, at: Option<Timestamp>) -> Result<Option<i64>, Status> {
+pub(super) fn unix_ms(name: &str, at: Option<Timestamp>) -> Result<Option<i64>, Status> {
     let Some(Timestamp { seconds, nanos }) = at else { return Ok(None) };
     let ms = seconds.checked_mul(1_000).and_then(|ms| ms.checked_add(i64::from(nanos) / 1_000_000));
     ms.map(Some).ok_or_else(|| field(name, "is out of range"))
@@ -101,6 +101,13 @@ pub(super) fn orders(request: pb::ListOrdersRequest) -> Result<(OrderFilter, Pag
     Ok((filter, page(page_size, page_token)?))
 }
 
+/// Whether all notifications of an order are asked for, and nothing else about them.
+pub(super) fn is_of_order(request: &pb::ListNotificationsRequest) -> Option<i64> {
+    let order_id = request.order_id?;
+    let bare = pb::ListNotificationsRequest { order_id: Some(order_id), ..pb::ListNotificationsRequest::default() };
+    (*request == bare).then_some(order_id)
+}
+
 /// Which notifications are listed, and which page of them.
 pub(super) fn notifications(request: pb::ListNotificationsRequest) -> Result<(Filter, PageRequest), Status> {
     let pb::ListNotificationsRequest { order_id, state: standing, page_size, page_token, user_id, .. } = request;
@@ -120,7 +127,7 @@ pub(super) fn notifications(request: pb::ListNotificationsRequest) -> Result<(Fi
     Ok((Filter { newest_first, ..matching(asked)? }, page(page_size, page_token)?))
 }
 
-fn matching(filter: pb::NotificationFilter) -> Result<Filter, Status> {
+pub(super) fn matching(filter: pb::NotificationFilter) -> Result<Filter, Status> {
     let pb::NotificationFilter {
         state: standing,
         order_id,
@@ -157,17 +164,20 @@ pub(super) fn operation(request: pb::CreateNotificationOperationRequest) -> Resu
         validate_only,
         request_id: _,
     } = request;
-    let act = match pb::NotificationAct::try_from(act) {
-        Ok(pb::NotificationAct::Retry) => NotificationAct::Retry,
-        Ok(pb::NotificationAct::Cancel) => NotificationAct::Cancel,
-        Ok(pb::NotificationAct::Hold) => NotificationAct::Hold,
-        _ => return Err(field("act", "must be retry, cancel or hold")),
-    };
     let filter = matching(filter.unwrap_or_default())?;
-    Ok(NewNotificationOperation { act, filter, why, allow_late, matches_max, validate_only })
+    Ok(NewNotificationOperation { act: self::act(act)?, filter, why, allow_late, matches_max, validate_only })
 }
 
-fn state(state: i32) -> Result<Option<State>, Status> {
+pub(super) fn act(act: i32) -> Result<NotificationAct, Status> {
+    match pb::NotificationAct::try_from(act) {
+        Ok(pb::NotificationAct::Retry) => Ok(NotificationAct::Retry),
+        Ok(pb::NotificationAct::Cancel) => Ok(NotificationAct::Cancel),
+        Ok(pb::NotificationAct::Hold) => Ok(NotificationAct::Hold),
+        _ => Err(field("act", "must be retry, cancel or hold")),
+    }
+}
+
+pub(super) fn state(state: i32) -> Result<Option<State>, Status> {
     match pb::NotificationState::try_from(state) {
         Ok(pb::NotificationState::Unspecified) => Ok(None),
         Ok(pb::NotificationState::NotSent) => Ok(Some(State::NotSent)),

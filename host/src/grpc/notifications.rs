@@ -15,7 +15,7 @@ impl pb::notification_service_server::NotificationService for Api {
     ) -> Answer<pb::ListNotificationsResponse> {
         let who = self.caller(&request)?;
         let request = request.into_inner();
-        let (items, next) = if let Some(order_id) = request.order_id {
+        let (items, next) = if let Some(order_id) = filters::is_of_order(&request) {
             (self.0.notifications_of(who, order_id).await.map_err(status)?, None)
         } else {
             let (filter, page) = filters::notifications(request)?;

@@ -5,8 +5,8 @@ use tonic::Status;
 use super::convert::{at, field};
 use super::pb::{self, PluginOperationState, PluginSlotName, PluginStage};
 use crate::service::{
-    Change, Counts, Difference, Example, Operation, Rendered, Replay, RevisionInfo, Serving, Signature, SignatureInfo,
-    SignedImage, Signer, Slot, SlotInfo,
+    Attachment, Change, Counts, Difference, Email, Example, Operation, Rendered, Replay, RevisionInfo, Serving,
+    Signature, SignatureInfo, SignedImage, Signer, Slot, SlotInfo,
 };
 
 /// The slot of a number; none when unspecified.
@@ -19,7 +19,7 @@ pub(super) fn named(slot: i32) -> Result<Option<Slot>, Status> {
     }
 }
 
-fn number(slot: &str) -> i32 {
+pub(super) fn number(slot: &str) -> i32 {
     let name = if slot == "policy" { PluginSlotName::Policy } else { PluginSlotName::Renderer };
     name.into()
 }
@@ -133,8 +133,13 @@ impl From<Change> for pb::PluginChange {
 impl From<Rendered> for pb::PluginRendering {
     fn from(rendered: Rendered) -> Self {
         let Rendered { revision, email, fault, fuel } = rendered;
-        let email = email.unwrap_or_default();
-        Self { revision, subject: email.subject, text: email.text, html: email.html, fault, fuel }
+        let Email { subject, text, html, from_name, reply_to, headers, attachments } = email.unwrap_or_default();
+        let headers = headers.into_iter().map(|(name, value)| pb::PluginMailHeader { name, value }).collect();
+        let attachment = |Attachment { name, content_type, content_id, data: _ }: Attachment| {
+            pb::PluginMailAttachment { name, content_type, content_id }
+        };
+        let attachments = attachments.into_iter().map(attachment).collect();
+        Self { revision, subject, text, html, fault, fuel, from_name, reply_to, headers, attachments }
     }
 }
 

@@ -49,7 +49,7 @@ pub enum Error {
     #[error("the first request with this idempotency key is still under way")]
     InFlight,
     /// The caller may not do this.
-    #[error("only admins may do this")]
+    #[error("your role does not allow this")]
     Forbidden,
     /// An operator cancelled it, or its host has ended.
     #[error("it was cancelled")]

@@ -77,9 +77,6 @@ pub struct Reproduction {
     pub is_same: bool,
     /// The mail as it was made now.
     pub message: String,
-    /// What the revision wrote, of which the message was made.
-    #[serde(skip)]
-    pub email: Email,
 }
 
 /// What to replay.
@@ -224,6 +221,11 @@ impl Service {
 
     /// Makes a mail that was sent again, by the revision that wrote it, and says whether it is the same. For viewers.
     pub async fn reproduce(self: &Arc<Self>, who: Principal, id: i64) -> Result<Reproduction, Error> {
+        Ok(self.write_again(who, id).await?.0)
+    }
+
+    /// The same, with what the revision wrote, of which the message was made.
+    pub async fn write_again(self: &Arc<Self>, who: Principal, id: i64) -> Result<(Reproduction, Email), Error> {
         who.must_look()?;
         let mail = self.store.stored_mail(id).await?.ok_or(Error::NotFound("mail of this notification"))?;
         let n = read(id, mail.message_id, &mail.payload).map_err(Error::Conflict)?;
@@ -237,7 +239,7 @@ impl Service {
             .mailer
             .build(&n, &email, seed, mail.dated_at.unwrap_or(n.payload.occurred_at))
             .map_err(Error::Conflict)?;
-        Ok(Reproduction {
+        let made = Reproduction {
             notification_id: id,
             revision: revision.number,
             digest: mail.renderer_digest,
@@ -246,8 +248,8 @@ impl Service {
             sent_hash: mail.message_hash,
             made_hash: message.hash.clone(),
             message: message.text,
-            email,
-        })
+        };
+        Ok((made, email))
     }
 
     /// Begins to run a revision over stored events, beside the active one, and counts what differs. For operators.

@@ -32,6 +32,7 @@ mod operators;
 mod place;
 mod registries;
 mod relay;
+mod remote;
 mod rest;
 mod retention;
 mod servers;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         operators::tests(),
         place::tests(),
         registries::tests(),
+        remote::tests(),
         relay::tests(),
         rest::tests(),
         retention::tests(),

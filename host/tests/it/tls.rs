@@ -27,6 +27,11 @@ fn certificate() -> (String, tokio_rustls::TlsAcceptor) {
 
 /// One for localhost that is valid for so many days, or was until so many days ago.
 pub fn certificate_for(days: i64) -> (String, tokio_rustls::TlsAcceptor) {
+    let (pem, config) = server_for(days);
+    (pem, std::sync::Arc::new(config).into())
+}
+
+fn server_for(days: i64) -> (String, tokio_rustls::rustls::ServerConfig) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let seconds = Clock::system().now_ms() / 1_000 + days * 86_400;
@@ -38,7 +43,29 @@ pub fn certificate_for(days: i64) -> (String, tokio_rustls::TlsAcceptor) {
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], der.into())
         .unwrap();
-    (cert.pem(), std::sync::Arc::new(config).into())
+    (cert.pem(), config)
+}
+
+/// What ends TLS before a server, speaking `protocols` (ALPN); its authority, and its port at localhost.
+pub async fn before(server: std::net::SocketAddr, protocols: &[&[u8]]) -> (String, u16) {
+    let (pem, mut config) = server_for(365);
+    config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
+    let acceptor: tokio_rustls::TlsAcceptor = std::sync::Arc::new(config).into();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                if let Ok(mut outer) = acceptor.accept(socket).await {
+                    let mut inner = tokio::net::TcpStream::connect(server).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+                }
+            });
+        }
+    });
+    (pem, port)
 }
 
 async fn starttls_is_verified() {
@@ -102,23 +129,11 @@ async fn what_was_said_before_tls_is_not_taken_for_said_under_it() {
 }
 
 async fn implicit_tls_is_verified() {
-    let (pem, acceptor) = certificate();
+    let plain = rig(|_| {}, None).await;
+    let (pem, port) = before(([127, 0, 0, 1], plain.port).into(), &[]).await;
     let folder = tempfile::tempdir().unwrap();
     let authority = folder.path().join("ca.pem");
     std::fs::write(&authority, pem).unwrap();
-    let plain = rig(|_| {}, None).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let inner = plain.port;
-    #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            if let Ok(mut outer) = acceptor.accept(socket).await {
-                let mut inner = tokio::net::TcpStream::connect(("127.0.0.1", inner)).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
-            }
-        }
-    });
     let send = async |host: &str, authority: std::path::PathBuf| {
         let mut settings = settings(port, 5_000);
         let relay = &mut settings.relays[0];

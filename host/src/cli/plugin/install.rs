@@ -1,16 +1,17 @@
 //! Components on their way into a shop: out of a file, a registry, or a folder that is watched.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ecomm::grpc::client::Client;
 use ecomm::kit::registry::Pulled;
-use ecomm::service::{Move, NewPluginRevision, RevisionInfo, Service, Signature, Slot, Terms};
+use ecomm::service::{Move, NewPluginRevision, RevisionInfo, Signature, Slot, Terms};
 use serde_json::{Map, Value};
 
 use super::publish::{Speaking, pull_pinned, signatures_of};
-use super::{OPERATOR, SlotName, object, progress, read, say};
+use super::{SlotName, object, progress, read, say};
+use crate::cli::shop::Shop;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -39,14 +40,14 @@ struct Found {
 }
 
 /// Takes a component through the gate and keeps it, ready.
-pub(super) async fn install(service: &Arc<Service>, args: Args) -> anyhow::Result<RevisionInfo> {
+pub(super) async fn install(shop: &Shop, args: Args) -> anyhow::Result<RevisionInfo> {
     let Args { slot, from, signature, plugin_config, why, speaking } = args;
     let config = object(plugin_config.as_deref()).await?;
     let found = match from {
         None => None,
         Some(address) if address.starts_with("oci://") => {
             let address = address.parse()?;
-            let pulling = pull_pinned(&address, &speaking, service.plugins.component_bytes_max());
+            let pulling = pull_pinned(&address, &speaking, shop.component_bytes_max);
             let Pulled { wasm, address, signatures } = progress::during("pulling …", pulling).await?;
             Some(Found { wasm, signatures, source: Some(address.to_string()) })
         }
@@ -56,11 +57,11 @@ pub(super) async fn install(service: &Arc<Service>, args: Args) -> anyhow::Resul
             Some(Found { wasm: read(&file).await?, signatures, source: None })
         }
     };
-    take(service, slot.into(), found, config, why).await
+    take(&shop.client, slot.into(), found, config, why).await
 }
 
 async fn take(
-    service: &Arc<Service>,
+    client: &Client,
     slot: Slot,
     found: Option<Found>,
     config: Map<String, Value>,
@@ -69,17 +70,19 @@ async fn take(
     let (mut digest, mut source) = (None, None);
     if let Some(found) = found {
         let taking = format!("taking {} KB in …", found.wasm.len().div_ceil(1_000));
-        let uploaded = progress::during(&taking, service.upload_component(OPERATOR, &found.wasm)).await?.digest;
+        let uploaded = progress::during(&taking, client.upload(&found.wasm)).await?.digest;
         for signature in found.signatures {
             // Another may do; whether one must, the install asks.
-            if let Err(e) = service.add_signature(OPERATOR, &uploaded, signature).await {
+            if let Err(e) = client.add_signature(&uploaded, signature).await {
                 tracing::warn!(error = %e, "a signature was not kept");
             }
         }
         (digest, source) = (Some(uploaded), found.source);
     }
     let new = NewPluginRevision { slot, digest, config: Some(config), source, why };
-    Ok(progress::follow(service, service.start_install(OPERATOR, new).await?).await?)
+    let done = progress::follow(client, client.install(new).await?).await?;
+    let revision = done.revision.context("the host took it in, and does not say as which revision")?;
+    Ok(client.revision(revision).await?)
 }
 
 /// How often a watched folder is looked at.
@@ -87,7 +90,7 @@ const LOOK: Duration = Duration::from_millis(300);
 
 /// Installs and activates what changes in a folder, until interrupted. Files are compared by their content, so that a
 /// touched file is nothing and a renamed one is seen.
-pub(super) async fn watch(service: &Arc<Service>, folder: &Path) -> anyhow::Result<()> {
+pub(super) async fn watch(client: &Client, folder: &Path) -> anyhow::Result<()> {
     let mut seen: [Option<(Vec<u8>, String)>; 2] = [None, None];
     say(&format!("watching {}", folder.display()))?;
     loop {
@@ -99,7 +102,7 @@ pub(super) async fn watch(service: &Arc<Service>, folder: &Path) -> anyhow::Resu
             if seen.as_ref() == Some(&now) {
                 continue;
             }
-            let taken = serve(service, slot, &file, &now.0, &now.1).await;
+            let taken = serve(client, slot, &file, &now.0, &now.1).await;
             *seen = Some(now);
             match taken {
                 Ok(revision) => say(&format!("{slot}: revision {revision} serves"))?,
@@ -115,15 +118,15 @@ pub(super) async fn watch(service: &Arc<Service>, folder: &Path) -> anyhow::Resu
     }
 }
 
-async fn serve(service: &Arc<Service>, slot: Slot, file: &Path, wasm: &[u8], config: &str) -> anyhow::Result<i64> {
+async fn serve(client: &Client, slot: Slot, file: &Path, wasm: &[u8], config: &str) -> anyhow::Result<i64> {
     let config = serde_json::from_str(config).context("the config is not a JSON object")?;
     let signatures = signatures_of(file, None).await?;
     let found = Found { wasm: wasm.to_vec(), signatures, source: None };
-    let revision = take(service, slot, Some(found), config, "watched folder".to_owned()).await?.id;
-    let active = service.plugin_slots(OPERATOR)?.into_iter().find(|s| s.slot == slot).map(|s| s.active.revision);
+    let revision = take(client, slot, Some(found), config, "watched folder".to_owned()).await?.id;
+    let active = client.slots().await?.into_iter().find(|s| s.slot == slot).map(|s| s.active.revision);
     if active != Some(revision) {
         let terms = Terms { why: "watched folder", ..Terms::default() };
-        service.move_revision(OPERATOR, revision, Move::Activate, terms).await?;
+        client.move_revision(revision, Move::Activate, terms).await?;
     }
     Ok(revision)
 }

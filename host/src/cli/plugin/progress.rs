@@ -2,16 +2,17 @@
 
 use std::io::{IsTerminal, Write};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
+use ecomm::grpc::client::Client;
 use ecomm::plugin::Progress;
-use ecomm::service::{Error, Service, Started};
-
-use super::OPERATOR;
+use ecomm::service::Operation;
 
 /// How often the line is written again.
 const EVERY: Duration = Duration::from_millis(100);
+/// For how long a host is asked to wait for an operation's end where nobody looks at a bar.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Characters of a bar.
 const BAR: u64 = 40;
 
@@ -40,14 +41,25 @@ impl Line {
     }
 }
 
-/// Waits for an operation and shows how far it is.
-pub(super) async fn follow<T>(service: &Arc<Service>, started: Started<T>) -> Result<T, Error> {
-    let id = started.operation.id;
-    let look = async || {
-        let operation = service.operation(OPERATOR, id).await.ok()?;
-        Some(text(&operation.step, operation.done, operation.of))
-    };
-    shown(look, started.end()).await
+/// Waits for an operation and shows how far it is; as it ended.
+pub(super) async fn follow(client: &Client, begun: Operation) -> anyhow::Result<Operation> {
+    let mut line = Line::new();
+    let mut operation = begun;
+    while !operation.has_ended() {
+        let wait = if line.is_shown {
+            line.show(&text(&operation.step, operation.done, operation.of));
+            EVERY
+        } else {
+            PATIENCE
+        };
+        operation = client.operation(operation.id, wait).await?;
+    }
+    line.clear();
+    match &operation.problem {
+        Some(problem) => bail!("{}", problem.detail),
+        None if operation.state == "cancelled" => bail!("operation {} was cancelled", operation.id),
+        None => Ok(operation),
+    }
 }
 
 /// Waits for the gate and shows how far it is.

@@ -1,6 +1,5 @@
 //! Components on their way from an author to a shop: keys, signatures, registries. No database, no secret of the shop's.
 
-use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -197,15 +196,7 @@ async fn public(paths: &[PathBuf]) -> anyhow::Result<Vec<PublicKey>> {
 
 /// The variable is cosign's, so that one setting does for both.
 fn password(what: &str) -> anyhow::Result<String> {
-    if let Ok(password) = std::env::var("COSIGN_PASSWORD") {
-        return Ok(password);
-    }
-    if std::io::stdin().is_terminal() {
-        say(&format!("The password {what} (or set COSIGN_PASSWORD):"))?;
-    }
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).context("the password from standard input")?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    std::env::var("COSIGN_PASSWORD").or_else(|_| crate::cli::password::read(&format!("The password {what}")))
 }
 
 fn lines(said: &serde_json::Value) -> String {

@@ -7,7 +7,7 @@ use ecomm::kit::bench;
 use ecomm::kit::conformance::Outcome;
 use ecomm::service::{Change, Difference, Operation, Preview, Rendered, RevisionInfo, Serving, SlotInfo};
 
-use crate::cli::columns::{columns, row};
+use crate::cli::columns::{columns, row, table};
 
 pub(super) fn list(slots: &[SlotInfo], revisions: &[RevisionInfo]) -> String {
     let mut rows = vec![row(&["SLOT", "VERSION", "ACTIVE", "PREVIOUS", "CANARY", "SHADOW", "BUILT-IN"])];
@@ -29,7 +29,7 @@ pub(super) fn list(slots: &[SlotInfo], revisions: &[RevisionInfo]) -> String {
             number(Some(&slot.builtin)),
         ]);
     }
-    let mut text = columns(&rows);
+    let mut text = table(&rows);
     for preparation in slots.iter().filter_map(|slot| slot.preparation.as_ref()) {
         let revision = preparation.revision.map_or_else(|| "the built-in".to_owned(), |id| format!("revision {id}"));
         let _ = writeln!(text, "{}: {revision}: {} {}", preparation.slot, preparation.state, preparation.detail);
@@ -40,7 +40,7 @@ pub(super) fn list(slots: &[SlotInfo], revisions: &[RevisionInfo]) -> String {
             let (id, component, digest) = (r.id.to_string(), component(&r.report), &r.digest[..12]);
             rows.push(row(&[&id, &r.slot, &r.stage, &component, digest, &r.origin, &r.created_by, &r.why]));
         }
-        let _ = write!(text, "\n{}", columns(&rows));
+        let _ = write!(text, "\n{}", table(&rows));
     }
     text
 }
@@ -112,7 +112,7 @@ pub(super) fn history(changes: &[Change]) -> String {
         let (when, version) = (rfc3339::text(c.created_at), c.version.to_string());
         rows.push(row(&[&when, &c.slot, &version, &action, &revision, &c.created_by, &c.why]));
     }
-    columns(&rows)
+    table(&rows)
 }
 
 pub(super) fn preview(preview: &Preview) -> String {
@@ -143,7 +143,7 @@ pub(super) fn operations(operations: &[Operation]) -> String {
         let (id, began) = (o.id.to_string(), rfc3339::text(o.created_at));
         rows.push(row(&[&id, &o.kind, &o.slot, &revision, &o.state, &step, &began, &o.created_by, problem]));
     }
-    columns(&rows)
+    table(&rows)
 }
 
 pub(super) fn operation(o: &Operation) -> String {

@@ -1,0 +1,15 @@
+//! Passwords that people type, or that a pipe brings.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use anyhow::Context as _;
+
+/// A line: typed without being shown, or of standard input where that is no terminal.
+pub(super) fn read(prompt: &str) -> anyhow::Result<String> {
+    if std::io::stdin().is_terminal() {
+        return rpassword::prompt_password(format!("{prompt}: ")).context("the password");
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).context("the password from standard input")?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
