@@ -81,6 +81,11 @@ const place = () => api("POST", "/v1/orders", ada, { items: [{ product_id: produ
 await page.goto(base + "/console");
 await page.keyboard.press("Tab");
 check(await page.evaluate(() => document.activeElement.className) === "skip", "the first stop of the keyboard is not the way to the content");
+await act("Pause this part");
+check((await text()).includes("relay mailbox is paused"), "the pause of a relay is not shown");
+await look("", "a part is paused");
+await act("Resume relay mailbox");
+check(!(await text()).includes("is paused"), "the relay is still paused");
 await act("Pause");
 check((await text()).includes("The queue is paused"), "the pause is not shown");
 await place();

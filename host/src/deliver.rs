@@ -90,6 +90,9 @@ impl Delivery<'_> {
             let failure = self.failure(Class::InDoubt, "body", "an earlier attempt ended without an answer", "");
             return self.settle(failure).await;
         }
+        if let Some(Untried { delay_ms, .. }) = self.with.mailer.refuse_kind(&self.event.notification.payload.kind) {
+            return (Transition::Later { delay_ms, relay: self.event.relay.clone() }, self.event.attempts);
+        }
         let (situation, named, policy) = match self.admit().await {
             Ok(admitted) => admitted,
             Err(transition) => return (transition, self.event.attempts),
@@ -124,7 +127,10 @@ impl Delivery<'_> {
     async fn untried(&mut self, untried: Untried, named: Option<String>, relay: &str) -> (Transition, u32) {
         let Untried { delay_ms, why } = untried;
         let event = self.event;
-        if !notification::is_overdue(&self.with.caps, event.queued_at, event.first_failed_at, event.claimed_at) {
+        let is_overdue =
+            notification::is_overdue(&self.with.caps, event.queued_at, event.first_failed_at, event.claimed_at);
+        // An operator who pauses a relay gives up no mail.
+        if !is_overdue || self.with.mailer.is_paused(relay) {
             // It goes by another relay at once, if there is one that would take it.
             let to = &event.notification.payload.customer.email;
             let mailer = &self.with.mailer;

@@ -181,12 +181,12 @@ impl Host {
             }
             let shares = Shares::are_needed(&service.store, &mailer)
                 .then(|| Shares::new(service.store.clone(), mailer.clone(), clock.clone()));
-            let (queue, stop) = (queue.clone(), stop.clone());
+            let (queue, service, stop) = (queue.clone(), service.clone(), stop.clone());
             tasks.spawn(async move {
                 if cold_start == ColdStart::Wait {
                     wait(&prepared, &stop).await;
                 }
-                work(queue, shares, stop).await;
+                tokio::join!(service.clone().watch_pauses(stop.clone()), work(service, queue, shares, stop));
             });
         }
         let (preparing, refused) = (Some(preparing), Refused::new());
@@ -256,7 +256,11 @@ async fn wait(prepared: &CancellationToken, stop: &CancellationToken) {
 }
 
 /// Delivers until stopped, within this host's shares of the relays; they are kept until the last mail has ended.
-async fn work(queue: Queue, shares: Option<Shares>, stop: CancellationToken) {
+async fn work(service: Arc<Service>, queue: Queue, shares: Option<Shares>, stop: CancellationToken) {
+    tokio::select! {
+        () = service.know_pauses() => {}
+        () = stop.cancelled() => return,
+    }
     let Some(mut shares) = shares else { return queue.run(stop).await };
     shares.renew().await;
     let sent = CancellationToken::new();

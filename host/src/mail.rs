@@ -8,12 +8,14 @@ mod load;
 pub mod mailbox;
 mod message;
 mod pace;
+mod pauses;
 mod relay;
 mod reply;
 mod session;
 mod socket;
 mod turns;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::PathBuf;
 
@@ -31,6 +33,7 @@ use crate::notification::{self, Caps, Class, Failure, Verdict};
 use crate::quota::{self, Ask};
 use crate::shop::text::{Email, Line};
 use domains::{Domain, Domains};
+use pauses::Pauses;
 use relay::Relay;
 
 /// Who mails are from, and which relays take them.
@@ -183,6 +186,7 @@ pub struct Untried {
 pub struct Mailer {
     relays: std::sync::Arc<[Relay]>,
     domains: std::sync::Arc<Domains>,
+    pauses: std::sync::Arc<Pauses>,
     settings: std::sync::Arc<Settings>,
 }
 
@@ -217,15 +221,16 @@ impl Mailer {
         if settings.relays.is_empty() {
             return Err(MailerError::NoRelay);
         }
+        let pauses = std::sync::Arc::<Pauses>::default();
         let mut relays: Vec<Relay> = Vec::new();
         for relay in &settings.relays {
             if relays.iter().any(|r| r.name() == relay.name) {
                 return Err(MailerError::Twice(relay.name.clone()));
             }
-            relays.push(Relay::new(relays.len(), relay.clone(), &settings, clock.clone())?);
+            relays.push(Relay::new(relays.len(), relay.clone(), &settings, pauses.clone(), clock.clone())?);
         }
         let domains = Domains::new(&settings.domains, relays.len(), clock)?.into();
-        Ok(Self { relays: relays.into(), domains, settings: settings.into() })
+        Ok(Self { relays: relays.into(), domains, pauses, settings: settings.into() })
     }
 
     /// The relays as a policy sees them.
@@ -251,6 +256,21 @@ impl Mailer {
     pub fn refuse(&self, relay: &str, to: &Email) -> Option<Untried> {
         let relay = self.relay(relay);
         relay.refuse().or_else(|| self.domain(to).refuse(relay))
+    }
+
+    /// Offers no mail to these relays, and has none of these kinds sent, until it is told otherwise.
+    pub fn pause(&self, relays: BTreeSet<String>, kinds: BTreeSet<String>) {
+        self.pauses.set(relays, kinds);
+    }
+
+    /// Why mails of a kind should not be looked at now; none: they may be sent.
+    pub fn refuse_kind(&self, kind: &str) -> Option<Untried> {
+        self.pauses.kind(kind)
+    }
+
+    /// Whether operators paused a relay.
+    pub fn is_paused(&self, relay: &str) -> bool {
+        self.pauses.relay(relay).is_some()
     }
 
     /// The shortest pause that a failure allows, in milliseconds: none if the mail was not handed over and goes to another

@@ -7,7 +7,7 @@ mod transition;
 
 use serde::{Deserialize, Serialize};
 
-pub use payload::{Category, Customer, MergedChange, Payload};
+pub use payload::{Category, Customer, KINDS, MergedChange, Payload};
 pub use subject::order::Status as OrderStatus;
 pub use transition::{admit, is_overdue, native_verdict, settle};
 

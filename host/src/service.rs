@@ -43,7 +43,9 @@ pub use crate::plugin::{
 };
 pub use crate::store::notifications::{Entry, Record};
 pub use crate::store::plugins::Change;
-pub use crate::store::queue::{Pause as QueuePause, Status as QueueStatus};
+pub use crate::store::queue::{
+    Part as QueuePart, PartPause as QueuePartPause, Pause as QueuePause, Status as QueueStatus,
+};
 pub use audit::ActInfo;
 pub use bulk::{NewNotificationOperation, NotificationAct, NotificationOperation, Refusal};
 pub use error::Error;

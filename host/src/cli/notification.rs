@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use ecomm::clock::{Clock, rfc3339};
 use ecomm::notification::Filter;
-use ecomm::service::{QueueStatus, Record, Retry};
+use ecomm::service::{QueuePart, QueueStatus, Record, Retry};
 
 use super::bulk::{self, Bulk, Which};
 use super::columns::{columns, row, table};
@@ -90,14 +90,40 @@ enum Command {
     },
     /// Say how the queue stands.
     Queue,
-    /// Keep every host from claiming another notification until the queue is resumed.
+    /// Keep every host from claiming another notification until the queue is resumed, or only from sending some of them.
     Pause {
+        #[command(flatten)]
+        part: Part,
         /// Why.
         #[arg(long, default_value = "")]
         why: String,
     },
-    /// Let hosts deliver again.
-    Resume,
+    /// Let hosts deliver again: all, or what was paused by relay or kind.
+    Resume {
+        #[command(flatten)]
+        part: Part,
+    },
+}
+
+/// Which part of the queue; all of it when nothing is given.
+#[derive(clap::Args)]
+struct Part {
+    /// What goes by this relay; mails that may go by another do.
+    #[arg(long, conflicts_with = "kind")]
+    relay: Option<String>,
+    /// Notifications of this kind, such as "order.shipped", and what their orders have behind them.
+    #[arg(long)]
+    kind: Option<String>,
+}
+
+impl From<Part> for QueuePart {
+    fn from(part: Part) -> Self {
+        match part {
+            Part { relay: Some(relay), .. } => Self::Relay(relay),
+            Part { kind: Some(kind), .. } => Self::Kind(kind),
+            Part { relay: None, kind: None } => Self::All,
+        }
+    }
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -124,8 +150,8 @@ async fn answer(shop: &Shop, command: Command, json: bool) -> anyhow::Result<Exi
         Command::Cancel { id, why } => shop.client.cancel(id, why).await?,
         Command::Hold { id, why } => shop.client.hold(id, why).await?,
         Command::Queue => return stands(&shop.client.queue().await?, json),
-        Command::Pause { why } => return stands(&shop.client.pause(why).await?, json),
-        Command::Resume => return stands(&shop.client.resume().await?, json),
+        Command::Pause { part, why } => return stands(&shop.client.pause(part.into(), why).await?, json),
+        Command::Resume { part } => return stands(&shop.client.resume(part.into()).await?, json),
     };
     say(&if json {
         show(&record)?
@@ -213,7 +239,15 @@ fn stands(queue: &QueueStatus, json: bool) -> anyhow::Result<ExitCode> {
     };
     let why = |why: &str| if why.is_empty() { String::new() } else { format!(": {why}") };
     let paused = queue.paused.as_ref().map_or_else(String::new, |p| format!("; paused by {}{}", p.who, why(&p.why)));
-    say(&format!("{due}, {} under way{paused}", queue.under_way))?;
+    let mut lines = vec![format!("{due}, {} under way{paused}", queue.under_way)];
+    lines.extend(queue.paused_parts.iter().map(|part| {
+        let (what, named) = match &part.relay {
+            Some(relay) => ("the relay", relay.as_str()),
+            None => ("the kind", part.kind.as_deref().unwrap_or_default()),
+        };
+        format!("{what} {named} is paused by {}{}", part.who, why(&part.why))
+    }));
+    say(&lines.join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,12 +7,16 @@ use maud::{Markup, html};
 use super::layout::{Failed, Page, act, badge, page as framed, span, table, time};
 use super::session::{Act, Operator};
 use super::{App, see};
-use crate::service::{Beat, Error, HostInfo, Principal, QueueStatus, RelayStanding, TROUBLED_MAX};
+use crate::notification::KINDS;
+use crate::service::{
+    Beat, Error, HostInfo, Principal, QueuePart, QueuePartPause, QueueStatus, RelayStanding, TROUBLED_MAX,
+};
 
 pub(super) async fn page(State(app): State<App>, operator: Operator) -> Result<Page, Failed> {
     let status = app.queue_status(operator.who).await?;
     let standing = standing(&app, operator.who, &status).await?;
-    let paused = status.paused;
+    let (paused, parts) = (status.paused, status.paused_parts);
+    let relays = app.relays(operator.who)?;
     let slots = app.plugin_slots(operator.who)?;
     let hosts = app.hosts(operator.who).await?;
     let slot = |slot: &crate::service::SlotInfo| {
@@ -57,12 +61,55 @@ pub(super) async fn page(State(app): State<App>, operator: Operator) -> Result<P
                     (act(&operator, "/console/queue/pause", "Pause", &html! {}))
                 }
             }
+            (of_parts(&operator, &parts, &relays))
             h2 { "What serves" }
             (table("Slots", &["Slot", "Active", "Calls in this host", "Faults", "Also"], &slots.iter().map(slot).collect::<Vec<_>>()))
             h2 { "Hosts" }
             (table("Hosts", &["Host", "Version", "Roles", "Since", "Sent", "Given up"], &hosts.iter().map(host).collect::<Vec<_>>()))
         },
     ))
+}
+
+/// Relays and kinds: which are paused, and forms to pause one and to resume it.
+fn of_parts(operator: &Operator, parts: &[QueuePartPause], relays: &[RelayStanding]) -> Markup {
+    html! {
+        @for pause in parts {
+            p.problem role="alert" {
+                (part_of(pause)) " is paused since " (time(pause.since)) " by " (pause.who) ": " (pause.why)
+            }
+            (act(operator, "/console/queue/resume", &format!("Resume {}", part_of(pause)), &html! {
+                input type="hidden" name="part" value=(part_of(pause));
+            }))
+        }
+        details { summary { "Pause a relay or a kind" }
+            p { "Mails that may go by another relay do; the rest of an order waits behind its mail of a paused kind." }
+            (act(operator, "/console/queue/pause", "Pause this part", &html! {
+                label { "What" select.choice name="part" {
+                    @for relay in relays { option { "relay " (relay.name) } }
+                    @for kind in KINDS { option { "kind " (kind) } }
+                } }
+            }))
+        }
+    }
+}
+
+/// As forms name it.
+fn part_of(pause: &QueuePartPause) -> String {
+    match (&pause.relay, &pause.kind) {
+        (Some(relay), _) => format!("relay {relay}"),
+        (None, kind) => format!("kind {}", kind.as_deref().unwrap_or_default()),
+    }
+}
+
+fn part(app: &App, named: &str) -> Result<QueuePart, Error> {
+    let (relay, kind) = match named.split_once(' ') {
+        Some(("relay", name)) => (Some(name), None),
+        Some(("kind", name)) => (None, Some(name)),
+        _ if named.is_empty() => (None, None),
+        // Never more than was meant.
+        _ => return Err(Error::invalid("/part", "must be a relay or a kind")),
+    };
+    app.queue_part(relay.map(str::to_owned), kind.map(str::to_owned))
 }
 
 /// What changes by the second.
@@ -134,12 +181,16 @@ fn graph(title: &str, beats: &[Beat], value: impl Fn(&Beat) -> f64, show: impl F
 
 pub(super) async fn pause(State(app): State<App>, form: Act) -> Result<Response, Failed> {
     let (who, why) = (form.operator.who, form.why()?);
-    app.recorded(who, "pause-queue", "queue", why, Box::pin(app.pause_queue(who, why))).await?;
+    let named = form.field("part");
+    let (part, subject) = (part(&app, named)?, if named.is_empty() { "queue" } else { named });
+    app.recorded(who, "pause-queue", subject, why, Box::pin(app.pause_queue(who, part, why))).await?;
     Ok(see("/console"))
 }
 
 pub(super) async fn resume(State(app): State<App>, form: Act) -> Result<Response, Failed> {
     let (who, why) = (form.operator.who, form.why()?);
-    app.recorded(who, "resume-queue", "queue", why, Box::pin(app.resume_queue(who))).await?;
+    let named = form.field("part");
+    let (part, subject) = (part(&app, named)?, if named.is_empty() { "queue" } else { named });
+    app.recorded(who, "resume-queue", subject, why, Box::pin(app.resume_queue(who, part))).await?;
     Ok(see("/console"))
 }

@@ -163,6 +163,14 @@ async fn queue(service: &Service) -> Finding {
         let says = format!("paused by {}: {}", pause.who, pause.why);
         return Finding::fault(Check::Queue, "", says, "`ecomm notification resume` lets mails go out again");
     }
+    if let Some(part) = status.paused_parts.first() {
+        let (flag, named) = match (&part.relay, &part.kind) {
+            (Some(relay), _) => ("--relay", relay),
+            (None, kind) => ("--kind", kind.as_ref().unwrap_or(&part.who)),
+        };
+        let says = format!("{named} is paused by {}: {}", part.who, part.why);
+        return Finding::warning(Check::Queue, "", says, format!("`ecomm notification resume {flag} {named}` ends it"));
+    }
     if overdue_ms > OVERDUE_MS_MAX {
         let says = format!("{} queued; the oldest is due for {}", status.queued, span(overdue_ms));
         let advice = "see that a worker runs (`ecomm serve`), and what it logs";

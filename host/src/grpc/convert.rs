@@ -10,7 +10,8 @@ use super::pb;
 use crate::money::{Currency, Money};
 use crate::notification::{Filter, State};
 use crate::service::{
-    Entry, NotificationAct, NotificationOperation, QueuePause, QueueStatus, Record, Refusal, Session, SessionInfo,
+    Entry, NotificationAct, NotificationOperation, QueuePartPause, QueuePause, QueueStatus, Record, Refusal, Session,
+    SessionInfo,
 };
 use crate::shop::Attributes;
 use crate::shop::order::{self, Address, Item, NewOrder, Order, OrderLine, Parcels, Tracking};
@@ -527,8 +528,16 @@ impl From<Entry> for pb::JournalEntry {
 
 impl From<QueueStatus> for pb::Queue {
     fn from(status: QueueStatus) -> Self {
-        let QueueStatus { queued, under_way, first_due_in_ms, paused } = status;
-        Self { queued, under_way, first_due_in_ms, paused: paused.map(Into::into) }
+        let QueueStatus { queued, under_way, first_due_in_ms, paused, paused_parts } = status;
+        let paused_parts = paused_parts.into_iter().map(Into::into).collect();
+        Self { queued, under_way, first_due_in_ms, paused: paused.map(Into::into), paused_parts }
+    }
+}
+
+impl From<QueuePartPause> for pb::QueuePartPause {
+    fn from(pause: QueuePartPause) -> Self {
+        let QueuePartPause { relay, kind, since, who, why } = pause;
+        Self { relay, kind, since: Some(at(since)), who, why }
     }
 }
 

@@ -73,13 +73,17 @@ impl pb::notification_service_server::NotificationService for Api {
 
     async fn pause_queue(&self, request: Request<pb::PauseQueueRequest>) -> Answer<pb::PauseQueueResponse> {
         let who = self.caller(&request)?;
-        let found = self.0.pause_queue(who, &request.into_inner().why).await.map_err(status)?;
+        let pb::PauseQueueRequest { why, relay, kind } = request.into_inner();
+        let part = self.0.queue_part(relay, kind).map_err(status)?;
+        let found = self.0.pause_queue(who, part, &why).await.map_err(status)?;
         Ok(Response::new(pb::PauseQueueResponse { queue: Some(found.into()) }))
     }
 
     async fn resume_queue(&self, request: Request<pb::ResumeQueueRequest>) -> Answer<pb::ResumeQueueResponse> {
         let who = self.caller(&request)?;
-        let found = self.0.resume_queue(who).await.map_err(status)?;
+        let pb::ResumeQueueRequest { relay, kind } = request.into_inner();
+        let part = self.0.queue_part(relay, kind).map_err(status)?;
+        let found = self.0.resume_queue(who, part).await.map_err(status)?;
         Ok(Response::new(pb::ResumeQueueResponse { queue: Some(found.into()) }))
     }
 

@@ -1,8 +1,9 @@
 use axum::Json;
 use axum::extract::State;
+use serde::Deserialize;
 
 use super::App;
-use super::extract::{Body, Caller};
+use super::extract::{Asked, Body, Caller};
 use super::notifications::ByHand;
 use super::problem::Problem;
 use crate::service::QueueStatus;
@@ -23,12 +24,42 @@ pub(super) async fn one(State(app): State<App>, Caller(who): Caller) -> Result<J
     Ok(Json(app.queue_status(who).await?))
 }
 
-/// Keeps every host from claiming another notification until the queue is resumed; what is claimed (`under_way`) is
-/// delivered, and orders go on. Paused already, it stays as it was. For operators.
+/// Which part of the queue; all of it when nothing is given.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Part {
+    /// What goes by this relay of the host; mails that may go by another do.
+    #[param(max_length = 100, pattern = "^[^\\u0000]*$")]
+    relay: Option<String>,
+    /// Notifications of this kind, and what their orders have behind them; not beside a relay.
+    #[param(value_type = Option<Kind>)]
+    kind: Option<String>,
+}
+
+/// The kinds of notifications.
+#[derive(utoipa::ToSchema)]
+#[schema(as = NotificationKind)]
+#[expect(dead_code, reason = "for the document")]
+enum Kind {
+    #[schema(rename = "order.placed")]
+    Placed,
+    #[schema(rename = "order.shipped")]
+    Shipped,
+    #[schema(rename = "order.delivered")]
+    Delivered,
+    #[schema(rename = "order.cancelled")]
+    Cancelled,
+}
+
+/// Keeps every host from claiming another notification until the queue is resumed, or only from offering mails to one
+/// relay or sending those of one kind (other hosts follow within a second); what is claimed (`under_way`) is delivered,
+/// and orders go on. Paused already, it stays as it was. For operators.
 #[utoipa::path(
     post,
     path = "/v1/queue/pause",
     tag = "notifications",
+    params(Part),
     request_body = ByHand,
     responses(
         (status = 200, description = "How it stands", body = QueueStatus),
@@ -40,16 +71,19 @@ pub(super) async fn one(State(app): State<App>, Caller(who): Caller) -> Result<J
 pub(super) async fn pause(
     State(app): State<App>,
     Caller(who): Caller,
+    Asked(Part { relay, kind }): Asked<Part>,
     Body(ByHand { why }, _): Body<ByHand>,
 ) -> Result<Json<QueueStatus>, Problem> {
-    Ok(Json(app.pause_queue(who, &why).await?))
+    let part = app.queue_part(relay, kind)?;
+    Ok(Json(app.pause_queue(who, part, &why).await?))
 }
 
-/// Lets hosts deliver again. For operators.
+/// Lets hosts deliver again: all, or what was paused by relay or kind, within half a minute. For operators.
 #[utoipa::path(
     post,
     path = "/v1/queue/resume",
     tag = "notifications",
+    params(Part),
     responses(
         (status = 200, description = "How it stands", body = QueueStatus),
         (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
@@ -57,6 +91,11 @@ pub(super) async fn pause(
     ),
     security(("bearer" = []))
 )]
-pub(super) async fn resume(State(app): State<App>, Caller(who): Caller) -> Result<Json<QueueStatus>, Problem> {
-    Ok(Json(app.resume_queue(who).await?))
+pub(super) async fn resume(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Asked(Part { relay, kind }): Asked<Part>,
+) -> Result<Json<QueueStatus>, Problem> {
+    let part = app.queue_part(relay, kind)?;
+    Ok(Json(app.resume_queue(who, part).await?))
 }

@@ -17,6 +17,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::connections::Connections;
 use super::load::Load;
+use super::pauses::Pauses;
 use super::session::{Broken, Deadlines, Protection, Session, Transacted};
 use super::turns::Turns;
 use super::{MailerError, Message, Outcome, RelaySettings, Settings, Standing, Tls, Untried};
@@ -53,6 +54,7 @@ pub(super) struct Relay {
     connections: Connections,
     turns: Turns,
     load: Load,
+    pauses: Arc<Pauses>,
     /// When a mail was last meant for it.
     wanted_ms: AtomicI64,
     idle: Mutex<Vec<Session>>,
@@ -65,6 +67,7 @@ impl Relay {
         number: usize,
         settings: RelaySettings,
         mail: &Settings,
+        pauses: Arc<Pauses>,
         clock: Clock,
     ) -> Result<Self, MailerError> {
         let loopback = settings.host == "localhost"
@@ -87,6 +90,7 @@ impl Relay {
                 clock.clone(),
             ),
             load: Load::new(clock.clone()),
+            pauses,
             wanted_ms: AtomicI64::new(clock.monotonic_ms()),
             clock,
             idle: Mutex::new(Vec::new()),
@@ -157,7 +161,8 @@ impl Relay {
     pub(super) fn retry_in_ms(&self) -> i64 {
         let closed_ms = self.closed_until_ms.load(Ordering::Relaxed) - self.clock.monotonic_ms();
         let slow_ms = self.load.full(self.connections()).unwrap_or(0);
-        closed_ms.max(self.turns.wait_ms()).max(slow_ms).max(0)
+        let paused_ms = self.pauses.relay(self.name()).map_or(0, |paused| paused.delay_ms);
+        paused_ms.max(closed_ms).max(self.turns.wait_ms()).max(slow_ms).max(0)
     }
 
     /// Why a mail should not be rendered for this relay now; none: it may be sent.
@@ -166,12 +171,17 @@ impl Relay {
         let full = || (self.turns.wait_ms() > 0).then(|| Untried { delay_ms: self.turns.park_ms(), why: why() });
         let slow = || self.load.full(self.connections()).map(|delay_ms| self.slow(delay_ms));
         let shared = || (self.connections() == 0).then(|| self.slow(UNTRIED_MS));
-        self.away().or_else(shared).or_else(full).or_else(slow)
+        self.closed().or_else(shared).or_else(full).or_else(slow)
     }
 
     fn slow(&self, delay_ms: i64) -> Untried {
         let why = format!("as many mails wait for the relay \"{}\" as it takes in a while", self.settings.name);
         Untried { delay_ms, why }
+    }
+
+    /// Operators paused it, or it is away.
+    fn closed(&self) -> Option<Untried> {
+        self.pauses.relay(self.name()).or_else(|| self.away())
     }
 
     fn away(&self) -> Option<Untried> {
@@ -212,8 +222,8 @@ impl Relay {
                 turn = self.turns.take(lease).await?;
                 continue;
             }
-            // The circuit breaker may have opened while others were served.
-            if let Some(untried) = self.away() {
+            // It may have been paused, or the circuit breaker opened, while others were served.
+            if let Some(untried) = self.closed() {
                 return Err(untried);
             }
             drop(waiting.take());
@@ -226,7 +236,7 @@ impl Relay {
                     continue;
                 }
                 Err(broken) => {
-                    self.pause();
+                    self.leave_alone();
                     return Ok(self.outcome(broken.class(), &broken));
                 }
             };
@@ -286,7 +296,7 @@ impl Relay {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
     }
 
-    fn pause(&self) {
+    fn leave_alone(&self) {
         // Connections that fail side by side are one failure.
         if self.away().is_some() {
             return;

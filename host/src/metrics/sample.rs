@@ -32,6 +32,7 @@ pub(crate) struct QueueSample {
     pub(crate) troubled: (i64, i64),
     pub(crate) overdue_ms: i64,
     pub(crate) is_paused: bool,
+    pub(crate) paused_parts: usize,
 }
 
 /// What the calls of a revision came to.
@@ -88,6 +89,11 @@ fn of_the_queue(meter: &Meter, latest: &Latest) {
     gauge("ecomm.queue.paused", "1 while no host may claim.", "", |sample, observe| {
         if let Some(queue) = &sample.queue {
             observe(queue.is_paused.into(), &[]);
+        }
+    });
+    gauge("ecomm.queue.paused.parts", "Relays and kinds of notifications that are paused.", "", |sample, observe| {
+        if let Some(queue) = &sample.queue {
+            observe(count(i64::try_from(queue.paused_parts).unwrap_or(i64::MAX)), &[]);
         }
     });
     gauge("db.client.connection.count", "Connections to the database.", "", |sample, observe| {

@@ -95,6 +95,9 @@ pub struct Customer {
     pub attributes: Attributes,
 }
 
+/// The kinds of notifications of orders, as their changes make them.
+pub const KINDS: [&str; 4] = ["order.placed", "order.shipped", "order.delivered", "order.cancelled"];
+
 impl Payload {
     /// The notification of a change that has just been made.
     pub fn of_change(order: &order::Order, previous: Option<order::Status>, customer: Customer, shop: &Shop) -> Self {

@@ -61,6 +61,7 @@ impl Service {
             troubled,
             overdue_ms: status.overdue_ms(),
             is_paused: status.paused.is_some(),
+            paused_parts: status.paused_parts.len(),
         });
         let (connections, relays) = (self.store.connections(), self.mailer.standing());
         let compiling = i64::try_from(self.plugins.compiling()).unwrap_or(i64::MAX);

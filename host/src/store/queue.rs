@@ -17,7 +17,7 @@ use serde::Serialize;
 
 pub use claim::{Claimable, Claimed, UNSUSPECTED_CLAIMS_MAX};
 pub use finish::{Finish, Note};
-pub use pause::{Pause, Status};
+pub use pause::{Part, PartPause, Pause, Status};
 pub(super) use sqlite::SCRATCH;
 
 use super::dialect::Column::{self, Int, Text};

@@ -29,18 +29,18 @@ tests! {
 }
 
 /// A browser: keeps its cookies, follows nothing by itself.
-struct Browser {
+pub struct Browser {
     http: reqwest::Client,
     base: String,
     cookies: String,
 }
 
-struct Seen {
-    status: u16,
+pub struct Seen {
+    pub status: u16,
     to: String,
     set: Vec<String>,
     policy: String,
-    text: String,
+    pub text: String,
 }
 
 impl Browser {
@@ -49,7 +49,7 @@ impl Browser {
         Self { http, base: app.client.base.clone(), cookies: String::new() }
     }
 
-    async fn log_in(app: &App, email: &str) -> Self {
+    pub async fn log_in(app: &App, email: &str) -> Self {
         let mut browser = Self::new(app);
         let seen = browser
             .post("/console/login", &[("email", email), ("password", PASSWORD), ("next", "/console/audit")])
@@ -74,7 +74,7 @@ impl Browser {
         Seen { status, to, set, policy, text: answer.text().await.unwrap() }
     }
 
-    async fn get(&self, path: &str) -> Seen {
+    pub async fn get(&self, path: &str) -> Seen {
         self.send(self.http.get(format!("{}{path}", self.base))).await
     }
 
@@ -92,7 +92,7 @@ impl Browser {
     }
 
     /// Sends a form with its token and a reason; the page that it leads to.
-    async fn act(&self, path: &str, fields: &[(&str, &str)]) -> Seen {
+    pub async fn act(&self, path: &str, fields: &[(&str, &str)]) -> Seen {
         let token = self.token().await;
         let fields = [&[("token", token.as_str()), ("why", "a test")], fields].concat();
         let seen = self.post(path, &fields).await;

@@ -29,6 +29,7 @@ mod misbehaviour;
 mod observed;
 mod operations;
 mod operators;
+mod pauses;
 mod place;
 mod registries;
 mod relay;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         observed::tests(),
         operations::tests(),
         operators::tests(),
+        pauses::tests(),
         place::tests(),
         registries::tests(),
         remote::tests(),

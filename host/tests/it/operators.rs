@@ -204,9 +204,10 @@ async fn the_queue_is_paused_by_each_api() {
     let queue = notifications.get_queue(with(&app.admin, pb::GetQueueRequest {})).await.unwrap().into_inner();
     let queue = queue.queue.unwrap();
     assert_eq!((queue.queued, queue.paused.unwrap().why), (1, "a new relay".to_owned()));
-    let resumed = notifications.resume_queue(with(&app.admin, pb::ResumeQueueRequest {})).await.unwrap().into_inner();
+    let resumed =
+        notifications.resume_queue(with(&app.admin, pb::ResumeQueueRequest::default())).await.unwrap().into_inner();
     assert_eq!(resumed.queue.unwrap().paused, None);
-    let pause = pb::PauseQueueRequest { why: "by wire".to_owned() };
+    let pause = pb::PauseQueueRequest { why: "by wire".to_owned(), ..Default::default() };
     let paused = notifications.pause_queue(with(&app.admin, pause)).await.unwrap().into_inner();
     assert!(paused.queue.unwrap().paused.unwrap().since.is_some());
     let (good, said) = answered(&app, &["notification", "queue", "--json"]);

@@ -4,7 +4,9 @@ use prost_types::Timestamp;
 
 use super::super::{filters, pb, plugin_messages};
 use super::Error;
-use crate::service::{Entry, NotificationOperation, Page, QueuePause, QueueStatus, Record, Refusal, Session};
+use crate::service::{
+    Entry, NotificationOperation, Page, QueuePartPause, QueuePause, QueueStatus, Record, Refusal, Session,
+};
 
 /// What must be there.
 pub(super) fn given<T>(name: &'static str, value: Option<T>) -> Result<T, Error> {
@@ -132,9 +134,13 @@ fn entry(state_id: i64, entry: pb::JournalEntry) -> Result<Entry, Error> {
 }
 
 pub(super) fn queue(queue: Option<pb::Queue>) -> Result<QueueStatus, Error> {
-    let pb::Queue { queued, under_way, first_due_in_ms, paused } = given("queue", queue)?;
+    let pb::Queue { queued, under_way, first_due_in_ms, paused, paused_parts } = given("queue", queue)?;
     let pause = |pb::QueuePause { since, who, why }| at("since", since).map(|since| QueuePause { since, who, why });
-    Ok(QueueStatus { queued, under_way, first_due_in_ms, paused: paused.map(pause).transpose()? })
+    let part = |pb::QueuePartPause { relay, kind, since, who, why }| {
+        at("since", since).map(|since| QueuePartPause { relay, kind, since, who, why })
+    };
+    let paused_parts = each(paused_parts, part)?;
+    Ok(QueueStatus { queued, under_way, first_due_in_ms, paused: paused.map(pause).transpose()?, paused_parts })
 }
 
 pub(super) fn notification_operation(operation: pb::NotificationOperation) -> Result<NotificationOperation, Error> {

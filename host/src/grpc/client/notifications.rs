@@ -7,7 +7,9 @@ use super::super::pb;
 use super::answers::{self, given, notification_operation, record};
 use super::{ANSWER_BYTES_MAX, Client, Error, Transport, wait};
 use crate::notification::Filter;
-use crate::service::{NewNotificationOperation, NotificationOperation, Page, QueueStatus, Record, Reproduction, Retry};
+use crate::service::{
+    NewNotificationOperation, NotificationOperation, Page, QueuePart, QueueStatus, Record, Reproduction, Retry,
+};
 
 impl Client {
     fn notification_calls(&self) -> NotificationServiceClient<Transport> {
@@ -88,14 +90,18 @@ impl Client {
         answers::queue(self.notification_calls().get_queue(pb::GetQueueRequest {}).await?.into_inner().queue)
     }
 
-    /// Keeps every host from claiming another notification.
-    pub async fn pause(&self, why: String) -> Result<QueueStatus, Error> {
-        answers::queue(self.notification_calls().pause_queue(pb::PauseQueueRequest { why }).await?.into_inner().queue)
+    /// Keeps every host from claiming another notification, or from sending some of them.
+    pub async fn pause(&self, part: QueuePart, why: String) -> Result<QueueStatus, Error> {
+        let (relay, kind) = named(part);
+        let request = pb::PauseQueueRequest { why, relay, kind };
+        answers::queue(self.notification_calls().pause_queue(request).await?.into_inner().queue)
     }
 
     /// Lets hosts deliver again.
-    pub async fn resume(&self) -> Result<QueueStatus, Error> {
-        answers::queue(self.notification_calls().resume_queue(pb::ResumeQueueRequest {}).await?.into_inner().queue)
+    pub async fn resume(&self, part: QueuePart) -> Result<QueueStatus, Error> {
+        let (relay, kind) = named(part);
+        let request = pb::ResumeQueueRequest { relay, kind };
+        answers::queue(self.notification_calls().resume_queue(request).await?.into_inner().queue)
     }
 
     /// Begins an act on all that match, or only counts them.
@@ -134,5 +140,14 @@ impl Client {
         let request = pb::CancelNotificationOperationRequest { id };
         let answer = self.notification_calls().cancel_notification_operation(request).await?.into_inner();
         notification_operation(given("operation", answer.operation)?)
+    }
+}
+
+/// A relay or a kind.
+fn named(part: QueuePart) -> (Option<String>, Option<String>) {
+    match part {
+        QueuePart::All => (None, None),
+        QueuePart::Relay(relay) => (Some(relay), None),
+        QueuePart::Kind(kind) => (None, Some(kind)),
     }
 }

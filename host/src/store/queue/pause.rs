@@ -1,4 +1,4 @@
-//! Stopping the claims of every host until somebody says otherwise.
+//! Stopping every host until somebody says otherwise: the claims of all, or what goes by a relay or is of a kind.
 
 use serde::Serialize;
 
@@ -22,6 +22,46 @@ pub struct Pause {
     pub why: String,
 }
 
+/// What is paused or resumed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of the queue.
+    All,
+    /// What goes by this relay. Mails that may go by another do.
+    Relay(String),
+    /// Mails of this kind, such as "order.shipped"; what its order has behind one waits too.
+    Kind(String),
+}
+
+impl Part {
+    /// As the database has it; none of the whole queue.
+    fn key(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::All => None,
+            Self::Relay(name) => Some(("relay", name)),
+            Self::Kind(name) => Some(("kind", name)),
+        }
+    }
+}
+
+/// Since when a part of the queue is paused, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = QueuePartPause)]
+pub struct PartPause {
+    /// Which relay is offered nothing; null: it is a kind that is paused.
+    pub relay: Option<String>,
+    /// Mails of which kind wait; null: it is a relay that is paused.
+    pub kind: Option<String>,
+    /// Unix milliseconds.
+    #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub since: i64,
+    /// Who paused it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
 /// How the queue stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = Queue)]
@@ -34,6 +74,8 @@ pub struct Status {
     pub first_due_in_ms: Option<i64>,
     /// None while it is worked on.
     pub paused: Option<Pause>,
+    /// Relays and kinds that are paused while the rest is worked on.
+    pub paused_parts: Vec<PartPause>,
 }
 
 impl Status {
@@ -44,13 +86,31 @@ impl Status {
 }
 
 impl Store {
-    /// No host claims anything any more; what is claimed is delivered. Paused already, it stays as it is.
-    pub(crate) async fn pause(&self, who: &str, why: &str) -> Result<()> {
+    /// Pauses a part of the queue; what is claimed is delivered. Paused already, it stays as it is.
+    pub(crate) async fn pause(&self, part: &Part, who: &str, why: &str) -> Result<()> {
         let mut tx = self.begin().await?;
         let (dialect, now) = (tx.dialect(), tx.dialect().now_ms(self.offset_ms()));
-        let sql =
-            dialect.sql(&format!("insert into notification_pause (id, since, who, why) values (1, {now}, $1, $2)"));
-        let paused = with_tx!(&mut tx, |c| sqlx::query(sql).bind(who).bind(why).execute(c).await.map(drop));
+        let paused = match part.key() {
+            None => {
+                let sql = format!("insert into notification_pause (id, since, who, why) values (1, {now}, $1, $2)");
+                let sql = dialect.sql(&sql);
+                with_tx!(&mut tx, |c| sqlx::query(sql).bind(who).bind(why).execute(c).await.map(drop))
+            }
+            Some((part, name)) => {
+                let sql = dialect.sql(&format!(
+                    "insert into notification_part_pauses (part, name, since, who, why) \
+                     values ($1, $2, {now}, $3, $4)"
+                ));
+                with_tx!(&mut tx, |c| sqlx::query(sql)
+                    .bind(part)
+                    .bind(name)
+                    .bind(who)
+                    .bind(why)
+                    .execute(c)
+                    .await
+                    .map(drop))
+            }
+        };
         match paused.map_err(Error::from) {
             Ok(()) => tx.commit().await,
             Err(e) if e.is_taken() => Ok(()),
@@ -58,11 +118,29 @@ impl Store {
         }
     }
 
-    /// Hosts claim again.
-    pub(crate) async fn resume(&self) -> Result<()> {
+    /// Hosts go on with it.
+    pub(crate) async fn resume(&self, part: &Part) -> Result<()> {
         let mut tx = self.begin().await?;
-        with_tx!(&mut tx, |c| sqlx::query("delete from notification_pause").execute(c).await.map(drop))?;
+        match part.key() {
+            None => with_tx!(&mut tx, |c| sqlx::query("delete from notification_pause").execute(c).await.map(drop))?,
+            Some((part, name)) => {
+                let sql = tx.dialect().sql("delete from notification_part_pauses where part = $1 and name = $2");
+                with_tx!(&mut tx, |c| sqlx::query(sql).bind(part).bind(name).execute(c).await.map(drop))?;
+            }
+        }
         tx.commit().await
+    }
+
+    /// The parts of the queue that are paused.
+    pub(crate) async fn paused_parts(&self) -> Result<Vec<PartPause>> {
+        let sql = "select part, name, since, who, why from notification_part_pauses order by since, part, name";
+        let rows: Vec<(String, String, i64, String, String)> =
+            with_pool!(self, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
+        let paused = |(part, name, since, who, why)| {
+            let (relay, kind) = if part == "relay" { (Some(name), None) } else { (None, Some(name)) };
+            PartPause { relay, kind, since, who, why }
+        };
+        Ok(rows.into_iter().map(paused).collect())
     }
 
     /// How the queue stands.
@@ -76,6 +154,7 @@ impl Store {
         let (queued, under_way, first_due_in_ms) = with_pool!(self, |pool| sqlx::query_as(sql).fetch_one(pool).await)?;
         let sql = "select since, who, why from notification_pause";
         let paused = with_pool!(self, |pool| sqlx::query_as(sql).fetch_optional(pool).await)?;
-        Ok(Status { queued, under_way, first_due_in_ms, paused })
+        let paused_parts = self.paused_parts().await?;
+        Ok(Status { queued, under_way, first_due_in_ms, paused, paused_parts })
     }
 }
