@@ -43,9 +43,7 @@ pub use crate::plugin::{
 };
 pub use crate::store::notifications::{Entry, Record};
 pub use crate::store::plugins::Change;
-pub use crate::store::queue::{
-    Part as QueuePart, PartPause as QueuePartPause, Pause as QueuePause, Status as QueueStatus,
-};
+pub use crate::store::queue::{PartPause as QueuePartPause, Pause as QueuePause, Status as QueueStatus};
 pub use audit::ActInfo;
 pub use bulk::{NewNotificationOperation, NotificationAct, NotificationOperation, Refusal};
 pub use error::Error;
@@ -59,6 +57,7 @@ pub use plugins::{ComponentInfo, RevisionInfo, Serving, SlotInfo};
 pub use preparing::{Preparation, Preparing};
 pub use products::Window;
 pub use pulse::{Beat, HostInfo, Pulse, TROUBLED_MAX};
+pub use queue::QueuePart;
 pub use ready::Readiness;
 pub use rehearse::{Example, Preview, Rendered, Replay, ReplayRequest, Reproduction, Subject};
 pub use retention::Retention;

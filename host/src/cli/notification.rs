@@ -118,11 +118,8 @@ struct Part {
 
 impl From<Part> for QueuePart {
     fn from(part: Part) -> Self {
-        match part {
-            Part { relay: Some(relay), .. } => Self::Relay(relay),
-            Part { kind: Some(kind), .. } => Self::Kind(kind),
-            Part { relay: None, kind: None } => Self::All,
-        }
+        let Part { relay, kind } = part;
+        Self { relay, kind }
     }
 }
 

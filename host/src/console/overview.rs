@@ -101,7 +101,7 @@ fn part_of(pause: &QueuePartPause) -> String {
     }
 }
 
-fn part(app: &App, named: &str) -> Result<QueuePart, Error> {
+fn part(named: &str) -> Result<QueuePart, Error> {
     let (relay, kind) = match named.split_once(' ') {
         Some(("relay", name)) => (Some(name), None),
         Some(("kind", name)) => (None, Some(name)),
@@ -109,7 +109,7 @@ fn part(app: &App, named: &str) -> Result<QueuePart, Error> {
         // Never more than was meant.
         _ => return Err(Error::invalid("/part", "must be a relay or a kind")),
     };
-    app.queue_part(relay.map(str::to_owned), kind.map(str::to_owned))
+    Ok(QueuePart { relay: relay.map(str::to_owned), kind: kind.map(str::to_owned) })
 }
 
 /// What changes by the second.
@@ -182,7 +182,7 @@ fn graph(title: &str, beats: &[Beat], value: impl Fn(&Beat) -> f64, show: impl F
 pub(super) async fn pause(State(app): State<App>, form: Act) -> Result<Response, Failed> {
     let (who, why) = (form.operator.who, form.why()?);
     let named = form.field("part");
-    let (part, subject) = (part(&app, named)?, if named.is_empty() { "queue" } else { named });
+    let (part, subject) = (part(named)?, if named.is_empty() { "queue" } else { named });
     app.recorded(who, "pause-queue", subject, why, Box::pin(app.pause_queue(who, part, why))).await?;
     Ok(see("/console"))
 }
@@ -190,7 +190,7 @@ pub(super) async fn pause(State(app): State<App>, form: Act) -> Result<Response,
 pub(super) async fn resume(State(app): State<App>, form: Act) -> Result<Response, Failed> {
     let (who, why) = (form.operator.who, form.why()?);
     let named = form.field("part");
-    let (part, subject) = (part(&app, named)?, if named.is_empty() { "queue" } else { named });
+    let (part, subject) = (part(named)?, if named.is_empty() { "queue" } else { named });
     app.recorded(who, "resume-queue", subject, why, Box::pin(app.resume_queue(who, part))).await?;
     Ok(see("/console"))
 }

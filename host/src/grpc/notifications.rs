@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{Api, filters, pb, status};
-use crate::service::Retry;
+use crate::service::{QueuePart, Retry};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -74,16 +74,14 @@ impl pb::notification_service_server::NotificationService for Api {
     async fn pause_queue(&self, request: Request<pb::PauseQueueRequest>) -> Answer<pb::PauseQueueResponse> {
         let who = self.caller(&request)?;
         let pb::PauseQueueRequest { why, relay, kind } = request.into_inner();
-        let part = self.0.queue_part(relay, kind).map_err(status)?;
-        let found = self.0.pause_queue(who, part, &why).await.map_err(status)?;
+        let found = self.0.pause_queue(who, QueuePart { relay, kind }, &why).await.map_err(status)?;
         Ok(Response::new(pb::PauseQueueResponse { queue: Some(found.into()) }))
     }
 
     async fn resume_queue(&self, request: Request<pb::ResumeQueueRequest>) -> Answer<pb::ResumeQueueResponse> {
         let who = self.caller(&request)?;
         let pb::ResumeQueueRequest { relay, kind } = request.into_inner();
-        let part = self.0.queue_part(relay, kind).map_err(status)?;
-        let found = self.0.resume_queue(who, part).await.map_err(status)?;
+        let found = self.0.resume_queue(who, QueuePart { relay, kind }).await.map_err(status)?;
         Ok(Response::new(pb::ResumeQueueResponse { queue: Some(found.into()) }))
     }
 

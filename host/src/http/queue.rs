@@ -6,7 +6,7 @@ use super::App;
 use super::extract::{Asked, Body, Caller};
 use super::notifications::ByHand;
 use super::problem::Problem;
-use crate::service::QueueStatus;
+use crate::service::{QueuePart, QueueStatus};
 
 /// How the queue of notifications stands. For viewers.
 #[utoipa::path(
@@ -32,8 +32,8 @@ pub(super) struct Part {
     /// What goes by this relay of the host; mails that may go by another do.
     #[param(max_length = 100, pattern = "^[^\\u0000]*$")]
     relay: Option<String>,
-    /// Notifications of this kind, and what their orders have behind them; not beside a relay.
-    #[param(value_type = Option<Kind>)]
+    /// Notifications of this kind, and what their orders have behind them. Not beside a relay: each by itself.
+    #[param(value_type = Option<Kind>, inline)]
     kind: Option<String>,
 }
 
@@ -74,8 +74,7 @@ pub(super) async fn pause(
     Asked(Part { relay, kind }): Asked<Part>,
     Body(ByHand { why }, _): Body<ByHand>,
 ) -> Result<Json<QueueStatus>, Problem> {
-    let part = app.queue_part(relay, kind)?;
-    Ok(Json(app.pause_queue(who, part, &why).await?))
+    Ok(Json(app.pause_queue(who, QueuePart { relay, kind }, &why).await?))
 }
 
 /// Lets hosts deliver again: all, or what was paused by relay or kind, within half a minute. For operators.
@@ -96,6 +95,5 @@ pub(super) async fn resume(
     Caller(who): Caller,
     Asked(Part { relay, kind }): Asked<Part>,
 ) -> Result<Json<QueueStatus>, Problem> {
-    let part = app.queue_part(relay, kind)?;
-    Ok(Json(app.resume_queue(who, part).await?))
+    Ok(Json(app.resume_queue(who, QueuePart { relay, kind }).await?))
 }

@@ -5,11 +5,45 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::plugins::{must_be_short, name};
-use super::{Error, Principal, QueuePart, QueueStatus, Service};
+use super::{Error, Principal, QueueStatus, Service};
 use crate::notification::KINDS;
+use crate::store::queue::Part;
 
 /// How soon a host follows a part of the queue that was paused or resumed elsewhere.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// The longest name of a relay, in characters.
+const RELAY_NAME_MAX: usize = 100;
+
+/// The part of the queue that somebody names; all of it when they name none.
+#[derive(Clone, Debug, Default)]
+pub struct QueuePart {
+    /// What goes by this relay.
+    pub relay: Option<String>,
+    /// What is of this kind.
+    pub kind: Option<String>,
+}
+
+impl QueuePart {
+    fn check(self) -> Result<Part, Error> {
+        let Self { relay, kind } = self;
+        if relay.as_ref().is_some_and(|name| name.contains('\0') || name.chars().count() > RELAY_NAME_MAX) {
+            let says = format!("must be at most {RELAY_NAME_MAX} characters, none of them U+0000");
+            return Err(Error::invalid("/relay", &says));
+        }
+        if kind.as_ref().is_some_and(|kind| !KINDS.contains(&kind.as_str())) {
+            return Err(Error::invalid("/kind", &format!("must be one of: {}", KINDS.join(", "))));
+        }
+        match (relay, kind) {
+            (None, None) => Ok(Part::All),
+            (Some(relay), None) => Ok(Part::Relay(relay)),
+            (None, Some(kind)) => Ok(Part::Kind(kind)),
+            (Some(_), Some(_)) => {
+                Err(Error::Conflict("a relay and a kind are paused and resumed each by itself".to_owned()))
+            }
+        }
+    }
+}
 
 impl Service {
     /// How the queue stands. For viewers.
@@ -18,25 +52,20 @@ impl Service {
         Ok(self.store.queue_status().await?)
     }
 
-    /// The part of the queue that a request names; all of it when it names none.
-    pub fn queue_part(&self, relay: Option<String>, kind: Option<String>) -> Result<QueuePart, Error> {
-        match (relay, kind) {
-            (None, None) => Ok(QueuePart::All),
-            (Some(relay), None) => Ok(QueuePart::Relay(relay)),
-            (None, Some(kind)) => Ok(QueuePart::Kind(kind)),
-            (Some(_), Some(_)) => {
-                Err(Error::invalid("/kind", "must not be given beside a relay: pause each by itself"))
-            }
-        }
-    }
-
     /// Keeps every host from claiming another notification, or only from offering mails to a relay or sending those of a
     /// kind, until it is resumed; what is under way is delivered. Orders go on and theirs are queued. Paused already, it
     /// stays paused as it was. For operators.
     pub async fn pause_queue(&self, who: Principal, part: QueuePart, why: &str) -> Result<QueueStatus, Error> {
         who.must_operate()?;
         must_be_short(why)?;
-        self.must_be_there(&part)?;
+        let part = part.check()?;
+        if let Part::Relay(relay) = &part
+            && !self.mailer.names().contains(relay)
+        {
+            // One that is none of them would pause nothing, and nobody would know.
+            let names = self.mailer.names().join(", ");
+            return Err(Error::Conflict(format!("this host has no relay \"{relay}\"; it has: {names}")));
+        }
         let (store, by, paused) = (&self.store, &name(who), &part);
         self.once(who, "pause-queue", None, || async move { Ok(store.pause(paused, by, why).await?) }).await?;
         tracing::info!(by = %by, "the queue is paused: {part:?}");
@@ -47,30 +76,13 @@ impl Service {
     /// Lets hosts deliver again. For operators.
     pub async fn resume_queue(&self, who: Principal, part: QueuePart) -> Result<QueueStatus, Error> {
         who.must_operate()?;
+        let part = part.check()?;
         let (store, resumed) = (&self.store, &part);
         self.once(who, "resume-queue", None, || async move { Ok(store.resume(resumed).await?) }).await?;
         tracing::info!(by = %name(who), "the queue is resumed: {part:?}");
         self.follow_pauses().await?;
         self.enqueued();
         self.queue_status(who).await
-    }
-
-    /// A name that is none of them would pause nothing, and nobody would know.
-    fn must_be_there(&self, part: &QueuePart) -> Result<(), Error> {
-        let one_of = |field: &str, named: &str, all: &[&str]| {
-            if all.contains(&named) {
-                return Ok(());
-            }
-            Err(Error::invalid(field, &format!("must be one of: {}", all.join(", "))))
-        };
-        match part {
-            QueuePart::All => Ok(()),
-            QueuePart::Relay(relay) => {
-                let names = self.mailer.names();
-                one_of("/relay", relay, &names.iter().map(String::as_str).collect::<Vec<_>>())
-            }
-            QueuePart::Kind(kind) => one_of("/kind", kind, &KINDS),
-        }
     }
 
     /// Keeps this host to what is paused now.

@@ -169,11 +169,13 @@ async fn what_cannot_be_paused_is_refused() {
         (status.as_u16(), problem.to_string())
     };
     let (status, says) = refused("?relay=lost", &app.admin).await;
-    assert!(status == 422 && says.contains("must be one of: mailbox"), "{status} {says}");
+    assert!(status == 409 && says.contains("it has: mailbox"), "{status} {says}");
     let (status, says) = refused("?kind=order.lost", &app.admin).await;
     assert!(status == 422 && says.contains("order.placed, order.shipped, order.delivered, order.cancelled"), "{says}");
     let (status, says) = refused("?kind=order.placed&relay=mailbox", &app.admin).await;
-    assert!(status == 422 && says.contains("pause each by itself"), "{status} {says}");
+    assert!(status == 409 && says.contains("each by itself"), "{status} {says}");
+    let (status, says) = refused("?relay=%00", &app.admin).await;
+    assert!(status == 422 && says.contains("U+0000"), "{status} {says}");
     assert_eq!(refused("?domain=example.com", &app.admin).await.0, 400);
     assert_eq!(refused("?relay=mailbox", &app.customer).await.0, 403);
     let stands = app.client.ok("GET", "/v1/queue", &app.admin, None).await;

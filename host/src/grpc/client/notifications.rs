@@ -92,14 +92,14 @@ impl Client {
 
     /// Keeps every host from claiming another notification, or from sending some of them.
     pub async fn pause(&self, part: QueuePart, why: String) -> Result<QueueStatus, Error> {
-        let (relay, kind) = named(part);
+        let QueuePart { relay, kind } = part;
         let request = pb::PauseQueueRequest { why, relay, kind };
         answers::queue(self.notification_calls().pause_queue(request).await?.into_inner().queue)
     }
 
     /// Lets hosts deliver again.
     pub async fn resume(&self, part: QueuePart) -> Result<QueueStatus, Error> {
-        let (relay, kind) = named(part);
+        let QueuePart { relay, kind } = part;
         let request = pb::ResumeQueueRequest { relay, kind };
         answers::queue(self.notification_calls().resume_queue(request).await?.into_inner().queue)
     }
@@ -140,14 +140,5 @@ impl Client {
         let request = pb::CancelNotificationOperationRequest { id };
         let answer = self.notification_calls().cancel_notification_operation(request).await?.into_inner();
         notification_operation(given("operation", answer.operation)?)
-    }
-}
-
-/// A relay or a kind.
-fn named(part: QueuePart) -> (Option<String>, Option<String>) {
-    match part {
-        QueuePart::All => (None, None),
-        QueuePart::Relay(relay) => (Some(relay), None),
-        QueuePart::Kind(kind) => (None, Some(kind)),
     }
 }
