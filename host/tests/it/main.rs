@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, unreachable_pub, reason = "a panic is how a test fails, and nobody imports tests")]
 
+mod alerts;
 mod app;
 mod both_apis;
 mod bulk;
@@ -56,6 +57,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     ecomm::host::use_ring();
     let tests = [
+        alerts::tests(),
         both_apis::tests(),
         bulk::tests(),
         cluster::tests(),
