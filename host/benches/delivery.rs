@@ -61,6 +61,61 @@ pub(crate) async fn measure() {
     }
 }
 
+/// What traces cost: orders placed and delivered with none, with what a host that exports them samples, and where the
+/// telemetry is off altogether. The collector takes everything and keeps nothing.
+pub(crate) async fn tracing() {
+    const ROUNDS: usize = 5;
+    const ORDERS: usize = 8_000;
+    let collector = crate::collector::start().await;
+    for database in rig::databases() {
+        let endpoint = ("TELEMETRY__OTLP_ENDPOINT", collector.as_str());
+        let none: &[(&str, &str)] = &[("TELEMETRY__OTLP_ENDPOINT", ""), ("TELEMETRY__LISTEN", "")];
+        let kinds: [(&str, &[(&str, &str)]); 3] = [
+            ("no telemetry", none),
+            ("none sampled", &[endpoint, ("TELEMETRY__TRACES_SAMPLED", "0")]),
+            ("1 in 100", &[endpoint, ("TELEMETRY__TRACES_SAMPLED", "0.01")]),
+        ];
+        let mut rates = [const { Vec::new() }; 3];
+        // In turn, so that a pause of the machine is nobody's own.
+        for _ in 0..ROUNDS {
+            for ((_, settings), rates) in kinds.iter().zip(&mut rates) {
+                let host = rig::host_with(&database.fresh().await, false, settings).await;
+                let (_, product) = rig::shop(&host.service).await;
+                let token = rig::token(host.http.expect("served")).await;
+                let begun = Instant::now();
+                by_requests(&host, &token, product, ORDERS).await;
+                host.queue.run_until_idle().await;
+                #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+                rates.push(ORDERS as f64 / begun.elapsed().as_secs_f64());
+                host.stop().await;
+            }
+        }
+        let medians = rates.map(rig::median);
+        println!("\ntraces, {}: {ORDERS} orders placed and delivered, medians of {ROUNDS}", database.name);
+        for ((name, _), rate) in kinds.iter().zip(medians) {
+            println!("  {name:<14} {rate:>8.0} /s   {:.3} of no telemetry", rate / medians[0]);
+        }
+    }
+}
+
+/// Places so many orders over REST, where traces begin.
+async fn by_requests(host: &Host, token: &str, product: i64, orders: usize) {
+    let url = format!("http://{}/v1/orders", host.http.expect("served"));
+    let client = reqwest::Client::new();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let (client, url, token) = (client.clone(), url.clone(), token.to_owned());
+        tasks.spawn(async move {
+            let order = serde_json::json!({ "items": [{ "product_id": product, "quantity": 1 }] });
+            for _ in 0..orders / 32 {
+                let answer = client.post(&url).bearer_auth(&token).json(&order).send().await.expect("an answer");
+                assert_eq!(answer.status().as_u16(), 201);
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
 /// From an order's commit to the mailbox, one after the other; in milliseconds.
 async fn idle(host: &Host, who: Principal, product: i64, orders: usize) -> Vec<f64> {
     let mut arrived = host.service.mailbox.as_ref().expect("a mailbox").count();

@@ -1,5 +1,6 @@
 //! `cargo bench`: what the host costs, beside what it is compared with, in one run. `cargo bench -- render` runs one
-//! part; the parts are render, policy, queue, delivery, relay, api, stages, slow and replay. `cargo bench -- api MariaDB` measures it
+//! part; the parts are render, policy, queue, delivery, tracing, relay, retention, api, stages, slow and
+//! replay. `cargo bench -- api MariaDB` measures it
 //! with one database. `PostgreSQL` and `MariaDB` are measured where `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL`
 //! name a server.
 
@@ -7,11 +8,13 @@
 
 mod api;
 mod bare;
+mod collector;
 mod contract;
 mod delivery;
 mod plugin;
 mod queue;
 mod relay;
+mod retention;
 mod rig;
 mod stages;
 
@@ -40,6 +43,12 @@ fn main() {
         }
         if asked("relay") {
             relay::measure().await;
+        }
+        if asked("retention") {
+            retention::measure().await;
+        }
+        if asked("tracing") {
+            Box::pin(delivery::tracing()).await;
         }
         if asked("api") {
             api::measure().await;
