@@ -393,6 +393,6 @@ fn domain(config: &Config) -> String {
 
 fn report<E: std::fmt::Display>(part: &str, ended: Result<(), E>) {
     if let Err(e) = ended {
-        tracing::error!(error = %e, part, "a server ended");
+        tracing::error!(error = %e, server = part, "a server ended");
     }
 }

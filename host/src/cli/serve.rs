@@ -35,7 +35,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let host = Host::start(config, roles, Clock::system()).await?;
     let address = |a: Option<std::net::SocketAddr>| a.map_or_else(|| "off".to_owned(), |a| a.to_string());
-    tracing::info!(http = address(host.http), grpc = address(host.grpc), worker = roles.worker, "ready");
+    tracing::info!(host.http = address(host.http), host.grpc = address(host.grpc), host.worker = roles.worker, "ready");
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => break,
@@ -52,7 +52,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 async fn reload(host: &Host) {
     for slot in Slot::ALL {
         match host.service.reload(slot, "signal", &Progress::default()).await {
-            Ok(revision) => tracing::info!(revision = revision.number, digest = revision.digest, "{slot} reloaded"),
+            Ok(revision) => {
+                tracing::info!(plugin.revision = revision.number, plugin.digest = revision.digest, "{slot} reloaded")
+            }
             Err(e) => tracing::error!(error = %e, "the {slot} was not reloaded; the old one serves on"),
         }
     }

@@ -26,7 +26,7 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Json<Ready>, Problem
     match app.ready().await {
         Ok(()) => Ok(Json(Ready { status: "ready", preparing: app.preparations() })),
         Err(why) => {
-            tracing::warn!(why, "not ready");
+            tracing::warn!(error = why, "not ready");
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", why))
         }
     }

@@ -269,7 +269,7 @@ impl Registry {
             Ok(DockerCredential::UsernamePassword(name, password)) => RegistryAuth::Basic(name, password),
             Ok(DockerCredential::IdentityToken(token)) => RegistryAuth::Bearer(token),
             Err(e) => {
-                tracing::debug!(error = %e, registry, "no credentials");
+                tracing::debug!(error = %e, registry = registry, "no credentials");
                 RegistryAuth::Anonymous
             }
         };

@@ -231,7 +231,7 @@ impl Relay {
             let mut session = match self.take().await {
                 Ok(session) => session,
                 Err(broken) if broken.class() == Class::Throttled && self.connections.refused() => {
-                    tracing::debug!(relay = self.settings.name, "the relay takes no more connections");
+                    tracing::debug!(relay.name = self.settings.name, "the relay takes no more connections");
                     drop((connection, measured));
                     continue;
                 }

@@ -96,7 +96,7 @@ impl Cache {
         expected.update(&key.0);
         expected.update(body);
         if expected.verify_slice(mac).is_err() {
-            tracing::warn!(name = key.name(), "compiled code was written by someone else; compiling anew");
+            tracing::warn!(plugin.code = key.name(), "compiled code was written by someone else; compiling anew");
             return None;
         }
         let (head, code) = body.split_at_checked(body.iter().position(|b| *b == b'\n')?)?;

@@ -43,7 +43,7 @@ impl Service {
         let done = doing.await;
         let outcome = done.as_ref().map_or_else(Error::code, |_| "done".to_owned());
         if let Err(e) = self.store.end_act(id, &outcome).await {
-            tracing::warn!(error = %e, act = id, "what came of an act could not be written down");
+            tracing::warn!(error = %e, act.id = id, "what came of an act could not be written down");
         }
         done
     }

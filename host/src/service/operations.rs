@@ -262,7 +262,7 @@ impl Service {
         self.fail_operations().await?;
         while self.operations.must_have_room(Kind::Replay).is_ok() {
             let Some(row) = self.store.adopt_replay(SILENT_MS_MAX, &self.host).await? else { break };
-            tracing::info!(operation = row.id, "its host has ended; going on with it");
+            tracing::info!(operation.id = row.id, "its host has ended; going on with it");
             let mut reached: Reached = serde_json::from_str(&row.progress).unwrap_or_default();
             // One that ends its hosts must not go on to end the next.
             let taken = reached.position.as_mut().map(Position::take_over);
@@ -299,7 +299,7 @@ impl Service {
                 match self.store.note_operation(id, &written(), &self.host).await {
                     Ok(true) => {}
                     Ok(false) => return,
-                    Err(e) => tracing::warn!(error = %e, operation = id, "its progress could not be written down"),
+                    Err(e) => tracing::warn!(error = %e, operation.id = id, "its progress could not be written down"),
                 }
             }
         };
@@ -315,7 +315,7 @@ impl Service {
         };
         let problem = problem.as_ref().map(|(code, detail)| (code.as_str(), detail.as_str()));
         if let Err(e) = self.store.end_operation(id, state, revision, &at_the_end(), problem, &self.host).await {
-            tracing::error!(error = %e, operation = id, "it {state}, and that could not be written down");
+            tracing::error!(error = %e, operation.id = id, "it {state}, and that could not be written down");
         }
         ended.map(|(answer, _)| answer)
     }

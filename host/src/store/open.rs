@@ -172,7 +172,7 @@ where
         if clock.monotonic_ms() >= until_ms {
             return Err(Error::Unreachable { address: address.to_owned(), why });
         }
-        tracing::warn!(address, why, "the database cannot be reached yet; trying again");
+        tracing::warn!(database.address = address, error = why, "the database cannot be reached yet; trying again");
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }

@@ -1,6 +1,7 @@
 //! What the hosts of all tests log, at every level of ours: no address, name, password, token, secret or word of a mail.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -19,6 +20,33 @@ tests! {
     once {
         every_line_is_looked_at
     }
+    without_runtime {
+        every_field_is_told
+    }
+}
+
+/// The guide's table of fields is that of the sources.
+fn every_field_is_told() {
+    let mut used = BTreeSet::new();
+    for (file, text) in crate::tidy::code(&[""]) {
+        for (at, _) in text.match_indices("tracing::") {
+            let Some((level, rest)) = text[at + "tracing::".len()..].split_once("!(") else { continue };
+            if !["error", "warn", "info", "debug", "trace"].contains(&level) {
+                continue;
+            }
+            let fields = rest.split('"').next().unwrap();
+            for field in fields.split(',').map(str::trim).filter(|f| !f.is_empty() && !f.starts_with("target:")) {
+                let (name, _) = field.split_once(" = ").unwrap_or_else(|| panic!("{file}: {field} has no name"));
+                used.insert(name.to_owned());
+            }
+        }
+    }
+    let guide = include_str!("../../../docs/operators.md").split_once("### The log").unwrap().1;
+    let rows = guide.lines().skip_while(|line| !line.starts_with("| ---")).skip(1).take_while(|l| l.starts_with('|'));
+    let told = rows.flat_map(|row| row.split('|').nth(1).unwrap().split(','));
+    let told: BTreeSet<_> = told.map(|name| name.trim().trim_matches('`').to_owned()).collect();
+    assert!(used.len() > 15);
+    assert_eq!(used, told);
 }
 
 async fn every_line_is_looked_at() {

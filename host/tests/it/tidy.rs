@@ -39,7 +39,7 @@ fn files(folder: &Path, ending: &str) -> Vec<(String, String)> {
 }
 
 /// The host's sources whose path begins with one of `places`, without their comments.
-fn code(places: &[&str]) -> Vec<(String, String)> {
+pub fn code(places: &[&str]) -> Vec<(String, String)> {
     let bare = |text: String| {
         let lines = text.lines().filter(|l| !l.trim_start().starts_with("//"));
         lines.collect::<Vec<_>>().join("\n")

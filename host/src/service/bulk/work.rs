@@ -94,7 +94,12 @@ impl Service {
     pub async fn work_on_bulk(&self, which: Option<i64>, stop: &CancellationToken) -> Result<bool, Error> {
         let Some(row) = self.store.take_bulk(which, SILENT_MS_MAX, &self.host).await? else { return Ok(false) };
         let id = row.id;
-        tracing::info!(operation = id, act = row.act, matched = row.matched, "an operator acts on all that match");
+        tracing::info!(
+            operation.id = id,
+            operation.act = row.act,
+            operation.matched = row.matched,
+            "an operator acts on all that match"
+        );
         let (state, detail) = match self.work_through(row, stop).await {
             Ok(End::Done) => ("succeeded", None),
             Ok(End::NotOurs) => ("cancelled", None),
@@ -104,12 +109,12 @@ impl Service {
                 return Ok(true);
             }
             Err(e) => {
-                tracing::error!(error = %crate::cause::chain(&e), operation = id, "a bulk operation cannot be worked on");
+                tracing::error!(error = %crate::cause::chain(&e), operation.id = id, "a bulk operation cannot be worked on");
                 ("failed", Some(e.to_string()))
             }
         };
         if self.store.end_bulk(id, state, detail.as_deref(), &self.host).await? {
-            tracing::info!(operation = id, state, "a bulk operation has ended");
+            tracing::info!(operation.id = id, operation.state = state, "a bulk operation has ended");
         }
         Ok(true)
     }
@@ -136,7 +141,7 @@ impl Service {
                 // As long as the database is away.
                 Err(e) => {
                     if !is_failing {
-                        tracing::warn!(error = %e, operation = id, "a batch failed; trying it again");
+                        tracing::warn!(error = %e, operation.id = id, "a batch failed; trying it again");
                     }
                     is_failing = true;
                     tokio::select! {
@@ -161,7 +166,7 @@ impl Service {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(e) => {
-                    tracing::debug!(error = %e, operation = id, "it could not be written down that it is worked on");
+                    tracing::debug!(error = %e, operation.id = id, "it could not be written down that it is worked on");
                 }
             }
         }
