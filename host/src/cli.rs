@@ -5,6 +5,7 @@ mod bulk;
 mod columns;
 mod demo;
 mod doctor;
+mod hosts;
 mod manual;
 mod notification;
 mod password;
@@ -54,6 +55,8 @@ enum Command {
     Plugin(plugin::Args),
     /// Deal with notifications and their queue.
     Notification(notification::Args),
+    /// List the hosts that are there.
+    Hosts(shop::ShopArgs),
     /// Log in at a host far away, for commands with --server. The password is asked for, or the first line of standard
     /// input.
     Login(session::LogIn),
@@ -103,6 +106,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             Command::LinkKey { purpose, config } => link_key(&purpose, config.as_deref()),
             Command::Plugin(args) => plugin::run(args).await,
             Command::Notification(args) => notification::run(args).await,
+            Command::Hosts(args) => hosts::run(args).await,
             Command::Login(args) => session::log_in(args).await,
             Command::Logout(at) => session::log_out(at).await,
             Command::Demo(args) => demo::run(args).await,

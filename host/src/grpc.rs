@@ -3,6 +3,7 @@
 pub mod client;
 mod convert;
 mod filters;
+mod hosts;
 mod measure;
 mod notifications;
 mod plugin_messages;
@@ -100,6 +101,7 @@ pub async fn serve(
         .add_service(service!(order_service_server::OrderServiceServer))
         .add_service(service!(notification_service_server::NotificationServiceServer))
         .add_service(service!(plugin_service_server::PluginServiceServer))
+        .add_service(service!(host_service_server::HostServiceServer))
         .add_service(health_service)
         .add_optional_service(reflection().build_v1().ok())
         .add_optional_service(reflection().build_v1alpha().ok())

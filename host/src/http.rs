@@ -6,6 +6,7 @@ mod docs;
 mod extract;
 mod gateway;
 mod health;
+mod hosts;
 mod metrics;
 mod notifications;
 mod operations;
@@ -100,6 +101,7 @@ pub fn router(service: App, settings: &Settings, console: console::Settings) -> 
         .route("/v1/notifications/{id}/retry", post(notifications::retry))
         .route("/v1/notifications/{id}/cancel", post(notifications::cancel))
         .route("/v1/notifications/{id}/hold", post(notifications::hold))
+        .route("/v1/hosts", get(hosts::list))
         .route("/v1/queue", get(queue::one))
         .route("/v1/queue/pause", post(queue::pause))
         .route("/v1/queue/resume", post(queue::resume))

@@ -20,11 +20,13 @@ use tonic::{Code, Status};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
+use super::pb::host_service_client::HostServiceClient;
+use super::pb::host_service_server::HostServiceServer;
 use super::pb::notification_service_server::NotificationServiceServer;
 use super::pb::plugin_service_server::PluginServiceServer;
 use super::pb::session_service_client::SessionServiceClient;
 use super::{Api, Local, MESSAGE_BYTES_MAX, pb};
-use crate::service::{Principal, Service, Session};
+use crate::service::{HostInfo, Principal, Service, Session};
 
 /// How long a host may take to be reached.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -169,14 +171,20 @@ impl Client {
     pub fn local(service: &Arc<Service>, who: Principal) -> Self {
         let api = Api(service.clone(), CancellationToken::new());
         let notifications = NotificationServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let plugins = PluginServiceServer::new(api).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let routes = Routes::new(notifications).add_service(plugins);
+        let plugins = PluginServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let routes = Routes::new(notifications).add_service(plugins).add_service(HostServiceServer::new(api));
         let transport = ServiceExt::<Request<Body>>::map_err(routes, StdError::from);
         let transport = transport.map_request(move |mut request: Request<Body>| {
             request.extensions_mut().insert(Local(who));
             request
         });
         Self { transport: BoxCloneSyncService::new(transport) }
+    }
+
+    /// The hosts that are there.
+    pub async fn hosts(&self) -> Result<Vec<HostInfo>, Error> {
+        let mut calls = HostServiceClient::new(self.transport.clone());
+        answers::each(calls.list_hosts(pb::ListHostsRequest {}).await?.into_inner().hosts, answers::host)
     }
 
     /// Logs in.

@@ -10,8 +10,8 @@ use super::pb;
 use crate::money::{Currency, Money};
 use crate::notification::{Filter, State};
 use crate::service::{
-    Entry, NotificationAct, NotificationOperation, QueuePartPause, QueuePause, QueueStatus, Record, Refusal, Session,
-    SessionInfo,
+    Entry, HostInfo, NotificationAct, NotificationOperation, QueuePartPause, QueuePause, QueueStatus, Record, Refusal,
+    Session, SessionInfo,
 };
 use crate::shop::Attributes;
 use crate::shop::order::{self, Address, Item, NewOrder, Order, OrderLine, Parcels, Tracking};
@@ -523,6 +523,14 @@ impl From<Entry> for pb::JournalEntry {
             started_at: Some(at(started_at)),
             ended_at: ended_at.map(at),
         }
+    }
+}
+
+impl From<HostInfo> for pb::Host {
+    fn from(info: HostInfo) -> Self {
+        let HostInfo { host, version, roles, started_at, seen_at, sent, failed, is_this } = info;
+        let (started_at, seen_at) = (Some(at(started_at)), Some(at(seen_at)));
+        Self { host, version, roles, started_at, seen_at, sent, failed, is_this }
     }
 }
 

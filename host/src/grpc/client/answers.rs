@@ -5,7 +5,7 @@ use prost_types::Timestamp;
 use super::super::{filters, pb, plugin_messages};
 use super::Error;
 use crate::service::{
-    Entry, NotificationOperation, Page, QueuePartPause, QueuePause, QueueStatus, Record, Refusal, Session,
+    Entry, HostInfo, NotificationOperation, Page, QueuePartPause, QueuePause, QueueStatus, Record, Refusal, Session,
 };
 
 /// What must be there.
@@ -49,6 +49,12 @@ pub(super) fn session(session: Option<pb::Session>) -> Result<Session, Error> {
         refresh_token,
         refresh_expires_at: at("refresh_expires_at", refresh_expires_at)?,
     })
+}
+
+pub(super) fn host(host: pb::Host) -> Result<HostInfo, Error> {
+    let pb::Host { host, version, roles, started_at, seen_at, sent, failed, is_this } = host;
+    let (started_at, seen_at) = (at("started_at", started_at)?, at("seen_at", seen_at)?);
+    Ok(HostInfo { host, version, roles, started_at, seen_at, sent, failed, is_this })
 }
 
 pub(super) fn record(notification: pb::Notification) -> Result<Record, Error> {
