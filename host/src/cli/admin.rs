@@ -27,7 +27,7 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let Command::Create { email, name, config } = command;
     let config = super::load(config.as_deref())?;
-    let password = super::password::read(&format!("Password of {email}"))?;
+    let password = super::password::choose(&format!("Password of {email}"))?;
     let text = |what: &str, e: String| anyhow::anyhow!("{what}: {e}");
     let new = NewUser {
         email: email.try_into().map_err(|e| text("--email", e))?,

@@ -4,7 +4,9 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
 use ecomm::clock::{Clock, rfc3339};
 use ecomm::notification::{Filter, State};
 use ecomm::service::{NewNotificationOperation, NotificationAct, NotificationOperation};
@@ -12,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::columns::{row, table};
 use super::plugin::{say, show};
-use super::shop::Shop;
+use super::shop::{Shop, patiently};
 
 /// How often it is said how far an operation is.
 const LOOK: Duration = Duration::from_millis(500);
@@ -36,13 +38,13 @@ pub(super) struct Which {
     #[arg(long, value_parser = age)]
     ended_within: Option<Age>,
     /// Of this kind, such as "order.shipped".
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     kind: Option<String>,
     /// Offered to this relay at least once.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     relay: Option<String>,
     /// Whose reason holds these words.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     reason: Option<String>,
     /// Whether an operator's cancel is what ended it; bulk retries leave those out unless this is said.
     #[arg(long)]
@@ -187,7 +189,9 @@ async fn follow(shop: &Shop, id: i64) -> anyhow::Result<NotificationOperation> {
     };
     let look = async {
         loop {
-            let operation = shop.client.bulk(id, LOOK).await?;
+            let operation = patiently(async || shop.client.bulk(id, LOOK).await)
+                .await
+                .with_context(|| format!("operation {id} goes on; `ecomm notification operation {id}` shows it"))?;
             progress.tell(&operation)?;
             if operation.has_ended() {
                 return Ok(operation);

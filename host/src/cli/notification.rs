@@ -31,7 +31,7 @@ enum Command {
         #[arg(long)]
         newest_first: bool,
         /// How many.
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// Show a notification, and what became of each attempt.
@@ -77,7 +77,7 @@ enum Command {
     /// List bulk operations, the newest first.
     Operations {
         /// How many.
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// Show how far a bulk operation is, and why notifications stayed as they were.
@@ -98,14 +98,14 @@ enum Command {
         #[arg(long, default_value = "")]
         why: String,
     },
-    /// Let hosts deliver again: all, or what was paused by relay or kind.
+    /// End the pause of the whole queue, or that of one relay or kind; each ends by itself.
     Resume {
         #[command(flatten)]
         part: Part,
     },
 }
 
-/// Which part of the queue; all of it when nothing is given.
+/// Which part of the queue; the queue as a whole when nothing is given.
 #[derive(clap::Args)]
 struct Part {
     /// What goes by this relay; mails that may go by another do.

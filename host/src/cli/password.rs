@@ -13,3 +13,12 @@ pub(super) fn read(prompt: &str) -> anyhow::Result<String> {
     std::io::stdin().lock().read_line(&mut line).context("the password from standard input")?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
+
+/// A new one: typed twice, so that a slip shuts nobody out.
+pub(super) fn choose(prompt: &str) -> anyhow::Result<String> {
+    let password = read(prompt)?;
+    if std::io::stdin().is_terminal() {
+        anyhow::ensure!(read("The same again")? == password, "the two are not the same");
+    }
+    Ok(password)
+}

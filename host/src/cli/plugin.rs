@@ -85,7 +85,7 @@ enum Command {
         /// The revision.
         revision: i64,
         /// The newest so many events.
-        #[arg(long, default_value_t = 1_000)]
+        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
         last: u64,
     },
     /// Let a revision see live events and answer nobody.
@@ -116,7 +116,7 @@ enum Command {
         /// The revision.
         revision: i64,
         /// First replay so many stored events, and activate only if no more changed than --changed-percent-max.
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
         replay: Option<u64>,
         /// Of a hundred replayed events, so many may have changed; none may be without an answer.
         #[arg(long, default_value_t = 100.0, requires = "replay")]
@@ -129,7 +129,7 @@ enum Command {
         /// The slot.
         slot: SlotName,
         /// Which revision.
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
         to: Option<i64>,
         #[command(flatten)]
         change: Change,

@@ -53,7 +53,7 @@ async fn reload(host: &Host) {
     for slot in Slot::ALL {
         match host.service.reload(slot, "signal", &Progress::default()).await {
             Ok(revision) => {
-                tracing::info!(plugin.revision = revision.number, plugin.digest = revision.digest, "{slot} reloaded")
+                tracing::info!(plugin.revision = revision.number, plugin.digest = revision.digest, "{slot} reloaded");
             }
             Err(e) => tracing::error!(error = %e, "the {slot} was not reloaded; the old one serves on"),
         }

@@ -1,6 +1,7 @@
 //! `ecomm login` and `ecomm logout`: sessions at hosts far away, in a file that is its user's alone.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,8 +20,10 @@ use super::shop::ServerArgs;
 
 /// A token that ends within this time is renewed before it is used, in milliseconds.
 const SOON_MS: i64 = 30_000;
+/// Tokens are not renewed more often than that.
+const RENEW_AGAIN: Duration = Duration::from_secs(2);
 /// How long a renewal may take: other commands wait for it.
-const RENEWAL: Duration = Duration::from_secs(30);
+const RENEWAL: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 pub(super) struct LogIn {
@@ -29,9 +32,6 @@ pub(super) struct LogIn {
     /// Whose session; asked for when none.
     #[arg(long)]
     email: Option<String>,
-    /// Send the password over a connection without TLS to another machine.
-    #[arg(long)]
-    plain_http: bool,
 }
 
 /// A session at a host.
@@ -44,13 +44,23 @@ struct Kept {
     refresh_token: String,
     #[serde(with = "rfc3339")]
     refresh_expires_at: i64,
+    /// Its user said that it may be shown without TLS.
+    #[serde(default)]
+    no_tls: bool,
 }
 
 impl Kept {
-    fn new(email: String, session: Session) -> Self {
+    fn new(email: String, session: Session, no_tls: bool) -> Self {
         let Session { access_token, expires_at, refresh_token, refresh_expires_at, id: _, user_id: _ } = session;
-        Self { email, access_token, expires_at, refresh_token, refresh_expires_at }
+        Self { email, access_token, expires_at, refresh_token, refresh_expires_at, no_tls }
     }
+}
+
+/// What lets a command in at a host.
+pub(super) struct Token {
+    pub(super) text: String,
+    /// Until when, unix milliseconds; none of one that was given.
+    expires_at: Option<i64>,
 }
 
 /// The sessions of this user, by the address of their host. One command at a time has them.
@@ -124,11 +134,9 @@ fn must_be_private(path: &Path) -> anyhow::Result<()> {
 
 /// Logs in, and keeps the session.
 pub(super) async fn log_in(args: LogIn) -> anyhow::Result<ExitCode> {
-    let LogIn { at, email, plain_http } = args;
+    let LogIn { at, email } = args;
     let server = at.server().await?;
-    if !server.is_private() && !plain_http {
-        bail!("{} would get the password without TLS: use https, or say --plain-http", server.name());
-    }
+    must_be_private_to(&server, at.no_tls, "the password")?;
     // Before anybody types a password for nothing.
     drop(Sessions::open()?);
     let client = Client::connect(&server, None).await?;
@@ -141,8 +149,13 @@ pub(super) async fn log_in(args: LogIn) -> anyhow::Result<ExitCode> {
     let session = client.log_in(&email, &password).await?;
     let until = rfc3339::text(session.refresh_expires_at);
     let mut sessions = Sessions::open()?;
-    sessions.kept.insert(server.name(), Kept::new(email.clone(), session));
+    let replaced = sessions.kept.insert(server.name(), Kept::new(email.clone(), session, at.no_tls));
     sessions.write()?;
+    drop(sessions);
+    if let Some(replaced) = replaced {
+        // One that is not ended here ends by itself.
+        let _ = end(&server, &replaced.access_token).await;
+    }
     say(&format!("logged in at {} as {email}, until {until} at least", server.name()))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -159,28 +172,66 @@ fn asked(prompt: &str) -> anyhow::Result<String> {
 /// Ends the session at a host, there and here.
 pub(super) async fn log_out(at: ServerArgs) -> anyhow::Result<ExitCode> {
     let server = at.server().await?;
-    let ended = async { anyhow::Ok(Client::connect(&server, Some(&token(&server).await?)).await?.log_out().await?) };
+    if !Sessions::open()?.kept.contains_key(&server.name()) {
+        say(&format!("not logged in at {}", server.name()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let ended = async { anyhow::Ok(end(&server, &kept(&server, at.no_tls).await?.text).await?) };
     let ended = ended.await;
     let mut sessions = Sessions::open()?;
     sessions.kept.remove(&server.name());
     sessions.write()?;
-    ended.context("forgotten here; at the host the session goes on until it ends by itself")?;
+    ended.context("forgotten here; at the host the session may go on until it ends by itself")?;
     say(&format!("logged out at {}", server.name()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What lets a command in at a host: `$ECOMM_TOKEN`, or that of the kept session, renewed where it has to be.
-pub(super) async fn token(server: &Server) -> anyhow::Result<String> {
-    if let Some(token) = given() {
-        return Ok(token);
+async fn end(server: &Server, token: &str) -> Result<(), Error> {
+    Client::connect(server, Some(token)).await?.log_out().await
+}
+
+fn must_be_private_to(server: &Server, no_tls: bool, what: &str) -> anyhow::Result<()> {
+    if !server.is_private() && !no_tls {
+        bail!("{} would get {what} without TLS: use https, or say --no-tls", server.name());
     }
+    Ok(())
+}
+
+/// What lets a command in at a host: `$ECOMM_TOKEN`, or that of the kept session.
+pub(super) async fn token(server: &Server, no_tls: bool) -> anyhow::Result<Token> {
+    match given() {
+        Some(text) => {
+            must_be_private_to(server, no_tls, "the token")?;
+            Ok(Token { text, expires_at: None })
+        }
+        None => kept(server, no_tls).await,
+    }
+}
+
+/// Shows a client the next token before its own ends, as long as a command takes.
+pub(super) async fn keep(server: &Server, client: &Client, mut token: Token) -> Infallible {
+    loop {
+        let Some(expires_at) = token.expires_at else { return std::future::pending().await };
+        let left_ms = expires_at - Clock::system().now_ms() - SOON_MS / 2;
+        tokio::time::sleep(Duration::from_millis(u64::try_from(left_ms).unwrap_or_default()).max(RENEW_AGAIN)).await;
+        match kept(server, true).await {
+            Ok(next) if client.show(&next.text).is_ok() => token = next,
+            // What is asked next is refused, and says why.
+            _ => return std::future::pending().await,
+        }
+    }
+}
+
+/// The token of the kept session, renewed where it has to be.
+async fn kept(server: &Server, no_tls: bool) -> anyhow::Result<Token> {
     let name = server.name();
     let mut sessions = Sessions::open()?;
     let Some(kept) = sessions.kept.remove(&name) else {
         bail!("not logged in at {name}: run `ecomm login --server {name}`, or set ECOMM_TOKEN");
     };
+    must_be_private_to(server, no_tls || kept.no_tls, "the token")?;
     if kept.expires_at - Clock::system().now_ms() > SOON_MS {
-        return Ok(kept.access_token);
+        return Ok(Token { text: kept.access_token, expires_at: Some(kept.expires_at) });
     }
     let renewing = async { Client::connect(server, None).await?.renew(&kept.refresh_token).await };
     let renewed = tokio::time::timeout(RENEWAL, renewing).await;
@@ -192,8 +243,8 @@ pub(super) async fn token(server: &Server) -> anyhow::Result<String> {
         }
         Err(e) => return Err(e.into()),
     };
-    let token = session.access_token.clone();
-    sessions.kept.insert(name, Kept::new(kept.email, session));
+    let token = Token { text: session.access_token.clone(), expires_at: Some(session.expires_at) };
+    sessions.kept.insert(name, Kept::new(kept.email, session, kept.no_tls));
     sessions.write()?;
     Ok(token)
 }
@@ -219,6 +270,6 @@ pub(super) fn refused(server: &Server, error: anyhow::Error) -> anyhow::Error {
     };
     match expire() {
         Ok(()) => error.context("the session's token was not accepted: run the command again, which renews it"),
-        Err(e) => e,
+        Err(e) => error.context(format!("the session's token was not accepted, nor can it be renewed: {e}")),
     }
 }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use ecomm::clock::Clock;
-use ecomm::grpc::client::{Client, Server};
+use ecomm::grpc::client::{Client, Error, Server};
 use ecomm::service::{Principal, Service};
 
 use super::session;
@@ -14,7 +15,7 @@ use super::session;
 #[derive(clap::Args)]
 pub(super) struct ShopArgs {
     /// The settings of the shop whose database is at hand; see config.default.toml.
-    #[arg(long, env = "ECOMM_CONFIG", global = true)]
+    #[arg(long, env = "ECOMM_CONFIG", global = true, conflicts_with = "server")]
     pub(super) config: Option<PathBuf>,
     #[command(flatten)]
     server: ServerArgs,
@@ -27,12 +28,15 @@ pub(super) struct ShopArgs {
 #[derive(Clone, clap::Args)]
 pub(super) struct ServerArgs {
     /// Work through the gRPC API of a host, such as `https://shop.example:50051`, without settings or a database. Log in
-    /// first: `ecomm login`.
+    /// first (`ecomm login`), or set `ECOMM_TOKEN` to an access token.
     #[arg(long, env = "ECOMM_SERVER", value_name = "URL", global = true)]
     server: Option<String>,
     /// The authorities that the host's certificate is checked by, in PEM; those of the system when none.
     #[arg(long, env = "ECOMM_CA", value_name = "FILE", global = true)]
     ca: Option<PathBuf>,
+    /// Speak to a host on another machine without TLS; passwords and tokens can be read on the way.
+    #[arg(long, global = true)]
+    pub(super) no_tls: bool,
 }
 
 /// A shop to work on.
@@ -61,9 +65,13 @@ impl ShopArgs {
         }
         let component_bytes_max = super::load_for_authors(None)?.plugins.component_bytes_max;
         let server = self.server.server().await?;
-        let token = session::token(&server).await?;
-        let client = Client::connect(&server, Some(&token)).await?;
-        let done = work(&Shop { client, service: None, component_bytes_max }).await;
+        let token = session::token(&server, self.server.no_tls).await?;
+        let client = Client::connect(&server, Some(&token.text)).await?;
+        let shop = Shop { client: client.clone(), service: None, component_bytes_max };
+        let done = tokio::select! {
+            done = work(&shop) => done,
+            never = session::keep(&server, &client, token) => match never {},
+        };
         done.map_err(|e| session::refused(&server, e))
     }
 }
@@ -76,6 +84,23 @@ impl ServerArgs {
             Some(file) => Some(tokio::fs::read(file).await.with_context(|| format!("cannot read {}", file.display()))?),
         };
         Ok(Server::new(url, authorities)?)
+    }
+}
+
+/// For how long a look at long work may fail in passing.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Until it is looked again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Looks at long work, which goes on meanwhile: a host that restarts, or a connection that breaks, is waited for.
+pub(super) async fn patiently<T>(look: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    let clock = Clock::system();
+    let until = clock.monotonic_ms() + i64::try_from(PATIENCE.as_millis()).unwrap_or(i64::MAX);
+    loop {
+        match look().await {
+            Err(Error::Passing(_)) if clock.monotonic_ms() < until => tokio::time::sleep(PAUSE).await,
+            looked => return looked,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ mod plugin_answers;
 mod plugins;
 
 use std::error::Error as _;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,9 @@ pub enum Error {
     /// The address, or what goes with it, cannot be used.
     #[error("{0}")]
     Address(String),
+    /// The token is none.
+    #[error("the token has characters that no token has")]
+    Token,
     /// No host answers there.
     #[error("{server} does not answer: {why}")]
     Away {
@@ -58,6 +61,9 @@ pub enum Error {
     /// The host would not, or could not.
     #[error("{0}")]
     Refused(String),
+    /// The connection broke, or the host is too busy or on its way out: the same call may do later.
+    #[error("{0}")]
+    Passing(String),
     /// The answer is not of this version of the API.
     #[error("the host's answer has no readable {0}: it may be of another version than this command")]
     Unreadable(&'static str),
@@ -72,6 +78,9 @@ impl From<Status> for Error {
         };
         match status.code() {
             Code::Unauthenticated => Self::Unauthenticated(message()),
+            Code::Unavailable | Code::ResourceExhausted | Code::Cancelled | Code::DeadlineExceeded | Code::Unknown => {
+                Self::Passing(message())
+            }
             _ => Self::Refused(message()),
         }
     }
@@ -142,6 +151,7 @@ fn wait(time: Duration) -> Option<prost_types::Duration> {
 #[derive(Clone)]
 pub struct Client {
     transport: Transport,
+    bearer: Arc<RwLock<Option<HeaderValue>>>,
 }
 
 impl Client {
@@ -153,18 +163,32 @@ impl Client {
     pub async fn connect(server: &Server, token: Option<&str>) -> Result<Self, Error> {
         let away = |e: tonic::transport::Error| Error::Away { server: server.name(), why: crate::cause::chain(&e) };
         let channel = server.endpoint().map_err(away)?.connect().await.map_err(away)?;
-        let bearer = token.map(|token| HeaderValue::try_from(format!("Bearer {token}"))).transpose();
-        let mut bearer = bearer.map_err(|_| Error::Address("the token has characters that no token has".to_owned()))?;
-        if let Some(bearer) = &mut bearer {
-            bearer.set_sensitive(true);
-        }
+        let bearer = Arc::<RwLock<Option<HeaderValue>>>::default();
+        let shown = bearer.clone();
         let transport = channel.map_err(StdError::from).map_request(move |mut request: Request<Body>| {
-            if let Some(bearer) = &bearer {
+            if let Some(bearer) = &*shown.read().unwrap_or_else(PoisonError::into_inner) {
                 request.headers_mut().insert(AUTHORIZATION, bearer.clone());
             }
             request
         });
-        Ok(Self { transport: BoxCloneSyncService::new(transport) })
+        let client = Self { transport: BoxCloneSyncService::new(transport), bearer };
+        if let Some(token) = token {
+            client.show(token)?;
+        }
+        Ok(client)
+    }
+
+    /// Shows this token from now on.
+    ///
+    /// # Errors
+    ///
+    /// When it is none.
+    pub fn show(&self, token: &str) -> Result<(), Error> {
+        let bearer = HeaderValue::try_from(format!("Bearer {token}"));
+        let mut bearer = bearer.map_err(|_| Error::Token)?;
+        bearer.set_sensitive(true);
+        *self.bearer.write().unwrap_or_else(PoisonError::into_inner) = Some(bearer);
+        Ok(())
     }
 
     /// The use cases of this process, as `who`.
@@ -178,7 +202,7 @@ impl Client {
             request.extensions_mut().insert(Local(who));
             request
         });
-        Self { transport: BoxCloneSyncService::new(transport) }
+        Self { transport: BoxCloneSyncService::new(transport), bearer: Arc::default() }
     }
 
     /// The hosts that are there.

@@ -104,7 +104,8 @@ pub(super) fn orders(request: pb::ListOrdersRequest) -> Result<(OrderFilter, Pag
 /// Whether all notifications of an order are asked for, and nothing else about them.
 pub(super) fn is_of_order(request: &pb::ListNotificationsRequest) -> Option<i64> {
     let order_id = request.order_id?;
-    let bare = pb::ListNotificationsRequest { order_id: Some(order_id), ..pb::ListNotificationsRequest::default() };
+    let (order, page_size) = (Some(order_id), request.page_size);
+    let bare = pb::ListNotificationsRequest { order_id: order, page_size, ..pb::ListNotificationsRequest::default() };
     (*request == bare).then_some(order_id)
 }
 

@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 use ecomm::mail::mailbox::Phase;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
 use crate::app::{App, PASSWORD, eventually, reply, sqlite};
@@ -19,6 +19,7 @@ tests! {
         json_has_the_forms_that_the_guide_tells
         a_component_goes_all_the_way
         sessions_are_renewed_and_end
+        a_long_command_outlives_its_token
         bad_input_gets_a_clear_answer
         the_connection_may_be_private
     }
@@ -278,8 +279,9 @@ async fn a_component_goes_all_the_way() {
 }
 
 async fn sessions_are_renewed_and_end() {
-    // Each command finds its token about to end.
-    let app = App::with(sqlite().await, &[("AUTH__ACCESS_TOKEN_MS", "20000")]).await;
+    // Each command finds its token about to end, and what is spent is spent.
+    let short = [("AUTH__ACCESS_TOKEN_MS", "20000"), ("AUTH__RENEWAL_GRACE_MS", "0")];
+    let app = App::with(sqlite().await, &short).await;
     let operator = Operator::of(&app);
     let said = operator.refused(&["notification", "queue"], &[]).await;
     assert!(said.contains(&format!("run `ecomm login --server {}`", operator.server)), "{said}");
@@ -315,15 +317,43 @@ async fn sessions_are_renewed_and_end() {
     assert!(said.contains("ECOMM_TOKEN was not accepted"), "{said}");
     assert!(!pipeline.file().exists());
 
-    operator.ok(&["logout"]).await;
+    // Its own session, whatever else is set.
+    let ended = operator.output(&["logout"], "", &[("ECOMM_TOKEN", &token)]).await;
+    assert!(ended.status.success());
     assert_eq!(operator.kept(), Value::Null);
     assert_eq!(app.database.number(alive).await, sessions, "one came by the pipeline, one went");
-    // One that ended at the host meanwhile.
-    assert!(operator.log_in("admin@shop.example", PASSWORD).await.0);
+    assert!(pipeline.output(&["notification", "queue"], "", &[("ECOMM_TOKEN", &token)]).await.status.success());
+    assert!(operator.ok(&["logout"]).await.contains("not logged in"));
+    // Logged in again, the session before is not left behind; and one that ended at the host meanwhile.
+    for _ in 0..2 {
+        assert!(operator.log_in("admin@shop.example", PASSWORD).await.0);
+    }
+    assert_eq!(app.database.number(alive).await, sessions + 1);
     app.database.execute("delete from sessions").await;
     let said = operator.refused(&["notification", "queue"], &[]).await;
     assert!(said.contains("has ended: run `ecomm login"), "{said}");
     assert_eq!(operator.kept(), Value::Null);
+    app.end().await;
+}
+
+async fn a_long_command_outlives_its_token() {
+    let app = App::with(sqlite().await, &[("AUTH__ACCESS_TOKEN_MS", "3000")]).await;
+    let operator = Operator::of(&app);
+    assert!(operator.log_in("admin@shop.example", PASSWORD).await.0);
+    let folder = operator.home.path().join("watched");
+    std::fs::create_dir(&folder).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ecomm"));
+    command.env_clear().env("HOME", operator.home.path()).env("ECOMM_SERVER", &operator.server);
+    command.args(["plugin", "watch"]).arg(&folder).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut watching = command.spawn().unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    assert!(lines.next_line().await.unwrap().unwrap().starts_with("watching"));
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    std::fs::copy(env!("MISBEHAVING_WASM"), folder.join("new")).unwrap();
+    std::fs::rename(folder.join("new"), folder.join("renderer.wasm")).unwrap();
+    let said = lines.next_line().await.unwrap().unwrap();
+    assert!(said.ends_with("serves"), "{said}");
+    watching.kill().await.unwrap();
     app.end().await;
 }
 
@@ -338,7 +368,8 @@ async fn bad_input_gets_a_clear_answer() {
     app.client.ok("PATCH", "/v1/users/2", &app.admin, Some(viewer)).await;
     assert!(operator.log_in("ada@example.com", PASSWORD).await.0);
     operator.ok(&["notification", "queue"]).await;
-    operator.refused(&["notification", "pause"], &[]).await;
+    let said = operator.refused(&["notification", "pause"], &[]).await;
+    assert!(said.contains("your role does not allow this"), "{said}");
 
     let said = operator.refused(&["plugin", "gc"], &[]).await;
     assert!(said.contains("leave --server out"), "{said}");
@@ -351,7 +382,18 @@ async fn bad_input_gets_a_clear_answer() {
         assert!(said.contains("must be an address such as"), "{server}: {said}");
     }
     let said = operator.refused(&["login", "--email", "a@b.example", "--server", "http://192.0.2.1:1"], &[]).await;
-    assert!(said.contains("without TLS") && said.contains("--plain-http"), "{said}");
+    assert!(said.contains("without TLS") && said.contains("--no-tls"), "{said}");
+    let away = ["notification", "queue", "--server", "http://192.0.2.1:1"];
+    let said = operator.refused(&away, &[("ECOMM_TOKEN", "a token")]).await;
+    assert!(said.contains("would get the token without TLS"), "{said}");
+    // A word that a script left empty is not everything; and two shops are one too many.
+    let said =
+        operator.refused(&["notification", "bulk", "cancel", "--state", "held", "--kind", "", "--yes"], &[]).await;
+    assert!(said.contains("--kind"), "{said}");
+    let said = operator.refused(&["notification", "queue"], &[("ECOMM_CONFIG", "shop.toml")]).await;
+    assert!(said.contains("cannot be used with"), "{said}");
+    let said = operator.refused(&["plugin", "rollback", "renderer", "--to", "0"], &[]).await;
+    assert!(said.contains("--to"), "{said}");
     app.end().await;
     let said = operator.refused(&["notification", "queue"], &[]).await;
     assert!(said.contains("does not answer"), "{said}");

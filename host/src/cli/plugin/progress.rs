@@ -4,13 +4,17 @@ use std::io::{IsTerminal, Write};
 use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use ecomm::grpc::client::Client;
 use ecomm::plugin::Progress;
 use ecomm::service::Operation;
 
+use crate::cli::shop::patiently;
+
 /// How often the line is written again.
 const EVERY: Duration = Duration::from_millis(100);
+/// How often a host is asked where somebody does.
+const LOOK: Duration = Duration::from_millis(500);
 /// For how long a host is asked to wait for an operation's end where nobody looks at a bar.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Characters of a bar.
@@ -48,11 +52,14 @@ pub(super) async fn follow(client: &Client, begun: Operation) -> anyhow::Result<
     while !operation.has_ended() {
         let wait = if line.is_shown {
             line.show(&text(&operation.step, operation.done, operation.of));
-            EVERY
+            LOOK
         } else {
             PATIENCE
         };
-        operation = client.operation(operation.id, wait).await?;
+        let id = operation.id;
+        operation = patiently(async || client.operation(id, wait).await)
+            .await
+            .with_context(|| format!("operation {id} goes on; `ecomm plugin cancel {id}` ends it"))?;
     }
     line.clear();
     match &operation.problem {
@@ -106,6 +113,6 @@ fn text(step: &str, done: u64, of: u64) -> String {
     if of == 0 {
         return format!("{step} …");
     }
-    let bar = usize::try_from((done * BAR / of).min(BAR)).unwrap_or_default();
+    let bar = usize::try_from((done.saturating_mul(BAR) / of).min(BAR)).unwrap_or_default();
     format!("{step} [{:<40}] {done} of {of}", "#".repeat(bar))
 }

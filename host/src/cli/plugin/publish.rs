@@ -81,7 +81,7 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command, config: Option<&Path>, json: bool) -> anyhow::Result<ExitCode> {
     let said = match command {
         Command::Keygen { name } => {
-            let (secret, public) = sign::generate(&name, &password("for the new key")?)?;
+            let (secret, public) = sign::generate(&name, &password("for the new key", crate::cli::password::choose)?)?;
             json!({ "private": secret, "public": public })
         }
         Command::Sign { file, key } => {
@@ -175,7 +175,7 @@ async fn component(path: &Path) -> anyhow::Result<(Vec<u8>, PathBuf)> {
 fn private(path: &Path) -> anyhow::Result<PrivateKey> {
     let mut refused = None;
     let key = PrivateKey::open(path, || {
-        password(&format!("of {}", path.display())).unwrap_or_else(|e| {
+        password(&format!("of {}", path.display()), crate::cli::password::read).unwrap_or_else(|e| {
             refused = Some(e);
             String::new()
         })
@@ -195,8 +195,9 @@ async fn public(paths: &[PathBuf]) -> anyhow::Result<Vec<PublicKey>> {
 }
 
 /// The variable is cosign's, so that one setting does for both.
-fn password(what: &str) -> anyhow::Result<String> {
-    std::env::var("COSIGN_PASSWORD").or_else(|_| crate::cli::password::read(&format!("The password {what}")))
+fn password(what: &str, ask: fn(&str) -> anyhow::Result<String>) -> anyhow::Result<String> {
+    let prompt = format!("The password {what} (or set COSIGN_PASSWORD)");
+    std::env::var("COSIGN_PASSWORD").or_else(|_| ask(&prompt))
 }
 
 fn lines(said: &serde_json::Value) -> String {

@@ -37,7 +37,8 @@ pub(super) fn list(slots: &[SlotInfo], revisions: &[RevisionInfo]) -> String {
     if !revisions.is_empty() {
         let mut rows = vec![row(&["REVISION", "SLOT", "STAGE", "COMPONENT", "DIGEST", "ORIGIN", "BY", "WHY"])];
         for r in revisions {
-            let (id, component, digest) = (r.id.to_string(), component(&r.report), &r.digest[..12]);
+            let (id, component, digest) =
+                (r.id.to_string(), component(&r.report), r.digest.get(..12).unwrap_or(&r.digest));
             rows.push(row(&[&id, &r.slot, &r.stage, &component, digest, &r.origin, &r.created_by, &r.why]));
         }
         let _ = write!(text, "\n{}", table(&rows));
