@@ -90,7 +90,9 @@ impl Delivery<'_> {
             let failure = self.failure(Class::InDoubt, "body", "an earlier attempt ended without an answer", "");
             return self.settle(failure).await;
         }
-        if let Some(Untried { delay_ms, .. }) = self.with.mailer.refuse_kind(&self.event.notification.payload.kind) {
+        let mailer = &self.with.mailer;
+        let paused = mailer.refuse_kind(&self.event.notification.payload.kind).or_else(|| mailer.refuse_all());
+        if let Some(Untried { delay_ms, .. }) = paused {
             return (Transition::Later { delay_ms, relay: self.event.relay.clone() }, self.event.attempts);
         }
         let (situation, named, policy) = match self.admit().await {
@@ -129,8 +131,7 @@ impl Delivery<'_> {
         let event = self.event;
         let is_overdue =
             notification::is_overdue(&self.with.caps, event.queued_at, event.first_failed_at, event.claimed_at);
-        // An operator who pauses a relay gives up no mail.
-        if !is_overdue || self.with.mailer.is_paused(relay) {
+        if !is_overdue || self.is_spared(Some(relay)) {
             // It goes by another relay at once, if there is one that would take it.
             let to = &event.notification.payload.customer.email;
             let mailer = &self.with.mailer;
@@ -140,6 +141,11 @@ impl Delivery<'_> {
         }
         let failure = self.failure(Class::NotHandedOver, "connect", &why, relay);
         self.settle(failure).await
+    }
+
+    /// An operator who pauses a relay or a kind gives up no mail.
+    fn is_spared(&self, relay: Option<&str>) -> bool {
+        self.with.mailer.is_spared(&self.event.notification.payload.kind, relay)
     }
 
     /// Asks the policy; what keeps the mail back comes as the error.
@@ -152,7 +158,7 @@ impl Delivery<'_> {
             self.observed.admission = Some((situation.clone(), value.clone()));
         }
         let by = by.as_deref().map(identity);
-        let age_ms = self.event.claimed_at - self.event.queued_at;
+        let age_ms = if self.is_spared(None) { 0 } else { self.event.claimed_at - self.event.queued_at };
         if let Some(transition) = notification::admit(&value, &self.with.caps, age_ms) {
             let delay_ms = match &transition {
                 Transition::Later { delay_ms, .. } => Some(*delay_ms),
@@ -277,7 +283,8 @@ impl Delivery<'_> {
         if self.with.plugins.routing().policy.shadow.is_some() {
             self.observed.verdict = Some((failure.clone(), situation, value.clone()));
         }
-        let age_ms = self.event.first_failed_at.map_or(0, |first| self.event.claimed_at - first);
+        let first_failed_at = self.event.first_failed_at.filter(|_| !self.is_spared(Some(&failure.relay)));
+        let age_ms = first_failed_at.map_or(0, |first| self.event.claimed_at - first);
         let shortest_ms = self.with.mailer.shortest_pause_ms(&failure, &value, &self.with.caps);
         let transition = notification::settle(&value, &self.with.caps, attempts, age_ms, shortest_ms, self.seed);
         let delay_ms = match &transition {

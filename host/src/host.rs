@@ -216,9 +216,14 @@ impl Host {
         }
         self.mailer.close().await;
         tokio::join!(self.service.metrics.close(), self.service.tracer.close());
-        self.service.store.close().await;
+        if tokio::time::timeout(CLOSE_MAX, self.service.store.close()).await.is_err() {
+            tracing::warn!("a connection to the database was not given back; it ends with the process");
+        }
     }
 }
+
+/// How long the connections to the database may take to end, once nothing uses them any more.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
 
 /// The use cases alone, for the command line: nothing is served, delivered or listened to.
 pub async fn offline(config: Config, clock: Clock) -> Result<Arc<Service>, StartError> {
@@ -238,7 +243,9 @@ pub async fn unprepared(mut config: Config, clock: Clock) -> Result<Arc<Service>
     config.telemetry.otlp_endpoint.clear();
     let store = open(&config, clock.clone()).await?;
     if config.mail.relays.is_empty() {
-        config.mail.relays.push(RelaySettings { tls: Tls::None, ..RelaySettings::new("none", "127.0.0.1", 1) });
+        // As the hosts of these settings call theirs; nothing is sent here.
+        let name = if config.mailbox.enabled { MAILBOX } else { "none" };
+        config.mail.relays.push(RelaySettings { tls: Tls::None, ..RelaySettings::new(name, "127.0.0.1", 1) });
     }
     let mailer = Mailer::new(config.mail.clone(), &clock)?;
     assemble(&config, &store, &mailer, None, &clock).await
@@ -327,6 +334,7 @@ async fn assemble(
         preparing: Preparing::default(),
         operations: Operations::default(),
         bulk: Notify::new(),
+        following: tokio::sync::Mutex::default(),
         tracer,
         metrics,
         pulse: Pulse::default(),
@@ -353,6 +361,9 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Store, StartError> {
 }
 
 /// Starts the mailbox for development, and makes it the relay when there is no other.
+/// The name of the relay that a mailbox is.
+const MAILBOX: &str = "mailbox";
+
 async fn mailbox(
     config: &mut Config,
     clock: &Clock,
@@ -372,7 +383,7 @@ async fn mailbox(
             tls: Tls::None,
             // It is ours, and each hand-over holds its connection while the intent is committed: many share a commit.
             connections_max: 96,
-            ..RelaySettings::new("mailbox", &address.ip().to_string(), address.port())
+            ..RelaySettings::new(MAILBOX, &address.ip().to_string(), address.port())
         });
     }
     Ok(Some(mailbox))

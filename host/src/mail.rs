@@ -164,6 +164,8 @@ pub struct Standing {
     pub name: String,
     /// Whether it was reached when it was last tried, or has not been tried.
     pub is_reached: bool,
+    /// Whether operators paused it: it is not tried.
+    pub is_paused: bool,
     /// Connections that are open.
     pub connections: u32,
     /// The most of them at one time, as far as is known.
@@ -221,7 +223,7 @@ impl Mailer {
         if settings.relays.is_empty() {
             return Err(MailerError::NoRelay);
         }
-        let pauses = std::sync::Arc::<Pauses>::default();
+        let pauses = std::sync::Arc::new(Pauses::new(clock.clone()));
         let mut relays: Vec<Relay> = Vec::new();
         for relay in &settings.relays {
             if relays.iter().any(|r| r.name() == relay.name) {
@@ -268,9 +270,16 @@ impl Mailer {
         self.pauses.kind(kind)
     }
 
-    /// Whether operators paused a relay.
-    pub fn is_paused(&self, relay: &str) -> bool {
-        self.pauses.relay(relay).is_some()
+    /// Whether a mail of a kind is not given up for its age: operators keep it, or kept it of late, from this relay, or
+    /// from any.
+    pub fn is_spared(&self, kind: &str, relay: Option<&str>) -> bool {
+        self.pauses.is_spared(kind, relay)
+    }
+
+    /// Why no mail should be looked at now: every relay is paused.
+    pub fn refuse_all(&self) -> Option<Untried> {
+        let first = self.relays.first().filter(|_| self.relays.iter().all(|r| self.pauses.has_relay(r.name())))?;
+        self.pauses.relay(first.name())
     }
 
     /// The shortest pause that a failure allows, in milliseconds: none if the mail was not handed over and goes to another

@@ -123,6 +123,8 @@ pub struct Service {
     pub operations: Operations,
     /// Wakes who works on bulk operations in this host.
     pub bulk: Notify,
+    /// What is paused is read and followed by one at a time: an older answer must not come after a newer.
+    pub following: tokio::sync::Mutex<()>,
     /// Who traces requests.
     pub tracer: crate::trace::Tracer,
     /// What this host counts.

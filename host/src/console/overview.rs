@@ -93,6 +93,9 @@ fn of_parts(operator: &Operator, parts: &[QueuePartPause], relays: &[RelayStandi
     }
 }
 
+/// The longest name of a part, in bytes.
+const PART_BYTES_MAX: usize = 150;
+
 /// As forms name it.
 fn part_of(pause: &QueuePartPause) -> String {
     match (&pause.relay, &pause.kind) {
@@ -102,11 +105,14 @@ fn part_of(pause: &QueuePartPause) -> String {
 }
 
 fn part(named: &str) -> Result<QueuePart, Error> {
+    if named.contains('\0') || named.len() > PART_BYTES_MAX {
+        return Err(Error::invalid("/part", &format!("must be a relay or a kind, in at most {PART_BYTES_MAX} bytes")));
+    }
     let (relay, kind) = match named.split_once(' ') {
         Some(("relay", name)) => (Some(name), None),
         Some(("kind", name)) => (None, Some(name)),
         _ if named.is_empty() => (None, None),
-        // Never more than was meant.
+        // Never more than was meant; and it is written down before it is done.
         _ => return Err(Error::invalid("/part", "must be a relay or a kind")),
     };
     Ok(QueuePart { relay: relay.map(str::to_owned), kind: kind.map(str::to_owned) })
@@ -140,8 +146,10 @@ pub(super) async fn standing(app: &App, who: Principal, status: &QueueStatus) ->
             }))
         }
         p.relays {
-            @for RelayStanding { name, is_reached, connections, connections_max, per_second } in app.relays(who)? {
-                span class={ "badge " (if is_reached { "good" } else { "bad" }) } { (name) @if !is_reached { " not reached" } } " "
+            @for RelayStanding { name, is_reached, is_paused, connections, connections_max, per_second } in app.relays(who)? {
+                span class={ "badge " (if is_reached && !is_paused { "good" } else { "bad" }) } {
+                    (name) @if is_paused { " paused" } @else if !is_reached { " not reached" }
+                } " "
                 (connections) " of " (connections_max) " connections"
                 @if let Some(rate) = per_second { ", " (format!("{rate:.1}")) " mails/s at most" }
                 ". "

@@ -163,18 +163,18 @@ async fn queue(service: &Service) -> Finding {
         let says = format!("paused by {}: {}", pause.who, pause.why);
         return Finding::fault(Check::Queue, "", says, "`ecomm notification resume` lets mails go out again");
     }
-    if let Some(part) = status.paused_parts.first() {
-        let (flag, named) = match (&part.relay, &part.kind) {
-            (Some(relay), _) => ("--relay", relay),
-            (None, kind) => ("--kind", kind.as_ref().unwrap_or(&part.who)),
-        };
-        let says = format!("{named} is paused by {}: {}", part.who, part.why);
-        return Finding::warning(Check::Queue, "", says, format!("`ecomm notification resume {flag} {named}` ends it"));
-    }
     if overdue_ms > OVERDUE_MS_MAX {
         let says = format!("{} queued; the oldest is due for {}", status.queued, span(overdue_ms));
         let advice = "see that a worker runs (`ecomm serve`), and what it logs";
         return Finding::fault(Check::Queue, "", says, advice);
+    }
+    if !status.paused_parts.is_empty() {
+        let parts = status.paused_parts.iter().map(|part| {
+            let named = part.relay.as_ref().or(part.kind.as_ref()).map_or("", String::as_str);
+            format!("{named} is paused by {}: {}", part.who, part.why)
+        });
+        let says = parts.collect::<Vec<_>>().join("; ");
+        return Finding::warning(Check::Queue, "", says, "`ecomm notification resume --relay` or `--kind` ends each");
     }
     Finding::ok(Check::Queue, "", format!("{} queued, {} under way", status.queued, status.under_way))
 }

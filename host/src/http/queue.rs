@@ -24,7 +24,7 @@ pub(super) async fn one(State(app): State<App>, Caller(who): Caller) -> Result<J
     Ok(Json(app.queue_status(who).await?))
 }
 
-/// Which part of the queue; all of it when nothing is given.
+/// Which part of the queue; the queue as a whole when nothing is given.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -77,7 +77,8 @@ pub(super) async fn pause(
     Ok(Json(app.pause_queue(who, QueuePart { relay, kind }, &why).await?))
 }
 
-/// Lets hosts deliver again: all, or what was paused by relay or kind, within half a minute. For operators.
+/// Ends the pause of the whole queue, or that of one relay or kind, whose mails go out within half a minute; each pause ends
+/// by itself. For operators.
 #[utoipa::path(
     post,
     path = "/v1/queue/resume",

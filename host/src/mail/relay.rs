@@ -151,6 +151,7 @@ impl Relay {
         Standing {
             name: self.settings.name.clone(),
             is_reached: self.failures.load(Ordering::Relaxed) == 0,
+            is_paused: self.pauses.has_relay(self.name()),
             connections: self.connections.open(),
             connections_max: self.connections.limit(),
             per_second: self.turns.rate(),
@@ -161,8 +162,7 @@ impl Relay {
     pub(super) fn retry_in_ms(&self) -> i64 {
         let closed_ms = self.closed_until_ms.load(Ordering::Relaxed) - self.clock.monotonic_ms();
         let slow_ms = self.load.full(self.connections()).unwrap_or(0);
-        let paused_ms = self.pauses.relay(self.name()).map_or(0, |paused| paused.delay_ms);
-        paused_ms.max(closed_ms).max(self.turns.wait_ms()).max(slow_ms).max(0)
+        self.pauses.wait_ms(self.name()).max(closed_ms).max(self.turns.wait_ms()).max(slow_ms).max(0)
     }
 
     /// Why a mail should not be rendered for this relay now; none: it may be sent.

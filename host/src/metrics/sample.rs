@@ -105,11 +105,16 @@ fn of_the_queue(meter: &Meter, latest: &Latest) {
 
 fn of_relays(meter: &Meter, latest: &Latest) {
     let gauge = |name, says, unit, tell: Tell| gauge((meter, latest), name, says, unit, tell);
-    gauge("ecomm.relay.available", "1 unless the last try did not reach the relay.", "", |sample, observe| {
-        for relay in &sample.relays {
-            observe(relay.is_reached.into(), &[of(relay)]);
-        }
-    });
+    gauge(
+        "ecomm.relay.available",
+        "1 unless the last try did not reach the relay and it may be tried.",
+        "",
+        |sample, observe| {
+            for relay in &sample.relays {
+                observe((relay.is_reached || relay.is_paused).into(), &[of(relay)]);
+            }
+        },
+    );
     gauge("ecomm.relay.connections", "Connections to the relay that this host has open.", "", |sample, observe| {
         for relay in &sample.relays {
             observe(relay.connections.into(), &[of(relay)]);

@@ -96,17 +96,30 @@ pub struct Customer {
 }
 
 /// The kinds of notifications of orders, as their changes make them.
-pub const KINDS: [&str; 4] = ["order.placed", "order.shipped", "order.delivered", "order.cancelled"];
+pub const KINDS: [&str; order::Status::ALL.len()] = {
+    let mut kinds = [""; order::Status::ALL.len()];
+    let mut i = 0;
+    while i < kinds.len() {
+        kinds[i] = kind_of(order::Status::ALL[i]);
+        i += 1;
+    }
+    kinds
+};
+
+const fn kind_of(status: order::Status) -> &'static str {
+    match status {
+        order::Status::Pending => "order.placed",
+        order::Status::Shipped => "order.shipped",
+        order::Status::Delivered => "order.delivered",
+        order::Status::Cancelled => "order.cancelled",
+    }
+}
 
 impl Payload {
     /// The notification of a change that has just been made.
     pub fn of_change(order: &order::Order, previous: Option<order::Status>, customer: Customer, shop: &Shop) -> Self {
-        let what = match order.status {
-            order::Status::Pending => "placed",
-            status => status.as_str(),
-        };
         Self {
-            kind: format!("order.{what}"),
+            kind: kind_of(order.status).to_owned(),
             category: Category::Transactional,
             occurred_at: order.updated_at,
             shop: shop.clone(),

@@ -68,8 +68,8 @@ impl Service {
         }
         let (store, by, paused) = (&self.store, &name(who), &part);
         self.once(who, "pause-queue", None, || async move { Ok(store.pause(paused, by, why).await?) }).await?;
-        tracing::info!(by = %by, "the queue is paused: {part:?}");
-        self.follow_pauses().await?;
+        tracing::info!(by = %by, "{part} is paused");
+        self.know_soon().await;
         self.queue_status(who).await
     }
 
@@ -79,14 +79,15 @@ impl Service {
         let part = part.check()?;
         let (store, resumed) = (&self.store, &part);
         self.once(who, "resume-queue", None, || async move { Ok(store.resume(resumed).await?) }).await?;
-        tracing::info!(by = %name(who), "the queue is resumed: {part:?}");
-        self.follow_pauses().await?;
+        tracing::info!(by = %name(who), "{part} is resumed");
+        self.know_soon().await;
         self.enqueued();
         self.queue_status(who).await
     }
 
     /// Keeps this host to what is paused now.
     pub async fn follow_pauses(&self) -> Result<(), Error> {
+        let _one = self.following.lock().await;
         let (mut relays, mut kinds) = (BTreeSet::new(), BTreeSet::new());
         for part in self.store.paused_parts().await? {
             relays.extend(part.relay);
@@ -94,6 +95,13 @@ impl Service {
         }
         self.mailer.pause(relays, kinds);
         Ok(())
+    }
+
+    /// What is recorded holds, whether this host can read it at once or a second later.
+    async fn know_soon(&self) {
+        if let Err(e) = self.follow_pauses().await {
+            tracing::warn!(error = %e, "it cannot be read yet what is paused");
+        }
     }
 
     /// Waits until this host knows what is paused: no mail goes out before.

@@ -116,11 +116,15 @@ async fn each_fires_by_a_real_fault() {
     for part in ["", "?kind=order.shipped"] {
         app.client.ok("POST", &format!("/v1/queue/resume{part}"), &app.admin, None).await;
     }
+    for alert in ["EcommRelayIsAway", "EcommRequestsFail", "EcommDatabaseIsAway"] {
+        assert!(!fires(alert).await, "{alert} fires by itself");
+    }
     app.drain().await;
     eventually("EcommRelayIsAway", async || fires("EcommRelayIsAway").await).await;
 
     // A mail a few times a second, until it is noticed.
     let mailing = async |alert: &'static str, before: &dyn Fn()| {
+        assert!(!fires(alert).await, "{alert} fires by itself");
         eventually(alert, async || {
             before();
             app.order().await;

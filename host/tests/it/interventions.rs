@@ -82,7 +82,7 @@ async fn a_paused_queue_delivers_nothing(database: Database) {
     assert_eq!(resumed["paused"], Value::Null);
     app.drain().await;
     assert_eq!(app.notifications(order).await[0]["state"], "sent");
-    let expected = json!({ "queued": 0, "under_way": 0, "first_due_in_ms": null, "paused": null });
+    let expected = json!({ "queued": 0, "under_way": 0, "first_due_in_ms": null, "paused": null, "paused_parts": [] });
     assert_eq!(app.client.ok("GET", "/v1/queue", &app.admin, None).await, expected);
     app.end().await;
 }

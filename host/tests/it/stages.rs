@@ -13,6 +13,8 @@ tests! {
         two_hosts_converge
         what_is_quarantined_is_not_promoted_at_the_same_moment
         a_replay_counts_what_would_change_and_a_promotion_may_ask_for_it
+    }
+    on_each_server {
         looks_at_one_moment_do_not_meet
     }
     once {

@@ -33,6 +33,16 @@ pub enum Part {
     Kind(String),
 }
 
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("the queue"),
+            Self::Relay(name) => write!(f, "the relay {name}"),
+            Self::Kind(name) => write!(f, "the kind {name}"),
+        }
+    }
+}
+
 impl Part {
     /// As the database has it; none of the whole queue.
     fn key(&self) -> Option<(&'static str, &str)> {
