@@ -360,10 +360,10 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Store, StartError> {
     Ok(store)
 }
 
-/// Starts the mailbox for development, and makes it the relay when there is no other.
 /// The name of the relay that a mailbox is.
 const MAILBOX: &str = "mailbox";
 
+/// Starts the mailbox for development, and makes it the relay when there is no other.
 async fn mailbox(
     config: &mut Config,
     clock: &Clock,

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::columns::{row, table};
 use super::plugin::{say, show};
+use super::session::asked;
 use super::shop::{Shop, patiently};
 
 /// How often it is said how far an operation is.
@@ -168,12 +169,7 @@ impl Bulk {
 }
 
 fn is_confirmed(question: &str) -> anyhow::Result<bool> {
-    let mut stderr = std::io::stderr();
-    stderr.write_all(question.as_bytes())?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(matches!(asked(question)?.as_str(), "y" | "Y" | "yes"))
 }
 
 /// Works on it, unless a host does, until it has ended.

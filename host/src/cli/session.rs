@@ -160,7 +160,8 @@ pub(super) async fn log_in(args: LogIn) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn asked(prompt: &str) -> anyhow::Result<String> {
+/// What somebody types after a prompt.
+pub(super) fn asked(prompt: &str) -> anyhow::Result<String> {
     let mut stderr = std::io::stderr();
     stderr.write_all(prompt.as_bytes())?;
     stderr.flush()?;

@@ -104,7 +104,8 @@ fn part_of(pause: &QueuePartPause) -> String {
     }
 }
 
-fn part(named: &str) -> Result<QueuePart, Error> {
+/// Which part a form names, and what the audit calls it.
+fn part(named: &str) -> Result<(QueuePart, &str), Error> {
     if named.contains('\0') || named.len() > PART_BYTES_MAX {
         return Err(Error::invalid("/part", &format!("must be a relay or a kind, in at most {PART_BYTES_MAX} bytes")));
     }
@@ -115,7 +116,8 @@ fn part(named: &str) -> Result<QueuePart, Error> {
         // Never more than was meant; and it is written down before it is done.
         _ => return Err(Error::invalid("/part", "must be a relay or a kind")),
     };
-    Ok(QueuePart { relay: relay.map(str::to_owned), kind: kind.map(str::to_owned) })
+    let part = QueuePart { relay: relay.map(str::to_owned), kind: kind.map(str::to_owned) };
+    Ok((part, if named.is_empty() { "queue" } else { named }))
 }
 
 /// What changes by the second.
@@ -189,16 +191,14 @@ fn graph(title: &str, beats: &[Beat], value: impl Fn(&Beat) -> f64, show: impl F
 
 pub(super) async fn pause(State(app): State<App>, form: Act) -> Result<Response, Failed> {
     let (who, why) = (form.operator.who, form.why()?);
-    let named = form.field("part");
-    let (part, subject) = (part(named)?, if named.is_empty() { "queue" } else { named });
+    let (part, subject) = part(form.field("part"))?;
     app.recorded(who, "pause-queue", subject, why, Box::pin(app.pause_queue(who, part, why))).await?;
     Ok(see("/console"))
 }
 
 pub(super) async fn resume(State(app): State<App>, form: Act) -> Result<Response, Failed> {
     let (who, why) = (form.operator.who, form.why()?);
-    let named = form.field("part");
-    let (part, subject) = (part(named)?, if named.is_empty() { "queue" } else { named });
+    let (part, subject) = part(form.field("part"))?;
     app.recorded(who, "resume-queue", subject, why, Box::pin(app.resume_queue(who, part))).await?;
     Ok(see("/console"))
 }

@@ -1,7 +1,6 @@
 //! Calls on notifications and their queue.
 
 use pb::notification_service_client::NotificationServiceClient;
-use pb::plugin_service_client::PluginServiceClient;
 
 use super::super::pb;
 use super::answers::{self, given, notification_operation, record};
@@ -78,8 +77,8 @@ impl Client {
 
     /// Makes a mail that was sent again.
     pub async fn reproduce(&self, id: i64) -> Result<Reproduction, Error> {
-        let mut calls = PluginServiceClient::new(self.transport.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
-        let answer = calls.reproduce_notification(pb::ReproduceNotificationRequest { id }).await?.into_inner();
+        let request = pb::ReproduceNotificationRequest { id };
+        let answer = self.plugin_calls().reproduce_notification(request).await?.into_inner();
         let pb::ReproduceNotificationResponse { revision, digest, seed, sent_hash, made_hash, is_same, message } =
             answer;
         Ok(Reproduction { notification_id: id, revision, digest, seed, sent_hash, made_hash, is_same, message })

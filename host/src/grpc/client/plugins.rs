@@ -20,7 +20,7 @@ const PART_BYTES: usize = 64 << 10;
 const LISTED: i32 = 100;
 
 impl Client {
-    fn plugin_calls(&self) -> PluginServiceClient<Transport> {
+    pub(super) fn plugin_calls(&self) -> PluginServiceClient<Transport> {
         PluginServiceClient::new(self.transport.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
