@@ -14,7 +14,7 @@ const ENDED: i64 = 5_000_000;
 /// Rows of one statement.
 const SHARE: i64 = 50_000;
 /// Enough that the queue does not run dry.
-const QUEUED: usize = 150_000;
+const QUEUED: usize = 300_000;
 /// Of each kind.
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(5);
@@ -27,6 +27,8 @@ const RETENTION: Retention = Retention {
     notifications_days: 90,
     sessions_days: 30,
     acts_days: 90,
+    components_days: 730,
+    mailbox_days: 30,
     per_second_max: PER_SECOND,
 };
 

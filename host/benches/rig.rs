@@ -56,7 +56,9 @@ impl Database {
             let mut server = MySqlConnection::connect(server).await.expect("the server answers");
             sqlx::query(create).execute(&mut server).await.expect("a database");
         }
-        format!("{}/{name}", server.rsplit_once('/').expect("a path").0)
+        let mut url = url::Url::parse(server).expect("an address");
+        url.set_path(&name);
+        url.into()
     }
 }
 

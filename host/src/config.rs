@@ -204,6 +204,11 @@ impl Config {
             let why = "must be at most retention.notifications_days, and not 0 where that is not: contents go with their notification";
             return wrong("retention.contents_days", why);
         }
+        if kept.components_days > 0 && !(1..=kept.components_days).contains(&kept.contents_days) {
+            let why =
+                "must be at least retention.contents_days, and 0 where that is: a component makes its mails again";
+            return wrong("retention.components_days", why);
+        }
         if self.plugins.configure.memory_bytes_max > self.plugins.call.memory_bytes_max {
             return wrong("plugins.configure.memory_bytes_max", "must be at most plugins.call.memory_bytes_max");
         }

@@ -209,6 +209,25 @@ impl Mailbox {
         Some(act)
     }
 
+    /// Removes the files of mails that came before `until`, unix milliseconds; says how many.
+    pub async fn forget_files(&self, until: i64) -> u64 {
+        if self.0.path.as_os_str().is_empty() {
+            return 0;
+        }
+        let Ok(mut folder) = tokio::fs::read_dir(&self.0.path).await else { return 0 };
+        let mut removed = 0;
+        while let Ok(Some(file)) = folder.next_entry().await {
+            let name = file.file_name();
+            // What others put there is theirs.
+            let name = name.to_str().and_then(|name| name.strip_suffix(".eml")).and_then(|name| name.split_once('-'));
+            let is_old = name.and_then(|(at, _)| at.parse::<i64>().ok()).is_some_and(|at| at < until);
+            if is_old && tokio::fs::remove_file(file.path()).await.is_ok() {
+                removed += 1;
+            }
+        }
+        removed
+    }
+
     /// Keeps a mail; on disk first, so that a reader who hears of it finds it there.
     async fn keep(&self, from: &str, to: &str, bytes: Vec<u8>) {
         let mut received = Received {

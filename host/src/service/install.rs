@@ -166,7 +166,8 @@ impl Service {
         let row = self.store.revision(id).await?.ok_or(Error::NotFound("revision"))?;
         let RevisionRow { slot, digest, config, origin, .. } = row;
         let slot = Slot::ALL.into_iter().find(|s| s.as_str() == slot).ok_or(Error::NotFound("slot"))?;
-        let wasm: Arc<[u8]> = self.store.component(&digest).await?.ok_or(Error::NotFound("component"))?.into();
+        let wasm = self.store.component(&digest).await?;
+        let wasm: Arc<[u8]> = wasm.ok_or_else(|| super::transit::forgotten(id))?.into();
         let signed = self.must_be_trusted(&wasm, &digest, &[]).await?;
         let candidate = Candidate { slot, wasm, config, origin, code: None, care: Care::Gate };
         let mut revision = self.admit(candidate, &digest, &Progress::default()).await?;

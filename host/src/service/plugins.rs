@@ -184,16 +184,21 @@ impl Service {
     /// says how many files and bytes went here. For operators.
     pub async fn collect_garbage(&self, who: Principal) -> Result<(usize, u64), Error> {
         who.must_operate()?;
-        let mut kept = Vec::new();
+        self.store.forget_code(super::install::VERSION).await?;
+        self.forget_code_here().await
+    }
+
+    /// Forgets this host's own compiled code of what may not serve any more.
+    pub(super) async fn forget_code_here(&self) -> Result<(usize, u64), Error> {
+        let (mut kept, there) = (Vec::new(), self.store.components().await?);
         let mut before = i64::MAX;
         loop {
             let rows = self.store.revisions(None, before, 500).await?;
             let Some(last) = rows.last() else { break };
             before = last.id;
-            let needed = rows.into_iter().filter(|r| r.idle_stage != "quarantined");
+            let needed = rows.into_iter().filter(|r| r.idle_stage != "quarantined" && there.contains(&r.digest));
             kept.extend(needed.map(|r| (r.digest, r.slot, r.config)));
         }
-        self.store.forget_code(super::install::VERSION).await?;
         Ok(self.plugins.collect_garbage(&kept).await)
     }
 }

@@ -22,6 +22,10 @@ pub struct Retention {
     pub sessions_days: u32,
     /// What was done in the console, by whom and why.
     pub acts_days: u32,
+    /// A component whose revisions have all served for the last time. Not shorter than contents, which it made.
+    pub components_days: u32,
+    /// The files of the mailbox for development.
+    pub mailbox_days: u32,
     /// So many notifications are forgotten in a second at the most.
     pub per_second_max: u32,
 }
@@ -43,7 +47,7 @@ impl Service {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                forgotten = self.forget_what_is_old(retention) => {
+                forgotten = self.forget_here_and_there(retention) => {
                     if let Err(e) = forgotten {
                         tracing::warn!(error = %e, "what is old could not be forgotten; trying again");
                     }
@@ -52,8 +56,25 @@ impl Service {
         }
     }
 
-    /// One look; says how many notifications and sessions were forgotten. One host at a time does it, and not while a
-    /// replay reads.
+    async fn forget_here_and_there(&self, retention: Retention) -> Result<(), Error> {
+        self.forget_what_is_old(retention).await?;
+        self.forget_on_disk(retention).await
+    }
+
+    /// What lies on this host's own disk: mails of the mailbox, and compiled code that no revision needs which may serve.
+    pub async fn forget_on_disk(&self, retention: Retention) -> Result<(), Error> {
+        if let (Some(mailbox), Some(until)) = (&self.mailbox, before(self.clock.now_ms(), retention.mailbox_days)) {
+            let files = mailbox.forget_files(until).await;
+            if files > 0 {
+                tracing::info!(retention.forgotten = files, "old files of the mailbox were removed");
+            }
+        }
+        self.forget_code_here().await?;
+        Ok(())
+    }
+
+    /// One look; says how many notifications, sessions, acts and components were forgotten. One host at a time does it, and
+    /// not while a replay reads.
     pub async fn forget_what_is_old(&self, retention: Retention) -> Result<u64, Error> {
         let now = self.clock.now_ms();
         self.store.forget_keys(now - KEPT_MS).await?;
@@ -72,6 +93,12 @@ impl Service {
             if let Some(until) = before(now, days) {
                 forgotten += self.forget_kind(kind, until, retention.per_second_max).await?;
             }
+        }
+        if let Some(until) = before(now, retention.components_days)
+            && self.store.take_retention(&self.host, LEASE_MS).await?
+            && !self.store.is_replaying().await?
+        {
+            forgotten += self.store.forget_components(until).await?;
         }
         if forgotten > 0 {
             tracing::info!(retention.forgotten = forgotten, "what ended long ago was forgotten");

@@ -150,8 +150,11 @@ impl Service {
         let mut tx = self.store.begin().await?;
         let slot = plugins::lock_slot(&mut tx, &row.slot).await?;
         super::must_match(expected, slot.version)?;
-        // Under the lock: what was read before may have been quarantined since.
+        // Under the lock: what was read before may have been quarantined or forgotten since.
         let idle_stage = plugins::idle_stage(&mut tx, id).await?;
+        if revision.is_some() && !plugins::has_component(&mut tx, &row.digest).await? {
+            return Err(forgotten(id));
+        }
         let (mut next, idled) = stage::apply(&slot, id, &idle_stage, to).map_err(Error::Conflict)?;
         next.changed_at = self.clock.now_ms();
         if let Some(plan) = plan {
@@ -185,4 +188,10 @@ impl Service {
             (followed, _) => followed.map(|()| slot),
         }
     }
+}
+
+/// A revision of which the component is not kept any more.
+pub(super) fn forgotten(id: i64) -> Error {
+    let why = "its component has been forgotten (retention.components_days); upload and install it again";
+    Error::Conflict(format!("revision {id} cannot serve: {why}"))
 }

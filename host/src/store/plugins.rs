@@ -1,5 +1,7 @@
 //! Components, their revisions, and which serve: added and never changed, but for the row of a slot.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::conditions::{Arg, Conditions};
@@ -100,12 +102,15 @@ pub struct Change {
 }
 
 impl Store {
-    /// Keeps a component, unless it is kept already.
+    /// Keeps a component, unless it is kept already. Either way it is as good as new: it is not forgotten soon.
     pub(crate) async fn keep_component(&self, digest: &str, wasm: &[u8], metadata: &str, by: &str) -> Result<()> {
-        if self.component_bytes(digest).await?.is_some() {
-            return Ok(());
-        }
         let mut tx = self.begin().await?;
+        if renew_component(&mut tx, digest, self.clock.now_ms()).await? {
+            if !has_component(&mut tx, digest).await? {
+                keep_parts(&mut tx, digest, wasm).await?;
+            }
+            return tx.commit().await;
+        }
         let sql = tx.dialect().sql(
             "insert into plugin_components (digest, bytes, metadata, created_at, created_by) \
              values ($1, $2, $3, $4, $5)",
@@ -125,18 +130,15 @@ impl Store {
             Err(e) if e.is_taken() => return Ok(()),
             kept => kept?,
         }
-        for (part, content) in (0_i64..).zip(wasm.chunks(PART_BYTES)) {
-            let sql = tx.dialect().sql("insert into plugin_parts (digest, part, content) values ($1, $2, $3)");
-            let content = content.to_vec();
-            with_tx!(&mut tx, |c| sqlx::query(sql).bind(digest).bind(part).bind(content).execute(c).await.map(drop))?;
-        }
+        keep_parts(&mut tx, digest, wasm).await?;
         tx.commit().await
     }
 
-    /// How large a kept component is.
-    pub(crate) async fn component_bytes(&self, digest: &str) -> Result<Option<i64>> {
-        let sql = self.dialect().sql("select bytes from plugin_components where digest = $1");
-        Ok(with_pool!(self, |pool| sqlx::query_scalar(sql).bind(digest).fetch_optional(pool).await)?)
+    /// The digests of all components that are kept.
+    pub(crate) async fn components(&self) -> Result<HashSet<String>> {
+        let sql = self.dialect().sql("select digest from plugin_parts where part = 0");
+        let digests: Vec<String> = with_pool!(self, |pool| sqlx::query_scalar(sql).fetch_all(pool).await)?;
+        Ok(digests.into_iter().collect())
     }
 
     /// A kept component.
@@ -230,6 +232,32 @@ impl Store {
                       from plugin_history";
         query.fetch(self, select, "id desc", limit).await
     }
+}
+
+/// Whether there is such a component, new as of now if so, and locked.
+async fn renew_component(tx: &mut Tx, digest: &str, now: i64) -> Result<bool> {
+    let sql = tx.dialect().sql("update plugin_components set created_at = $1 where digest = $2");
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(now).bind(digest).execute(c).await.map(drop))?;
+    // Not by the rows that changed: MySQL does not count one that was renewed in this very millisecond.
+    let sql = tx.dialect().sql("select count(*) from plugin_components where digest = $1");
+    let found: i64 = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(digest).fetch_one(c).await)?;
+    Ok(found > 0)
+}
+
+/// Whether a component is kept: what it was stays known when it is forgotten.
+pub(crate) async fn has_component(tx: &mut Tx, digest: &str) -> Result<bool> {
+    let sql = tx.dialect().sql("select count(*) from plugin_parts where digest = $1 and part = 0");
+    let found: i64 = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(digest).fetch_one(c).await)?;
+    Ok(found > 0)
+}
+
+async fn keep_parts(tx: &mut Tx, digest: &str, wasm: &[u8]) -> Result<()> {
+    for (part, content) in (0_i64..).zip(wasm.chunks(PART_BYTES)) {
+        let sql = tx.dialect().sql("insert into plugin_parts (digest, part, content) values ($1, $2, $3)");
+        let content = content.to_vec();
+        with_tx!(&mut *tx, |c| sqlx::query(sql).bind(digest).bind(part).bind(content).execute(c).await.map(drop))?;
+    }
+    Ok(())
 }
 
 /// A slot, locked until the transaction ends.

@@ -1,7 +1,7 @@
 //! What is old enough to be forgotten, in batches by id: notifications are numbered as they come, so that what is old lies
 //! together. What has not ended is never forgotten.
 
-use super::{Result, Store, Tx, with_pool, with_tx};
+use super::{Result, Store, Tx, plugins, with_pool, with_tx};
 
 /// What can be forgotten of a notification: each kind is a table whose oldest rows are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,45 @@ impl Store {
     /// Forgets those of the next `limit` acts in the console after an id that are older than `until`, unix milliseconds.
     pub(crate) async fn forget_acts(&self, after: i64, until: i64, limit: i64) -> Result<Swept> {
         self.forget_next("console_acts", "created_at < $3", (after, limit), &[until]).await
+    }
+
+    /// Forgets what components do, and their compiled code, of which no revision has served since `until`, unix milliseconds;
+    /// says how many. What came with a host stays. Their rows stay: revisions and journals name them.
+    pub(crate) async fn forget_components(&self, until: i64) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        // Moves wait: a revision that is to serve is there, or is known to be forgotten.
+        for slot in ["policy", "renderer"] {
+            plugins::lock_slot(&mut tx, slot).await?;
+        }
+        let dialect = tx.dialect();
+        // An active revision's last change may be years ago: it served until another was activated.
+        let sql = dialect.sql(&format!(
+            "select q.digest from plugin_components q where q.created_at < $1 \
+             and exists (select 1 from plugin_parts p where p.digest = q.digest and p.part = 0) \
+             and not exists (select 1 from plugin_revisions r where r.digest = q.digest and (r.origin = 'built-in' \
+             or r.created_at >= $2 \
+             or exists (select 1 from plugin_slots s where r.id in (s.active, s.previous, s.canary, s.shadow)) \
+             or exists (select 1 from plugin_history h where h.revision = r.id and (h.created_at >= $3 \
+             or (h.action = 'activate' and exists (select 1 from plugin_history n where n.slot = h.slot and n.id > h.id \
+             and n.action = 'activate' and n.created_at >= $4 and not exists (select 1 from plugin_history m \
+             where m.slot = h.slot and m.id > h.id and m.id < n.id and m.action = 'activate'))))))) {}",
+            dialect.lock()
+        ));
+        let digests: Vec<String> = with_tx!(&mut tx, |c| sqlx::query_scalar(sql)
+            .bind(until)
+            .bind(until)
+            .bind(until)
+            .bind(until)
+            .fetch_all(c)
+            .await)?;
+        for digest in &digests {
+            for table in ["plugin_parts", "plugin_code"] {
+                let sql = tx.dialect().sql(&format!("delete from {table} where digest = $1"));
+                with_tx!(&mut tx, |c| sqlx::query(sql).bind(digest).execute(c).await.map(drop))?;
+            }
+        }
+        tx.commit().await?;
+        Ok(u64::try_from(digests.len()).unwrap_or(u64::MAX))
     }
 
     async fn forget_next(&self, table: &str, is_old: &str, (after, limit): (i64, i64), until: &[i64]) -> Result<Swept> {

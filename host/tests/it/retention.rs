@@ -6,16 +6,18 @@ use serde_json::json;
 use crate::app::{App, sqlite};
 use crate::database::Database;
 use crate::harness::tests;
-use crate::stages::install;
+use crate::stages::{install, stage, upload};
 
 tests! {
     on_each_database {
         what_ended_long_ago_is_forgotten_and_nothing_else
         one_host_forgets_and_not_under_a_replay
+        components_that_nothing_needs_are_forgotten
     }
     once {
         sessions_that_ended_are_forgotten
         acts_of_long_ago_are_forgotten
+        files_of_the_mailbox_are_removed
         nothing_is_forgotten_where_nothing_is_to_be
     }
 }
@@ -26,6 +28,8 @@ pub const RETENTION: Retention = Retention {
     notifications_days: 730,
     sessions_days: 30,
     acts_days: 730,
+    components_days: 730,
+    mailbox_days: 30,
     per_second_max: 1_000_000,
 };
 
@@ -164,8 +168,14 @@ async fn nothing_is_forgotten_where_nothing_is_to_be() {
     app.drain().await;
     let id = app.notifications(order).await[0]["id"].as_i64().unwrap();
     age(&app, id, 10_000).await;
-    let never =
-        Retention { contents_days: 0, notifications_days: 0, sessions_days: 0, acts_days: 0, per_second_max: 1 };
+    let never = Retention {
+        contents_days: 0,
+        notifications_days: 0,
+        sessions_days: 0,
+        acts_days: 0,
+        components_days: 0,
+        ..RETENTION
+    };
     assert_eq!(app.host.service.forget_what_is_old(never).await.unwrap(), 0);
     assert_eq!(left(&app, id).await, (1, 1, true));
     app.end().await;
@@ -175,4 +185,85 @@ async fn nothing_is_forgotten_where_nothing_is_to_be() {
         let refused = ecomm::config::Config::load(None, crate::app::environment(&database, &settings)).unwrap_err();
         assert!(refused.to_string().starts_with("retention.contents_days: must be at most"), "{refused}");
     }
+    for (contents, components) in [("90", "89"), ("0", "730")] {
+        let database = sqlite().await;
+        let settings = [
+            ("RETENTION__CONTENTS_DAYS", contents),
+            ("RETENTION__NOTIFICATIONS_DAYS", if contents == "0" { "0" } else { "730" }),
+            ("RETENTION__COMPONENTS_DAYS", components),
+        ];
+        let refused = ecomm::config::Config::load(None, crate::app::environment(&database, &settings)).unwrap_err();
+        assert!(refused.to_string().starts_with("retention.components_days: must be at least"), "{refused}");
+    }
+}
+
+/// A renderer of which each number is another component: it differs in the name of an empty section.
+fn another(n: u8) -> Vec<u8> {
+    let wasm = std::fs::read(env!("MISBEHAVING_WASM")).unwrap();
+    [&wasm[..], &[0, 2, 1, b'a' + n]].concat()
+}
+
+/// Everything that was done with components happens so many days before.
+async fn age_components(app: &App, days: i64) {
+    let ms = days * DAY_MS;
+    for table in ["plugin_components", "plugin_revisions", "plugin_history"] {
+        app.database.execute(&format!("update {table} set created_at = created_at - {ms}")).await;
+    }
+}
+
+async fn components_that_nothing_needs_are_forgotten(database: Database) {
+    let app = App::start(database).await;
+    let service = &app.host.service;
+    // The first serves for years and is then replaced twice; the third serves.
+    let mut revisions = Vec::new();
+    for n in 0..3 {
+        let digest = upload(&app, another(n)).await;
+        let new = json!({ "slot": "renderer", "digest": digest, "why": "a test" });
+        let id = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap();
+        stage(&app, id, json!({ "stage": "active" })).await;
+        revisions.push((id, digest));
+        if n == 0 {
+            age_components(&app, 2_000).await;
+        }
+    }
+    let there = |at: usize| {
+        let sql = format!("select count(*) from plugin_parts where part = 0 and digest = '{}'", revisions[at].1);
+        let app = &app;
+        async move { app.database.number(&sql).await == 1 }
+    };
+    assert_eq!(service.forget_what_is_old(RETENTION).await.unwrap(), 0, "it has served until today");
+    age_components(&app, 731).await;
+    assert_eq!(service.forget_what_is_old(RETENTION).await.unwrap(), 1);
+    assert_eq!([there(0).await, there(1).await, there(2).await], [false, true, true], "one can be returned to");
+    // Whoever wants it back is told so, also where it is in memory, and gets it back by another upload.
+    let path = format!("/v1/plugins/revisions/{}/stage", revisions[0].0);
+    let (status, refused) = app.client.call("POST", &path, &app.admin, Some(json!({ "stage": "active" }))).await;
+    assert_eq!(status, 409, "{refused}");
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.contains("has been forgotten (retention.components_days)"), "{detail}");
+    upload(&app, another(0)).await;
+    assert!(there(0).await);
+    stage(&app, revisions[0].0, json!({ "stage": "active" })).await;
+    assert_eq!(service.forget_what_is_old(RETENTION).await.unwrap(), 1);
+    assert_eq!([there(0).await, there(1).await, there(2).await], [true, false, true]);
+    assert_eq!(service.forget_what_is_old(RETENTION).await.unwrap(), 0);
+    app.end().await;
+}
+
+async fn files_of_the_mailbox_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display().to_string();
+    let app = App::with(sqlite().await, &[("MAILBOX__PATH", &path)]).await;
+    app.order().await;
+    app.drain().await;
+    let files = || std::fs::read_dir(folder.path()).unwrap().count();
+    let old = app.clock.now_ms() - 31 * DAY_MS;
+    for name in [format!("{old}-a@b.eml"), format!("{old}.eml"), "notes-1.eml".to_owned(), format!("{old}-a.txt")] {
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
+    assert_eq!(files(), 5);
+    app.host.service.forget_on_disk(RETENTION).await.unwrap();
+    assert_eq!(files(), 4, "the one that is old and the mailbox's own");
+    assert!(!folder.path().join(format!("{old}-a@b.eml")).exists());
+    app.end().await;
 }
