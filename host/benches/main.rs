@@ -1,5 +1,5 @@
 //! `cargo bench`: what the host costs, beside what it is compared with, in one run. `cargo bench -- render` runs one
-//! part; the parts are render, policy, queue, delivery, tracing, relay, retention, api, stages, slow and
+//! part; the parts are render, policy, message, queue, delivery, tracing, relay, retention, api, stages, slow and
 //! replay. `cargo bench -- api MariaDB` measures it
 //! with one database. `PostgreSQL` and `MariaDB` are measured where `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL`
 //! name a server.
@@ -11,6 +11,7 @@ mod bare;
 mod collector;
 mod contract;
 mod delivery;
+mod message;
 mod plugin;
 mod queue;
 mod relay;
@@ -34,6 +35,9 @@ fn main() {
         }
         if asked("policy") {
             plugin::policy().await;
+        }
+        if asked("message") {
+            message::measure();
         }
         if asked("queue") {
             queue::measure().await;

@@ -4,6 +4,7 @@ mod admin;
 mod bulk;
 mod columns;
 mod demo;
+mod dkim;
 mod doctor;
 mod hosts;
 mod manual;
@@ -46,6 +47,11 @@ enum Command {
     },
     /// Look at everything that a host of these settings depends on, and say what to do where something is wrong.
     Doctor(doctor::Args),
+    /// Make keys that sign mails as the sender's own (DKIM), and say what to publish of them.
+    Dkim {
+        #[command(subcommand)]
+        command: dkim::Command,
+    },
     /// Manage admins.
     Admin {
         #[command(subcommand)]
@@ -102,6 +108,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             Command::Serve(args) => serve::run(args).await,
             Command::Migrate { config } => migrate(config.as_deref()).await,
             Command::Doctor(args) => doctor::run(args).await,
+            Command::Dkim { command } => dkim::run(command),
             Command::Admin { command } => admin::run(command).await,
             Command::LinkKey { purpose, config } => link_key(&purpose, config.as_deref()),
             Command::Plugin(args) => plugin::run(args).await,

@@ -2,6 +2,7 @@
 //! connections. A mailbox for development and tests speaks the other side.
 
 mod connections;
+pub mod dkim;
 mod domains;
 mod examine;
 mod load;
@@ -32,6 +33,7 @@ use crate::lease::{Lease, NotRecorded};
 use crate::notification::{self, Caps, Class, Failure, Verdict};
 use crate::quota::{self, Ask};
 use crate::shop::text::{Email, Line};
+use dkim::{DkimError, Signers};
 use domains::{Domain, Domains};
 use pauses::Pauses;
 use relay::Relay;
@@ -49,6 +51,9 @@ pub struct Settings {
     pub reply_to: Option<Email>,
     /// How this host introduces itself (EHLO, RFC 5321 4.1.1.1).
     pub hello_name: Line,
+    /// Keys that sign what is sent.
+    #[serde(default)]
+    pub dkim: Vec<dkim::key::KeySettings>,
     /// How long each step may take.
     pub deadlines: Deadlines,
     /// By preference.
@@ -190,6 +195,7 @@ pub struct Mailer {
     domains: std::sync::Arc<Domains>,
     pauses: std::sync::Arc<Pauses>,
     settings: std::sync::Arc<Settings>,
+    signers: std::sync::Arc<Signers>,
 }
 
 /// The mailer's settings do not work.
@@ -215,6 +221,9 @@ pub enum MailerError {
     /// Two relays share a name.
     #[error("there are two relays named \"{0}\"")]
     Twice(String),
+    /// Mails cannot be signed.
+    #[error(transparent)]
+    Dkim(#[from] DkimError),
 }
 
 impl Mailer {
@@ -232,7 +241,8 @@ impl Mailer {
             relays.push(Relay::new(relays.len(), relay.clone(), &settings, pauses.clone(), clock.clone())?);
         }
         let domains = Domains::new(&settings.domains, relays.len(), clock)?.into();
-        Ok(Self { relays: relays.into(), domains, pauses, settings: settings.into() })
+        let signers = Signers::new(&settings.dkim, settings.from.domain())?.into();
+        Ok(Self { relays: relays.into(), domains, pauses, settings: settings.into(), signers })
     }
 
     /// The relays as a policy sees them.
@@ -324,7 +334,7 @@ impl Mailer {
         seed: u64,
         dated_at: i64,
     ) -> Result<Message, String> {
-        message::build(&self.settings, n, email, seed, dated_at)
+        message::build(&self.settings, n, email, seed, dated_at, &self.signers)
     }
 
     /// The relay that takes the next mail to a recipient: the named one, else the first that is available, else the first

@@ -10,6 +10,8 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, RecordType};
 
 use super::{Check, Finding, Options};
+use crate::config::Config;
+use crate::mail::dkim::key::{Key, KeySettings};
 
 /// How long one attempt at a name server may take; there are two.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -18,7 +20,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(3);
 const RESERVED: [&str; 8] =
     ["example", "test", "invalid", "localhost", "example.com", "example.org", "example.net", "local"];
 
-pub(super) async fn examine(domain: &str, options: &Options) -> Vec<Finding> {
+pub(super) async fn examine(config: &Config, options: &Options) -> Vec<Finding> {
+    let domain = config.mail.from.domain();
     if RESERVED.iter().any(|end| domain == *end || domain.ends_with(&format!(".{end}"))) {
         let says = format!("mails are from {domain}, which is for examples only");
         return vec![Finding::warning(
@@ -48,7 +51,10 @@ pub(super) async fn examine(domain: &str, options: &Options) -> Vec<Finding> {
             Err(e) => unanswered(&key, &e),
         });
     }
-    if options.dkim_selectors.is_empty() {
+    for settings in &config.mail.dkim {
+        findings.push(published(&resolver, settings).await);
+    }
+    if options.dkim_selectors.is_empty() && config.mail.dkim.is_empty() {
         let says = "DKIM was not looked up: the relay signs, and its selector is known to it alone";
         findings.push(Finding::ok(Check::Dns, domain, format!("{says}; give it as --dkim-selector")));
     }
@@ -168,6 +174,36 @@ fn dmarc(name: &str, texts: &[String]) -> Finding {
         );
     };
     Finding::ok(Check::Dns, name, format!("DMARC: {one}"))
+}
+
+/// Whether the key that signs is the one that verifiers find.
+async fn published(resolver: &TokioResolver, settings: &KeySettings) -> Finding {
+    let name = settings.record_name();
+    let key = match Key::open(settings) {
+        Ok(key) => key,
+        Err(e) => {
+            return Finding::fault(Check::Dns, &name, e.to_string(), "a host with these settings does not start");
+        }
+    };
+    let (Ok(ours), Ok(record)) = (key.public(), key.record()) else {
+        return Finding::fault(Check::Dns, &name, "the key cannot be published", "make one with `ecomm dkim new`");
+    };
+    let texts = match texts(resolver, &name).await {
+        Ok(texts) => texts,
+        Err(e) => return unanswered(&name, &e),
+    };
+    let key = |text: &String| {
+        let text: String = text.split_whitespace().collect();
+        text.split(';').find_map(|tag| tag.strip_prefix("p=").map(str::to_owned))
+    };
+    match texts.iter().find_map(key) {
+        Some(there) if there == ours => Finding::ok(Check::Dns, &name, "DKIM: the key that signs is published"),
+        found => {
+            let what = if found.is_some() { "another key is published there" } else { "it is not published" };
+            let says = format!("DKIM: mails are signed by a key, and {what}: mailboxes take that for a forgery");
+            Finding::fault(Check::Dns, &name, says, format!("publish the TXT record \"{record}\" (`ecomm dkim dns`)"))
+        }
+    }
 }
 
 fn dkim(name: &str, texts: &[String]) -> Finding {

@@ -1,5 +1,7 @@
 //! Whether secrets can be guessed.
 
+use std::path::Path;
+
 use secrecy::ExposeSecret;
 
 use super::{Check, Finding};
@@ -38,7 +40,30 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
         let advice = "end database.url with ?sslmode=verify-full (PostgreSQL) or ?ssl-mode=VERIFY_IDENTITY (MySQL)";
         findings.push(Finding::warning(Check::Secrets, "database.url", says, advice));
     }
+    for key in &config.mail.dkim {
+        findings.extend(readable_by_others(&key.key_path));
+    }
     findings
+}
+
+#[cfg(unix)]
+fn readable_by_others(path: &Path) -> Option<Finding> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o007 != 0).then(|| {
+        let says = format!("everybody on this machine can read {}", path.display());
+        Finding::warning(
+            Check::Secrets,
+            "mail.dkim",
+            says,
+            "let nobody but the host read it: chmod 600, or 640 with its group",
+        )
+    })
+}
+
+#[cfg(not(unix))]
+fn readable_by_others(_: &Path) -> Option<Finding> {
+    None
 }
 
 /// Whether a parameter of a URL asks for TLS and for a certificate that is checked.

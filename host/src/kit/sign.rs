@@ -146,7 +146,7 @@ fn with_extension(path: &Path, extension: &str) -> PathBuf {
 }
 
 /// Only its owner may read it, from the first moment.
-fn write_secret(path: &Path, text: &str) -> Result<(), Error> {
+pub fn write_secret(path: &Path, text: &str) -> Result<(), Error> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

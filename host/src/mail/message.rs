@@ -7,6 +7,7 @@ use lettre::message::header::{self, ContentTransferEncoding, ContentType, Header
 use lettre::message::{Attachment, Body, Mailbox, Mailboxes, MultiPart, SinglePart};
 
 use super::Settings;
+use super::dkim::Signers;
 use crate::hex;
 use crate::notification::Notification;
 use crate::plugin::Email;
@@ -29,6 +30,7 @@ pub(super) fn build(
     email: &Email,
     seed: u64,
     dated_at: i64,
+    signers: &Signers,
 ) -> Result<Message, String> {
     let to = address(&n.payload.customer.email)?;
     let from = address(&settings.from)?;
@@ -54,7 +56,11 @@ pub(super) fn build(
     }
     headers.set(header::MIME_VERSION_1_0);
     let body = String::from_utf8(body(email, seed)?.formatted()).map_err(|e| e.to_string())?;
-    let text = headers.to_string() + &body;
+    let headers = headers.to_string();
+    // The body begins with headers of its own, which belong to the message.
+    let (media, content) = body.split_once("\r\n\r\n").ok_or("the body has no headers")?;
+    let signatures = signers.sign(&[&headers, media, "\r\n"].concat(), content, dated_at)?;
+    let text = signatures + &headers + &body;
     Ok(Message { hash: crate::plugin::digest(text.as_bytes()), text, from, to })
 }
 

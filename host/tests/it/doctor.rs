@@ -31,7 +31,7 @@ tests! {
 const DOMAIN: &str = "teashop.shop";
 
 /// A name server of one thread that knows what one domain publishes.
-async fn name_server(records: &'static [(&'static str, &'static str)]) -> std::net::SocketAddr {
+pub async fn name_server(records: &'static [(&'static str, &'static str)]) -> std::net::SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     #[expect(clippy::disallowed_methods, reason = "ends with the runtime of the test")]

@@ -16,6 +16,7 @@ mod defects;
 mod delivery;
 mod demo;
 mod differences;
+mod dkim;
 mod doctor;
 mod gate;
 mod grpc;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         delivery::tests(),
         demo::tests(),
         differences::tests(),
+        dkim::tests(),
         doctor::tests(),
         gate::tests(),
         grpc::tests(),

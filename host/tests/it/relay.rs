@@ -56,6 +56,7 @@ pub fn settings(port: u16, deadline_ms: u64) -> Settings {
         from_name: "Shop".to_owned().try_into().unwrap(),
         reply_to: None,
         hello_name: "localhost".to_owned().try_into().unwrap(),
+        dkim: Vec::new(),
         deadlines,
         relays: vec![relay],
         domains: Vec::new(),
