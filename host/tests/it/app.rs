@@ -142,7 +142,7 @@ impl App {
         let clock = Clock::system();
         let config = Config::load(None, environment(&database, more)).unwrap();
         let roles = Roles { worker: false, ..Roles::ALL };
-        let mut host = Host::start(config, roles, clock.clone()).await.unwrap();
+        let mut host = Box::pin(Host::start(config, roles, clock.clone())).await.unwrap();
         host.prepared().await;
         let client = Client::new(host.http.unwrap());
         let admin = user("admin@shop.example", "Admin");

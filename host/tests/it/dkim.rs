@@ -9,37 +9,31 @@ use ecomm::config::Config;
 use ecomm::doctor::{Check, Level, Options, examine};
 use ecomm::mail::Mailer;
 use ecomm::mail::mailbox::Phase;
-use futures_util::FutureExt;
 use libtest_mimic::Trial;
 use rsa::pkcs8::{EncodePrivateKey as _, LineEnding};
 use serde_json::{Value, json};
 
 use crate::app::{App, environment, reply, sqlite};
 use crate::doctor::name_server;
-use crate::harness;
+use crate::harness::{self, tests};
 
-pub fn tests() -> Vec<Trial> {
-    let mut tests = vec![
-        harness::trial("dkim::keys_are_made_once_and_said", || {
-            harness::run(2, keys_are_made_once_and_said().boxed_local())
-        }),
-        harness::trial("dkim::what_cannot_sign_is_refused", || {
-            harness::run(2, what_cannot_sign_is_refused().boxed_local())
-        }),
-        harness::trial("dkim::doctor_looks_for_the_key_that_signs", || {
-            harness::run(2, doctor_looks_for_the_key_that_signs().boxed_local())
-        }),
-        harness::trial("dkim::a_key_signs_in_its_time", || harness::run(2, a_key_signs_in_its_time().boxed_local())),
-    ];
+tests! {
+    once {
+        a_key_signs_in_its_time
+        keys_are_made_once_and_said
+        what_cannot_sign_is_refused
+        doctor_looks_for_the_key_that_signs
+    }
+}
+
+/// The test that needs another implementation.
+pub fn with_dkimpy() -> Vec<Trial> {
     let name = "dkim::each_mail_is_whole_to_another_implementation";
-    let is_ignored = std::env::var_os("ECOMM_TEST_ALL").is_none();
-    tests.push(match python() {
-        Some(python) => harness::trial(name, move || {
-            harness::run(2, each_mail_is_whole_to_another_implementation(python).boxed_local())
-        }),
-        None => harness::missing(name.to_owned(), "dkimpy is not installed".to_owned(), is_ignored),
-    });
-    tests
+    let Some(python) = python() else {
+        let is_ignored = std::env::var_os("ECOMM_TEST_ALL").is_none();
+        return vec![harness::missing(name.to_owned(), "dkimpy is not installed".to_owned(), is_ignored)];
+    };
+    vec![harness::trial(name, move || harness::run(2, each_mail_is_whole_to_another_implementation(python)))]
 }
 
 fn python() -> Option<&'static str> {

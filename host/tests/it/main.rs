@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         demo::tests(),
         differences::tests(),
         dkim::tests(),
+        dkim::with_dkimpy(),
         doctor::tests(),
         gate::tests(),
         grpc::tests(),
