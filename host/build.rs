@@ -22,7 +22,7 @@ fn main() {
 fn grpc(root: &Path) {
     let proto = root.join("proto");
     println!("cargo::rerun-if-changed={}", proto.display());
-    let files = ["common", "user", "session", "product", "order", "notification", "plugin", "host"]
+    let files = ["common", "user", "session", "product", "order", "notification", "plugin", "host", "suppression"]
         .map(|name| format!("ecomm/v1/{name}.proto"));
     let descriptors = protox::compile(files, [&proto]).unwrap_or_else(|e| fail(&format!("the gRPC contract: {e}")));
     // For reflection; and maps in one order, so that the same request is the same bytes.

@@ -217,6 +217,7 @@ fn situation() -> Situation {
         history: Vec::new(),
         relays: vec![Relay { name: "default".to_owned(), available: true }],
         domain_throttled_at: None,
+        suppressed: None,
         newest_status: OrderStatus::Pending,
         queued: Vec::new(),
     }

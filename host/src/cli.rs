@@ -15,6 +15,7 @@ mod serve;
 mod session;
 mod shop;
 mod story;
+mod suppression;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -61,6 +62,8 @@ enum Command {
     Plugin(plugin::Args),
     /// Deal with notifications and their queue.
     Notification(notification::Args),
+    /// Deal with addresses that get no more mails.
+    Suppression(suppression::Args),
     /// List the hosts that are there.
     Hosts(shop::ShopArgs),
     /// Log in at a host far away, for commands with --server. The password is asked for, or the first line of standard
@@ -113,6 +116,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             Command::LinkKey { purpose, config } => link_key(&purpose, config.as_deref()),
             Command::Plugin(args) => plugin::run(args).await,
             Command::Notification(args) => notification::run(args).await,
+            Command::Suppression(args) => suppression::run(args).await,
             Command::Hosts(args) => hosts::run(args).await,
             Command::Login(args) => session::log_in(args).await,
             Command::Logout(at) => session::log_out(at).await,

@@ -96,6 +96,13 @@ pub struct Auth {
     pub hashing_max: usize,
 }
 
+impl Auth {
+    /// The secret in use, and those before it.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        std::iter::once(&self.secret).chain(&self.retired_secrets)
+    }
+}
+
 /// The log.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -174,10 +174,24 @@ impl Delivery<'_> {
             self.notes.push(Note::Decision { verdict, reason, delay_ms, by, situation });
             return Err(transition);
         }
-        let Sending { relay: named, ab_variant } = match value {
+        let sending = match value {
             Admission::Send(sending) => sending,
             _ => Sending::default(),
         };
+        if let Some(suppressed) = &self.event.suppressed
+            && self.event.is_stopped_by(suppressed, sending.ignores_suppression)
+        {
+            let (reason, situation) = (suppressed.reason(), Some(Box::new(situation)));
+            self.notes.push(Note::Decision {
+                verdict: "skip",
+                reason: reason.clone(),
+                delay_ms: None,
+                by: None,
+                situation,
+            });
+            return Err(Transition::End { state: State::Skipped, reason });
+        }
+        let Sending { relay: named, ab_variant, .. } = sending;
         self.ab_variant = ab_variant;
         self.admitted = Some(situation.clone());
         // What an earlier verdict chose holds while that relay is available.
@@ -350,6 +364,7 @@ impl Delivery<'_> {
             domain_throttled_at: self.with.mailer.domain_throttled_at(&event.notification.payload.customer.email),
             newest_status: event.newest_status.clone(),
             queued: event.queued.clone(),
+            suppressed: event.suppressed.clone(),
         };
         match failure {
             Some(failure) => before.after(failure),

@@ -9,6 +9,7 @@ mod notifications;
 mod plugin_messages;
 mod plugins;
 mod services;
+mod suppressions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +103,7 @@ pub async fn serve(
         .add_service(service!(notification_service_server::NotificationServiceServer))
         .add_service(service!(plugin_service_server::PluginServiceServer))
         .add_service(service!(host_service_server::HostServiceServer))
+        .add_service(service!(suppression_service_server::SuppressionServiceServer))
         .add_service(health_service)
         .add_optional_service(reflection().build_v1().ok())
         .add_optional_service(reflection().build_v1alpha().ok())

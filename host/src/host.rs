@@ -24,6 +24,7 @@ use crate::service::{
 };
 use crate::share::Shares;
 use crate::store::{self, Store};
+use crate::suppression::AddressKeys;
 use crate::trace::Tracer;
 use crate::{grpc, http};
 
@@ -139,7 +140,8 @@ impl Host {
             clock: clock.clone(),
         };
         let seen = (service.metrics.clone(), service.tracer.clone());
-        let queue = Queue::new(store.clone(), deliver, config.queue, clock.clone(), seen, wake.clone());
+        let keys = service.address_keys.clone();
+        let queue = Queue::new(store.clone(), deliver, config.queue, clock.clone(), seen, (wake.clone(), keys));
         let cold_start = config.plugins.cold_start;
         if config.database.listen {
             tasks.spawn(store.clone().announce(announce, stop.clone()));
@@ -323,6 +325,7 @@ async fn assemble(
         pricing: config.pricing.clone(),
         message_id_domain: domain(config),
         tokens: tokens(config),
+        address_keys: AddressKeys::new(config.auth.secrets()),
         throttle: Throttle::new(config.limits),
         in_flight: InFlight::default(),
         counter: Counter::default(),
@@ -390,8 +393,8 @@ async fn mailbox(
 }
 
 fn tokens(config: &Config) -> Tokens {
-    let secrets = std::iter::once(&config.auth.secret).chain(&config.auth.retired_secrets);
-    Tokens::new(secrets, config.auth.access_token_ms, config.auth.refresh_token_ms, config.auth.renewal_grace_ms)
+    let auth = &config.auth;
+    Tokens::new(auth.secrets(), auth.access_token_ms, auth.refresh_token_ms, auth.renewal_grace_ms)
 }
 
 async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

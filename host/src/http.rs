@@ -17,6 +17,7 @@ mod products;
 mod queue;
 mod server;
 mod sessions;
+mod suppressions;
 mod users;
 
 use std::sync::Arc;
@@ -101,6 +102,9 @@ pub fn router(service: App, settings: &Settings, console: console::Settings) -> 
         .route("/v1/notifications/{id}/retry", post(notifications::retry))
         .route("/v1/notifications/{id}/cancel", post(notifications::cancel))
         .route("/v1/notifications/{id}/hold", post(notifications::hold))
+        .route("/v1/suppressions", get(suppressions::list).post(suppressions::add))
+        .route("/v1/suppressions/import", post(suppressions::import))
+        .route("/v1/suppressions/{id}", get(suppressions::one).delete(suppressions::lift))
         .route("/v1/hosts", get(hosts::list))
         .route("/v1/queue", get(queue::one))
         .route("/v1/queue/pause", post(queue::pause))

@@ -28,6 +28,7 @@ pub mod money;
 pub mod notification;
 pub mod quota;
 pub mod shop;
+pub mod suppression;
 
 // From the APIs to the database.
 pub mod console;

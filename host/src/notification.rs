@@ -11,6 +11,8 @@ pub use payload::{Category, Customer, KINDS, MergedChange, Payload};
 pub use subject::order::Status as OrderStatus;
 pub use transition::{admit, is_overdue, native_verdict, settle};
 
+use crate::suppression::Suppressed;
+
 /// A notification with its identity, as a plugin is asked about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
@@ -217,6 +219,9 @@ pub struct Situation {
     pub newest_status: OrderStatus,
     /// What is queued behind it, oldest first: at most [`QUEUED_MAX`].
     pub queued: Vec<QueuedChange>,
+    /// What stands against the recipient's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<Suppressed>,
 }
 
 /// A later change of the same order that is queued.
@@ -280,6 +285,8 @@ pub struct Sending {
     pub relay: Option<String>,
     /// Which variant of the mail is asked for.
     pub ab_variant: Option<String>,
+    /// Although its address bounced before.
+    pub ignores_suppression: bool,
 }
 
 /// What is left to an operator.

@@ -3,6 +3,7 @@
 //! An event is claimed for a lease, which is renewed while its delivery is under way. Intents and ends are recorded
 //! in groups: whatever waits when the previous commit returns goes into the next, and nobody waits for a timer.
 
+mod examine;
 mod leases;
 mod record;
 
@@ -23,6 +24,7 @@ use crate::metrics::{Ended, Metrics};
 use crate::notification::Transition;
 use crate::store::Store;
 use crate::store::queue::{Claimable, Claimed, Finish, Intent};
+use crate::suppression::{AddressKey, AddressKeys, Suppression};
 use crate::trace::{self, Span, Tracer};
 use leases::Leases;
 
@@ -65,6 +67,8 @@ pub struct Queue {
     tracer: Tracer,
     wake: Arc<Notify>,
     leases: Leases,
+    addresses: Group<Vec<AddressKey>, Vec<Suppression>>,
+    address_keys: AddressKeys,
     intents: Group<Intent, bool>,
     ends: Group<Finish, bool>,
     /// When the first of the events that went back to the queue is due again, by the monotonic clock.
@@ -81,7 +85,7 @@ impl Queue {
         settings: Settings,
         clock: Clock,
         (metrics, tracer): (Metrics, Tracer),
-        wake: Arc<Notify>,
+        (wake, address_keys): (Arc<Notify>, AddressKeys),
     ) -> Self {
         let (intents, ends) = (Group::new(1, GROUP_MAX), Group::to_the_end(1, GROUP_MAX));
         Self {
@@ -93,6 +97,8 @@ impl Queue {
             tracer,
             wake,
             leases: Leases::default(),
+            addresses: Group::new(2, GROUP_MAX),
+            address_keys,
             intents,
             ends,
             soonest_ms: Arc::new(AtomicI64::new(i64::MAX)),
@@ -247,7 +253,7 @@ impl Queue {
         self.leases.insert(&claimed, &lease);
         let _guard = self.leases.forget_on_panic(claimed.claim);
         let (begun_us, since_queued_ms) = (self.clock.monotonic_us(), claimed.claimed_at - claimed.queued_at);
-        let (finish, seen) = match self.examine(claimed) {
+        let (finish, seen) = match self.examine(claimed).await {
             Err(finish) => (*finish, None),
             Ok((claimed, event)) => {
                 let span = self.attempt(&event);
@@ -271,6 +277,7 @@ impl Queue {
             self.count(&finish, since_queued_ms, self.clock.monotonic_us() - begun_us);
             if let Some((event, seed, observed, mut span)) = seen {
                 span.set("ecomm.outcome", outcome(&finish.transition));
+                self.learn(&event, &finish).await;
                 self.deliver.shadow(&event, seed, &observed);
             }
         }
@@ -334,29 +341,6 @@ impl Queue {
         let waited_ms = i64::try_from(took_us / 1_000).unwrap_or(i64::MAX).saturating_add(since_queued_ms);
         let latency_ms = (outcome == "sent").then_some(waited_ms);
         self.metrics.ended(&Ended { outcome, latency_ms, took_us, attempts: attempts.collect() });
-    }
-
-    /// Events that cannot be worked on end here.
-    fn examine(&self, claimed: Claimed) -> Result<(Claimed, Event), Box<Finish>> {
-        let held = |reason: String| Box::new(record::hold(&claimed, reason, self.clock.now_ms()));
-        if claimed.claims > self.settings.claims_max {
-            return Err(held(format!("claimed {} times without an end: it crashes the host", claimed.claims - 1)));
-        }
-        let notification = claimed.notification().map_err(held)?;
-        let event = Event {
-            notification: Arc::new(notification),
-            in_doubt: claimed.in_doubt,
-            attempts: u32::try_from(claimed.attempts).unwrap_or(u32::MAX),
-            relay: claimed.relay.clone(),
-            queued_at: claimed.queued_at,
-            claimed_at: claimed.claimed_at,
-            first_failed_at: claimed.first_failed_at,
-            dated_at: claimed.dated_at,
-            newest_status: claimed.newest_status.clone(),
-            queued: claimed.queued.clone(),
-            history: claimed.history.clone(),
-        };
-        Ok((claimed, event))
     }
 
     async fn deliver_one(&self, claimed: &Claimed, event: &Event, lease: &Lease) -> (Finish, u64, Observed) {

@@ -24,6 +24,7 @@ pub(crate) mod rollout;
 mod sessions;
 mod signatures;
 pub mod stage;
+mod suppressions;
 mod throttle;
 mod tokens;
 mod transit;
@@ -64,6 +65,7 @@ pub use retention::Retention;
 pub use sessions::{Principal, Session, SessionInfo};
 pub use signatures::SignatureInfo;
 pub use stage::Move;
+pub use suppressions::IMPORT_MAX;
 pub use throttle::{Allowance, Client, Limits, Throttle};
 pub use tokens::{SECRET_BYTES_MIN, Tokens};
 pub use transit::{Plan, Require, Terms};
@@ -80,6 +82,7 @@ use crate::plugin::Plugins;
 use crate::shop::Shop;
 use crate::shop::order::Pricing;
 use crate::store::Store;
+use crate::suppression::AddressKeys;
 
 /// The use cases and what they need.
 pub struct Service {
@@ -101,6 +104,8 @@ pub struct Service {
     pub message_id_domain: String,
     /// Makes and reads tokens.
     pub tokens: Tokens,
+    /// By which suppressed addresses are found.
+    pub address_keys: AddressKeys,
     /// Who may ask how often.
     pub throttle: Throttle,
     /// Requests with an idempotency key that are under way.

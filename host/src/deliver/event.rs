@@ -6,6 +6,7 @@ use crate::notification::{
     Admission, Class, Failure, Notification, OrderStatus, QueuedChange, Situation, Transition, Verdict,
 };
 use crate::plugin::{Email, Fault};
+use crate::suppression::Suppressed;
 
 /// An event, as it was claimed.
 #[derive(Clone, Debug)]
@@ -32,6 +33,18 @@ pub struct Event {
     pub queued: Vec<QueuedChange>,
     /// The last failures, oldest first.
     pub history: Vec<Failure>,
+    /// Whether an operator had it tried again.
+    pub is_requeued: bool,
+    /// What stands against its address.
+    pub suppressed: Option<Suppressed>,
+}
+
+impl Event {
+    /// Whether what stands against its address keeps it from being sent. Where that only bounced before, it is sent if a
+    /// policy wants it to be, or an operator who had it tried again.
+    pub(super) fn is_stopped_by(&self, suppressed: &Suppressed, ignores: bool) -> bool {
+        !(suppressed.cause.may_be_ignored() && (ignores || self.is_requeued))
+    }
 }
 
 /// What is put down before a message is handed over.

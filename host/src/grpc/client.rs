@@ -4,6 +4,7 @@ mod answers;
 mod notifications;
 mod plugin_answers;
 mod plugins;
+mod suppressions;
 
 use std::error::Error as _;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -25,6 +26,7 @@ use super::pb::host_service_server::HostServiceServer;
 use super::pb::notification_service_server::NotificationServiceServer;
 use super::pb::plugin_service_server::PluginServiceServer;
 use super::pb::session_service_client::SessionServiceClient;
+use super::pb::suppression_service_server::SuppressionServiceServer;
 use super::{Api, Local, MESSAGE_BYTES_MAX, pb};
 use crate::service::{HostInfo, Principal, Service, Session};
 
@@ -196,7 +198,10 @@ impl Client {
         let api = Api(service.clone(), CancellationToken::new());
         let notifications = NotificationServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let plugins = PluginServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let routes = Routes::new(notifications).add_service(plugins).add_service(HostServiceServer::new(api));
+        let routes = Routes::new(notifications)
+            .add_service(plugins)
+            .add_service(HostServiceServer::new(api.clone()))
+            .add_service(SuppressionServiceServer::new(api).max_decoding_message_size(MESSAGE_BYTES_MAX));
         let transport = ServiceExt::<Request<Body>>::map_err(routes, StdError::from);
         let transport = transport.map_request(move |mut request: Request<Body>| {
             request.extensions_mut().insert(Local(who));

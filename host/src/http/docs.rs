@@ -12,7 +12,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::Config;
 
 use super::problem::Problem;
-use super::{bulk, hosts, notifications, operations, orders, plugins, products, queue, sessions, users};
+use super::{bulk, hosts, notifications, operations, orders, plugins, products, queue, sessions, suppressions, users};
 use crate::money::Currency;
 use crate::shop::order::OrderSort;
 use crate::shop::product::ProductSort;
@@ -32,6 +32,7 @@ use crate::shop::product::ProductSort;
         notifications::of_order, notifications::list, notifications::one, notifications::retry, notifications::cancel,
         notifications::hold, bulk::start, bulk::list, bulk::one, bulk::cancel, queue::one, queue::pause, queue::resume,
         notifications::mails, notifications::mail, hosts::list,
+        suppressions::list, suppressions::add, suppressions::import, suppressions::one, suppressions::lift,
         plugins::list, plugins::upload, plugins::sign, plugins::signatures, plugins::revisions, operations::install, plugins::revision, plugins::stage,
         plugins::preview, operations::replay, plugins::history, plugins::collect_garbage, plugins::roll_back,
         operations::reload, operations::list, operations::one, operations::cancel, plugins::reproduce,

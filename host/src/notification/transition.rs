@@ -125,7 +125,7 @@ mod tests {
     fn every_admission() {
         let caps = caps();
         assert_eq!(admit(&Admission::Send(Sending::default()), &caps, 0), None);
-        let by_relay = Sending { relay: Some("relay".to_owned()), ab_variant: None };
+        let by_relay = Sending { relay: Some("relay".to_owned()), ..Sending::default() };
         assert_eq!(admit(&Admission::Send(by_relay), &caps, i64::MAX), None);
         assert_eq!(admit(&Admission::Merge, &caps, 0), Some(Transition::Merge));
         assert_eq!(admit(&Admission::Skip(why()), &caps, 0), Some(end(State::Skipped)));

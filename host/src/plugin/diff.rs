@@ -61,9 +61,10 @@ pub(crate) fn decision(field: &'static str, before: &str, after: &str) -> Option
 /// An admission, for people.
 pub(crate) fn admission_in_words(admission: &Admission) -> String {
     match admission {
-        Admission::Send(Sending { relay, ab_variant }) => {
+        Admission::Send(Sending { relay, ab_variant, ignores_suppression }) => {
             let variant = ab_variant.as_ref().map(|variant| format!(" as variant {variant}")).unwrap_or_default();
-            format!("send{}{variant}", by(relay.as_deref()))
+            let all_the_same = if *ignores_suppression { " though the address bounced" } else { "" };
+            format!("send{}{variant}{all_the_same}", by(relay.as_deref()))
         }
         Admission::Wait(ms) => format!("wait {ms} ms"),
         Admission::Skip(why) => format!("skip: {why}"),

@@ -195,6 +195,7 @@ pub(crate) fn situation(relays: &[String]) -> Situation {
         history: Vec::new(),
         relays: relays.iter().map(relay).collect(),
         domain_throttled_at: None,
+        suppressed: None,
         newest_status: OrderStatus::Pending,
         queued: Vec::new(),
     }

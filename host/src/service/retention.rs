@@ -78,6 +78,7 @@ impl Service {
     pub async fn forget_what_is_old(&self, retention: Retention) -> Result<u64, Error> {
         let now = self.clock.now_ms();
         self.store.forget_keys(now - KEPT_MS).await?;
+        self.store.forget_suppressions(now).await?;
         self.forget_old_operations().await?;
         self.forget_old_bulk().await?;
         // A replay that was cancelled under a host that has ended must not stand in the way.

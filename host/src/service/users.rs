@@ -10,7 +10,7 @@ use crate::notification::Customer;
 use crate::shop::Attributes;
 use crate::shop::text::{Email, Line};
 use crate::shop::user::{NewUser, Password, Profile, Role, User, english, utc};
-use crate::store::{self, Store, Tx, notifications, users};
+use crate::store::{self, Store, Tx, notifications, suppressions, users};
 
 /// What a patch says of a field that may be cleared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -172,6 +172,7 @@ impl Service {
             return Err(Error::Conflict("the last admin cannot be deleted".to_owned()));
         }
         let nobody = nobody(id);
+        suppressions::redact(&mut tx, &self.address_keys.of(&user.email)).await?;
         users::anonymise(&mut tx, id, &nobody, self.clock.now_ms()).await?;
         notifications::redact(&mut tx, &nobody, self.store.offset_ms()).await?;
         Ok(tx.commit().await?)

@@ -135,7 +135,7 @@ async fn each_fires_by_a_real_fault() {
         .await;
     };
     let mailed = async |alert, phase, act: Act| mailing(alert, &|| app.fail(phase, act.clone(), 1)).await;
-    mailed("EcommMailsFail", Phase::Rcpt, reply("550 5.1.1 no such user")).await;
+    mailed("EcommMailsFail", Phase::Rcpt, reply("550 5.7.1 not wanted")).await;
     mailed("EcommMailsMayComeTwice", Phase::Dot, Act::Drop).await;
 
     // It behaves on the gate's fixtures.

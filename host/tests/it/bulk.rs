@@ -50,7 +50,7 @@ async fn run(app: &App, body: Value) -> Value {
 async fn all_that_match_are_tried_again(database: Database) {
     let app = App::start(database).await;
     let began = app.clock.now_ms();
-    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 3);
+    app.fail(Phase::Rcpt, reply("550 5.7.1 not wanted"), 3);
     let orders = [app.order().await, app.order().await, app.order().await];
     app.drain().await;
     // A newer mail of the last one goes out: the older one would be late.
@@ -213,7 +213,7 @@ async fn no_newer_mail_goes_while_all_are_held(database: Database) {
 
 async fn what_an_operator_ended_stays_ended(database: Database) {
     let app = App::start(database).await;
-    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
+    app.fail(Phase::Rcpt, reply("550 5.7.1 not wanted"), 1);
     app.order().await;
     app.drain().await;
     let second = app.order().await;

@@ -140,7 +140,7 @@ async fn a_retry_keeps_its_lane_waiting(database: Database) {
 
 async fn a_rejection_frees_its_lane(database: Database) {
     let app = App::start(database).await;
-    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
+    app.fail(Phase::Rcpt, reply("550 5.7.1 not wanted"), 1);
     let order = app.order().await;
     app.change(order, "shipped").await;
     app.drain().await;

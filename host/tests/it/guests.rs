@@ -152,6 +152,7 @@ pub fn asked(at: &str, event: &str, changes: &str) -> (Arc<Notification>, Situat
         history: Vec::new(),
         relays: vec![relay("main"), relay("vienna")],
         domain_throttled_at: (changes == "throttled").then_some(now - 200_000),
+        suppressed: None,
         newest_status: OrderStatus::Pending,
         queued: if changes == "queued" { vec![change] } else { Vec::new() },
     };

@@ -96,7 +96,7 @@ async fn act(app: &App, id: &Value, what: &str, why: &str) -> (u16, Value) {
 /// An order whose first mail was refused for good; the mail's id.
 async fn failed(app: &App) -> (i64, Value) {
     let order = app.order().await;
-    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
+    app.fail(Phase::Rcpt, reply("550 5.7.1 not wanted"), 1);
     app.drain().await;
     (order, app.notifications(order).await[0]["id"].clone())
 }

@@ -46,6 +46,7 @@ mod signatures;
 mod snapshots;
 mod stages;
 mod store;
+mod suppressions;
 mod throttling;
 mod tidy;
 mod tls;
@@ -100,6 +101,7 @@ fn main() -> ExitCode {
         snapshots::tests(),
         stages::tests(),
         store::tests(),
+        suppressions::tests(),
         throttling::tests(),
         tidy::tests(),
         tls::tests(),

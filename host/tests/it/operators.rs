@@ -158,7 +158,7 @@ fn a_component_is_checked_without_a_shop() {
 async fn a_notification_is_dealt_with_by_each_api() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;
-    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 2);
+    app.fail(Phase::Rcpt, reply("550 5.7.1 no such user"), 2);
     app.drain().await;
     let id = app.notifications(order).await[0]["id"].as_i64().unwrap();
     let (good, said) = answered(&app, &["notification", "retry", &id.to_string(), "--why", "by an operator", "--json"]);
@@ -268,7 +268,7 @@ async fn a_watched_folder_serves_what_fits_and_keeps_the_old_when_not() {
 async fn notifications_are_listed_and_shown() {
     let app = App::start(sqlite().await).await;
     let (first, second) = (app.order().await, app.order().await);
-    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
+    app.fail(Phase::Rcpt, reply("550 5.7.1 no such user"), 1);
     app.host.queue.run_until_idle().await;
     let failed = app.database.number("select order_id from notification_states where state = 'failed'").await;
     assert!([first, second].contains(&failed));

@@ -26,7 +26,7 @@ tests! {
 }
 
 /// Somebody who has the program, an account, and nothing else of the shop's.
-struct Operator {
+pub struct Operator {
     home: TempDir,
     server: String,
 }
@@ -36,11 +36,11 @@ impl Operator {
         Self { home: tempfile::tempdir().unwrap(), server: server.into() }
     }
 
-    fn of(app: &App) -> Self {
+    pub fn of(app: &App) -> Self {
         Self::new(format!("http://{}", app.host.grpc.unwrap()))
     }
 
-    async fn output(&self, args: &[&str], input: &str, more: &[(&str, &str)]) -> Output {
+    pub async fn output(&self, args: &[&str], input: &str, more: &[(&str, &str)]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ecomm"));
         command.env_clear().env("HOME", self.home.path()).env("ECOMM_SERVER", &self.server).envs(more.iter().copied());
         command.args(args).current_dir(&self.home).kill_on_drop(true);
@@ -53,25 +53,25 @@ impl Operator {
     }
 
     /// What a command that succeeds says.
-    async fn ok(&self, args: &[&str]) -> String {
+    pub async fn ok(&self, args: &[&str]) -> String {
         let output = self.output(args, "", &[]).await;
         let text = |bytes| String::from_utf8(bytes).unwrap();
         assert!(output.status.success(), "{args:?}: {}", text(output.stderr));
         text(output.stdout)
     }
 
-    async fn json(&self, args: &[&str]) -> Value {
+    pub async fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.ok(&[args, &["--json"]].concat()).await).unwrap()
     }
 
     /// What a command that fails says.
-    async fn refused(&self, args: &[&str], more: &[(&str, &str)]) -> String {
+    pub async fn refused(&self, args: &[&str], more: &[(&str, &str)]) -> String {
         let output = self.output(args, "", more).await;
         assert!(!output.status.success(), "{args:?}");
         String::from_utf8(output.stderr).unwrap()
     }
 
-    async fn log_in(&self, email: &str, password: &str) -> (bool, String) {
+    pub async fn log_in(&self, email: &str, password: &str) -> (bool, String) {
         let output = self.output(&["login", "--email", email], &format!("{password}\n"), &[]).await;
         (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     }
@@ -94,7 +94,7 @@ async fn what_a_host_answers_is_what_rest_answers() {
     let app = App::start(sqlite().await).await;
     app.order().await;
     app.drain().await;
-    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
+    app.fail(Phase::Rcpt, reply("550 5.7.1 no such user"), 1);
     app.order().await;
     app.drain().await;
     let operator = Operator::of(&app);
@@ -168,6 +168,8 @@ async fn json_has_the_forms_that_the_guide_tells() {
     operator.ok(&["plugin", "install", "renderer", env!("MISBEHAVING_WASM")]).await;
     operator.ok(&["notification", "bulk", "hold", "--state", "not-sent", "--yes"]).await;
     operator.ok(&["plugin", "replay", "3"]).await;
+    let addresses = operator.home.path().join("addresses").display().to_string();
+    std::fs::write(&addresses, "cara@example.com\n").unwrap();
     let guide = include_str!("../../../docs/operators.md");
     let table = guide.split_once("| command | JSON |").unwrap().1;
     let mut commands = 0;
@@ -197,7 +199,8 @@ async fn json_has_the_forms_that_the_guide_tells() {
             if command == "retry ID" {
                 operator.ok(&["notification", "hold", &id.to_string()]).await;
             }
-            let filled = filled.replace("ID", &id.to_string());
+            let filled = filled.replace("ID", &id.to_string()).replace("ADDRESS", "bob@example.com");
+            let filled = filled.replace("FILE", &addresses);
             let words = std::iter::once(group).chain(filled.split(' ').filter(|word| *word != group));
             let args: Vec<_> = words.chain(more.iter().copied()).collect();
             let answer = operator.json(&args).await;

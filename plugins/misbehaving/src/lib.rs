@@ -100,6 +100,10 @@ enum Act {
     Other,
     /// Answers an attribute that a later contract may know.
     Attribute,
+    /// Sends although the address bounced before.
+    IgnoreSuppression,
+    /// Skips, and says what stands against the address.
+    TellSuppression,
     /// Reads WASI's clock and says what it says.
     Clock,
     /// Writes names into HTML as they are.
@@ -294,6 +298,11 @@ pub fn admit(b: &Brief, s: &Situation) -> Admission {
         Act::Whole => Admission::Skip(whole()),
         Act::Other => Admission::Other("escalate".to_owned()),
         Act::Attribute => Admission::Send(Sending { attributes: vec![later()], ..sending(None) }),
+        Act::IgnoreSuppression => {
+            let attributes = vec![("suppression".to_owned(), "ignore".to_owned())];
+            Admission::Send(Sending { attributes, ..sending(None) })
+        }
+        Act::TellSuppression => Admission::Skip(format!("{:?}", s.attributes)),
         _ => Admission::Send(sending(None)),
     }
 }

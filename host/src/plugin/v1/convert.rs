@@ -96,6 +96,7 @@ pub(super) fn situation<'a>(n: &'a Notification, s: &'a Situation) -> records::S
         domain_throttled_at,
         newest_status: _,
         queued,
+        suppressed,
     } = s;
     let to = To(&n.payload.customer.time_zone);
     let relay = |r: &'a Relay| {
@@ -122,7 +123,7 @@ pub(super) fn situation<'a>(n: &'a Notification, s: &'a Situation) -> records::S
             attributes: Vec::new(),
         },
         queued: queued.iter().map(change).collect(),
-        attributes: Vec::new(),
+        attributes: suppressed.iter().map(|s| ("suppression", s.cause.as_str())).collect(),
     }
 }
 

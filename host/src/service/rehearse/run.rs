@@ -148,7 +148,7 @@ type Answers = (Admission, Option<Verdict>);
 /// Whether a mail so admitted goes out as it did for certain. Where it does and the journal has it so, the active
 /// revision need not be asked again what it said then: a plugin is a pure function.
 fn leads_to(admission: &Admission, sent: &Sent, relays: &[Relay]) -> bool {
-    let Admission::Send(Sending { relay, ab_variant }) = admission else { return false };
+    let Admission::Send(Sending { relay, ab_variant, .. }) = admission else { return false };
     let is_same_relay = match relay {
         Some(named) => *named == sent.relay,
         // By the first that was available, or by the one that an earlier verdict named: only with one is that certain.
@@ -172,7 +172,11 @@ mod tests {
     fn what_the_journal_answers_for_the_active_revision() {
         let relay = |name: &str| Relay { name: name.to_owned(), available: true };
         let send = |relay: Option<&str>, variant: Option<&str>| {
-            Admission::Send(Sending { relay: relay.map(str::to_owned), ab_variant: variant.map(str::to_owned) })
+            Admission::Send(Sending {
+                relay: relay.map(str::to_owned),
+                ab_variant: variant.map(str::to_owned),
+                ..Sending::default()
+            })
         };
         let by = |relay: &str| Sent { by: 1, relay: relay.to_owned(), ab_variant: None };
         let (one, two) = (vec![relay("a")], vec![relay("a"), relay("b")]);

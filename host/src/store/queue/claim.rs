@@ -99,6 +99,9 @@ struct FailureRow {
 /// How often in a row an event may be claimed without a recorded end and not be suspected of ending its hosts.
 pub const UNSUSPECTED_CLAIMS_MAX: i64 = 2;
 
+/// No event is claimed so often: an epoch from here on began as a time, unix milliseconds (2001 and later).
+const REQUEUED_EPOCH_MIN: i64 = 1_000_000_000_000;
+
 /// Which events are claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claimable {
@@ -109,6 +112,11 @@ pub enum Claimable {
 }
 
 impl Claimed {
+    /// Whether an operator put it back into the queue: its epochs go on from the time.
+    pub fn is_requeued(&self) -> bool {
+        self.claim.token >= REQUEUED_EPOCH_MIN
+    }
+
     /// Whether its earlier claims may have ended their hosts.
     pub fn is_suspected(&self) -> bool {
         self.claims > UNSUSPECTED_CLAIMS_MAX

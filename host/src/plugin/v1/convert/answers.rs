@@ -27,12 +27,15 @@ impl TryFrom<wit_policy::Admission> for Admission {
         Ok(match admission {
             wit_policy::Admission::Send(sending) => {
                 let wit_policy::Sending { relay, ab_variant, attributes } = sending;
-                none_of(&attributes, "a sending")?;
+                let ignores_suppression = attributes == [("suppression".to_owned(), "ignore".to_owned())];
+                if !ignores_suppression {
+                    none_of(&attributes, "a sending")?;
+                }
                 let is_name = |v: &String| (1..=AB_VARIANT_CHARS_MAX).contains(&v.chars().count()) && !v.contains('\0');
                 if ab_variant.as_ref().is_some_and(|variant| !is_name(variant)) {
                     return Err(format!("an ab-variant has 1 to {AB_VARIANT_CHARS_MAX} characters"));
                 }
-                Self::Send(Sending { relay, ab_variant })
+                Self::Send(Sending { relay, ab_variant, ignores_suppression })
             }
             wit_policy::Admission::Wait(ms) => Self::Wait(ms),
             wit_policy::Admission::Skip(why) => Self::Skip(why),

@@ -1,0 +1,96 @@
+//! What is known of a claimed event before it is delivered, what stands against its address among it, and what its relay then
+//! says of that address.
+
+use std::sync::Arc;
+
+use super::{Queue, record};
+use crate::clock::DAY_MS;
+use crate::deliver::Event;
+use crate::notification::{Class, State, Transition};
+use crate::store::queue::{Claimed, Finish};
+use crate::store::{self, suppressions};
+use crate::suppression::{Cause, NewSuppression, Scope, Suppressed, says_nobody};
+
+/// An address of which a relay said that it is none gets no mail for so long; then it is tried again.
+const BOUNCED_MS: i64 = 180 * DAY_MS;
+
+impl Queue {
+    /// Events that cannot be worked on end here.
+    pub(super) async fn examine(&self, claimed: Claimed) -> Result<(Claimed, Event), Box<Finish>> {
+        let held = |reason: String| Box::new(record::hold(&claimed, reason, self.clock.now_ms()));
+        if claimed.claims > self.settings.claims_max {
+            return Err(held(format!("claimed {} times without an end: it crashes the host", claimed.claims - 1)));
+        }
+        let notification = claimed.notification().map_err(held)?;
+        let mut event = Event {
+            notification: Arc::new(notification),
+            in_doubt: claimed.in_doubt,
+            attempts: u32::try_from(claimed.attempts).unwrap_or(u32::MAX),
+            relay: claimed.relay.clone(),
+            queued_at: claimed.queued_at,
+            claimed_at: claimed.claimed_at,
+            first_failed_at: claimed.first_failed_at,
+            dated_at: claimed.dated_at,
+            newest_status: claimed.newest_status.clone(),
+            queued: claimed.queued.clone(),
+            history: claimed.history.clone(),
+            is_requeued: claimed.is_requeued(),
+            suppressed: None,
+        };
+        match self.suppressed(&event).await {
+            Ok(suppressed) => event.suppressed = suppressed,
+            // Nothing was done yet: it comes again when the database does.
+            Err(_) => return Err(Box::new(record::give_back(&claimed))),
+        }
+        Ok((claimed, event))
+    }
+
+    /// What stands against a mail. Events that are claimed together ask together.
+    async fn suppressed(&self, event: &Event) -> store::Result<Option<Suppressed>> {
+        let payload = &event.notification.payload;
+        let (store, now) = (self.store.clone(), self.clock.now_ms());
+        let look = move |addresses: Arc<[_]>| {
+            let store = store.clone();
+            async move { store.suppressed(&addresses, now).await }
+        };
+        let entries = self.addresses.ask(self.address_keys.of(&payload.customer.email), look).await?;
+        Ok(Suppressed::of(entries, &payload.category))
+    }
+
+    /// Learns of a mail that failed that there is no such mailbox, and of one that arrived that there is one. Lost with the
+    /// host, it is learnt by the next mail.
+    pub(super) async fn learn(&self, event: &Event, finish: &Finish) {
+        if let (Some(suppressed), Transition::End { state: State::Sent, .. }) = (&event.suppressed, &finish.transition)
+            && let Err(e) = self.store.lift_suppression(suppressed.id).await
+        {
+            tracing::warn!(notification.id = event.notification.id, error = %e, "a bounce was not taken back");
+        }
+        if !matches!(finish.transition, Transition::End { state: State::Failed, .. }) {
+            return;
+        }
+        let says_nobody = finish.notes.iter().rev().find(|note| note.kind == "send").filter(|note| {
+            note.class.as_deref() == Some(Class::Rejected.as_str()) && note.enhanced.as_deref().is_some_and(says_nobody)
+        });
+        let Some(note) = says_nobody else { return };
+        let (address, now) = (event.notification.payload.customer.email.clone(), self.clock.now_ms());
+        let key = self.address_keys.of(&address).swap_remove(0);
+        let relay = note.relay.as_deref().unwrap_or_default();
+        let said = format!("notification {}: {}", event.notification.id, note.enhanced.as_deref().unwrap_or_default());
+        let new = NewSuppression {
+            address,
+            category: Scope::All,
+            cause: Cause::Bounced,
+            note: said.try_into().unwrap_or_default(),
+            expires_at: Some(now + BOUNCED_MS),
+        };
+        let source = format!("relay {relay}").chars().take(100).collect::<String>();
+        let written = async {
+            let mut tx = self.store.begin().await?;
+            suppressions::suppress(&mut tx, &key, &new, &source, now).await?;
+            tx.commit().await
+        };
+        if let Err(e) = written.await {
+            tracing::warn!(notification.id = event.notification.id, error = %e, "a bounce was not noted");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Which addresses get no more mails.
+
+use super::{Error, Page, PageRequest, Principal, Service, plugins::name};
+use crate::store::suppressions;
+use crate::suppression::{NewSuppression, Suppression, SuppressionFilter};
+
+/// Entries of one import.
+pub const IMPORT_MAX: usize = 500;
+
+/// How often entries that somebody else writes at the same moment are tried again.
+const TRIES_MAX: usize = 3;
+
+impl Service {
+    /// A page of the entries, newest first. For viewers.
+    pub async fn suppressions(
+        &self,
+        who: Principal,
+        filter: &SuppressionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Suppression>, Error> {
+        who.must_look()?;
+        let limit = page.limit()?;
+        let before = page.after_id()?.unwrap_or(i64::MAX);
+        let keys = filter.address.as_ref().map(|address| self.address_keys.of(address)).unwrap_or_default();
+        let items = self.store.suppressions(filter, &keys, before, limit + 1).await?;
+        Ok(Page::cut(items, limit, |s| s.id))
+    }
+
+    /// One entry. For viewers.
+    pub async fn suppression(&self, who: Principal, id: i64) -> Result<Suppression, Error> {
+        who.must_look()?;
+        self.store.suppression(id).await?.ok_or(Error::NotFound("suppression"))
+    }
+
+    /// Sends an address no more mails, or none of a category. For operators.
+    pub async fn suppress(&self, who: Principal, new: &NewSuppression) -> Result<Suppression, Error> {
+        let ids = self.write_suppressions(who, std::slice::from_ref(new)).await?;
+        self.suppression(who, ids.first().copied().unwrap_or_default()).await
+    }
+
+    /// The same of many addresses, all of them or none; says how many. For operators.
+    pub async fn import_suppressions(&self, who: Principal, all: &[NewSuppression]) -> Result<u64, Error> {
+        if all.is_empty() || all.len() > IMPORT_MAX {
+            return Err(Error::invalid("/items", &format!("must be 1 to {IMPORT_MAX}; import more in parts")));
+        }
+        let ids = self.write_suppressions(who, all).await?;
+        Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Lets mails go to an address again. For operators.
+    pub async fn lift_suppression(&self, who: Principal, id: i64) -> Result<(), Error> {
+        who.must_operate()?;
+        if !self.store.lift_suppression(id).await? {
+            return Err(Error::NotFound("suppression"));
+        }
+        tracing::info!(suppression.id = id, by = name(who), "an address gets mails again");
+        Ok(())
+    }
+
+    async fn write_suppressions(&self, who: Principal, all: &[NewSuppression]) -> Result<Vec<i64>, Error> {
+        who.must_operate()?;
+        let now = self.clock.now_ms();
+        if let Some(n) = all.iter().position(|new| new.expires_at.is_some_and(|until| until <= now)) {
+            let at = if all.len() == 1 { "/expires_at".to_owned() } else { format!("/items/{n}/expires_at") };
+            return Err(Error::invalid(&at, "must be in the future"));
+        }
+        let mut keyed: Vec<_> =
+            all.iter().map(|new| (self.address_keys.of(&new.address).swap_remove(0), new)).collect();
+        // Two that import the same wait for each other instead of each having what the other waits for.
+        keyed.sort_by(|(a, _), (b, _)| a.hash.cmp(&b.hash));
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.try_suppress(&keyed, &name(who), now).await {
+                Err(e) if (e.is_taken() || e.is_transient()) && tries < TRIES_MAX => {}
+                written => return Ok(written?),
+            }
+        }
+    }
+
+    async fn try_suppress(
+        &self,
+        all: &[(crate::suppression::AddressKey, &NewSuppression)],
+        source: &str,
+        now: i64,
+    ) -> crate::store::Result<Vec<i64>> {
+        let mut tx = self.store.begin().await?;
+        let mut ids = Vec::with_capacity(all.len());
+        for (key, new) in all {
+            ids.push(suppressions::suppress(&mut tx, key, new, source, now).await?);
+        }
+        tx.commit().await?;
+        Ok(ids)
+    }
+}

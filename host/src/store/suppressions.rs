@@ -1,0 +1,178 @@
+//! Addresses that get no more mails, found by a keyed hash.
+
+use super::conditions::{Arg, Conditions};
+use super::dialect::Column::Int;
+use super::tx::insert_id;
+use super::users::json;
+use super::{Error, Result, Store, Tx, with_pool, with_tx};
+use crate::suppression::{AddressKey, Cause, NewSuppression, Scope, Suppression, SuppressionFilter};
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: i64,
+    address_hash: String,
+    address: Option<String>,
+    category: String,
+    cause: String,
+    source: String,
+    note: String,
+    created_at: i64,
+    expires_at: Option<i64>,
+}
+
+const COLUMNS: &str =
+    "q.id, q.address_hash, q.address, q.category, q.cause, q.source, q.note, q.created_at, q.expires_at";
+
+impl TryFrom<Row> for Suppression {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let Row { id, address_hash: _, address, category, cause, source, note, created_at, expires_at } = row;
+        let (category, cause) = (Scope::try_from(category), Cause::try_from(cause));
+        let corrupt = |why| Error::Corrupt { what: "suppression", id, why };
+        let (category, cause) = (category.map_err(corrupt)?, cause.map_err(corrupt)?);
+        Ok(Self { id, address, category, cause, source, note, created_at, expires_at })
+    }
+}
+
+impl Store {
+    /// What stands against each of the addresses, whose keys these are, at a time (unix milliseconds): as many answers.
+    pub(crate) async fn suppressed(&self, addresses: &[Vec<AddressKey>], now: i64) -> Result<Vec<Vec<Suppression>>> {
+        let keys = addresses.iter().flatten().map(|key| serde_json::json!({ "address": key.key }));
+        let keys = json(&keys.collect::<Vec<_>>());
+        let dialect = self.dialect();
+        let sql = dialect.sql(&format!(
+            "select {COLUMNS} from {} {} mail_suppressions q on q.address_key = x.address \
+             where q.expires_at is null or q.expires_at > $2",
+            dialect.rows(1, &[Int("address")]),
+            if dialect == super::Dialect::MySql { "straight_join" } else { "join" },
+        ));
+        let rows: Vec<Row> = with_pool!(self, |pool| sqlx::query_as(sql).bind(keys).bind(now).fetch_all(pool).await)?;
+        let mut found = vec![Vec::new(); addresses.len()];
+        for row in rows {
+            let of = addresses.iter().zip(&mut found);
+            let of = of.filter(|(keys, _)| keys.iter().any(|key| key.hash == row.address_hash));
+            let entries: Vec<_> = of.map(|(_, entries)| entries).collect();
+            let entry = Suppression::try_from(row)?;
+            for entries in entries {
+                entries.push(entry.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Entries that pass the filter, newest first, with an id below `before`; `keys` are the asked address's.
+    pub(crate) async fn suppressions(
+        &self,
+        filter: &SuppressionFilter,
+        keys: &[AddressKey],
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<Suppression>> {
+        let SuppressionFilter { address, cause, category } = filter;
+        let mut query = Conditions::default();
+        query.and("q.id < ?", Arg::Int(before));
+        if address.is_some() {
+            query.fixed("(1 = 0");
+            for key in keys {
+                query.glue(" or q.address_hash = ?", Arg::Text(key.hash.clone()));
+            }
+            query.glue(" or q.id = ?)", Arg::Int(0));
+        }
+        if let Some(cause) = cause {
+            query.and("q.cause = ?", Arg::Text(cause.as_str().to_owned()));
+        }
+        if let Some(category) = category {
+            query.and("q.category = ?", Arg::Text(category.as_str().to_owned()));
+        }
+        let select = format!("select {COLUMNS} from mail_suppressions q");
+        let rows: Vec<Row> = query.fetch(self, &select, "q.id desc", limit).await?;
+        rows.into_iter().map(Suppression::try_from).collect()
+    }
+
+    /// One entry.
+    pub(crate) async fn suppression(&self, id: i64) -> Result<Option<Suppression>> {
+        let sql = self.dialect().sql(&format!("select {COLUMNS} from mail_suppressions q where q.id = $1"));
+        let row: Option<Row> = with_pool!(self, |pool| sqlx::query_as(sql).bind(id).fetch_optional(pool).await)?;
+        row.map(Suppression::try_from).transpose()
+    }
+
+    /// Lifts an entry; false when there is none.
+    pub(crate) async fn lift_suppression(&self, id: i64) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let sql = tx.dialect().sql("delete from mail_suppressions where id = $1");
+        let gone = with_tx!(&mut tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(|d| d.rows_affected()))?;
+        tx.commit().await?;
+        Ok(gone > 0)
+    }
+
+    /// Forgets entries whose time was over before `until`, unix milliseconds.
+    pub(crate) async fn forget_suppressions(&self, until: i64) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let sql = tx.dialect().sql("delete from mail_suppressions where expires_at < $1");
+        with_tx!(&mut tx, |c| sqlx::query(sql).bind(until).execute(c).await.map(drop))?;
+        tx.commit().await
+    }
+}
+
+/// Writes an entry, or renews the one of the same category and cause; its id. Taken when another does so at this moment.
+pub(crate) async fn suppress(
+    tx: &mut Tx,
+    key: &AddressKey,
+    new: &NewSuppression,
+    source: &str,
+    now: i64,
+) -> Result<i64> {
+    let NewSuppression { address, category, cause, note, expires_at } = new;
+    let dialect = tx.dialect();
+    let sql = dialect.sql(&format!(
+        "select q.id from mail_suppressions q where q.address_hash = $1 and q.category = $2 and q.cause = $3 {}",
+        dialect.lock()
+    ));
+    let known: Option<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql)
+        .bind(&key.hash)
+        .bind(category.as_str())
+        .bind(cause.as_str())
+        .fetch_optional(c)
+        .await)?;
+    let Some(id) = known else {
+        let id = insert_id!(
+            tx,
+            "insert into mail_suppressions (address_key, address_hash, address, category, cause, source, note, \
+             created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            key.key,
+            &key.hash,
+            address.as_str(),
+            category.as_str(),
+            cause.as_str(),
+            source,
+            note.as_str(),
+            now,
+            expires_at,
+        );
+        return Ok(id);
+    };
+    let sql = dialect.sql(
+        "update mail_suppressions set address = $1, source = $2, note = $3, created_at = $4, expires_at = $5 where id = $6",
+    );
+    with_tx!(tx, |c| sqlx::query(sql)
+        .bind(address.as_str())
+        .bind(source)
+        .bind(note.as_str())
+        .bind(now)
+        .bind(expires_at)
+        .bind(id)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(id)
+}
+
+/// Keeps of an address its hash alone: its user has left.
+pub(crate) async fn redact(tx: &mut Tx, keys: &[AddressKey]) -> Result<()> {
+    for key in keys {
+        let sql = tx.dialect().sql("update mail_suppressions set address = null, note = '' where address_hash = $1");
+        with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&key.hash).execute(c).await.map(drop))?;
+    }
+    Ok(())
+}
