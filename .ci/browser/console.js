@@ -170,6 +170,14 @@ await page.goto(base + "/console/users/2");
 await act("Change the role", { role: "viewer" });
 await look("", "user");
 
+// Addresses that get no more mails.
+await page.goto(base + "/console/suppressions");
+await act("Suppress", { address: "bob@example.com", category: "marketing", cause: "unsubscribed" });
+check((await text()).includes("bob@example.com"), "the address is not suppressed");
+await look("/console/suppressions?cause=unsubscribed", "suppressions");
+await act("Lift");
+check(!(await text()).includes("bob@example.com"), "the address is still suppressed");
+
 // Two at once: who was slower is told so, and nothing is done.
 const second = await browser.newPage();
 await page.goto(base + "/console/products/" + product);
@@ -184,7 +192,7 @@ await second.close();
 await look("/console/audit", "audit");
 const acts = await text();
 for (const done of ["hold-matching", "create-product", "update-product", "pause-queue", "resume-queue", "hold-notification", "retry-notification",
-  "cancel-notification", "install", "replay", "shadow", "canary", "activate", "roll-back", "mark-shipped", "role-viewer"]) {
+  "cancel-notification", "install", "replay", "shadow", "canary", "activate", "roll-back", "mark-shipped", "role-viewer", "suppress", "lift-suppression"]) {
   check(acts.includes(done), `${done} is not on record`);
 }
 

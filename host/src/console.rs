@@ -12,6 +12,7 @@ mod plugins;
 mod revision;
 mod session;
 mod shop;
+mod suppressions;
 
 use std::sync::Arc;
 
@@ -58,6 +59,8 @@ pub(crate) fn routes(service: &App, settings: Settings) -> Router<App> {
         .route("/console/notifications/{id}/mail", get(notifications::mail))
         .route("/console/notifications/{id}/source", get(notifications::source))
         .route("/console/notifications/{id}/{act}", post(notifications::act))
+        .route("/console/suppressions", get(suppressions::page).post(suppressions::add))
+        .route("/console/suppressions/{id}/lift", post(suppressions::lift))
         .route("/console/plugins", get(plugins::page).post(plugins::install))
         .route("/console/plugins/components", post(plugins::upload).layer(DefaultBodyLimit::disable()))
         .route("/console/plugins/operations/{id}/cancel", post(plugins::cancel))

@@ -139,7 +139,7 @@ pub async fn examine(config: &Config, options: &Options, clock: &Clock) -> Vec<F
     let mut findings = secrets::examine(config);
     findings.extend(Box::pin(database::examine(config, clock)).await);
     findings.extend(relays::examine(config, options.send_test.as_ref(), clock).await);
-    findings.extend(dns::examine(config, options).await);
+    findings.extend(dns::examine(config, options, clock.now_ms()).await);
     findings.extend(disk::examine(config));
     findings
 }

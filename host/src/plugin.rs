@@ -343,6 +343,11 @@ impl Plugins {
         });
     }
 
+    /// Calls of a slot's components that are under way, and the most at one time.
+    pub fn calls(&self, slot: Slot) -> (i64, i64) {
+        self.live.calls(slot)
+    }
+
     /// How many components wait for the compiler of this host, or are in it.
     pub fn compiling(&self) -> usize {
         self.gate.waiting()

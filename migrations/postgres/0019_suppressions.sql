@@ -14,3 +14,4 @@ create table mail_suppressions (
     unique (address_hash, category, cause)
 );
 create index suppressions_key on mail_suppressions (address_key);
+create index suppressions_expiry on mail_suppressions (expires_at);

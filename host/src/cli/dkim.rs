@@ -76,6 +76,8 @@ fn new(algorithm: Algorithm, domain: &str, selector: &str, out: &Path) -> anyhow
     for (name, value) in [("domain", domain), ("selector", selector), ("key_path", &path.to_string_lossy())] {
         writeln!(stdout, "{name} = {}", serde_json::to_string(value)?)?;
     }
+    // Mails that went out unsigned before can still be made again.
+    writeln!(stdout, "signs_from = \"{}\"", ecomm::clock::rfc3339::text(ecomm::clock::Clock::system().now_ms()))?;
     writeln!(stdout, "\n# In the zone, before a mail is signed by it:")?;
     print(&settings, &key)?;
     Ok(ExitCode::SUCCESS)

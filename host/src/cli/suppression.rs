@@ -18,6 +18,9 @@ use super::shop::{Shop, ShopArgs};
 /// Entries that one question to a host is answered with.
 const PAGE: u32 = 100;
 
+/// What ends while a file is taken in is left out, in milliseconds.
+const MARGIN_MS: i64 = 600_000;
+
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -178,7 +181,7 @@ fn read(file: &std::path::Path, cause: Cause, category: Scope) -> anyhow::Result
         let opened = std::fs::File::open(file).with_context(|| file.display().to_string())?;
         Box::new(std::io::BufReader::new(opened))
     };
-    let mut all = Vec::new();
+    let (mut all, now) = (Vec::new(), ecomm::clock::Clock::system().now_ms() + MARGIN_MS);
     for (n, line) in (1..).zip(source.lines()) {
         let line = line.with_context(|| format!("line {n}"))?;
         let line = line.trim();
@@ -197,7 +200,11 @@ fn read(file: &std::path::Path, cause: Cause, category: Scope) -> anyhow::Result
                 expires_at: None,
             })
         };
-        all.push(new.with_context(|| format!("line {n}"))?);
+        let new: NewSuppression = new.with_context(|| format!("line {n}"))?;
+        // One whose time is over stands against nobody.
+        if new.expires_at.is_none_or(|until| until > now) {
+            all.push(new);
+        }
     }
     Ok(all)
 }

@@ -78,13 +78,14 @@ impl IntoResponse for Failed {
 }
 
 /// The places that every page leads to.
-const PLACES: [(&str, &str); 7] = [
+const PLACES: [(&str, &str); 8] = [
     ("/console", "Overview"),
     ("/console/notifications", "Notifications"),
     ("/console/plugins", "Plugins"),
     ("/console/orders", "Orders"),
     ("/console/products", "Products"),
     ("/console/users", "Users"),
+    ("/console/suppressions", "Suppressions"),
     ("/console/audit", "Audit"),
 ];
 

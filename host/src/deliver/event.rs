@@ -41,9 +41,10 @@ pub struct Event {
 
 impl Event {
     /// Whether what stands against its address keeps it from being sent. Where that only bounced before, it is sent if a
-    /// policy wants it to be, or an operator who had it tried again.
+    /// policy wants it to be, or an operator who had it tried again since.
     pub(super) fn is_stopped_by(&self, suppressed: &Suppressed, ignores: bool) -> bool {
-        !(suppressed.cause.may_be_ignored() && (ignores || self.is_requeued))
+        let is_asked_for = self.is_requeued && suppressed.since <= self.queued_at;
+        !(suppressed.cause.may_be_ignored() && (ignores || is_asked_for))
     }
 }
 

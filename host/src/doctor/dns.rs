@@ -20,7 +20,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(3);
 const RESERVED: [&str; 8] =
     ["example", "test", "invalid", "localhost", "example.com", "example.org", "example.net", "local"];
 
-pub(super) async fn examine(config: &Config, options: &Options) -> Vec<Finding> {
+pub(super) async fn examine(config: &Config, options: &Options, now: i64) -> Vec<Finding> {
     let domain = config.mail.from.domain();
     if RESERVED.iter().any(|end| domain == *end || domain.ends_with(&format!(".{end}"))) {
         let says = format!("mails are from {domain}, which is for examples only");
@@ -51,7 +51,9 @@ pub(super) async fn examine(config: &Config, options: &Options) -> Vec<Finding> 
             Err(e) => unanswered(&key, &e),
         });
     }
-    for settings in &config.mail.dkim {
+    // One whose time is over stays for mails that are made again, and may have been withdrawn.
+    let tried_until = now - config.caps.age_max_ms;
+    for settings in config.mail.dkim.iter().filter(|key| key.signs_until.is_none_or(|until| until > tried_until)) {
         findings.push(published(&resolver, settings).await);
     }
     if options.dkim_selectors.is_empty() && config.mail.dkim.is_empty() {

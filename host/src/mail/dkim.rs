@@ -16,8 +16,9 @@ const KEYS_MAX: usize = 16;
 const COLUMNS_MAX: usize = 76;
 
 /// Headers that are signed once more than they are there, so that nobody can add another (RFC 6376 8.15).
-const OVERSIGNED: [&str; 11] = [
+const OVERSIGNED: [&str; 13] = [
     "from",
+    "sender",
     "to",
     "cc",
     "reply-to",
@@ -26,6 +27,7 @@ const OVERSIGNED: [&str; 11] = [
     "message-id",
     "mime-version",
     "content-type",
+    "content-transfer-encoding",
     "list-unsubscribe",
     "list-unsubscribe-post",
 ];
@@ -70,7 +72,7 @@ pub enum DkimError {
     #[error("mail.dkim: there are two keys with the selector \"{0}\"; each needs one of its own")]
     Twice(String),
     /// More than a mail should carry.
-    #[error("mail.dkim: at most {KEYS_MAX} keys; remove those whose time is over")]
+    #[error("mail.dkim: at most {KEYS_MAX} keys; remove the oldest")]
     Many,
     /// Its time ends before it begins.
     #[error("mail.dkim: the key \"{0}\" signs until a time that is not after signs_from")]
@@ -189,7 +191,12 @@ fn relaxed_headers(headers: &str) -> (String, String) {
     let (mut names, mut signed) = (Vec::new(), String::with_capacity(headers.len()));
     for line in lines.iter().rev() {
         let relaxed = relaxed_header(line);
-        names.push(relaxed.split(':').next().unwrap_or_default().to_owned());
+        let name = relaxed.split(':').next().unwrap_or_default();
+        // Others may be headers, and cannot stand in the list of the signed ones.
+        if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+            continue;
+        }
+        names.push(name.to_owned());
         signed.push_str(&relaxed);
     }
     names.extend(OVERSIGNED.map(str::to_owned));
@@ -248,6 +255,8 @@ mod tests {
         let (names, headers) = relaxed_headers("A: X\r\nB : Y\t\r\n\tZ  \r\n");
         assert_eq!(headers, "b:Y Z\r\na:X\r\n");
         assert!(names.starts_with("b:a:from:to:"), "{names}");
+        // What would end the list of names is not signed.
+        assert_eq!(relaxed_headers("X;Y: z\r\nA: X\r\n").1, "a:X\r\n");
         assert_eq!(relaxed_body(" C \r\nD \t E\r\n\r\n\r\n"), " C\r\nD E\r\n");
     }
 

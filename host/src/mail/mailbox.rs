@@ -22,6 +22,9 @@ pub use limits::{Limits, Refused};
 use crate::clock::Clock;
 use limits::Account;
 
+/// How long the time at the beginning of a file's name is, from 2001 to 2286.
+const MILLISECONDS_DIGITS: usize = 13;
+
 /// How the mailbox is set up.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -220,7 +223,8 @@ impl Mailbox {
             let name = file.file_name();
             // What others put there is theirs.
             let name = name.to_str().and_then(|name| name.strip_suffix(".eml")).and_then(|name| name.split_once('-'));
-            let is_old = name.and_then(|(at, _)| at.parse::<i64>().ok()).is_some_and(|at| at < until);
+            let at = name.map(|(at, _)| at).filter(|at| at.len() == MILLISECONDS_DIGITS);
+            let is_old = at.and_then(|at| at.parse::<i64>().ok()).is_some_and(|at| at < until);
             if is_old && tokio::fs::remove_file(file.path()).await.is_ok() {
                 removed += 1;
             }

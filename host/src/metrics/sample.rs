@@ -20,6 +20,8 @@ pub(crate) struct Sample {
     pub(crate) relays: Vec<Standing>,
     /// Components that wait for the compiler of this host, or are in it.
     pub(crate) compiling: i64,
+    /// Calls of each slot's components that are under way, and the most at one time.
+    pub(crate) calls: [(&'static str, i64, i64); 2],
     /// Each revision that serves.
     pub(crate) revisions: Vec<Calls>,
 }
@@ -33,6 +35,8 @@ pub(crate) struct QueueSample {
     pub(crate) overdue_ms: i64,
     pub(crate) is_paused: bool,
     pub(crate) paused_parts: usize,
+    /// Those that wait for an earlier one of their order; none where too many are queued to count them.
+    pub(crate) behind: Option<i64>,
 }
 
 /// What the calls of a revision came to.
@@ -80,6 +84,13 @@ fn of_the_queue(meter: &Meter, latest: &Latest) {
             }
         },
     );
+    let says =
+        "Notifications that wait for an earlier one of their order, of all hosts; left out while very many are queued.";
+    gauge("ecomm.queue.blocked", says, "", |sample, observe| {
+        if let Some(behind) = sample.queue.as_ref().and_then(|queue| queue.behind) {
+            observe(count(behind), &[]);
+        }
+    });
     let says = "For how long the first that waits has been due, of all hosts.";
     gauge("ecomm.queue.oldest.overdue", says, "s", |sample, observe| {
         if let Some(queue) = &sample.queue {
@@ -133,6 +144,18 @@ fn of_components(meter: &Meter, latest: &Latest) {
     let says = "Components that wait for this host's compiler, or are in it.";
     gauge("ecomm.plugin.compiling", says, "", |sample, observe| {
         observe(count(sample.compiling), &[]);
+    });
+    let says = "Calls of a slot's components that are under way in this host.";
+    gauge("ecomm.plugin.calls.active", says, "", |sample, observe| {
+        for (slot, active, _) in &sample.calls {
+            observe(count(*active), &[KeyValue::new("ecomm.plugin.slot", *slot)]);
+        }
+    });
+    let says = "The most calls of a slot's components at one time in this host; more wait.";
+    gauge("ecomm.plugin.calls.limit", says, "", |sample, observe| {
+        for (slot, _, limit) in &sample.calls {
+            observe(count(*limit), &[KeyValue::new("ecomm.plugin.slot", *slot)]);
+        }
     });
     let says = "What the calls of each revision that serves came to in this host.";
     gauge("ecomm.plugin.revision.calls", says, "", |sample, observe| {

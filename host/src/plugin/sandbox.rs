@@ -104,6 +104,7 @@ pub(crate) struct Sandbox {
 #[derive(Clone)]
 struct Calls {
     permits: Arc<Semaphore>,
+    limit: usize,
     turns: Turns,
 }
 
@@ -126,7 +127,8 @@ impl Sandbox {
             Ok(linker)
         };
         let linkers = Codes { metered: (), live: Some(()) }.try_map(linker).map_err(host)?;
-        let calls = || Calls { permits: Arc::new(Semaphore::new(calls_max as usize)), turns: Turns::new() };
+        let limit = calls_max as usize;
+        let calls = || Calls { permits: Arc::new(Semaphore::new(limit)), limit, turns: Turns::new() };
         Ok(Self {
             engine: engine.clone(),
             code: Code::Metered,
@@ -163,6 +165,16 @@ impl Sandbox {
             (Code::Live, Some(live)) => live,
             _ => &self.linkers.metered,
         }
+    }
+
+    /// Calls of a slot's components that are under way, and the most at one time; the built-ins have a bound of their own.
+    pub(crate) fn calls(&self, slot: Slot) -> (i64, i64) {
+        let Calls { permits, limit, .. } = match slot {
+            Slot::Renderer => &self.renders,
+            Slot::Policy => &self.decisions,
+        };
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        (number(limit.saturating_sub(permits.available_permits())), number(*limit))
     }
 
     /// A store for the gate, which takes no permit: a slot of the pool is its own.

@@ -8,6 +8,7 @@ use crate::clock::DAY_MS;
 use crate::deliver::Event;
 use crate::notification::{Class, State, Transition};
 use crate::store::queue::{Claimed, Finish};
+use crate::store::suppressions::BY_RELAY;
 use crate::store::{self, suppressions};
 use crate::suppression::{Cause, NewSuppression, Scope, Suppressed, says_nobody};
 
@@ -40,7 +41,11 @@ impl Queue {
         match self.suppressed(&event).await {
             Ok(suppressed) => event.suppressed = suppressed,
             // Nothing was done yet: it comes again when the database does.
-            Err(_) => return Err(Box::new(record::give_back(&claimed))),
+            Err(e) if e.is_transient() => return Err(Box::new(record::give_back(&claimed))),
+            Err(e) => {
+                tracing::error!(notification.id = event.notification.id, error = %e, "what stands against an address cannot be read");
+                return Err(held(format!("what stands against its address cannot be read: {e}")));
+            }
         }
         Ok((claimed, event))
     }
@@ -48,9 +53,9 @@ impl Queue {
     /// What stands against a mail. Events that are claimed together ask together.
     async fn suppressed(&self, event: &Event) -> store::Result<Option<Suppressed>> {
         let payload = &event.notification.payload;
-        let (store, now) = (self.store.clone(), self.clock.now_ms());
+        let (store, clock) = (self.store.clone(), self.clock.clone());
         let look = move |addresses: Arc<[_]>| {
-            let store = store.clone();
+            let (store, now) = (store.clone(), clock.now_ms());
             async move { store.suppressed(&addresses, now).await }
         };
         let entries = self.addresses.ask(self.address_keys.of(&payload.customer.email), look).await?;
@@ -61,11 +66,11 @@ impl Queue {
     /// host, it is learnt by the next mail.
     pub(super) async fn learn(&self, event: &Event, finish: &Finish) {
         if let (Some(suppressed), Transition::End { state: State::Sent, .. }) = (&event.suppressed, &finish.transition)
-            && let Err(e) = self.store.lift_suppression(suppressed.id).await
+            && let Err(e) = self.store.lift_bounce(suppressed).await
         {
             tracing::warn!(notification.id = event.notification.id, error = %e, "a bounce was not taken back");
         }
-        if !matches!(finish.transition, Transition::End { state: State::Failed, .. }) {
+        if !matches!(finish.transition, Transition::End { state: State::Failed | State::Held, .. }) {
             return;
         }
         let says_nobody = finish.notes.iter().rev().find(|note| note.kind == "send").filter(|note| {
@@ -73,7 +78,7 @@ impl Queue {
         });
         let Some(note) = says_nobody else { return };
         let (address, now) = (event.notification.payload.customer.email.clone(), self.clock.now_ms());
-        let key = self.address_keys.of(&address).swap_remove(0);
+        let keys = self.address_keys.of(&address);
         let relay = note.relay.as_deref().unwrap_or_default();
         let said = format!("notification {}: {}", event.notification.id, note.enhanced.as_deref().unwrap_or_default());
         let new = NewSuppression {
@@ -83,10 +88,10 @@ impl Queue {
             note: said.try_into().unwrap_or_default(),
             expires_at: Some(now + BOUNCED_MS),
         };
-        let source = format!("relay {relay}").chars().take(100).collect::<String>();
+        let source = format!("{BY_RELAY}{relay}").chars().take(100).collect::<String>();
         let written = async {
             let mut tx = self.store.begin().await?;
-            suppressions::suppress(&mut tx, &key, &new, &source, now).await?;
+            suppressions::suppress(&mut tx, &keys, &new, &source, now).await?;
             tx.commit().await
         };
         if let Err(e) = written.await {

@@ -8,6 +8,9 @@ use crate::metrics::{Calls, QueueSample, SAMPLE_EVERY, Sample};
 /// How long a host that stops tries to say so.
 const LEAVE_MAX: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// With more in the queue nobody counts what waits in lanes: that reads all of it.
+const COUNTED_MAX: i64 = 100_000;
+
 impl Service {
     /// Asks for it until the host stops, and says meanwhile that the host is there; `roles` is what it does.
     pub async fn observe(self: std::sync::Arc<Self>, roles: String, stop: CancellationToken) {
@@ -16,10 +19,14 @@ impl Service {
                 let status = self.store.queue_status().await;
                 let status = status.inspect_err(|e| tracing::debug!(error = %e, "the queue could not be looked at"));
                 let status = status.ok();
+                let behind = match &status {
+                    Some(status) if status.queued + status.under_way <= COUNTED_MAX => self.store.blocked().await.ok(),
+                    _ => None,
+                };
                 self.beat(&roles, status.as_ref()).await;
                 if self.metrics.is_on() {
                     let troubled = self.store.troubled(TROUBLED_MAX).await.ok();
-                    self.metrics.sample(self.sample(status.zip(troubled)));
+                    self.metrics.sample(self.sample(status.zip(troubled), behind));
                 }
                 tokio::time::sleep(SAMPLE_EVERY).await;
             };
@@ -34,7 +41,7 @@ impl Service {
         }
     }
 
-    fn sample(&self, status: Option<(QueueStatus, (i64, i64))>) -> Sample {
+    fn sample(&self, status: Option<(QueueStatus, (i64, i64))>, behind: Option<i64>) -> Sample {
         let routing = self.plugins.routing();
         let mut revisions = Vec::new();
         for slot in Slot::ALL {
@@ -62,9 +69,14 @@ impl Service {
             overdue_ms: status.overdue_ms(),
             is_paused: status.paused.is_some(),
             paused_parts: status.paused_parts.len(),
+            behind,
         });
         let (connections, relays) = (self.store.connections(), self.mailer.standing());
         let compiling = i64::try_from(self.plugins.compiling()).unwrap_or(i64::MAX);
-        Sample { queue, connections, relays, compiling, revisions }
+        let calls = Slot::ALL.map(|slot| {
+            let (active, limit) = self.plugins.calls(slot);
+            (slot.as_str(), active, limit)
+        });
+        Sample { queue, connections, relays, compiling, calls, revisions }
     }
 }

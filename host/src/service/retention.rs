@@ -78,7 +78,6 @@ impl Service {
     pub async fn forget_what_is_old(&self, retention: Retention) -> Result<u64, Error> {
         let now = self.clock.now_ms();
         self.store.forget_keys(now - KEPT_MS).await?;
-        self.store.forget_suppressions(now).await?;
         self.forget_old_operations().await?;
         self.forget_old_bulk().await?;
         // A replay that was cancelled under a host that has ended must not stand in the way.
@@ -94,6 +93,9 @@ impl Service {
             if let Some(until) = before(now, days) {
                 forgotten += self.forget_kind(kind, until, retention.per_second_max).await?;
             }
+        }
+        if self.store.take_retention(&self.host, LEASE_MS).await? {
+            self.store.forget_suppressions(now).await?;
         }
         if let Some(until) = before(now, retention.components_days)
             && self.store.take_retention(&self.host, LEASE_MS).await?

@@ -2,7 +2,7 @@
 
 use super::{Error, Page, PageRequest, Principal, Service, plugins::name};
 use crate::store::suppressions;
-use crate::suppression::{NewSuppression, Suppression, SuppressionFilter};
+use crate::suppression::{AddressKey, NewSuppression, Suppression, SuppressionFilter};
 
 /// Entries of one import.
 pub const IMPORT_MAX: usize = 500;
@@ -34,7 +34,7 @@ impl Service {
 
     /// Sends an address no more mails, or none of a category. For operators.
     pub async fn suppress(&self, who: Principal, new: &NewSuppression) -> Result<Suppression, Error> {
-        let ids = self.write_suppressions(who, std::slice::from_ref(new)).await?;
+        let ids = self.write_suppressions(who, std::slice::from_ref(new), |_| "/expires_at".to_owned()).await?;
         self.suppression(who, ids.first().copied().unwrap_or_default()).await
     }
 
@@ -43,7 +43,7 @@ impl Service {
         if all.is_empty() || all.len() > IMPORT_MAX {
             return Err(Error::invalid("/items", &format!("must be 1 to {IMPORT_MAX}; import more in parts")));
         }
-        let ids = self.write_suppressions(who, all).await?;
+        let ids = self.write_suppressions(who, all, |n| format!("/items/{n}/expires_at")).await?;
         Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
     }
 
@@ -57,17 +57,22 @@ impl Service {
         Ok(())
     }
 
-    async fn write_suppressions(&self, who: Principal, all: &[NewSuppression]) -> Result<Vec<i64>, Error> {
+    async fn write_suppressions(
+        &self,
+        who: Principal,
+        all: &[NewSuppression],
+        pointer: impl Fn(usize) -> String,
+    ) -> Result<Vec<i64>, Error> {
         who.must_operate()?;
         let now = self.clock.now_ms();
         if let Some(n) = all.iter().position(|new| new.expires_at.is_some_and(|until| until <= now)) {
-            let at = if all.len() == 1 { "/expires_at".to_owned() } else { format!("/items/{n}/expires_at") };
-            return Err(Error::invalid(&at, "must be in the future"));
+            return Err(Error::invalid(&pointer(n), "must be in the future"));
         }
-        let mut keyed: Vec<_> =
-            all.iter().map(|new| (self.address_keys.of(&new.address).swap_remove(0), new)).collect();
+        let mut keyed: Vec<_> = all.iter().map(|new| (self.address_keys.of(&new.address), new)).collect();
         // Two that import the same wait for each other instead of each having what the other waits for.
-        keyed.sort_by(|(a, _), (b, _)| a.hash.cmp(&b.hash));
+        keyed.sort_by_cached_key(|(keys, new)| {
+            (keys.first().map(|key| key.hash.clone()), new.category.as_str(), new.cause.as_str())
+        });
         let mut tries = 0;
         loop {
             tries += 1;
@@ -80,14 +85,14 @@ impl Service {
 
     async fn try_suppress(
         &self,
-        all: &[(crate::suppression::AddressKey, &NewSuppression)],
+        all: &[(Vec<AddressKey>, &NewSuppression)],
         source: &str,
         now: i64,
     ) -> crate::store::Result<Vec<i64>> {
         let mut tx = self.store.begin().await?;
         let mut ids = Vec::with_capacity(all.len());
-        for (key, new) in all {
-            ids.push(suppressions::suppress(&mut tx, key, new, source, now).await?);
+        for (keys, new) in all {
+            ids.push(suppressions::suppress(&mut tx, keys, new, source, now).await?);
         }
         tx.commit().await?;
         Ok(ids)

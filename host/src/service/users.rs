@@ -112,6 +112,10 @@ impl Service {
                 return Err(Error::invalid("/current_password", "is wrong"));
             }
         }
+        if email != before.email {
+            // Nobody would find it when its user leaves.
+            suppressions::redact(tx, &self.address_keys.of(&before.email)).await?;
+        }
         let is_admin = rights.is_admin.unwrap_or(user.is_admin);
         if user.is_admin && !is_admin && users::count_admins(tx).await? == 1 {
             return Err(Error::Conflict("the last admin stays admin".to_owned()));

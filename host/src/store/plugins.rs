@@ -87,7 +87,7 @@ pub struct Change {
     pub version: i64,
     /// Which revision; null: the built-in.
     pub revision: Option<i64>,
-    /// "install", "shadow", "canary", "activate", "roll-back", "retire" or "quarantine".
+    /// "install", "shadow", "canary", "activate", "retire" or "quarantine".
     pub action: String,
     /// The share of a canary.
     pub percent: i64,
@@ -183,6 +183,8 @@ impl Store {
     /// Writes a revision; its number.
     pub(crate) async fn add_revision(&self, new: &NewRevision<'_>) -> Result<i64> {
         let mut tx = self.begin().await?;
+        // First, as those do who forget components.
+        let slot = lock_slot(&mut tx, new.slot).await?;
         let now = self.clock.now_ms();
         let id = insert_id!(
             &mut tx,
@@ -198,7 +200,6 @@ impl Store {
             now,
             new.by,
         );
-        let slot = lock_slot(&mut tx, new.slot).await?;
         let change = Change {
             id: 0,
             slot: slot.slot,

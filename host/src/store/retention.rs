@@ -121,7 +121,8 @@ impl Store {
             plugins::lock_slot(&mut tx, slot).await?;
         }
         let dialect = tx.dialect();
-        // An active revision's last change may be years ago: it served until another was activated.
+        // An active revision's last change may be years ago: it served until another was activated. One that took over from a
+        // quarantined one has no change for that: any of before may be it.
         let sql = dialect.sql(&format!(
             "select q.digest from plugin_components q where q.created_at < $1 \
              and exists (select 1 from plugin_parts p where p.digest = q.digest and p.part = 0) \
@@ -129,12 +130,16 @@ impl Store {
              or r.created_at >= $2 \
              or exists (select 1 from plugin_slots s where r.id in (s.active, s.previous, s.canary, s.shadow)) \
              or exists (select 1 from plugin_history h where h.revision = r.id and (h.created_at >= $3 \
+             or (h.action = 'activate' and exists (select 1 from plugin_history k where k.slot = h.slot and k.id > h.id \
+             and k.action = 'quarantine' and not exists (select 1 from plugin_history m where m.slot = h.slot \
+             and m.id > k.id and m.action = 'activate' and m.created_at < $4))) \
              or (h.action = 'activate' and exists (select 1 from plugin_history n where n.slot = h.slot and n.id > h.id \
-             and n.action = 'activate' and n.created_at >= $4 and not exists (select 1 from plugin_history m \
+             and n.action = 'activate' and n.created_at >= $5 and not exists (select 1 from plugin_history m \
              where m.slot = h.slot and m.id > h.id and m.id < n.id and m.action = 'activate'))))))) {}",
             dialect.lock()
         ));
         let digests: Vec<String> = with_tx!(&mut tx, |c| sqlx::query_scalar(sql)
+            .bind(until)
             .bind(until)
             .bind(until)
             .bind(until)

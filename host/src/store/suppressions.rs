@@ -1,11 +1,13 @@
 //! Addresses that get no more mails, found by a keyed hash.
 
+use std::collections::BTreeSet;
+
 use super::conditions::{Arg, Conditions};
 use super::dialect::Column::Int;
 use super::tx::insert_id;
 use super::users::json;
 use super::{Error, Result, Store, Tx, with_pool, with_tx};
-use crate::suppression::{AddressKey, Cause, NewSuppression, Scope, Suppression, SuppressionFilter};
+use crate::suppression::{AddressKey, Cause, NewSuppression, Scope, Suppressed, Suppression, SuppressionFilter};
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -38,8 +40,9 @@ impl TryFrom<Row> for Suppression {
 impl Store {
     /// What stands against each of the addresses, whose keys these are, at a time (unix milliseconds): as many answers.
     pub(crate) async fn suppressed(&self, addresses: &[Vec<AddressKey>], now: i64) -> Result<Vec<Vec<Suppression>>> {
-        let keys = addresses.iter().flatten().map(|key| serde_json::json!({ "address": key.key }));
-        let keys = json(&keys.collect::<Vec<_>>());
+        // Many mails to one address ask once.
+        let keys: BTreeSet<i64> = addresses.iter().flatten().map(|key| key.key).collect();
+        let keys = json(&keys.into_iter().map(|key| serde_json::json!({ "address": key })).collect::<Vec<_>>());
         let dialect = self.dialect();
         let sql = dialect.sql(&format!(
             "select {COLUMNS} from {} {} mail_suppressions q on q.address_key = x.address \
@@ -61,7 +64,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Entries that pass the filter, newest first, with an id below `before`; `keys` are the asked address's.
+    /// Entries that pass the filter and whose time is not over, newest first, with an id below `before`; `keys` are the asked
+    /// address's.
     pub(crate) async fn suppressions(
         &self,
         filter: &SuppressionFilter,
@@ -72,6 +76,7 @@ impl Store {
         let SuppressionFilter { address, cause, category } = filter;
         let mut query = Conditions::default();
         query.and("q.id < ?", Arg::Int(before));
+        query.and("(q.expires_at is null or q.expires_at > ?)", Arg::Int(self.clock.now_ms()));
         if address.is_some() {
             query.fixed("(1 = 0");
             for key in keys {
@@ -106,6 +111,16 @@ impl Store {
         Ok(gone > 0)
     }
 
+    /// Lifts what a relay said of an address, unless it has said so again since a mail saw it: the mail arrived.
+    pub(crate) async fn lift_bounce(&self, seen: &Suppressed) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let sql = tx.dialect().sql(&format!(
+            "delete from mail_suppressions where id = $1 and created_at = $2 and cause = 'bounced' and source like '{BY_RELAY}%'"
+        ));
+        with_tx!(&mut tx, |c| sqlx::query(sql).bind(seen.id).bind(seen.since).execute(c).await.map(drop))?;
+        tx.commit().await
+    }
+
     /// Forgets entries whose time was over before `until`, unix milliseconds.
     pub(crate) async fn forget_suppressions(&self, until: i64) -> Result<()> {
         let mut tx = self.begin().await?;
@@ -115,27 +130,37 @@ impl Store {
     }
 }
 
-/// Writes an entry, or renews the one of the same category and cause; its id. Taken when another does so at this moment.
+/// How the source begins of what a relay said.
+pub(crate) const BY_RELAY: &str = "relay ";
+
+/// Writes an entry, or renews the one of the same category and cause, whichever secret it was keyed with; its id. What a relay
+/// says changes nothing of what others wrote. Taken when another writes it at this moment.
 pub(crate) async fn suppress(
     tx: &mut Tx,
-    key: &AddressKey,
+    keys: &[AddressKey],
     new: &NewSuppression,
     source: &str,
     now: i64,
 ) -> Result<i64> {
     let NewSuppression { address, category, cause, note, expires_at } = new;
     let dialect = tx.dialect();
-    let sql = dialect.sql(&format!(
-        "select q.id from mail_suppressions q where q.address_hash = $1 and q.category = $2 and q.cause = $3 {}",
+    let find = format!(
+        "select q.id, q.source from mail_suppressions q where q.address_hash = $1 and q.category = $2 and q.cause = $3 {}",
         dialect.lock()
-    ));
-    let known: Option<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql)
-        .bind(&key.hash)
-        .bind(category.as_str())
-        .bind(cause.as_str())
-        .fetch_optional(c)
-        .await)?;
-    let Some(id) = known else {
+    );
+    let mut known: Option<(i64, String)> = None;
+    for key in keys {
+        if known.is_none() {
+            known = with_tx!(&mut *tx, |c| sqlx::query_as(dialect.sql(&find))
+                .bind(&key.hash)
+                .bind(category.as_str())
+                .bind(cause.as_str())
+                .fetch_optional(c)
+                .await)?;
+        }
+    }
+    let Some(key) = keys.first() else { return Err(Error::Undone("no secret to key an address with".to_owned())) };
+    let Some((id, by)) = known else {
         let id = insert_id!(
             tx,
             "insert into mail_suppressions (address_key, address_hash, address, category, cause, source, note, \
@@ -152,10 +177,16 @@ pub(crate) async fn suppress(
         );
         return Ok(id);
     };
+    if source.starts_with(BY_RELAY) && !by.starts_with(BY_RELAY) {
+        return Ok(id);
+    }
     let sql = dialect.sql(
-        "update mail_suppressions set address = $1, source = $2, note = $3, created_at = $4, expires_at = $5 where id = $6",
+        "update mail_suppressions set address_key = $1, address_hash = $2, address = $3, source = $4, note = $5, \
+         created_at = $6, expires_at = $7 where id = $8",
     );
     with_tx!(tx, |c| sqlx::query(sql)
+        .bind(key.key)
+        .bind(&key.hash)
         .bind(address.as_str())
         .bind(source)
         .bind(note.as_str())

@@ -126,11 +126,11 @@ async fn decides_as_the_built_in_does(file: PathBuf) {
     Wait(25200000)
     Wait(32400000)
     Wait(25260000)
-    Send(Sending { relay: Some("vienna"), ab_variant: Some("merry") })
+    Send(Sending { relay: Some("vienna"), ab_variant: Some("merry"), ignores_suppression: false })
     Wait(400000)
     Merge
     Hold(Holding { reason: "order 4242424242 costs more than hold_above", urgent: false })
-    Send(Sending { relay: None, ab_variant: Some("merry") })
+    Send(Sending { relay: None, ab_variant: Some("merry"), ignores_suppression: false })
     "#);
     app.end().await;
 }

@@ -10,6 +10,7 @@ use ecomm::suppression::{Cause, NewSuppression, Scope, SuppressionFilter};
 use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD, SECRET, environment, reply, sqlite};
+use crate::console::Browser;
 use crate::database::Database;
 use crate::harness::tests;
 use crate::remote::Operator;
@@ -28,6 +29,7 @@ tests! {
         lists_and_what_cannot_be_taken
         viewers_look_and_operators_change
         they_go_out_and_come_in_by_the_command_line
+        a_page_shows_and_changes_them
     }
 }
 
@@ -73,14 +75,15 @@ async fn a_suppressed_address_gets_no_mail(database: Database) {
     assert_eq!(app.mailbox.messages().len(), 1);
     // Lifted, what was skipped can be tried again.
     app.client.call("DELETE", &format!("/v1/suppressions/{}", entry["id"]), &app.admin, None).await;
-    assert_eq!(entries(&app).await.len(), 2);
+    assert_eq!(entries(&app).await.len(), 1, "what is over is not shown");
     let path = format!("/v1/notifications/{}/retry", stopped["id"]);
     app.client.ok("POST", &path, &app.admin, Some(json!({ "allow_late": true }))).await;
     app.drain().await;
     assert_eq!(app.states().await, ["sent", "sent"]);
     // What is over is forgotten.
+    assert_eq!(app.database.number("select count(*) from mail_suppressions").await, 3);
     app.host.service.forget_what_is_old(crate::retention::RETENTION).await.unwrap();
-    assert_eq!(entries(&app).await.len(), 1);
+    assert_eq!(app.database.number("select count(*) from mail_suppressions").await, 2);
     app.end().await;
 }
 
@@ -107,6 +110,19 @@ async fn what_a_relay_says_of_nobody_is_learnt(database: Database) {
     app.fail(Phase::Dot, reply("550 5.7.1 looks like spam"), 1);
     assert_eq!(told(&app).await["state"], "failed");
     assert_eq!(entries(&app).await.len(), 0);
+    // What an operator wrote stays as it is.
+    suppress(&app, json!({ "address": ADDRESS, "cause": "bounced", "note": "by hand" })).await;
+    let stopped = told(&app).await;
+    app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
+    app.client.ok("POST", &format!("/v1/notifications/{}/retry", stopped["id"]), &app.admin, Some(json!({}))).await;
+    app.drain().await;
+    let kept = entries(&app).await;
+    assert_eq!(
+        (kept.len(), &kept[0]["note"], &kept[0]["expires_at"]),
+        (1, &json!("by hand"), &Value::Null),
+        "{kept:?}"
+    );
+    app.database.execute("delete from mail_suppressions").await;
     // It is not for ever.
     app.fail(Phase::Rcpt, reply("550 5.1.1 no such user"), 1);
     assert_eq!(told(&app).await["state"], "failed");
@@ -126,7 +142,7 @@ async fn of_who_left_a_hash_is_kept(database: Database) {
     app.client.call("DELETE", &format!("/v1/users/{me}"), &app.admin, None).await;
     let kept = entries(&app).await;
     assert_eq!((&kept[0]["address"], &kept[0]["note"]), (&Value::Null, &json!("")), "{kept:?}");
-    for column in ["address_hash", "source", "note", "coalesce(address, '')"] {
+    for column in ["source", "note", "coalesce(address, '')"] {
         let found = app.database.texts(&format!("select {column} from mail_suppressions")).await;
         assert!(found.iter().all(|text| !text.to_lowercase().contains("ada")), "{found:?}");
     }
@@ -179,7 +195,8 @@ async fn a_policy_may_try_a_mailbox_again_and_no_more() {
     assert_eq!(seen["reason"], "[(\"suppression\", \"bounced\")]", "{seen}");
     policy("ignore_suppression").await;
     assert_eq!(told(&app).await["state"], "sent");
-    assert_eq!(entries(&app).await.len(), 0, "there is somebody");
+    assert_eq!(entries(&app).await.len(), 1, "a relay's word does not lift what an operator wrote");
+    app.database.execute("delete from mail_suppressions").await;
     for cause in ["complained", "unsubscribed", "manual"] {
         let entry = suppress(&app, json!({ "address": ADDRESS, "cause": cause })).await;
         let stopped = told(&app).await;
@@ -283,6 +300,10 @@ async fn viewers_look_and_operators_change() {
         for look in ["/v1/suppressions", &path] {
             assert_eq!(app.client.call("GET", look, &token, None).await.0.is_success(), sees, "{role} {look}");
         }
+        if sees {
+            let page = Browser::log_in(&app, ADDRESS).await.get("/console/suppressions").await;
+            assert_eq!((page.status, page.text.contains("/lift")), (200, changed), "{}", page.text);
+        }
         for (method, path, body) in &changes {
             let (status, answer) = app.client.call(method, path, &token, body.clone()).await;
             assert_eq!(status.is_success(), changed, "{role} {method} {path}: {answer}");
@@ -336,4 +357,29 @@ async fn they_go_out_and_come_in_by_the_command_line() {
     assert!(said.contains("not found") || said.contains("no such"), "{said}");
     app.end().await;
     other.end().await;
+}
+
+async fn a_page_shows_and_changes_them() {
+    let app = App::start(sqlite().await).await;
+    let admin = Browser::log_in(&app, "admin@shop.example").await;
+    let path = "/console/suppressions";
+    let added = admin.act(path, &[("address", "<bob>@example.com"), ("cause", "complained")]).await;
+    assert!(added.status >= 400 && !added.text.contains("<bob>"), "{}", added.text);
+    let added = admin.act(path, &[("address", ADDRESS), ("category", "all"), ("cause", "complained")]).await;
+    assert!(added.status == 200 && added.text.contains(ADDRESS) && added.text.contains("a test"), "{}", added.text);
+    assert_eq!(told(&app).await["state"], "skipped");
+    let found = |query: &'static str| {
+        let admin = &admin;
+        async move { admin.get(&format!("{path}?{query}")).await.text.contains(ADDRESS) }
+    };
+    assert!(found("cause=complained").await && found("address=ADA@example.com").await);
+    assert!(!found("cause=bounced").await && !found("address=bob@example.com").await);
+    let id = entries(&app).await[0]["id"].clone();
+    let lifted = admin.act(&format!("{path}/{id}/lift"), &[]).await;
+    assert!(lifted.status == 200 && !lifted.text.contains(ADDRESS), "{}", lifted.text);
+    assert_eq!(admin.act(&format!("{path}/{id}/lift"), &[]).await.status, 404);
+    // The record names no address: it outlives a user who leaves.
+    let audit = admin.get("/console/audit").await.text;
+    assert!(audit.contains("suppress") && audit.contains("lift-suppression") && !audit.contains(ADDRESS), "{audit}");
+    app.end().await;
 }

@@ -153,6 +153,12 @@ impl Store {
         Ok(rows.into_iter().map(paused).collect())
     }
 
+    /// How many events wait for an earlier one of their order.
+    pub(crate) async fn blocked(&self) -> Result<i64> {
+        let sql = self.dialect().sql(&format!("select count(*) - count(distinct order_id) from {QUEUE}"));
+        Ok(with_pool!(self, |pool| sqlx::query_scalar(sql).fetch_one(pool).await)?)
+    }
+
     /// How the queue stands.
     pub(crate) async fn queue_status(&self) -> Result<Status> {
         let now = self.dialect().now_ms(self.offset_ms());
