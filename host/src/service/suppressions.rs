@@ -66,7 +66,10 @@ impl Service {
         who.must_operate()?;
         let now = self.clock.now_ms();
         if let Some(n) = all.iter().position(|new| new.expires_at.is_some_and(|until| until <= now)) {
-            return Err(Error::invalid(&pointer(n), "must be in the future"));
+            return Err(Error::Conflict(format!(
+                "{} must be in the future: an entry that is over stands against nobody",
+                pointer(n)
+            )));
         }
         let mut keyed: Vec<_> = all.iter().map(|new| (self.address_keys.of(&new.address), new)).collect();
         // Two that import the same wait for each other instead of each having what the other waits for.
