@@ -18,6 +18,7 @@ tests! {
         sessions_that_ended_are_forgotten
         acts_of_long_ago_are_forgotten
         files_of_the_mailbox_are_removed
+        who_took_over_from_a_quarantined_one_served_until_the_next
         nothing_is_forgotten_where_nothing_is_to_be
     }
 }
@@ -247,6 +248,28 @@ async fn components_that_nothing_needs_are_forgotten(database: Database) {
     assert_eq!(service.forget_what_is_old(RETENTION).await.unwrap(), 1);
     assert_eq!([there(0).await, there(1).await, there(2).await], [true, false, true]);
     assert_eq!(service.forget_what_is_old(RETENTION).await.unwrap(), 0);
+    app.end().await;
+}
+
+async fn who_took_over_from_a_quarantined_one_served_until_the_next() {
+    let app = App::start(sqlite().await).await;
+    let activate = async |n: u8| {
+        let digest = upload(&app, another(n)).await;
+        let new = json!({ "slot": "renderer", "digest": digest, "why": "a test" });
+        let id = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap();
+        stage(&app, id, json!({ "stage": "active" })).await;
+        id
+    };
+    activate(0).await;
+    let bad = activate(1).await;
+    stage(&app, bad, json!({ "stage": "quarantined" })).await;
+    age_components(&app, 2_000).await;
+    activate(2).await;
+    activate(3).await;
+    let service = &app.host.service;
+    assert_eq!(service.forget_what_is_old(RETENTION).await.unwrap(), 0, "the first has served until today");
+    age_components(&app, 731).await;
+    assert_eq!(service.forget_what_is_old(RETENTION).await.unwrap(), 2);
     app.end().await;
 }
 
