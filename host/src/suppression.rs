@@ -212,7 +212,7 @@ pub struct AddressKey {
 
 /// Makes keys of addresses, with the hosts' secret and those before it. Cheap to clone.
 #[derive(Clone)]
-pub struct AddressKeys(Arc<[[u8; 32]]>);
+pub struct AddressKeys(Arc<[Hmac<Sha256>]>);
 
 impl AddressKeys {
     /// `secrets` begins with the one in use.
@@ -224,20 +224,17 @@ impl AddressKeys {
             let secret = secret.expose_secret().as_bytes();
             let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
             mac.update(b"ecomm suppressed address");
-            mac.finalize().into_bytes().into()
+            Hmac::new_from_slice(&mac.finalize().into_bytes()).expect("HMAC takes keys of any length")
         };
         Self(secrets.map(derive).collect())
     }
 
     /// An address's keys, the one in use first. Capitals make no other address: no server in use tells them apart.
-    ///
-    /// # Panics
-    /// Never: HMAC takes keys of any length.
     pub fn of(&self, address: &Email) -> Vec<AddressKey> {
         let (local, _) = address.as_str().rsplit_once('@').unwrap_or((address.as_str(), ""));
         let known_as = format!("{}@{}", local.to_lowercase(), address.domain());
-        let key = |secret: &[u8; 32]| {
-            let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
+        let key = |keyed: &Hmac<Sha256>| {
+            let mut mac = keyed.clone();
             mac.update(known_as.as_bytes());
             let hash: [u8; 32] = mac.finalize().into_bytes().into();
             let mut first = [0; 8];

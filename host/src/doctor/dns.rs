@@ -194,11 +194,7 @@ async fn published(resolver: &TokioResolver, settings: &KeySettings) -> Finding 
         Ok(texts) => texts,
         Err(e) => return unanswered(&name, &e),
     };
-    let key = |text: &String| {
-        let text: String = text.split_whitespace().collect();
-        text.split(';').find_map(|tag| tag.strip_prefix("p=").map(str::to_owned))
-    };
-    match texts.iter().find_map(key) {
+    match public_key(&texts) {
         Some(there) if there == ours => Finding::ok(Check::Dns, &name, "DKIM: the key that signs is published"),
         found => {
             let what = if found.is_some() { "another key is published there" } else { "it is not published" };
@@ -208,12 +204,16 @@ async fn published(resolver: &TokioResolver, settings: &KeySettings) -> Finding 
     }
 }
 
+/// The key of a record, without the blanks that may stand in it (RFC 6376 3.2).
+fn public_key(texts: &[String]) -> Option<String> {
+    texts.iter().find_map(|text| {
+        let text: String = text.split_whitespace().collect();
+        text.split(';').find_map(|tag| tag.strip_prefix("p=").map(str::to_owned))
+    })
+}
+
 fn dkim(name: &str, texts: &[String]) -> Finding {
-    let key = |text: &String| {
-        let tag = |tag: &str| tag.trim().strip_prefix("p=").map(|key| !key.trim().is_empty());
-        text.split(';').find_map(tag)
-    };
-    match texts.iter().find_map(key) {
+    match public_key(texts).map(|key| !key.is_empty()) {
         Some(true) => Finding::ok(Check::Dns, name, "DKIM: the key is published"),
         Some(false) => {
             let says = "the DKIM key was revoked (RFC 6376 3.6.1: p= is empty)";

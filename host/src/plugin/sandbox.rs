@@ -169,12 +169,16 @@ impl Sandbox {
 
     /// Calls of a slot's components that are under way, and the most at one time; the built-ins have a bound of their own.
     pub(crate) fn calls(&self, slot: Slot) -> (i64, i64) {
-        let Calls { permits, limit, .. } = match slot {
-            Slot::Renderer => &self.renders,
-            Slot::Policy => &self.decisions,
-        };
+        let Calls { permits, limit, .. } = self.calls_of(slot);
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         (number(limit.saturating_sub(permits.available_permits())), number(*limit))
+    }
+
+    fn calls_of(&self, slot: Slot) -> &Calls {
+        match slot {
+            Slot::Renderer => &self.renders,
+            Slot::Policy => &self.decisions,
+        }
     }
 
     /// A store for the gate, which takes no permit: a slot of the pool is its own.
@@ -210,8 +214,7 @@ impl Sandbox {
         inputs: GuestInputs,
     ) -> Result<(CallStore, Instance, &'r v1::Guest), Fault> {
         let calls = match (revision.slot, revision.origin == BUILT_IN) {
-            (Slot::Renderer, false) => &self.renders,
-            (Slot::Policy, false) => &self.decisions,
+            (slot, false) => self.calls_of(slot),
             (Slot::Renderer, true) => &self.built_in[0],
             (Slot::Policy, true) => &self.built_in[1],
         };

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Error, Principal, Service};
 use crate::store::once::Keep;
-use crate::store::{Tx, once};
+use crate::store::{self, Tx, once};
 
 /// A client's word that all requests with this key are one request (the IETF draft "The Idempotency-Key HTTP Header
 /// Field"; AIP-155). Kept for [`KEPT_MS`].
@@ -128,11 +128,19 @@ impl Service {
 }
 
 /// Makes a change, again when the database asks for that.
-pub(super) async fn tried<T, F: Future<Output = Result<T, Error>>>(mut change: impl FnMut() -> F) -> Result<T, Error> {
+pub(super) async fn tried<T, F: Future<Output = Result<T, Error>>>(change: impl FnMut() -> F) -> Result<T, Error> {
+    tried_after(store::Error::is_transient, change).await
+}
+
+/// Makes a change, again after errors that will not come again.
+pub(super) async fn tried_after<T, F: Future<Output = Result<T, Error>>>(
+    passes: impl Fn(&store::Error) -> bool,
+    mut change: impl FnMut() -> F,
+) -> Result<T, Error> {
     let mut tries = 1;
     loop {
         match change().await {
-            Err(Error::Internal(e)) if e.is_transient() && tries < TRIES_MAX => tries += 1,
+            Err(Error::Internal(e)) if passes(&e) && tries < TRIES_MAX => tries += 1,
             done => return done,
         }
     }

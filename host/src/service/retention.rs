@@ -96,12 +96,11 @@ impl Service {
         }
         if self.store.take_retention(&self.host, LEASE_MS).await? {
             self.store.forget_suppressions(now).await?;
-        }
-        if let Some(until) = before(now, retention.components_days)
-            && self.store.take_retention(&self.host, LEASE_MS).await?
-            && !self.store.is_replaying().await?
-        {
-            forgotten += self.store.forget_components(until).await?;
+            if let Some(until) = before(now, retention.components_days)
+                && !self.store.is_replaying().await?
+            {
+                forgotten += self.store.forget_components(until).await?;
+            }
         }
         if forgotten > 0 {
             tracing::info!(retention.forgotten = forgotten, "what ended long ago was forgotten");

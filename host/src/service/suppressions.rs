@@ -1,14 +1,13 @@
 //! Which addresses get no more mails.
 
-use super::{Error, Page, PageRequest, Principal, Service, plugins::name};
-use crate::store::suppressions;
+use super::once::tried_after;
+use super::plugins::name;
+use super::{Error, Page, PageRequest, Principal, Service};
+use crate::store::{self, suppressions};
 use crate::suppression::{AddressKey, NewSuppression, Suppression, SuppressionFilter};
 
 /// Entries of one import.
 pub const IMPORT_MAX: usize = 500;
-
-/// How often entries that somebody else writes at the same moment are tried again.
-const TRIES_MAX: usize = 3;
 
 impl Service {
     /// A page of the entries, newest first. For viewers.
@@ -76,14 +75,10 @@ impl Service {
         keyed.sort_by_cached_key(|(keys, new)| {
             (keys.first().map(|key| key.hash.clone()), new.category.as_str(), new.cause.as_str())
         });
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.try_suppress(&keyed, &name(who), now).await {
-                Err(e) if (e.is_taken() || e.is_transient()) && tries < TRIES_MAX => {}
-                written => return Ok(written?),
-            }
-        }
+        // Who finds an entry taken at this moment renews it the next time.
+        let passes = |e: &store::Error| e.is_taken() || e.is_transient();
+        let by = name(who);
+        tried_after(passes, || self.try_suppress(&keyed, &by, now)).await
     }
 
     async fn try_suppress(
@@ -91,7 +86,7 @@ impl Service {
         all: &[(Vec<AddressKey>, &NewSuppression)],
         source: &str,
         now: i64,
-    ) -> crate::store::Result<Vec<i64>> {
+    ) -> Result<Vec<i64>, Error> {
         let mut tx = self.store.begin().await?;
         let mut ids = Vec::with_capacity(all.len());
         for (keys, new) in all {

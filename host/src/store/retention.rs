@@ -77,7 +77,7 @@ impl Store {
             // No subquery: MariaDB would look at every row of the table for it.
             let sql =
                 format!("delete from notification_states where id > $1 and id <= $2 and completed_at < $3 and {ENDED}");
-            forgotten = delete(&mut tx, &sql, &[after, last, until]).await?;
+            forgotten = tx.delete(&sql, &[after, last, until]).await?;
         }
         tx.commit().await?;
         Ok(Swept { forgotten, last: Some(last) })
@@ -163,7 +163,7 @@ impl Store {
         let Some(last) = ids.last().copied() else { return Ok(Swept::default()) };
         let mut tx = self.begin().await?;
         let sql = format!("delete from {table} where id > $1 and id <= $2 and {is_old}");
-        let forgotten = delete(&mut tx, &sql, &[&[after, last], until].concat()).await?;
+        let forgotten = tx.delete(&sql, &[&[after, last], until].concat()).await?;
         tx.commit().await?;
         Ok(Swept { forgotten, last: Some(last) })
     }
@@ -182,14 +182,5 @@ async fn forget_of(tx: &mut Tx, table: &str, (after, last, until): (i64, i64, i6
         "delete from {table} where state_id > $1 and state_id <= $2 and state_id in \
          (select q.id from notification_states q where q.id > $3 and q.id <= $4 and q.completed_at < $5 and q.{ENDED})"
     );
-    delete(tx, &sql, &[after, last, after, last, until]).await
-}
-
-/// Says how many rows went.
-async fn delete(tx: &mut Tx, sql: &str, numbers: &[i64]) -> Result<u64> {
-    let sql = tx.dialect().sql(sql);
-    Ok(with_tx!(tx, |c| {
-        let query = numbers.iter().fold(sqlx::query(sql), |query, number| query.bind(*number));
-        query.execute(c).await.map(|done| done.rows_affected())
-    })?)
+    tx.delete(&sql, &[after, last, after, last, until]).await
 }

@@ -105,8 +105,7 @@ impl Store {
     /// Lifts an entry; false when there is none.
     pub(crate) async fn lift_suppression(&self, id: i64) -> Result<bool> {
         let mut tx = self.begin().await?;
-        let sql = tx.dialect().sql("delete from mail_suppressions where id = $1");
-        let gone = with_tx!(&mut tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(|d| d.rows_affected()))?;
+        let gone = tx.delete("delete from mail_suppressions where id = $1", &[id]).await?;
         tx.commit().await?;
         Ok(gone > 0)
     }
@@ -114,18 +113,17 @@ impl Store {
     /// Lifts what a relay said of an address, unless it has said so again since a mail saw it: the mail arrived.
     pub(crate) async fn lift_bounce(&self, seen: &Suppressed) -> Result<()> {
         let mut tx = self.begin().await?;
-        let sql = tx.dialect().sql(&format!(
+        let sql = format!(
             "delete from mail_suppressions where id = $1 and created_at = $2 and cause = 'bounced' and source like '{BY_RELAY}%'"
-        ));
-        with_tx!(&mut tx, |c| sqlx::query(sql).bind(seen.id).bind(seen.since).execute(c).await.map(drop))?;
+        );
+        tx.delete(&sql, &[seen.id, seen.since]).await?;
         tx.commit().await
     }
 
     /// Forgets entries whose time was over before `until`, unix milliseconds.
     pub(crate) async fn forget_suppressions(&self, until: i64) -> Result<()> {
         let mut tx = self.begin().await?;
-        let sql = tx.dialect().sql("delete from mail_suppressions where expires_at < $1");
-        with_tx!(&mut tx, |c| sqlx::query(sql).bind(until).execute(c).await.map(drop))?;
+        tx.delete("delete from mail_suppressions where expires_at < $1", &[until]).await?;
         tx.commit().await
     }
 }
@@ -150,13 +148,14 @@ pub(crate) async fn suppress(
     );
     let mut known: Option<(i64, String)> = None;
     for key in keys {
-        if known.is_none() {
-            known = with_tx!(&mut *tx, |c| sqlx::query_as(dialect.sql(&find))
-                .bind(&key.hash)
-                .bind(category.as_str())
-                .bind(cause.as_str())
-                .fetch_optional(c)
-                .await)?;
+        known = with_tx!(&mut *tx, |c| sqlx::query_as(dialect.sql(&find))
+            .bind(&key.hash)
+            .bind(category.as_str())
+            .bind(cause.as_str())
+            .fetch_optional(c)
+            .await)?;
+        if known.is_some() {
+            break;
         }
     }
     let Some(key) = keys.first() else { return Err(Error::Undone("no secret to key an address with".to_owned())) };

@@ -44,6 +44,15 @@ impl Tx {
         }
     }
 
+    /// Runs a `delete` whose parameters are numbers; says how many rows went.
+    pub(super) async fn delete(&mut self, sql: &str, numbers: &[i64]) -> Result<u64> {
+        let sql = self.dialect().sql(sql);
+        Ok(with_tx!(self, |c| {
+            let query = numbers.iter().fold(sqlx::query(sql), |query, number| query.bind(*number));
+            query.execute(c).await.map(|done| done.rows_affected())
+        })?)
+    }
+
     pub(crate) fn dialect(&self) -> Dialect {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,

@@ -162,6 +162,13 @@ impl App {
         self.client.ok("POST", "/v1/orders", &self.customer, Some(new)).await["id"].as_i64().unwrap()
     }
 
+    /// The customer's account.
+    pub async fn customer_id(&self) -> i64 {
+        let users = self.client.ok("GET", "/v1/users", &self.admin, None).await;
+        let customer = users["items"].as_array().unwrap().iter().find(|user| user["email"] == "ada@example.com");
+        customer.unwrap()["id"].as_i64().unwrap()
+    }
+
     pub async fn change(&self, order: i64, status: &str) {
         let change = json!({ "status": status });
         self.client.ok("PATCH", &format!("/v1/orders/{order}/status"), &self.admin, Some(change)).await;

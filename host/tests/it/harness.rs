@@ -71,6 +71,11 @@ pub fn missing(name: String, why: impl Into<Failed> + Send + 'static, is_ignored
     Trial::test(name, move || Err(why.into())).with_ignored_flag(is_ignored)
 }
 
+/// The same of what is no database: a failure where all tests are asked for.
+pub fn lacking(name: String, why: impl Into<Failed> + Send + 'static) -> Trial {
+    missing(name, why, std::env::var_os("ECOMM_TEST_ALL").is_none())
+}
+
 /// Runs a test on a runtime of its own.
 pub fn run(threads: usize, test: impl Future<Output = ()>) {
     let mut builder = if threads == 1 {

@@ -204,6 +204,15 @@ fn another(n: u8) -> Vec<u8> {
     [&wasm[..], &[0, 2, 1, b'a' + n]].concat()
 }
 
+/// Has such a renderer serve; its revision and its digest.
+async fn activate(app: &App, n: u8) -> (i64, String) {
+    let digest = upload(app, another(n)).await;
+    let new = json!({ "slot": "renderer", "digest": digest, "why": "a test" });
+    let id = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap();
+    stage(app, id, json!({ "stage": "active" })).await;
+    (id, digest)
+}
+
 /// Everything that was done with components happens so many days before.
 async fn age_components(app: &App, days: i64) {
     let ms = days * DAY_MS;
@@ -218,11 +227,7 @@ async fn components_that_nothing_needs_are_forgotten(database: Database) {
     // The first serves for years and is then replaced twice; the third serves.
     let mut revisions = Vec::new();
     for n in 0..3 {
-        let digest = upload(&app, another(n)).await;
-        let new = json!({ "slot": "renderer", "digest": digest, "why": "a test" });
-        let id = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap();
-        stage(&app, id, json!({ "stage": "active" })).await;
-        revisions.push((id, digest));
+        revisions.push(activate(&app, n).await);
         if n == 0 {
             age_components(&app, 2_000).await;
         }
@@ -253,19 +258,12 @@ async fn components_that_nothing_needs_are_forgotten(database: Database) {
 
 async fn who_took_over_from_a_quarantined_one_served_until_the_next() {
     let app = App::start(sqlite().await).await;
-    let activate = async |n: u8| {
-        let digest = upload(&app, another(n)).await;
-        let new = json!({ "slot": "renderer", "digest": digest, "why": "a test" });
-        let id = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await["id"].as_i64().unwrap();
-        stage(&app, id, json!({ "stage": "active" })).await;
-        id
-    };
-    activate(0).await;
-    let bad = activate(1).await;
+    activate(&app, 0).await;
+    let (bad, _) = activate(&app, 1).await;
     stage(&app, bad, json!({ "stage": "quarantined" })).await;
     age_components(&app, 2_000).await;
-    activate(2).await;
-    activate(3).await;
+    activate(&app, 2).await;
+    activate(&app, 3).await;
     let service = &app.host.service;
     assert_eq!(service.forget_what_is_old(RETENTION).await.unwrap(), 0, "the first has served until today");
     age_components(&app, 731).await;

@@ -1,6 +1,6 @@
 //! Addresses that get no more mails: asked before every mail, over every way in.
 
-use ecomm::clock::Clock;
+use ecomm::clock::{Clock, DAY_MS};
 use ecomm::config::Config;
 use ecomm::grpc::client::Client as Calls;
 use ecomm::host::{Host, Roles};
@@ -34,7 +34,6 @@ tests! {
 }
 
 const ADDRESS: &str = "ada@example.com";
-const DAY_MS: i64 = 86_400_000;
 
 async fn suppress(app: &App, new: Value) -> Value {
     app.client.ok("POST", "/v1/suppressions", &app.admin, Some(new)).await
@@ -137,8 +136,7 @@ async fn what_a_relay_says_of_nobody_is_learnt(database: Database) {
 async fn of_who_left_a_hash_is_kept(database: Database) {
     let app = App::start(database).await;
     suppress(&app, json!({ "address": ADDRESS, "cause": "complained", "note": "Ada wrote to us" })).await;
-    let me = app.client.ok("GET", "/v1/users", &app.admin, None).await;
-    let me = me["items"].as_array().unwrap().iter().find(|user| user["email"] == ADDRESS).unwrap()["id"].clone();
+    let me = app.customer_id().await;
     app.client.call("DELETE", &format!("/v1/users/{me}"), &app.admin, None).await;
     let kept = entries(&app).await;
     assert_eq!((&kept[0]["address"], &kept[0]["note"]), (&Value::Null, &json!("")), "{kept:?}");
@@ -293,8 +291,7 @@ async fn viewers_look_and_operators_change() {
     for (role, sees, changed) in
         [(Value::Null, false, false), (json!("viewer"), true, false), (json!("operator"), true, true)]
     {
-        let me = app.client.ok("GET", "/v1/users", &app.admin, None).await;
-        let me = me["items"].as_array().unwrap().iter().find(|user| user["email"] == ADDRESS).unwrap()["id"].clone();
+        let me = app.customer_id().await;
         app.client.ok("PATCH", &format!("/v1/users/{me}"), &app.admin, Some(json!({ "role": role }))).await;
         let token = app.client.log_in(ADDRESS).await;
         for look in ["/v1/suppressions", &path] {
