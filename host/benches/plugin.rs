@@ -218,7 +218,7 @@ fn situation() -> Situation {
         relays: vec![Relay { name: "default".to_owned(), available: true }],
         domain_throttled_at: None,
         suppressed: None,
-        newest_status: OrderStatus::Pending,
+        newest_status: Some(OrderStatus::Pending),
         queued: Vec::new(),
     }
 }

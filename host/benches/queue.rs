@@ -28,7 +28,7 @@ pub(crate) async fn measure() {
                 let begun = Instant::now();
                 let mut done = 0;
                 while done < share {
-                    let claimed = store.claim(Claimable::All, batch, 60_000).await.expect("claimed");
+                    let claimed = store.claim(Claimable::All, [0, batch, 0], 60_000).await.expect("claimed");
                     if claimed.is_empty() {
                         break;
                     }
@@ -50,8 +50,8 @@ pub(crate) async fn measure() {
 fn end(claimed: &Claimed) -> Finish {
     Finish {
         claim: claimed.claim,
-        order_id: claimed.order_id,
-        order_version: claimed.order_version,
+        lane: claimed.lane,
+        place: claimed.place,
         attempts: 1,
         transition: Transition::End { state: State::Sent, reason: String::new() },
         notes: Vec::new(),

@@ -156,8 +156,8 @@ async fn copy(url: &str, from: i64, count: i64, then: i64) {
         url,
         &format!(
             "insert into notification_states \
-             (order_id, order_version, message_id, kind, state, attempts, reason, created_at, completed_at) \
-             select s.order_id, 1000000 + n.i, {id}, s.kind, s.state, s.attempts, s.reason, {then}, {then} \
+             (lane, place, message_id, kind, state, attempts, reason, created_at, completed_at) \
+             select s.lane, 1000000 + n.i, {id}, s.kind, s.state, s.attempts, s.reason, {then}, {then} \
              from notification_states s cross join {series} where s.id = 1"
         ),
     )

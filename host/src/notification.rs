@@ -1,12 +1,14 @@
 //! A notification: what it says, where it stands, and how it moves.
 
 mod earlier;
+mod lane;
 mod payload;
 pub mod subject;
 mod transition;
 
 use serde::{Deserialize, Serialize};
 
+pub use lane::{Lane, Portions, Urgency};
 pub use payload::{Category, Customer, KINDS, MergedChange, Payload};
 pub use subject::order::Status as OrderStatus;
 pub use transition::{admit, is_overdue, native_verdict, settle};
@@ -215,8 +217,8 @@ pub struct Situation {
     pub relays: Vec<Relay>,
     /// When the recipient's domain last throttled, unix milliseconds; none when it did not of late.
     pub domain_throttled_at: Option<i64>,
-    /// Where the order stands now.
-    pub newest_status: OrderStatus,
+    /// Where the order stands now; none when it is about none.
+    pub newest_status: Option<OrderStatus>,
     /// What is queued behind it, oldest first: at most [`QUEUED_MAX`].
     pub queued: Vec<QueuedChange>,
     /// What stands against the recipient's address.

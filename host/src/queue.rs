@@ -21,7 +21,7 @@ use crate::deliver::{Deliver, Event, Note, Observed, Report};
 use crate::group::Group;
 use crate::lease::{Lease, NotRecorded};
 use crate::metrics::{Ended, Metrics};
-use crate::notification::Transition;
+use crate::notification::{Portions, Transition};
 use crate::store::Store;
 use crate::store::queue::{Claimable, Claimed, Finish, Intent};
 use crate::suppression::{AddressKey, AddressKeys, Suppression};
@@ -114,10 +114,10 @@ impl Queue {
         // Not restarted by what ends meanwhile: deliveries that end all the time must not keep the poll from coming.
         let mut polled_ms = swept_ms;
         let poll_ms = i64::try_from(self.settings.poll_ms).unwrap_or(i64::MAX);
-        let mut more = true;
+        let (mut more, mut portions) = (true, Portions::default());
         while !stop.is_cancelled() {
             if let Some(limit) = self.room(under_way.len()).filter(|_| more) {
-                more = self.claim(limit, &mut under_way).await == limit;
+                more = self.claim(limit, &mut portions, &mut under_way).await == limit;
                 continue;
             }
             if self.clock.monotonic_ms() - swept_ms >= self.settings.sweep_ms {
@@ -146,10 +146,10 @@ impl Queue {
     /// Works until nothing is due; for tests, which move the clock.
     pub async fn run_until_idle(&self) {
         let mut keeper = self.keeper();
-        let mut under_way = JoinSet::new();
+        let (mut under_way, mut portions) = (JoinSet::new(), Portions::default());
         loop {
             let claimed = match self.room(under_way.len()) {
-                Some(limit) => self.claim(limit, &mut under_way).await,
+                Some(limit) => self.claim(limit, &mut portions, &mut under_way).await,
                 None => 0,
             };
             if claimed == 0 && under_way.join_next().await.map(report_panic).is_none() {
@@ -202,12 +202,12 @@ impl Queue {
     }
 
     /// Claims and starts; says how many.
-    async fn claim(&self, limit: usize, under_way: &mut JoinSet<()>) -> usize {
+    async fn claim(&self, limit: usize, portions: &mut Portions, under_way: &mut JoinSet<()>) -> usize {
         // Measured before the claim: the database's lease begins later and so ends later.
         let until_ms = self.clock.monotonic_ms() + self.settings.lease_ms;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let portions = portions.next(i64::try_from(limit).unwrap_or(i64::MAX));
         let claimable = if self.suspects.available_permits() > 0 { Claimable::All } else { Claimable::Unsuspected };
-        let claimed = match self.store.claim(claimable, limit, self.settings.lease_ms).await {
+        let claimed = match self.store.claim(claimable, portions, self.settings.lease_ms).await {
             Ok(claimed) => claimed,
             Err(e) => {
                 if !e.is_transient() {

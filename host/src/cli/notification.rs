@@ -153,7 +153,7 @@ async fn answer(shop: &Shop, command: Command, json: bool) -> anyhow::Result<Exi
     say(&if json {
         show(&record)?
     } else {
-        format!("notification {} of order {} is {}", record.id, record.order_id, record.state.as_str())
+        format!("notification {} ({}) is {}", record.id, record.about(), record.state.as_str())
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -164,20 +164,10 @@ async fn list(shop: &Shop, filter: &Filter, limit: u32, json: bool) -> anyhow::R
         say(&show(&found.items)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut rows = vec![row(&["ID", "ORDER", "VERSION", "KIND", "STATE", "ATTEMPTS", "CREATED", "REASON"])];
+    let mut rows = vec![row(&["ID", "ABOUT", "KIND", "STATE", "ATTEMPTS", "CREATED", "REASON"])];
     for r in &found.items {
-        let numbers = [r.id, r.order_id, r.order_version, r.attempts].map(|n| n.to_string());
-        let [id, order, version, attempts] = &numbers;
-        rows.push(row(&[
-            id,
-            order,
-            version,
-            &r.kind,
-            r.state.as_str(),
-            attempts,
-            &rfc3339::text(r.created_at),
-            &r.reason,
-        ]));
+        let [id, attempts] = &[r.id, r.attempts].map(|n| n.to_string());
+        rows.push(row(&[id, &r.about(), &r.kind, r.state.as_str(), attempts, &rfc3339::text(r.created_at), &r.reason]));
     }
     let more = if found.next.is_some() { "\nthere are more; narrow the list or raise --limit\n" } else { "" };
     say(&format!("{}{more}", table(&rows)))?;
@@ -189,7 +179,7 @@ fn one(r: &Record) -> String {
     let at = |at: Option<i64>| at.map_or_else(|| "-".to_owned(), rfc3339::text);
     let head = [
         row(&["notification", &r.id.to_string()]),
-        row(&["order", &format!("{}, version {}", r.order_id, r.order_version)]),
+        row(&["about", &r.about()]),
         row(&["kind", &r.kind]),
         row(&["message-id", &r.message_id]),
         row(&["state", r.state.as_str()]),

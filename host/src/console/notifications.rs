@@ -91,7 +91,7 @@ pub(super) async fn list(
         html! {
             th scope="row" { a href={ "/console/notifications/" (record.id) } { (record.id) } }
             td { (record.kind) }
-            td { (record.order_id) }
+            td { (record.about()) }
             td { (badge(record.state.as_str())) }
             td { (record.attempts) }
             td { @if let Some(relay) = last.and_then(|entry| entry.relay.as_deref()) { (relay) } }
@@ -103,7 +103,7 @@ pub(super) async fn list(
         html! { label { (label) input name=(name) value=(value) type=(kind) autocomplete="off"; } }
     };
     let query = asked.query();
-    let head = ["Notification", "Kind", "Order", "State", "Attempts", "Relay", "Made", "Reason"];
+    let head = ["Notification", "Kind", "About", "State", "Attempts", "Relay", "Made", "Reason"];
     Ok(page(
         &operator,
         "Notifications",
@@ -143,10 +143,10 @@ pub(super) async fn one(State(app): State<App>, operator: Operator, Path(id): Pa
             h1 { "Notification " (id) " " (badge(record.state.as_str())) }
             dl {
                 dt { "Kind" } dd { (record.kind) }
-                dt { "Order" } dd {
-                    @if operator.who.is_admin { a href={ "/console/orders/" (record.order_id) } { (record.order_id) } }
-                    @else { (record.order_id) }
-                    ", version " (record.order_version)
+                dt { "About" } dd {
+                    @if let Some(order) = record.order_id.filter(|_| operator.who.is_admin) {
+                        a href={ "/console/orders/" (order) } { (record.about()) }
+                    } @else { (record.about()) }
                 }
                 dt { "Message-ID" } dd { code { (record.message_id) } }
                 @if !record.reason.is_empty() { dt { "Reason" } dd { (record.reason) } }

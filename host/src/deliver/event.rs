@@ -28,7 +28,7 @@ pub struct Event {
     /// Which date its mail was given when it was first handed over, unix milliseconds; none before.
     pub dated_at: Option<i64>,
     /// Where the order stands now.
-    pub newest_status: OrderStatus,
+    pub newest_status: Option<OrderStatus>,
     /// What is queued behind it, oldest first.
     pub queued: Vec<QueuedChange>,
     /// The last failures, oldest first.

@@ -196,9 +196,9 @@ fn question(draw: &mut Draw, relays: &[Relay], occurred_at: i64) -> Question {
         relays: relays.iter().map(|r| Relay { available: !draw.once_in(4), ..r.clone() }).collect(),
         domain_throttled_at: draw.once_in(5).then_some(now - 1_000),
         suppressed: None,
-        newest_status: draw
-            .pick(&[OrderStatus::Pending, OrderStatus::Shipped, OrderStatus::Cancelled].each_ref())
-            .clone(),
+        newest_status: Some(
+            draw.pick(&[OrderStatus::Pending, OrderStatus::Shipped, OrderStatus::Cancelled].each_ref()).clone(),
+        ),
         queued: queued(draw, now),
     };
     if attempts == 0 || draw.once_in(3) {

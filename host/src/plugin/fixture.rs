@@ -196,7 +196,7 @@ pub(crate) fn situation(relays: &[String]) -> Situation {
         relays: relays.iter().map(relay).collect(),
         domain_throttled_at: None,
         suppressed: None,
-        newest_status: OrderStatus::Pending,
+        newest_status: Some(OrderStatus::Pending),
         queued: Vec::new(),
     }
 }

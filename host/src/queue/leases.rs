@@ -103,8 +103,8 @@ mod tests {
         let lease = Lease::until(&Clock::system(), i64::MAX);
         let give_back = Finish {
             claim,
-            order_id: 1,
-            order_version: 1,
+            lane: 1,
+            place: 1,
             attempts: 0,
             transition: Transition::GiveBack,
             notes: Vec::new(),

@@ -31,15 +31,7 @@ pub(super) fn finish(
     notes: Vec<Note>,
     intent: bool,
 ) -> Finish {
-    Finish {
-        claim: claimed.claim,
-        order_id: claimed.order_id,
-        order_version: claimed.order_version,
-        attempts,
-        transition,
-        notes,
-        intent,
-    }
+    Finish { claim: claimed.claim, lane: claimed.lane, place: claimed.place, attempts, transition, notes, intent }
 }
 
 /// Holds what cannot be worked on. An intent of an earlier claim is closed: nobody else will.

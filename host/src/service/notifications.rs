@@ -2,10 +2,10 @@ use super::plugins::{must_be_short, name};
 use super::{Error, Page, PageRequest, Principal, Record, Service};
 use crate::clock::rfc3339;
 use crate::mail::mailbox::{Mailbox, Received};
-use crate::notification::{Filter, State};
-use crate::shop::order::Order;
+use crate::notification::{Filter, Lane, State};
+use crate::shop::user::User;
 use crate::store::queue::interventions;
-use crate::store::{Tx, notifications, orders, retention};
+use crate::store::{Tx, notifications, orders, retention, users};
 
 /// How an operator has a notification tried again.
 #[derive(Clone, Debug, Default)]
@@ -73,8 +73,7 @@ impl Service {
 
     pub(super) async fn try_retry(&self, id: i64, allow_late: bool, reason: &str) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
-        let order = lock_order(&mut tx, id).await?;
-        let customer = orders::customer(&mut tx, &order).await?;
+        let customer = lock_lane(&mut tx, id).await?;
         let standing = interventions::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
         if matches!(standing.state, State::NotSent | State::Sent) {
             let state = standing.state.as_str();
@@ -94,7 +93,7 @@ impl Service {
             let why = "a newer mail of its order was sent or is on its way; set allow_late to send this one after it";
             return Err(Error::Conflict(why.to_owned()));
         }
-        interventions::requeue(&mut tx, id, is_late, reason, self.store.offset_ms()).await?;
+        interventions::requeue(&mut tx, id, &standing, is_late, reason, self.store.offset_ms()).await?;
         notifications::readdress_one(&mut tx, id, &customer.into()).await?;
         Ok(tx.commit().await?)
     }
@@ -123,7 +122,7 @@ impl Service {
 
     pub(super) async fn try_end(&self, id: i64, act: Act, reason: &str) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
-        lock_order(&mut tx, id).await?;
+        lock_lane(&mut tx, id).await?;
         let standing = interventions::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
         let (verb, becomes, refusal) = act;
         if standing.state == becomes || !matches!(standing.state, State::NotSent | State::Held) {
@@ -154,10 +153,18 @@ impl Service {
     }
 }
 
-/// The order of a notification. Locked first, as every change of it does: retries and cancels go one after the other.
-async fn lock_order(tx: &mut Tx, id: i64) -> Result<Order, Error> {
-    let order_id = interventions::order_of(tx, id).await?.ok_or(Error::NotFound("notification"))?;
-    orders::lock(tx, order_id).await?.ok_or(Error::NotFound("notification"))
+/// Locks the order of a notification, or the user whom it is about, as every change of either does: retries and cancels go
+/// one after the other. Says who gets its mail; none when they have left.
+async fn lock_lane(tx: &mut Tx, id: i64) -> Result<Option<User>, Error> {
+    let none = Error::NotFound("notification");
+    match interventions::lane_of(tx, id).await? {
+        None => Err(none),
+        Some(Lane::Order(order)) => {
+            let order = orders::lock(tx, order).await?.ok_or(none)?;
+            Ok(orders::customer(tx, &order).await?)
+        }
+        Some(Lane::Account(user) | Lane::Products(user)) => Ok(users::lock(tx, user).await?.map(|(user, _)| user)),
+    }
 }
 
 /// What notifications are looked for by must not be longer than anything that it could be found in.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use futures_util::Stream;
 
 use super::{Error, Once, Page, PageRequest, Principal, Service};
-use crate::notification::{Customer, Payload};
+use crate::notification::{Customer, Lane, Payload};
 use crate::shop::order::{Order, OrderFilter, Parcels, Status, StatusChange};
 use crate::store::notifications::NewEvent;
 use crate::store::orders;
@@ -98,8 +98,8 @@ impl Service {
         trace: Option<String>,
     ) -> NewEvent {
         NewEvent {
-            order_id: order.id,
-            order_version: order.version,
+            lane: Lane::Order(order.id),
+            place: order.version,
             message_id: self.message_id(),
             payload: Payload { trace, ..Payload::of_change(order, previous, customer, &self.shop) },
         }

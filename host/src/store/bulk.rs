@@ -41,8 +41,8 @@ pub(crate) struct BulkRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub(crate) struct Matching {
     pub(crate) id: i64,
-    pub(crate) order_id: i64,
-    pub(crate) order_version: i64,
+    pub(crate) lane: i64,
+    pub(crate) place: i64,
 }
 
 /// What an operation came to so far.
@@ -92,7 +92,7 @@ impl Store {
         let order = query.behind(None, key, descends, Some(&(None, reached)));
         query.and(&format!("{key} {} ?", if descends { ">" } else { "<=" }), Arg::Int(last));
         query.matching(self.dialect(), filter);
-        query.fetch(self, &format!("select s.id, s.order_id, s.order_version {from}"), &order, limit).await
+        query.fetch(self, &format!("select s.id, s.lane, s.place {from}"), &order, limit).await
     }
 
     /// The next operation (which, if it is said) that no host works on, or whose host has not written it for so many

@@ -2,7 +2,7 @@
 
 use super::Dialect;
 use super::conditions::{Arg, Conditions, escaped};
-use crate::notification::{Filter, State};
+use crate::notification::{Filter, Lane, State};
 
 impl Conditions {
     /// Of notifications `s` those that pass the filter. Of those in the queue, `s` is joined with its row there, `q`.
@@ -15,10 +15,13 @@ impl Conditions {
             None => {}
         }
         if let Some(order_id) = order_id {
-            self.and("s.order_id = ?", Arg::Int(*order_id));
+            self.and("s.lane = ?", Arg::Int(Lane::Order(*order_id).into()));
         }
         if let Some(user_id) = user_id {
-            self.and("s.order_id in (select o.id from orders o where o.user_id = ?)", Arg::Int(*user_id));
+            let [account, products] = Lane::of_user(*user_id);
+            self.and("(s.lane in (select o.id from orders o where o.user_id = ?)", Arg::Int(*user_id));
+            self.glue(" or s.lane in (?", Arg::Int(account));
+            self.glue(", ?))", Arg::Int(products));
         }
         if let Some(before) = created_before {
             self.and("s.created_at < ?", Arg::Int(*before));

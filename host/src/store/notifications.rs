@@ -5,22 +5,24 @@ use serde::Serialize;
 use super::conditions::{Arg, Conditions};
 use super::dialect::Column::{Int, Text};
 use super::insert::Insert;
-use super::queue::ATTEMPTS;
+use super::queue::{ATTEMPTS, LANES};
 use super::users::json;
 use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
-use crate::notification::{Customer, Filter, Payload, State};
+use crate::notification::{Customer, Filter, Lane, Payload, State, Urgency};
 
-/// Where an order's notification stands, and what became of each attempt.
+/// Where a notification stands, and what became of each attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = Notification)]
 pub struct Record {
     /// The row in `notification_states`.
     pub id: i64,
-    /// The order.
-    pub order_id: i64,
+    /// The order that it is about.
+    pub order_id: Option<i64>,
     /// The order's version that it announces.
-    pub order_version: i64,
-    /// "order.shipped", …
+    pub order_version: Option<i64>,
+    /// The user whom it is about, where it is about none of their orders.
+    pub user_id: Option<i64>,
+    /// "order.shipped", "account.reset-password", …
     pub kind: String,
     /// Of the mail, without angle brackets.
     pub message_id: String,
@@ -40,6 +42,17 @@ pub struct Record {
     pub completed_at: Option<i64>,
     /// Oldest first.
     pub journal: Vec<Entry>,
+}
+
+impl Record {
+    /// What it is about, for people.
+    pub fn about(&self) -> String {
+        match (self.order_id, self.order_version, self.user_id) {
+            (Some(order), Some(version), _) => format!("order {order}, version {version}"),
+            (_, _, Some(user)) => format!("user {user}"),
+            _ => String::new(),
+        }
+    }
 }
 
 /// A row of the journal: an attempt, a decision that kept the mail back, or a plugin's fault.
@@ -108,8 +121,8 @@ const ENTRY: &str = "q.state_id, q.epoch, q.kind, q.phase, q.class, q.code, q.en
 #[derive(sqlx::FromRow)]
 struct Row {
     id: i64,
-    order_id: i64,
-    order_version: i64,
+    lane: i64,
+    place: i64,
     kind: String,
     message_id: String,
     state: String,
@@ -121,12 +134,16 @@ struct Row {
 
 pub(super) const PAYLOADS: &str = "notification_payloads";
 
+/// A user's lanes `l`: those of their orders, and those of parameters 2 and 3.
+const LANES_OF_USER: &str =
+    "(select o.id as lane from orders o where o.user_id = $1 union all select $2 union all select $3) l";
+
 /// A notification that is to be written.
 pub(crate) struct NewEvent {
-    /// The lane.
-    pub(crate) order_id: i64,
-    /// The place in the lane.
-    pub(crate) order_version: i64,
+    /// Behind which others it waits.
+    pub(crate) lane: Lane,
+    /// Its place among them: of an order, the order's version.
+    pub(crate) place: i64,
     /// Of the mail, without angle brackets.
     pub(crate) message_id: String,
     /// What it says.
@@ -137,11 +154,11 @@ pub(crate) struct NewEvent {
 pub(super) async fn enqueue(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) -> Result<()> {
     let dialect = tx.dialect();
     let now = dialect.now_ms(offset_ms);
-    let columns = [Int("order_id"), Int("order_version"), Text("message_id"), Text("kind")];
+    let columns = [Int("lane"), Int("place"), Text("message_id"), Text("kind")];
     let fixed = [("state", "'not sent'"), ("attempts", "0"), ("reason", "''"), ("created_at", now.as_str())];
     let row = |e: &NewEvent| {
         serde_json::json!({
-            "order_id": e.order_id, "order_version": e.order_version, "message_id": e.message_id,
+            "lane": i64::from(e.lane), "place": e.place, "message_id": e.message_id,
             "kind": e.payload.kind,
         })
     };
@@ -150,24 +167,27 @@ pub(super) async fn enqueue(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) ->
     let row = |(id, e): (i64, &NewEvent)| serde_json::json!({ "state_id": id, "payload": json(&e.payload) });
     let insert = Insert { table: PAYLOADS, columns: &[Int("state_id"), Text("payload")], fixed: &[] };
     insert.rows(tx, &ids.iter().copied().zip(events).map(row).collect::<Vec<_>>()).await?;
-    let row = |e: &NewEvent| serde_json::json!({ "lane": e.order_id, "step": e.order_version });
+    let row = |e: &NewEvent| {
+        let urgency = Urgency::of(&e.payload.kind).number();
+        serde_json::json!({ "in_lane": i64::from(e.lane), "step": e.place, "urgent": urgency })
+    };
     let rows = json(&events.iter().map(row).collect::<Vec<_>>());
-    let lanes_are_new = events.iter().all(|e| e.order_version == 1);
+    let lanes_are_new = events.iter().all(|e| e.place == 1);
     if !lanes_are_new {
         keep_lanes(tx, &rows).await?;
     }
     // A lane whose head backs off or is leased makes its next event wait with it.
     let behind = format!(
-        "coalesce((select max(l.due_at) from notification_events_queue l where l.order_id = s.order_id \
+        "coalesce((select max(l.due_at) from notification_events_queue l where l.lane = s.lane \
          and l.due_at > {now}), {now})"
     );
     let due = if lanes_are_new { &now } else { &behind };
     let sql = dialect.sql(&format!(
-        "insert into notification_events_queue (state_id, order_id, order_version, due_at, epoch, phase, attempts, \
-         claims, created_at) select s.id, s.order_id, s.order_version, {due}, 0, 0, 0, 0, {now} \
+        "insert into notification_events_queue (state_id, lane, place, urgency, due_at, epoch, phase, attempts, \
+         claims, created_at) select s.id, s.lane, s.place, x.urgent, {due}, 0, 0, 0, 0, {now} \
          from {rows} {join} notification_states s {join} {PAYLOADS} p \
-         where s.order_id = x.lane and s.order_version = x.step and p.state_id = s.id",
-        rows = dialect.rows(1, &[Int("lane"), Int("step")]),
+         where s.lane = x.in_lane and s.place = x.step and p.state_id = s.id",
+        rows = dialect.rows(1, &[Int("in_lane"), Int("step"), Int("urgent")]),
         join = dialect.join(),
     ));
     let queued = with_tx!(tx, |c| sqlx::query(sql).bind(rows).execute(c).await.map(|done| done.rows_affected()))?;
@@ -187,10 +207,10 @@ async fn keep_lanes(tx: &mut Tx, lanes: &str) -> Result<()> {
         return Ok(());
     }
     let sql = dialect.sql(&format!(
-        "select q.state_id from {} {} notification_events_queue q {} where q.order_id = x.lane order by q.state_id {}",
-        dialect.rows(1, &[Int("lane")]),
+        "select q.state_id from {} {} notification_events_queue q {} where q.lane = x.in_lane order by q.state_id {}",
+        dialect.rows(1, &[Int("in_lane")]),
         dialect.join(),
-        dialect.by_index("order_id"),
+        dialect.by_index(LANES),
         dialect.share(),
     ));
     with_tx!(tx, |c| sqlx::query(sql).bind(lanes).execute(c).await.map(drop))?;
@@ -201,11 +221,17 @@ async fn keep_lanes(tx: &mut Tx, lanes: &str) -> Result<()> {
 pub(crate) async fn readdress(tx: &mut Tx, customer: &Customer) -> Result<()> {
     // Locked before they are read: a merge may be about to change one.
     let sql = tx.dialect().sql(&format!(
-        "select q.state_id from orders o join notification_events_queue q on q.order_id = o.id where o.user_id = $1 \
+        "select q.state_id from {LANES_OF_USER} join notification_events_queue q on q.lane = l.lane \
          order by q.state_id {}",
         tx.dialect().lock()
     ));
-    let queued: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(customer.id).fetch_all(c).await)?;
+    let [account, products] = Lane::of_user(customer.id);
+    let queued: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql)
+        .bind(customer.id)
+        .bind(account)
+        .bind(products)
+        .fetch_all(c)
+        .await)?;
     let rows = json(&queued.iter().map(|id| serde_json::json!({ "event": id })).collect::<Vec<_>>());
     let sql = tx.dialect().sql(&format!(
         "select q.state_id, q.payload from {} {} {PAYLOADS} q where q.state_id = x.event {}",
@@ -229,22 +255,29 @@ pub(crate) async fn readdress_one(tx: &mut Tx, id: i64, customer: &Customer) -> 
 /// still queued is skipped.
 pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Result<()> {
     let now = tx.dialect().now_ms(offset_ms);
-    let sql = tx.dialect().sql(
-        "select q.state_id from orders o join notification_events_queue q on q.order_id = o.id where o.user_id = $1",
-    );
-    let queued: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(nobody.id).fetch_all(c).await)?;
+    let sql = tx
+        .dialect()
+        .sql(&format!("select q.state_id from {LANES_OF_USER} join notification_events_queue q on q.lane = l.lane"));
+    let [account, products] = Lane::of_user(nobody.id);
+    let queued: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql)
+        .bind(nobody.id)
+        .bind(account)
+        .bind(products)
+        .fetch_all(c)
+        .await)?;
     let rows = json(&queued.iter().map(|id| serde_json::json!({ "event": id })).collect::<Vec<_>>());
     let sql = tx.dialect().delete("notification_events_queue", "state_id", &[Int("event")], "q.state_id = x.event", "");
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
     let mut after = 0;
     loop {
-        let sql = tx.dialect().sql(
-            "select s.id, coalesce(p.payload, '') from orders o join notification_states s on s.order_id = o.id \
-             left join notification_payloads p on p.state_id = s.id where o.user_id = $1 and s.id > $2 \
-             order by s.id limit $3",
-        );
+        let sql = tx.dialect().sql(&format!(
+            "select s.id, coalesce(p.payload, '') from {LANES_OF_USER} join notification_states s on s.lane = l.lane \
+             left join notification_payloads p on p.state_id = s.id where s.id > $4 order by s.id limit $5"
+        ));
         let kept: Vec<(i64, String)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql)
             .bind(nobody.id)
+            .bind(account)
+            .bind(products)
             .bind(after)
             .bind(REWRITES_MAX)
             .fetch_all(c)
@@ -295,14 +328,14 @@ async fn rewrite(tx: &mut Tx, rows: Vec<(i64, String)>, change: impl Fn(&mut Pay
     Ok(())
 }
 
-const RECORDS: &str = "select s.id, s.order_id, s.order_version, s.kind, s.message_id, s.state, \
+const RECORDS: &str = "select s.id, s.lane, s.place, s.kind, s.message_id, s.state, \
     coalesce(q.attempts, s.attempts) as attempts, s.reason, s.created_at, s.completed_at \
     from notification_states s left join notification_events_queue q on q.state_id = s.id";
 
 /// The same of what is queued; the queue is what is read first.
 fn queued(dialect: Dialect) -> String {
     format!(
-        "select s.id, s.order_id, s.order_version, s.kind, s.message_id, s.state, q.attempts, s.reason, s.created_at, \
+        "select s.id, s.lane, s.place, s.kind, s.message_id, s.state, q.attempts, s.reason, s.created_at, \
          s.completed_at from notification_events_queue q {} notification_states s",
         dialect.join()
     )
@@ -312,8 +345,8 @@ impl Store {
     /// The notifications of an order, by version, with their journals.
     pub(crate) async fn notifications_of(&self, order_id: i64) -> Result<Vec<Record>> {
         let mut query = Conditions::default();
-        query.and("s.order_id = ?", Arg::Int(order_id));
-        let rows = query.fetch(self, RECORDS, "s.order_version", i64::MAX).await?;
+        query.and("s.lane = ?", Arg::Int(Lane::Order(order_id).into()));
+        let rows = query.fetch(self, RECORDS, "s.place", i64::MAX).await?;
         self.with_journals(rows).await
     }
 
@@ -363,14 +396,16 @@ impl Store {
         let mut journal: Vec<Entry> = with_pool!(self, |pool| sqlx::query_as(sql).bind(ids).fetch_all(pool).await)?;
         rows.into_iter()
             .map(|row| {
-                let Row { id, order_id, order_version, kind, message_id, state, attempts, reason, .. } = row;
+                let Row { id, lane, place, kind, message_id, state, attempts, reason, .. } = row;
+                let lane = Lane::from(lane);
                 let state = state.try_into().map_err(|why| Error::Corrupt { what: "notification", id, why })?;
                 let journal = journal.extract_if(.., |e| e.state_id == id).collect();
                 let Row { created_at, completed_at, .. } = row;
                 Ok(Record {
                     id,
-                    order_id,
-                    order_version,
+                    order_id: lane.order(),
+                    order_version: lane.order().map(|_| place),
+                    user_id: lane.user(),
                     kind,
                     message_id,
                     state,

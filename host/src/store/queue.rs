@@ -28,16 +28,16 @@ use super::{Db, Dialect, Result, Store, Tx, with_tx};
 
 const QUEUE: &str = "notification_events_queue";
 
-/// The queue's index of lanes; `MySQL` names a key by its first column.
-const LANES: &str = "order_id";
+/// The queue's index of lanes, as `MySQL` has to be told.
+pub(super) const LANES: &str = "lanes";
 pub(super) const ATTEMPTS: Table = Table { name: "notification_attempts", index: Some("attempts_state") };
 
 /// That `q` is the oldest of its lane.
 fn is_head(dialect: Dialect) -> String {
     let by_lane = dialect.by_index(LANES);
     format!(
-        "not exists (select 1 from {QUEUE} p {by_lane} where p.order_id = q.order_id \
-         and p.order_version < q.order_version)"
+        "not exists (select 1 from {QUEUE} p {by_lane} where p.lane = q.lane \
+         and p.place < q.place)"
     )
 }
 
@@ -267,7 +267,7 @@ async fn make_due_next(tx: &mut Tx, left: &[(i64, i64)], now: &str) -> Result<()
     let rows = json(&left.iter().map(row).collect::<Vec<_>>());
     // Found by its lane: `due_at + 0` is in no index.
     let is_next = format!(
-        "q.order_id = x.lane and q.order_version > x.place and q.claims = 0 and q.due_at + 0 > {now} and {}",
+        "q.lane = x.lane and q.place > x.place and q.claims = 0 and q.due_at + 0 > {now} and {}",
         is_head(dialect)
     );
     let columns = [Int("lane"), Int("place")];

@@ -112,9 +112,9 @@ async fn more_than_a_batch_is_done_in_order(database: Database) {
     let ids = app.mailbox.messages().into_iter().map(|mail| mail.message_id).collect::<Vec<_>>();
     assert_eq!(ids.len(), 2 * ORDERS);
     // None was overtaken: of each order the first mail came first.
-    let sql = "select message_id from notification_states where order_version = ";
-    let first = app.database.texts(&format!("{sql}1 order by order_id")).await;
-    let second = app.database.texts(&format!("{sql}2 order by order_id")).await;
+    let sql = "select message_id from notification_states where place = ";
+    let first = app.database.texts(&format!("{sql}1 order by lane")).await;
+    let second = app.database.texts(&format!("{sql}2 order by lane")).await;
     let place = |id: &String| ids.iter().position(|sent| sent == id).unwrap();
     assert_eq!(first.len(), ORDERS);
     assert!(first.iter().zip(&second).all(|(first, second)| place(first) < place(second)));
@@ -205,8 +205,8 @@ async fn no_newer_mail_goes_while_all_are_held(database: Database) {
         () = delivering => unreachable!("it goes on"),
     };
     assert_eq!(held["state"], "succeeded", "{held}");
-    let overtaken = "select count(*) from notification_states a join notification_states b on b.order_id = a.order_id \
-                     where a.state = 'held' and b.state = 'sent' and b.order_version > a.order_version";
+    let overtaken = "select count(*) from notification_states a join notification_states b on b.lane = a.lane \
+                     where a.state = 'held' and b.state = 'sent' and b.place > a.place";
     assert_eq!(app.database.number(overtaken).await, 0);
     app.end().await;
 }

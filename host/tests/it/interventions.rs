@@ -215,11 +215,11 @@ async fn two_of_a_lane_end_together(database: Database) {
     let allowed = json!({ "allow_late": true });
     app.client.ok("POST", &format!("/v1/notifications/{id}/retry"), &app.admin, Some(allowed)).await;
     let first = claim(&app, 1).await.remove(0);
-    assert_eq!((first.order_version, newer.order_version), (1, 2));
+    assert_eq!((first.place, newer.place), (1, 2));
     app.change(order, "delivered").await;
     assert!(claim(&app, 1).await.is_empty());
     assert_eq!(store.finish(&[finish(&newer, sent()), finish(&first, sent())]).await.unwrap(), [true, true]);
-    assert_eq!(claim(&app, 1).await.remove(0).order_version, 3);
+    assert_eq!(claim(&app, 1).await.remove(0).place, 3);
     app.end().await;
 }
 

@@ -270,7 +270,7 @@ async fn notifications_are_listed_and_shown() {
     let (first, second) = (app.order().await, app.order().await);
     app.fail(Phase::Rcpt, reply("550 5.7.1 no such user"), 1);
     app.host.queue.run_until_idle().await;
-    let failed = app.database.number("select order_id from notification_states where state = 'failed'").await;
+    let failed = app.database.number("select lane from notification_states where state = 'failed'").await;
     assert!([first, second].contains(&failed));
     app.order().await;
     let ids = |said: &str| {

@@ -94,7 +94,7 @@ async fn every_host_follows(database: Database) {
     let worker = Roles { api: false, grpc: false, worker: true };
     let host = Host::start(config, worker, Clock::system()).await.unwrap();
     // It has looked at the mail, and put it back.
-    let parked = format!("select epoch from notification_events_queue where order_id = {order}");
+    let parked = format!("select epoch from notification_events_queue where lane = {order}");
     eventually("a look at what is paused", async || app.database.number(&parked).await > 1).await;
     assert_eq!((app.mailbox.messages().len(), app.queued().await), (0, 1));
     resume(&app, "?kind=order.placed").await;

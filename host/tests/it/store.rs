@@ -28,8 +28,8 @@ tests! {
 pub fn finish(claimed: &Claimed, transition: Transition) -> Finish {
     Finish {
         claim: claimed.claim,
-        order_id: claimed.order_id,
-        order_version: claimed.order_version,
+        lane: claimed.lane,
+        place: claimed.place,
         attempts: claimed.attempts + 1,
         intent: matches!(transition, Transition::End { .. }),
         transition,
@@ -54,7 +54,7 @@ pub fn sent() -> Transition {
 }
 
 pub async fn claim(app: &App, limit: i64) -> Vec<Claimed> {
-    app.host.service.store.claim(Claimable::All, limit, 60_000).await.unwrap()
+    app.host.service.store.claim(Claimable::All, [0, limit, 0], 60_000).await.unwrap()
 }
 
 async fn only_the_head_of_a_lane_is_claimed(database: Database) {
@@ -62,7 +62,7 @@ async fn only_the_head_of_a_lane_is_claimed(database: Database) {
     let (first, second) = (app.order().await, app.order().await);
     app.change(first, "shipped").await;
     app.change(second, "cancelled").await;
-    let mut heads: Vec<_> = claim(&app, 10).await.iter().map(|c| (c.order_id, c.order_version)).collect();
+    let mut heads: Vec<_> = claim(&app, 10).await.iter().map(|c| (c.lane, c.place)).collect();
     heads.sort_unstable();
     assert_eq!(heads, [(first, 1), (second, 1)]);
     assert!(claim(&app, 10).await.is_empty());
@@ -81,7 +81,7 @@ async fn an_end_makes_the_next_of_its_lane_due(database: Database) {
     let store = &app.host.service.store;
     assert_eq!(store.finish(&[finish(&head, sent())]).await.unwrap(), [true]);
     let next = claim(&app, 10).await;
-    assert_eq!(next.iter().map(|c| c.order_version).collect::<Vec<_>>(), [2]);
+    assert_eq!(next.iter().map(|c| c.place).collect::<Vec<_>>(), [2]);
     assert_eq!(next[0].notification().unwrap().payload.kind, "order.shipped");
     app.end().await;
 }
@@ -101,7 +101,7 @@ async fn a_retry_pushes_what_waits_behind_it(database: Database) {
     app.clock.advance(1_001);
     let again = claim(&app, 10).await;
     assert_eq!(again.len(), 1);
-    assert_eq!((again[0].order_version, again[0].attempts, again[0].relay.as_deref()), (1, 1, Some("default")));
+    assert_eq!((again[0].place, again[0].attempts, again[0].relay.as_deref()), (1, 1, Some("default")));
     app.end().await;
 }
 
@@ -159,9 +159,9 @@ async fn an_intent_that_led_to_nothing_is_taken_back(database: Database) {
 async fn a_row_that_cannot_be_read_costs_only_itself(database: Database) {
     let app = App::start(database).await;
     let (bad, none, good) = (app.order().await, app.order().await, app.order().await);
-    let its = format!("(select id from notification_states where order_id = {bad})");
+    let its = format!("(select id from notification_states where lane = {bad})");
     app.database.execute(&format!("update notification_payloads set payload = 'x' where state_id = {its}")).await;
-    let its = format!("(select id from notification_states where order_id = {none})");
+    let its = format!("(select id from notification_states where lane = {none})");
     app.database.execute(&format!("delete from notification_payloads where state_id = {its}")).await;
     app.drain().await;
     assert_eq!(app.states().await, ["held", "held", "sent"]);
@@ -249,7 +249,7 @@ async fn the_sweep_frees_what_only_inherited_its_time(database: Database) {
     app.database.execute(&format!("delete from notification_events_queue where state_id = {}", head.claim.event)).await;
     assert!(claim(&app, 1).await.is_empty());
     assert_eq!(store.sweep().await.unwrap(), 1);
-    assert_eq!(claim(&app, 1).await[0].order_version, 2);
+    assert_eq!(claim(&app, 1).await[0].place, 2);
     app.end().await;
 }
 
@@ -262,7 +262,7 @@ async fn eight_workers_claim_each_event_once(database: Database) {
         let mut mine = Vec::new();
         let mut empty = 0;
         while empty < 3 {
-            match app.host.service.store.claim(Claimable::All, 3, 60_000).await {
+            match app.host.service.store.claim(Claimable::All, [0, 3, 0], 60_000).await {
                 Ok(claimed) if claimed.is_empty() => empty += 1,
                 Ok(claimed) => mine.extend(claimed.iter().map(|c| c.claim.event)),
                 Err(e) => assert!(e.is_transient(), "{e}"),

@@ -55,7 +55,7 @@ pub(super) fn notification<'a, S: From<&'a str>>(n: &'a Notification) -> records
 pub(super) fn brief<'a>(n: &'a Notification, s: &Situation) -> records::Brief<&'a str> {
     let payload = &n.payload;
     let subject = match &payload.subject {
-        Subject::Order(order) => records::SubjectBrief::Order(order::brief(order, &s.newest_status)),
+        Subject::Order(order) => records::SubjectBrief::Order(order::brief(order, s.newest_status.as_ref())),
         Subject::Account(_) => records::SubjectBrief::Account,
         Subject::Product(product) => records::SubjectBrief::Product(unsigned(product.id)),
         Subject::Other(name) => records::SubjectBrief::Other(name.as_str()),

@@ -200,11 +200,11 @@ impl Service {
         // Of one order one after the other: else a newer one could be sent before it.
         let mut orders: BTreeMap<i64, Vec<Matching>> = BTreeMap::new();
         for found in found.into_iter().filter(|found| !work.seen.contains(&found.id)) {
-            orders.entry(found.order_id).or_default().push(found);
+            orders.entry(found.lane).or_default().push(found);
         }
         let this = &*work;
         let ended: Vec<_> = futures_util::stream::iter(orders.into_values().map(|mut of_order| {
-            of_order.sort_unstable_by_key(|found| found.order_version);
+            of_order.sort_unstable_by_key(|found| found.place);
             if descends {
                 of_order.reverse();
             }

@@ -6,7 +6,9 @@ use serde_json::json as object;
 
 use super::pause::NOT_PAUSED;
 use super::{QUEUE, is_head, postgres, sqlite};
-use crate::notification::{Failure, HISTORY_MAX, Notification, OrderStatus, Payload, QUEUED_MAX, QueuedChange};
+use crate::notification::{
+    Failure, HISTORY_MAX, Notification, OrderStatus, Payload, QUEUED_MAX, QueuedChange, Urgency,
+};
 use crate::store::dialect::Column::Int;
 use crate::store::users::json;
 use crate::store::{Db, Dialect, Result, Store, Tx, with_pool, with_tx};
@@ -17,9 +19,9 @@ pub struct Claimed {
     /// Shown when it is finished.
     pub claim: super::Token,
     /// The lane.
-    pub order_id: i64,
+    pub lane: i64,
     /// The place in the lane.
-    pub order_version: i64,
+    pub place: i64,
     /// An intent of an earlier claim was found: the mail may have been delivered.
     pub in_doubt: bool,
     /// Charged so far.
@@ -36,8 +38,8 @@ pub struct Claimed {
     pub first_failed_at: Option<i64>,
     /// Which date its mail was given when it was first handed over, unix milliseconds; none before.
     pub dated_at: Option<i64>,
-    /// Where the order stands now.
-    pub newest_status: OrderStatus,
+    /// Where the order stands now; none when it is about none.
+    pub newest_status: Option<OrderStatus>,
     /// What is queued behind it, oldest first: at most [`QUEUED_MAX`].
     pub queued: Vec<QueuedChange>,
     /// The last failures, oldest first.
@@ -59,8 +61,8 @@ impl Claimed {
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {
     state_id: i64,
-    order_id: i64,
-    order_version: i64,
+    lane: i64,
+    place: i64,
     epoch: i64,
     phase: i64,
     attempts: i64,
@@ -70,14 +72,14 @@ pub(super) struct Row {
     claimed_at: i64,
     message_id: String,
     payload: String,
-    status: String,
+    status: Option<String>,
     newest_version: i64,
 }
 
 #[derive(sqlx::FromRow)]
 struct QueuedRow {
-    order_id: i64,
-    order_version: i64,
+    lane: i64,
+    place: i64,
     kind: String,
     created_at: i64,
 }
@@ -124,21 +126,22 @@ impl Claimed {
 }
 
 impl Store {
-    /// Leases up to `limit` due events for `lease_ms`, oldest due first. Fewer does not mean that no more are due. What is
-    /// leased when this fails half-way comes again when its lease has run out.
-    pub async fn claim(&self, claimable: Claimable, limit: i64, lease_ms: i64) -> Result<Vec<Claimed>> {
+    /// Leases due events for `lease_ms`, as many as the portions of each urgency together; what one urgency leaves the others
+    /// take, the most urgent first, of each the oldest due first. Fewer does not mean that no more are due. What is leased
+    /// when this fails half-way comes again when its lease has run out.
+    pub async fn claim(&self, claimable: Claimable, portions: [i64; 3], lease_ms: i64) -> Result<Vec<Claimed>> {
         let now = self.dialect().now_ms(self.offset_ms());
         let rows = match &self.db {
-            Db::Sqlite { writer, .. } => sqlite::claim(writer, claimable, &now, limit, lease_ms).await?,
+            Db::Sqlite { writer, .. } => sqlite::claim(writer, claimable, &now, portions, lease_ms).await?,
             Db::Postgres(pg) => {
                 let mut session = pg.begin().await?;
-                let rows = postgres::claim(&mut session, claimable, &now, limit, lease_ms).await?;
+                let rows = postgres::claim(&mut session, claimable, &now, portions, lease_ms).await?;
                 session.commit().await?;
                 rows
             }
             Db::MySql(..) => {
                 let mut tx = self.begin().await?;
-                let rows = take_by_steps(&mut tx, claimable, &now, limit, lease_ms).await?;
+                let rows = take_by_steps(&mut tx, claimable, &now, portions, lease_ms).await?;
                 tx.commit().await?;
                 rows
             }
@@ -160,17 +163,17 @@ impl Store {
 
     /// What is queued behind events whose orders have changed since.
     async fn queued_behind(&self, rows: &[Row]) -> Result<Vec<QueuedRow>> {
-        let overtaken = rows.iter().filter(|row| row.newest_version > row.order_version);
-        let row = |row: &Row| object!({ "lane": row.order_id, "place": row.order_version });
+        let overtaken = rows.iter().filter(|row| row.newest_version > row.place);
+        let row = |row: &Row| object!({ "lane": row.lane, "place": row.place });
         let lanes: Vec<_> = overtaken.map(row).collect();
         if lanes.is_empty() {
             return Ok(Vec::new());
         }
         let dialect = self.dialect();
         let sql = dialect.sql(&format!(
-            "select q.order_id, q.order_version, s.kind, q.created_at from {} {join} {QUEUE} q {} \
-             {join} notification_states s where q.order_id = x.lane and q.order_version > x.place \
-             and q.order_version <= x.place + {QUEUED_MAX} and s.id = q.state_id order by q.order_id, q.order_version",
+            "select q.lane, q.place, s.kind, q.created_at from {} {join} {QUEUE} q {} \
+             {join} notification_states s where q.lane = x.lane and q.place > x.place \
+             and q.place <= x.place + {QUEUED_MAX} and s.id = q.state_id order by q.lane, q.place",
             dialect.rows(1, &[Int("lane"), Int("place")]),
             dialect.by_index(super::LANES),
             join = dialect.join(),
@@ -230,8 +233,8 @@ fn since(rows: &[&Row]) -> String {
     json(&rows.iter().map(row).collect::<Vec<_>>())
 }
 
-/// The heads that are due; none while the queue is paused.
-pub(super) fn due(dialect: Dialect, claimable: Claimable, now: &str, lock: &str) -> String {
+/// The heads of one urgency that are due, by their time; none while the queue is paused. Its last parameter is the limit.
+fn due(dialect: Dialect, claimable: Claimable, urgency: Urgency, now: &str, lock: &str) -> String {
     let (is_head, by_time) = (is_head(dialect), dialect.by_index("q_due"));
     let unsuspected = match claimable {
         Claimable::All => String::new(),
@@ -243,8 +246,32 @@ pub(super) fn due(dialect: Dialect, claimable: Claimable, now: &str, lock: &str)
         Dialect::MySql | Dialect::Postgres => format!("q.due_at <= {now} and {NOT_PAUSED}"),
     };
     format!(
-        "select q.state_id from {QUEUE} q {by_time} where {is_due} {unsuspected} and {is_head} \
-         order by q.due_at, q.state_id limit $1 {lock}"
+        "select q.state_id, q.due_at from {QUEUE} q {by_time} where q.urgency = {} and {is_due} {unsuspected} \
+         and {is_head} order by q.due_at, q.state_id limit $1 {lock}",
+        urgency.number()
+    )
+}
+
+/// The parts of a statement that claims from all urgencies: those that are due, each urgency under its own name, and `chosen`
+/// of them. Parameter 1 is how many, 3 to 5 are the portions.
+pub(super) fn chosen(dialect: Dialect, claimable: Claimable, now: &str, lock: &str) -> String {
+    let materialized = if dialect == Dialect::Postgres { "materialized" } else { "" };
+    let part = |urgency: Urgency| {
+        let due = due(dialect, claimable, urgency, now, lock);
+        format!("due_{} as {materialized} ({due})", urgency.number())
+    };
+    let numbered = |urgency: Urgency| {
+        let (number, portion) = (urgency.number(), urgency.number() + 3);
+        format!(
+            "select state_id, {number} as urgency, row_number() over (order by due_at, state_id) as nth, \
+             ${portion} as portion from due_{number}"
+        )
+    };
+    format!(
+        "{}, chosen as {materialized} (select state_id from ({}) x \
+         order by case when nth <= portion then 0 else 1 end, urgency, nth limit $1)",
+        Urgency::ALL.map(part).join(", "),
+        Urgency::ALL.map(numbered).join(" union all "),
     )
 }
 
@@ -255,11 +282,26 @@ pub(super) fn leased(now: &str, lease: &str) -> String {
 
 /// `MySQL` returns nothing from an update, and its locking read sees newer rows than the subquery beside it: a lane's
 /// second row can look like its head, so the heads are asked for again under the locks.
-async fn take_by_steps(tx: &mut Tx, claimable: Claimable, now: &str, limit: i64, lease_ms: i64) -> Result<Vec<Row>> {
+async fn take_by_steps(
+    tx: &mut Tx,
+    claimable: Claimable,
+    now: &str,
+    portions: [i64; 3],
+    lease_ms: i64,
+) -> Result<Vec<Row>> {
     let dialect = tx.dialect();
     let is_head = is_head(dialect);
-    let sql = dialect.sql(&due(dialect, claimable, now, "for update skip locked"));
-    let found: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(limit).fetch_all(c).await)?;
+    let limit: i64 = portions.iter().sum();
+    let (mut found, mut left) = (Vec::new(), Vec::new());
+    for (urgency, portion) in Urgency::ALL.into_iter().zip(portions) {
+        let sql = dialect.sql(&due(dialect, claimable, urgency, now, "for update skip locked"));
+        let mut due: Vec<(i64, i64)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(limit).fetch_all(c).await)?;
+        left.extend(due.split_off(due.len().min(usize::try_from(portion).unwrap_or_default())));
+        found.extend(due);
+    }
+    found.extend(left);
+    found.truncate(usize::try_from(limit).unwrap_or_default());
+    let found: Vec<i64> = found.into_iter().map(|(event, _)| event).collect();
     if found.is_empty() {
         return Ok(Vec::new());
     }
@@ -277,9 +319,9 @@ async fn take_by_steps(tx: &mut Tx, claimable: Claimable, now: &str, limit: i64,
 /// The columns of [`Row`]. A row without a payload is one that cannot be read: it must not be leased for ever.
 pub(super) fn row_columns(now: &str) -> String {
     format!(
-        "q.state_id, q.order_id, q.order_version, q.epoch, q.phase, q.attempts, q.claims, q.relay, q.created_at, \
+        "q.state_id, q.lane, q.place, q.epoch, q.phase, q.attempts, q.claims, q.relay, q.created_at, \
          {now} as claimed_at, s.message_id, coalesce(p.payload, '') as payload, o.status, \
-         o.version as newest_version"
+         coalesce(o.version, 0) as newest_version"
     )
 }
 
@@ -287,8 +329,8 @@ async fn read(tx: &mut Tx, now: &str, ids: &[i64]) -> Result<Vec<Row>> {
     let dialect = tx.dialect();
     let sql = dialect.sql(&format!(
         "select {columns} from {rows} {join} {QUEUE} q {join} notification_states s \
-         {join} orders o left join notification_payloads p on p.state_id = s.id \
-         where q.state_id = x.event and s.id = q.state_id and o.id = q.order_id order by q.state_id",
+         left join orders o on o.id = q.lane left join notification_payloads p on p.state_id = s.id \
+         where q.state_id = x.event and s.id = q.state_id order by q.state_id",
         columns = row_columns(now),
         rows = dialect.rows(1, &[Int("event")]),
         join = dialect.join(),
@@ -305,15 +347,15 @@ impl Row {
         let id = self.state_id;
         let failures: Vec<FailureRow> = history.extract_if(.., |f| f.state_id == id).collect();
         let first_failed_at = failures.first().and_then(|f| f.first_at);
-        let behind = queued.extract_if(.., |q| q.order_id == self.order_id).map(|q| QueuedChange {
+        let behind = queued.extract_if(.., |q| q.lane == self.lane).map(|q| QueuedChange {
             kind: q.kind,
-            version: u32::try_from(q.order_version).unwrap_or(u32::MAX),
+            version: u32::try_from(q.place).unwrap_or(u32::MAX),
             queued_at: q.created_at,
         });
         Claimed {
             claim: super::Token { event: id, token: self.epoch },
-            order_id: self.order_id,
-            order_version: self.order_version,
+            lane: self.lane,
+            place: self.place,
             in_doubt: self.phase > 0,
             attempts: self.attempts,
             claims: self.claims,
@@ -322,7 +364,7 @@ impl Row {
             claimed_at: self.claimed_at,
             first_failed_at,
             dated_at: None,
-            newest_status: OrderStatus::from(self.status),
+            newest_status: self.status.map(OrderStatus::from),
             queued: behind.collect(),
             history: failures.into_iter().filter_map(FailureRow::failure).collect(),
             message_id: self.message_id,

@@ -53,9 +53,9 @@ pub struct Finish {
     /// Whose.
     pub claim: Token,
     /// The lane.
-    pub order_id: i64,
+    pub lane: i64,
     /// The place in the lane.
-    pub order_version: i64,
+    pub place: i64,
     /// Charged attempts, this one included.
     pub attempts: i64,
     /// What becomes of the event.
@@ -180,7 +180,7 @@ async fn give_back(tx: &mut Tx, finishes: &[&Finish], now: &str) -> Result<HashS
 async fn push_followers(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
     let row = |f: &&Finish| match &f.transition {
         Transition::Later { delay_ms, .. } => {
-            Some(serde_json::json!({ "lane": f.order_id, "place": f.order_version, "delay": delay_ms }))
+            Some(serde_json::json!({ "lane": f.lane, "place": f.place, "delay": delay_ms }))
         }
         Transition::End { .. } | Transition::GiveBack | Transition::Merge => None,
     };
@@ -190,7 +190,7 @@ async fn push_followers(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()>
     }
     let set = format!("due_at = {}(q.due_at, {now} + x.delay)", tx.dialect().greatest());
     let columns = [Int("lane"), Int("place"), Int("delay")];
-    let matching = "q.order_id = x.lane and q.order_version > x.place";
+    let matching = "q.lane = x.lane and q.place > x.place";
     let lanes = Table { name: QUEUE, index: Some(LANES) };
     let sql = tx.dialect().update(lanes, &columns, &set, matching);
     with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
@@ -313,7 +313,7 @@ async fn end(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
             serde_json::json!({
                 "event": f.claim.event, "new_state": state.as_str(), "new_attempts": f.attempts, "new_reason": reason,
             }),
-            (f.order_id, f.order_version),
+            (f.lane, f.place),
         )),
         Transition::Later { .. } | Transition::GiveBack | Transition::Merge => None,
     };

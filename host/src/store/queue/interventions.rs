@@ -1,22 +1,24 @@
 //! What people do to single notifications: the one act by which mails of an order may overtake one another.
 
 use super::{QUEUE, make_due_next};
-use crate::notification::State;
+use crate::notification::{Lane, State, Urgency};
 use crate::store::{Error, Result, Tx, with_tx};
 
 /// Where a notification stands, locked until the transaction ends.
 pub(crate) struct Standing {
     pub(crate) state: State,
-    order_id: i64,
-    order_version: i64,
+    kind: String,
+    lane: i64,
+    place: i64,
     /// Its mail is on its way to a relay at this moment, or was when its host ended.
     pub(crate) is_handed_over: bool,
 }
 
-/// Of which order a notification is.
-pub(crate) async fn order_of(tx: &mut Tx, id: i64) -> Result<Option<i64>> {
-    let sql = tx.dialect().sql("select order_id from notification_states where id = $1");
-    Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(id).fetch_optional(c).await)?)
+/// In which lane a notification is.
+pub(crate) async fn lane_of(tx: &mut Tx, id: i64) -> Result<Option<Lane>> {
+    let sql = tx.dialect().sql("select lane from notification_states where id = $1");
+    let lane: Option<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(id).fetch_optional(c).await)?;
+    Ok(lane.map(Lane::from))
 }
 
 /// Locks the row of the queue first, as a worker that ends a claim does.
@@ -26,11 +28,12 @@ pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<Option<Standing>> {
     let phase: Option<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(id).fetch_optional(c).await)?;
     let sql = tx
         .dialect()
-        .sql(&format!("select q.state, q.order_id, q.order_version from notification_states q where q.id = $1 {lock}"));
-    let row: Option<(String, i64, i64)> = with_tx!(tx, |c| sqlx::query_as(sql).bind(id).fetch_optional(c).await)?;
-    let Some((state, order_id, order_version)) = row else { return Ok(None) };
+        .sql(&format!("select q.state, q.kind, q.lane, q.place from notification_states q where q.id = $1 {lock}"));
+    let row: Option<(String, String, i64, i64)> =
+        with_tx!(tx, |c| sqlx::query_as(sql).bind(id).fetch_optional(c).await)?;
+    let Some((state, kind, lane, place)) = row else { return Ok(None) };
     let state = State::try_from(state).map_err(|why| Error::Corrupt { what: "notification", id, why })?;
-    Ok(Some(Standing { state, order_id, order_version, is_handed_over: phase.is_some_and(|phase| phase > 0) }))
+    Ok(Some(Standing { state, kind, lane, place, is_handed_over: phase.is_some_and(|phase| phase > 0) }))
 }
 
 /// How long newer events of an order are kept from being claimed at the least while one is put before them: longer than
@@ -44,11 +47,11 @@ pub(crate) async fn take_from_workers(tx: &mut Tx, standing: &Standing, offset_m
     let (dialect, now) = (tx.dialect(), tx.dialect().now_ms(offset_ms));
     let sql = dialect.sql(&format!(
         "update {QUEUE} set epoch = case when epoch > 0 then epoch + 1 else 0 end, claims = 0, \
-         due_at = {greatest}(due_at, {now} + {KEPT_MS}) where order_id = $1 and order_version > $2 and phase = 0",
+         due_at = {greatest}(due_at, {now} + {KEPT_MS}) where lane = $1 and place > $2 and phase = 0",
         greatest = dialect.greatest(),
     ));
-    let (order, version) = (standing.order_id, standing.order_version);
-    with_tx!(tx, |c| sqlx::query(sql).bind(order).bind(version).execute(c).await.map(drop))?;
+    let (lane, place) = (standing.lane, standing.place);
+    with_tx!(tx, |c| sqlx::query(sql).bind(lane).bind(place).execute(c).await.map(drop))?;
     Ok(())
 }
 
@@ -56,17 +59,24 @@ pub(crate) async fn take_from_workers(tx: &mut Tx, standing: &Standing, offset_m
 pub(crate) async fn is_late(tx: &mut Tx, standing: &Standing) -> Result<bool> {
     let sql = tx.dialect().sql(&format!(
         "select count(*) from notification_states s left join {QUEUE} q on q.state_id = s.id \
-         where s.order_id = $1 and s.order_version > $2 and (s.state = 'sent' or coalesce(q.phase, 0) > 0)"
+         where s.lane = $1 and s.place > $2 and (s.state = 'sent' or coalesce(q.phase, 0) > 0)"
     ));
-    let (order, version) = (standing.order_id, standing.order_version);
-    let newer: i64 = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(order).bind(version).fetch_one(c).await)?;
+    let (lane, place) = (standing.lane, standing.place);
+    let newer: i64 = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(lane).bind(place).fetch_one(c).await)?;
     Ok(newer > 0)
 }
 
 /// Puts a notification that ended back into the queue, due now and as if nothing had been tried. Epochs go on from the
 /// time, so that no claim of its earlier stay counts as held again. Late ones are marked in the journal, where they can
 /// be counted.
-pub(crate) async fn requeue(tx: &mut Tx, id: i64, is_late: bool, reason: &str, offset_ms: i64) -> Result<()> {
+pub(crate) async fn requeue(
+    tx: &mut Tx,
+    id: i64,
+    standing: &Standing,
+    is_late: bool,
+    reason: &str,
+    offset_ms: i64,
+) -> Result<()> {
     let now = tx.dialect().now_ms(offset_ms);
     note(tx, id, if is_late { "retry-late" } else { "retry" }, reason, &now).await?;
     // Else the next attempt's end would be this one's too.
@@ -80,9 +90,10 @@ pub(crate) async fn requeue(tx: &mut Tx, id: i64, is_late: bool, reason: &str, o
     );
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
     let sql = tx.dialect().sql(&format!(
-        "insert into {QUEUE} (state_id, order_id, order_version, due_at, epoch, phase, attempts, claims, created_at) \
-         select s.id, s.order_id, s.order_version, {now}, {now}, 0, 0, 0, {now} from notification_states s \
-         where s.id = $1"
+        "insert into {QUEUE} (state_id, lane, place, urgency, due_at, epoch, phase, attempts, claims, created_at) \
+         select s.id, s.lane, s.place, {}, {now}, {now}, 0, 0, 0, {now} from notification_states s \
+         where s.id = $1",
+        Urgency::of(&standing.kind).number()
     ));
     with_tx!(tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
     Ok(())
@@ -109,7 +120,7 @@ pub(crate) async fn end(
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(reason).bind(id).execute(c).await.map(drop))?;
     let sql = tx.dialect().sql(&format!("delete from {QUEUE} where state_id = $1"));
     let left = with_tx!(&mut *tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
-    if left == 0 { Ok(()) } else { make_due_next(tx, &[(standing.order_id, standing.order_version)], &now).await }
+    if left == 0 { Ok(()) } else { make_due_next(tx, &[(standing.lane, standing.place)], &now).await }
 }
 
 async fn note(tx: &mut Tx, id: i64, verdict: &str, reason: &str, now: &str) -> Result<()> {

@@ -20,11 +20,11 @@ pub(super) async fn merge(tx: &mut Tx, finishes: &[&Finish]) -> Result<Vec<Finis
 
 async fn one(tx: &mut Tx, finish: &Finish) -> Result<Transition> {
     let sql = tx.dialect().sql(&format!(
-        "select q.state_id from {QUEUE} q where q.order_id = $1 and q.order_version > $2 order by q.order_version \
+        "select q.state_id from {QUEUE} q where q.lane = $1 and q.place > $2 order by q.place \
          limit 1 {}",
         tx.dialect().lock()
     ));
-    let (lane, place) = (finish.order_id, finish.order_version);
+    let (lane, place) = (finish.lane, finish.place);
     let next: Option<i64> =
         with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(lane).bind(place).fetch_optional(c).await)?;
     let Some(next) = next else { return Ok(Transition::GiveBack) };

@@ -155,7 +155,7 @@ impl Store {
 
     /// How many events wait for an earlier one of their order.
     pub(crate) async fn blocked(&self) -> Result<i64> {
-        let sql = self.dialect().sql(&format!("select count(*) - count(distinct order_id) from {QUEUE}"));
+        let sql = self.dialect().sql(&format!("select count(*) - count(distinct lane) from {QUEUE}"));
         Ok(with_pool!(self, |pool| sqlx::query_scalar(sql).fetch_one(pool).await)?)
     }
 

@@ -15,20 +15,21 @@ pub(super) async fn claim(
     session: &mut Session,
     claimable: Claimable,
     now: &str,
-    limit: i64,
+    [urgent, ordinary, bulk]: [i64; 3],
     lease_ms: i64,
 ) -> Result<Vec<Row>> {
     let sql = Dialect::Postgres.sql(&format!(
-        "with c as materialized ({}), q as (update {QUEUE} set {} where state_id in (select c.state_id from c) \
-         returning state_id, order_id, order_version, epoch, phase, attempts, claims, relay, created_at) \
-         select {} from q cross join notification_states s cross join orders o \
+        "with {}, q as (update {QUEUE} set {} where state_id in (select c.state_id from chosen c) \
+         returning state_id, lane, place, epoch, phase, attempts, claims, relay, created_at) \
+         select {} from q cross join notification_states s left join orders o on o.id = q.lane \
          left join notification_payloads p on p.state_id = s.id \
-         where s.id = q.state_id and o.id = q.order_id order by q.state_id",
-        claim::due(Dialect::Postgres, claimable, now, "for no key update skip locked"),
+         where s.id = q.state_id order by q.state_id",
+        claim::chosen(Dialect::Postgres, claimable, now, "for no key update skip locked"),
         claim::leased(now, "$2"),
         claim::row_columns(now),
     ));
-    Ok(sqlx::query_as(sql).bind(limit).bind(lease_ms).fetch_all(session).await?)
+    let claimed = sqlx::query_as(sql).bind(urgent + ordinary + bulk).bind(lease_ms);
+    Ok(claimed.bind(urgent).bind(ordinary).bind(bulk).fetch_all(session).await?)
 }
 
 /// Writes intents; says for which claims.
@@ -78,17 +79,17 @@ pub(super) async fn end(session: &mut Session, now: &str, ends: &[&Finish]) -> R
          $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::text[], $11::text[], $12::text[], \
          $13::text[], $14::bigint[]) as x(event, token, new_state, new_attempts, new_reason, notes, phase, class, code, \
          enhanced, reply, verdict, reason, delay_ms) \
-         where q.state_id = x.event and q.epoch = x.token returning x.*, q.order_id, q.order_version as place), \
+         where q.state_id = x.event and q.epoch = x.token returning x.*, q.lane, q.place), \
          closed as (update notification_attempts a set phase = g.phase, class = g.class, code = g.code, \
          enhanced = g.enhanced, reply = g.reply, verdict = g.verdict, reason = g.reason, delay_ms = g.delay_ms, \
          ended_at = {now} from gone g \
          where a.state_id = g.event and a.kind = 'send' and a.ended_at is null and g.notes = 1), \
          ended as (update notification_states s set state = g.new_state, attempts = g.new_attempts, \
          reason = g.new_reason, completed_at = {now} from gone g where s.id = g.event), \
-         next as (update {QUEUE} q set due_at = {now} from gone g where q.order_id = g.order_id and q.order_version > g.place \
+         next as (update {QUEUE} q set due_at = {now} from gone g where q.lane = g.lane and q.place > g.place \
          and q.claims = 0 and q.due_at + 0 > {now} \
          and q.state_id not in (select event from gone) and not exists (select 1 from {QUEUE} p \
-         where p.order_id = q.order_id and p.order_version < q.order_version \
+         where p.lane = q.lane and p.place < q.place \
          and p.state_id not in (select event from gone))) \
          select event, token from gone"
     ));

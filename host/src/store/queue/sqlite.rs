@@ -22,20 +22,22 @@ pub(super) async fn claim(
     writer: &Writer,
     claimable: Claimable,
     now: &str,
-    limit: i64,
+    [urgent, ordinary, bulk]: [i64; 3],
     lease_ms: i64,
 ) -> Result<Vec<Row>> {
     let sql = format!(
-        "delete from temp.claimed; insert into temp.claimed (state_id) {}; \
+        "delete from temp.claimed; \
+         with {} insert into temp.claimed (state_id) select state_id from chosen; \
          update {QUEUE} set {} where state_id in temp.claimed; \
-         select {} from temp.claimed c cross join {QUEUE} q cross join notification_states s cross join orders o \
-         left join notification_payloads p on p.state_id = c.state_id \
-         where q.state_id = c.state_id and s.id = c.state_id and o.id = q.order_id",
-        claim::due(Dialect::Sqlite, claimable, now, ""),
+         select {} from temp.claimed c cross join {QUEUE} q cross join notification_states s \
+         left join orders o on o.id = q.lane left join notification_payloads p on p.state_id = c.state_id \
+         where q.state_id = c.state_id and s.id = c.state_id",
+        claim::chosen(Dialect::Sqlite, claimable, now, ""),
         claim::leased(now, "$2"),
         claim::row_columns(now),
     );
-    let (turn, rows) = writer.run(&sql, arguments(limit, &[lease_ms])?).await?;
+    let limit = urgent + ordinary + bulk;
+    let (turn, rows) = writer.run(&sql, arguments(limit, &[lease_ms, urgent, ordinary, bulk])?).await?;
     turn.commit().await?;
     Ok(rows)
 }
@@ -113,7 +115,7 @@ fn end_sql(now: &str) -> String {
     let is_held = "h.state_id = x.event and h.epoch = x.token";
     let held = format!("from {x} cross join {QUEUE} h where {is_held}");
     let next_of_held =
-        format!("from {x} cross join {QUEUE} h cross join {QUEUE} q where {is_held} and q.order_id = h.order_id");
+        format!("from {x} cross join {QUEUE} h cross join {QUEUE} q where {is_held} and q.lane = h.lane");
     format!(
         "update notification_attempts as a set phase = x.phase, class = x.class, code = x.code, \
          enhanced = x.enhanced, reply = x.reply, verdict = x.verdict, reason = x.reason, delay_ms = x.delay_ms, \
@@ -121,8 +123,8 @@ fn end_sql(now: &str) -> String {
          update notification_states as s set state = x.state, attempts = x.attempts, reason = x.why, \
          completed_at = {now} {held} and s.id = x.event; \
          update {QUEUE} set due_at = {now} where state_id in (select q.state_id {next_of_held} \
-         and q.order_version > h.order_version and q.claims = 0 and q.due_at + 0 > {now} and not exists (select 1 from {QUEUE} p \
-         where p.order_id = q.order_id and p.order_version < q.order_version and p.state_id <> h.state_id \
+         and q.place > h.place and q.claims = 0 and q.due_at + 0 > {now} and not exists (select 1 from {QUEUE} p \
+         where p.lane = q.lane and p.place < q.place and p.state_id <> h.state_id \
          and p.state_id not in (select value ->> 0 from jsonb_each($1)))); \
          delete from {QUEUE} where state_id in (select h.state_id {held}) returning state_id, epoch"
     )

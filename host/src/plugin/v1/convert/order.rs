@@ -8,14 +8,14 @@ use crate::notification::subject::order::{
 use crate::shop::text::Line;
 
 /// What a policy is given of an order.
-pub(super) fn brief<'a>(order: &'a Order, newest: &OrderStatus) -> records::OrderBrief<&'a str> {
+pub(super) fn brief<'a>(order: &'a Order, newest: Option<&OrderStatus>) -> records::OrderBrief<&'a str> {
     records::OrderBrief {
         id: unsigned(order.id),
         number: &order.number,
         version: order.version,
         status: (&order.status).into(),
         previous_status: order.previous_status.as_ref().map(Into::into),
-        newest_status: newest.into(),
+        newest_status: newest.unwrap_or(&order.status).into(),
         total: money(&order.total),
         line_count: u32::try_from(order.lines.len()).unwrap_or(u32::MAX),
         ship_to_country: order.ship_to.as_ref().map_or("", |address| address.country.as_str()),
