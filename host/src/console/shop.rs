@@ -91,6 +91,7 @@ pub(super) async fn order(State(app): State<App>, operator: Operator, Path(id): 
             (table("Lines", &["Product", "Pieces", "Price", "Sum"], &order.lines.iter().map(line).collect::<Vec<_>>()))
             dl { @for (name, sum) in sums { dt { (name) } dd { (money(sum)) } }
                 dt { "Customer" } dd { a href={ "/console/users/" (order.user_id) } { (order.user_id) } }
+                @if let Some(note) = &order.note { dt { "Note" } dd { (note.as_str()) } }
                 @for parcel in &order.tracking { dt { "Parcel" } dd { (parcel.carrier.as_str()) " " (parcel.number.as_str()) } }
             }
             div.acts {
@@ -103,6 +104,8 @@ pub(super) async fn order(State(app): State<App>, operator: Operator, Path(id): 
                                 label { "Carrier" input name="carrier" maxlength="200" autocomplete="off"; }
                                 label { "Parcel number" input name="number" maxlength="200" autocomplete="off"; }
                             }
+                            label { "Note to the customer" textarea name="note" rows="3" maxlength="2000" {} }
+                            label.check { input type="checkbox" name="silent" value="1"; " Send no mail of it; the reason is recorded" }
                         }))
                     }
                 }
@@ -122,7 +125,11 @@ pub(super) async fn change_status(State(app): State<App>, Path(id): Path<i64>, f
         ("", "") => json!([]),
         (carrier, number) => json!([{ "carrier": carrier, "number": number }]),
     };
-    let change: StatusChange = read(json!({ "status": form.field("status"), "tracking": tracking }))?;
+    let note = Some(form.field("note")).filter(|note| !note.is_empty());
+    let silent_reason = (form.field("silent") == "1").then_some(why);
+    let change: StatusChange = read(json!({
+        "status": form.field("status"), "tracking": tracking, "note": note, "silent_reason": silent_reason,
+    }))?;
     let act = format!("mark-{}", change.status);
     let doing = app.change_status(who, id, change, form.number("version")?, None);
     app.recorded(who, &act, &format!("order {id}"), why, Box::pin(doing)).await?;

@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt};
 use serde_json::Value;
 use tonic::{Request, Response, Status};
 
-use super::convert::{changed, field, parcels};
+use super::convert::{changed, field, parcels, take};
 use super::pb::{
     self, CancelOrderRequest, CancelOrderResponse, ChangeOrderStatusRequest, ChangeOrderStatusResponse,
     CreateOrderRequest, CreateOrderResponse, CreateProductRequest, CreateProductResponse, CreateSessionRequest,
@@ -179,8 +179,14 @@ impl pb::order_service_server::OrderService for Api {
         let who = self.caller(&request)?;
         let request = request.into_inner();
         let once = filters::once(&self.0, &request.request_id, &request)?;
-        let ChangeOrderStatusRequest { id, status: wanted, tracking, etag, request_id: _ } = request;
-        let change = StatusChange { status: changed(wanted)?, tracking: parcels(tracking)? };
+        let ChangeOrderStatusRequest { id, status: wanted, tracking, etag, request_id: _, note, silent_reason } =
+            request;
+        let change = StatusChange {
+            status: changed(wanted)?,
+            tracking: parcels(tracking)?,
+            note: note.map(|note| take("note", note)).transpose()?,
+            silent_reason: silent_reason.map(|why| take("silent_reason", why)).transpose()?,
+        };
         let expected = filters::etag(&etag)?;
         let order = self.0.change_status(who, id, change, expected, once.as_ref()).await.map_err(status)?;
         Ok(Response::new(ChangeOrderStatusResponse { order: Some(order.into()) }))

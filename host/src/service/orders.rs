@@ -2,9 +2,12 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 
+use super::notifications::by;
+use super::plugins::name;
 use super::{Error, Once, Page, PageRequest, Principal, Service};
 use crate::notification::{Customer, Lane, Payload};
-use crate::shop::order::{Order, OrderFilter, Parcels, Status, StatusChange};
+use crate::shop::order::{Order, OrderFilter, Status, StatusChange};
+use crate::shop::text::Line;
 use crate::store::notifications::NewEvent;
 use crate::store::orders;
 use crate::trace;
@@ -46,7 +49,7 @@ impl Service {
 
     /// Cancels an order that is pending: one's own, or any for admins. Its pieces return to the stock.
     pub async fn cancel_order(&self, who: Principal, id: i64, expected: Option<i64>) -> Result<Order, Error> {
-        let cancel = || StatusChange { status: Status::Cancelled, tracking: Parcels::default() };
+        let cancel = || StatusChange::to(Status::Cancelled);
         let order = self.once(who, CHANGE, None, || self.try_change(who, id, cancel(), expected, None)).await?;
         self.changed(order.id);
         Ok(order)
@@ -60,14 +63,13 @@ impl Service {
         expected: Option<i64>,
         once: Option<&Once>,
     ) -> Result<Order, Error> {
-        let StatusChange { status, tracking } = change;
-        let tracking = tracking.into_inner();
-        if status != Status::Shipped && !tracking.is_empty() {
+        let status = change.status;
+        if status != Status::Shipped && !change.tracking.is_empty() {
             return Err(Error::Conflict("parcels go only with the status \"shipped\"".to_owned()));
         }
         let mut span = trace::enqueue();
-        let mut change = self.begin(who, CHANGE, once).await?;
-        let tx = &mut change.tx;
+        let mut work = self.begin(who, CHANGE, once).await?;
+        let tx = &mut work.tx;
         let order = orders::lock(tx, id).await?.filter(|o| who.is_admin || o.user_id == who.user_id);
         let order = order.ok_or(Error::NotFound("order"))?;
         super::must_match(expected, order.version)?;
@@ -77,12 +79,14 @@ impl Service {
         }
         // Two changes within a millisecond still have an order.
         let now = self.clock.now_ms().max(order.updated_at);
-        let order = orders::advance(tx, order, status, tracking, now).await?;
+        let silent = change.silent_reason.as_ref().map(|why| silent(who, why));
+        let order = orders::advance(tx, order, change, now).await?;
         if let Some(customer) = orders::customer(tx, &order).await? {
             let event = self.event(&order, Some(previous), customer.into(), span.traceparent());
+            let event = NewEvent { silent, ..event };
             orders::notify(tx, &[event], self.store.offset_ms()).await?;
         }
-        let done = change.commit(order).await;
+        let done = work.commit(order).await;
         if done.is_err() {
             span.fail("not-committed");
         }
@@ -100,6 +104,7 @@ impl Service {
         NewEvent {
             lane: Lane::Order(order.id),
             place: order.version,
+            silent: None,
             message_id: self.message_id(),
             payload: Payload { trace, ..Payload::of_change(order, previous, customer, &self.shop) },
         }
@@ -140,4 +145,9 @@ impl Service {
     pub(super) fn message_id(&self) -> String {
         format!("{}@{}", self.clock.uuid(), self.message_id_domain)
     }
+}
+
+/// Why no mail goes out of a change.
+fn silent(who: Principal, why: &Line) -> String {
+    format!("silent, {}", by(&name(who), why.as_str()))
 }

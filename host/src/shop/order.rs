@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Attributes;
-use super::text::{AddressLines, Country, Line, OptionalLine, Sku, WebAddress};
+use super::text::{AddressLines, Country, Line, Note, OptionalLine, Sku, WebAddress};
 use crate::money::{self, AMOUNT_MAX, Money};
 
 /// The most lines an order may have.
@@ -94,6 +94,8 @@ pub struct Order {
     pub bill_to: Option<Address>,
     /// The parcels.
     pub tracking: Vec<Tracking>,
+    /// What the shop said to the customer about the newest change.
+    pub note: Option<Note>,
     /// Values that templates and policies may use.
     pub attributes: Attributes,
     /// When, in unix milliseconds.
@@ -269,6 +271,20 @@ pub struct StatusChange {
     #[serde(default)]
     #[schema(value_type = Vec<Tracking>, max_items = 20)]
     pub tracking: Parcels,
+    /// What the shop says to the customer about it: in the mail, and with the order until its next change.
+    #[serde(default)]
+    pub note: Option<Note>,
+    /// Given, the customer gets no mail of this change: its notification is recorded as skipped, with who made the change
+    /// and this reason. An operator can still send it.
+    #[serde(default)]
+    pub silent_reason: Option<Line>,
+}
+
+impl StatusChange {
+    /// To this status, with nothing beside.
+    pub fn to(status: Status) -> Self {
+        Self { status, tracking: Parcels::default(), note: None, silent_reason: None }
+    }
 }
 
 /// At most 20 parcels.
@@ -288,6 +304,11 @@ impl TryFrom<Vec<Tracking>> for Parcels {
 }
 
 impl Parcels {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The parcels.
     pub fn into_inner(self) -> Vec<Tracking> {
         self.0

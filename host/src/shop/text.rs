@@ -76,6 +76,16 @@ text!(
     }
 );
 text!(
+    /// 1 to 2,000 characters of text, line breaks allowed, at least one of them no space.
+    Note, |b| b.min_length(Some(1)).max_length(Some(2_000)).pattern(Some(r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$")), |s| {
+        let odd = s.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+        if s.trim().is_empty() || s.chars().count() > 2_000 || odd {
+            return Err("must be 1 to 2,000 characters without control characters".to_owned());
+        }
+        Ok(s)
+    }
+);
+text!(
     /// A stock-keeping unit: 1 to 64 letters, digits, dots, dashes and underscores.
     Sku, |b| b.min_length(Some(1)).max_length(Some(64)).pattern(Some("^[A-Za-z0-9._-]+$")), |s| {
         let fits = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);

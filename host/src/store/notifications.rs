@@ -144,6 +144,8 @@ pub(crate) struct NewEvent {
     pub(crate) lane: Lane,
     /// Its place among them: of an order, the order's version.
     pub(crate) place: i64,
+    /// Why it is not to be sent: it is recorded as skipped then.
+    pub(crate) silent: Option<String>,
     /// Of the mail, without angle brackets.
     pub(crate) message_id: String,
     /// What it says.
@@ -167,12 +169,19 @@ pub(super) async fn enqueue(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) ->
     let row = |(id, e): (i64, &NewEvent)| serde_json::json!({ "state_id": id, "payload": json(&e.payload) });
     let insert = Insert { table: PAYLOADS, columns: &[Int("state_id"), Text("payload")], fixed: &[] };
     insert.rows(tx, &ids.iter().copied().zip(events).map(row).collect::<Vec<_>>()).await?;
-    let row = |e: &NewEvent| {
+    let loud: Vec<&NewEvent> = events.iter().filter(|e| e.silent.is_none()).collect();
+    if loud.len() < events.len() {
+        skip(tx, &ids, events, &now).await?;
+    }
+    if loud.is_empty() {
+        return Ok(());
+    }
+    let row = |e: &&NewEvent| {
         let urgency = Urgency::of(&e.payload.kind).number();
         serde_json::json!({ "in_lane": i64::from(e.lane), "step": e.place, "urgent": urgency })
     };
-    let rows = json(&events.iter().map(row).collect::<Vec<_>>());
-    let lanes_are_new = events.iter().all(|e| e.place == 1);
+    let rows = json(&loud.iter().map(row).collect::<Vec<_>>());
+    let lanes_are_new = loud.iter().all(|e| e.place == 1);
     if !lanes_are_new {
         keep_lanes(tx, &rows).await?;
     }
@@ -191,12 +200,23 @@ pub(super) async fn enqueue(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) ->
         join = dialect.join(),
     ));
     let queued = with_tx!(tx, |c| sqlx::query(sql).bind(rows).execute(c).await.map(|done| done.rows_affected()))?;
-    if usize::try_from(queued) == Ok(events.len()) {
+    if usize::try_from(queued) == Ok(loud.len()) {
         return Ok(());
     }
     // A cluster of `MySQL` that changed its steps counts ids otherwise than we do.
     let why = "the database made other ids than were expected".to_owned();
     Err(Error::Corrupt { what: "notification", id: ids.first().copied().unwrap_or_default(), why })
+}
+
+/// Records those that are not to be sent as skipped.
+async fn skip(tx: &mut Tx, ids: &[i64], events: &[NewEvent], now: &str) -> Result<()> {
+    let silent = ids.iter().zip(events).filter_map(|(id, e)| Some((id, e.silent.as_ref()?)));
+    let rows: Vec<_> = silent.map(|(id, why)| serde_json::json!({ "event": id, "why": why })).collect();
+    let set = format!("state = 'skipped', reason = x.why, completed_at = {now}");
+    let columns = [Int("event"), Text("why")];
+    let sql = tx.dialect().update("notification_states", &columns, &set, "q.id = x.event");
+    with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
+    Ok(())
 }
 
 /// Makes transactions that end queued events of these lanes wait for this one, or this one for them. Without it both could

@@ -8,13 +8,13 @@ use super::users::{self, json};
 use super::{Error, Result, Store, Tx, notifications, products, with_pool, with_tx};
 use crate::money::{Currency, Money};
 use crate::shop::kept;
-use crate::shop::order::{NewOrder, Order, OrderFilter, OrderLine, OrderSort, Status, Totals, Tracking};
+use crate::shop::order::{NewOrder, Order, OrderFilter, OrderLine, OrderSort, Status, StatusChange, Totals};
 use crate::shop::product::Product;
-use crate::shop::text::WebAddress;
+use crate::shop::text::{Note, WebAddress};
 use crate::shop::user::User;
 
 const COLUMNS: &str = "id, user_id, version, status, currency, subtotal, discount, tax, shipping, total, \
-    payment_method, ship_to, bill_to, tracking, attributes, placed_at, updated_at";
+    payment_method, ship_to, bill_to, tracking, note, attributes, placed_at, updated_at";
 const LINE_COLUMNS: &str =
     "q.order_id, q.product_id, q.sku, q.name, q.quantity, q.unit_price, q.total, q.url, q.image, q.attributes";
 
@@ -34,6 +34,7 @@ struct Row {
     ship_to: Option<String>,
     bill_to: Option<String>,
     tracking: String,
+    note: Option<String>,
     attributes: String,
     placed_at: i64,
     updated_at: i64,
@@ -89,6 +90,7 @@ impl Row {
             ship_to: self.ship_to.map(|a| serde_json::from_str(&a)).transpose().map_err(unreadable)?,
             bill_to: self.bill_to.map(|a| serde_json::from_str(&a)).transpose().map_err(unreadable)?,
             tracking: kept::read(&self.tracking).map_err(unreadable)?,
+            note: self.note.map(TryInto::try_into).transpose().map_err(corrupt)?,
             attributes: serde_json::from_str(&self.attributes).map_err(unreadable)?,
             placed_at: self.placed_at,
             updated_at: self.updated_at,
@@ -228,6 +230,7 @@ impl NewRow {
             ship_to,
             bill_to,
             tracking: Vec::new(),
+            note: None,
             attributes,
             placed_at: now,
             updated_at: now,
@@ -276,27 +279,25 @@ pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<Option<Order>> {
     rows.into_iter().next().map(|row| row.with_lines(&mut lines)).transpose()
 }
 
-/// Writes the status, the parcels and the next version of a locked order; a cancelled order's pieces return.
-pub(crate) async fn advance(
-    tx: &mut Tx,
-    mut order: Order,
-    status: Status,
-    tracking: Vec<Tracking>,
-    now: i64,
-) -> Result<Order> {
+/// Writes the status, the parcels, the note and the next version of a locked order; a cancelled order's pieces return.
+pub(crate) async fn advance(tx: &mut Tx, mut order: Order, change: StatusChange, now: i64) -> Result<Order> {
+    let StatusChange { status, tracking, note, silent_reason: _ } = change;
     if status == Status::Cancelled {
         let moves: Vec<_> = order.lines.iter().map(|l| (l.product_id, i64::from(l.quantity))).collect();
         products::move_stock(tx, &moves).await?;
     }
     order.status = status;
-    order.tracking.extend(tracking);
+    order.tracking.extend(tracking.into_inner());
+    order.note = note;
     order.version += 1;
     order.updated_at = now;
-    let sql =
-        tx.dialect().sql("update orders set status = $1, tracking = $2, version = $3, updated_at = $4 where id = $5");
+    let sql = tx
+        .dialect()
+        .sql("update orders set status = $1, tracking = $2, note = $3, version = $4, updated_at = $5 where id = $6");
     with_tx!(tx, |connection| sqlx::query(sql)
         .bind(status.as_str())
         .bind(json(&order.tracking))
+        .bind(order.note.as_ref().map(Note::as_str))
         .bind(order.version)
         .bind(now)
         .bind(order.id)

@@ -227,6 +227,11 @@ pub fn text(mail: &Received) -> String {
     String::from_utf8(mail.bytes.to_vec()).unwrap()
 }
 
+/// The mail that arrived last, its lines as long as they were before they were encoded.
+pub fn newest(app: &App) -> String {
+    text(&app.mailbox.messages().pop().unwrap()).replace("=\r\n", "")
+}
+
 /// The lines of a journal, short enough to read: kind, phase, class, code, verdict.
 pub fn journal(notification: &Value) -> Vec<String> {
     let word =

@@ -6,7 +6,7 @@ use ecomm::clock::Clock;
 use ecomm::config::Config;
 use ecomm::host::{Host, Roles};
 use ecomm::mail::mailbox::{Limits, Refused};
-use ecomm::shop::order::{NewOrder, Parcels, Status, StatusChange};
+use ecomm::shop::order::{NewOrder, Status, StatusChange};
 use ecomm::store::Store;
 use ecomm::store::queue::Claimable;
 use serde_json::json;
@@ -85,7 +85,7 @@ async fn fill(app: &App) {
         let new: NewOrder = serde_json::from_value(items).unwrap();
         let order = service.place_order(customer, new, None).await.unwrap().id;
         for status in [Status::Shipped, Status::Delivered] {
-            let change = StatusChange { status, tracking: Parcels::default() };
+            let change = StatusChange::to(status);
             service.change_status(admin, order, change, None, None).await.unwrap();
         }
     }

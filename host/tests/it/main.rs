@@ -6,6 +6,7 @@ mod alerts;
 mod app;
 mod both_apis;
 mod bulk;
+mod changes;
 mod cluster;
 mod cold;
 mod console;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         alerts::tests(),
         both_apis::tests(),
         bulk::tests(),
+        changes::tests(),
         cluster::tests(),
         cold::tests(),
         console::tests(),

@@ -380,7 +380,7 @@ impl Order {
             refunds: Vec::new(),
             invoice: None,
             gift_message: None,
-            note: None,
+            note: order.note.as_ref().map(|note| note.as_str().to_owned()),
             cancel_reason: None,
             url: None,
             attributes: order.attributes.clone(),
