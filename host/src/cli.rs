@@ -120,7 +120,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             Command::Hosts(args) => hosts::run(args).await,
             Command::Login(args) => session::log_in(args).await,
             Command::Logout(at) => session::log_out(at).await,
-            Command::Demo(args) => demo::run(args).await,
+            Command::Demo(args) => Box::pin(demo::run(args)).await,
             Command::Completions { shell } => manual::completions(shell, Args::command()),
             Command::Man { folder } => manual::pages(&folder, Args::command()),
             Command::Compile { .. } => unreachable!("needs no runtime; see above"),

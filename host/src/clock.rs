@@ -6,6 +6,8 @@ use std::time::{Instant, SystemTime};
 
 /// A day, in milliseconds.
 pub const DAY_MS: i64 = 86_400_000;
+/// An hour.
+pub const HOUR_MS: i64 = 3_600_000;
 
 /// The system's clocks, which tests may move forward. Cheap to clone; clones share the offset.
 #[derive(Clone, Debug)]

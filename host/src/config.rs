@@ -27,6 +27,8 @@ pub struct Config {
     pub auth: Auth,
     /// Who may ask how often.
     pub limits: crate::service::Limits,
+    /// Mails about accounts.
+    pub accounts: crate::service::Accounts,
     /// The REST API.
     pub http: crate::http::Settings,
     /// The pages for operators.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::Deliver;
+use crate::link::Links;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
 use crate::metrics::{Metrics, MetricsError};
@@ -140,14 +141,15 @@ impl Host {
             clock: clock.clone(),
         };
         let seen = (service.metrics.clone(), service.tracer.clone());
-        let keys = service.address_keys.clone();
-        let queue = Queue::new(store.clone(), deliver, config.queue, clock.clone(), seen, (wake.clone(), keys));
+        let keys = (service.address_keys.clone(), service.links.clone());
+        let queue = Queue::new(store.clone(), deliver, config.queue, clock.clone(), seen, wake.clone(), keys);
         let cold_start = config.plugins.cold_start;
         if config.database.listen {
             tasks.spawn(store.clone().announce(announce, stop.clone()));
         }
         tasks.spawn(service.clone().forget_old(config.retention, stop.clone()));
         tasks.spawn(service.clone().watch_bulk(stop.clone()));
+        tasks.spawn(service.clone().answer_resets(stop.clone()));
         tasks.spawn(service.clone().observe(roles.names(), stop.clone()));
         let mut metrics = None;
         if let Some(address) = config.telemetry.address()? {
@@ -326,6 +328,9 @@ async fn assemble(
         message_id_domain: domain(config),
         tokens: tokens(config),
         address_keys: AddressKeys::new(config.auth.secrets()),
+        accounts: config.accounts.clone(),
+        links: Links::new(config.auth.secrets()),
+        resets: Notify::new(),
         throttle: Throttle::new(config.limits),
         in_flight: InFlight::default(),
         counter: Counter::default(),

@@ -1,5 +1,6 @@
 //! The REST API: a table of routes, thin handlers, problem+json for everything that goes wrong.
 
+mod accounts;
 mod answer;
 mod bulk;
 mod docs;
@@ -38,8 +39,8 @@ pub use metrics::serve_metrics;
 pub(crate) use problem::Problem;
 pub use server::serve;
 
-use crate::console;
 use crate::service::Service;
+use crate::{console, pages};
 
 /// What handlers share.
 pub(crate) type App = Arc<Service>;
@@ -84,6 +85,10 @@ pub fn router(service: App, settings: &Settings, console: console::Settings) -> 
     let api = Router::new()
         .route("/v1/users", get(users::list).post(users::create))
         .route("/v1/users/{id}", get(users::one).patch(users::update).delete(users::delete))
+        .route("/v1/users/{id}/email-verification", post(accounts::request_verification))
+        .route("/v1/email-verifications", post(accounts::verify))
+        .route("/v1/password-resets", post(accounts::request_reset))
+        .route("/v1/password-resets/complete", post(accounts::reset))
         .route("/v1/sessions", get(sessions::list).post(sessions::log_in))
         .route("/v1/sessions/renew", post(sessions::renew))
         .route("/v1/sessions/current", delete(sessions::log_out))
@@ -112,6 +117,7 @@ pub fn router(service: App, settings: &Settings, console: console::Settings) -> 
         .route("/v1/mailbox", get(notifications::mails))
         .route("/v1/mailbox/{id}", get(notifications::mail))
         .merge(plugins::routes())
+        .merge(pages::routes())
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
         .layer(from_fn_with_state(service.clone(), gateway::admit));

@@ -12,9 +12,9 @@
 //! ```
 //!
 //! # Invariants, held by `tests/it/tidy.rs`
-//! 1. `http`, `grpc` and `console` import `service` and nouns only: never `store`, `sqlx`, `plugin`.
+//! 1. `http`, `grpc`, `console` and `pages` import `service` and nouns only: never `store`, `sqlx`, `plugin`.
 //! 2. SQL only under `store`; `wasmtime` only under `plugin`; `lettre` only under `mail`; `pb` only under `grpc`;
-//!    `axum` only under `http`, `console` and `kit/dev`.
+//!    `axum` only under `http`, `console`, `pages` and `kit/dev`.
 //! 3. `deliver` knows no SQL and no loop; `queue` knows no plugin and no mail.
 //! 4. Time and randomness come from the [`clock::Clock`]. Store verbs add its offset to the database's time.
 //! 5. The three migration folders hold the same file names.
@@ -24,6 +24,7 @@
 pub mod clock;
 pub mod hex;
 pub mod lease;
+pub mod link;
 pub mod money;
 pub mod notification;
 pub mod quota;
@@ -35,6 +36,7 @@ pub mod console;
 pub mod group;
 pub mod grpc;
 pub mod http;
+pub mod pages;
 pub mod service;
 pub mod store;
 

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::deliver::{Deliver, Event, Note, Observed, Report};
 use crate::group::Group;
 use crate::lease::{Lease, NotRecorded};
+use crate::link::Links;
 use crate::metrics::{Ended, Metrics};
 use crate::notification::{Portions, Transition};
 use crate::store::Store;
@@ -69,6 +70,7 @@ pub struct Queue {
     leases: Leases,
     addresses: Group<Vec<AddressKey>, Vec<Suppression>>,
     address_keys: AddressKeys,
+    links: Links,
     intents: Group<Intent, bool>,
     ends: Group<Finish, bool>,
     /// When the first of the events that went back to the queue is due again, by the monotonic clock.
@@ -85,7 +87,8 @@ impl Queue {
         settings: Settings,
         clock: Clock,
         (metrics, tracer): (Metrics, Tracer),
-        (wake, address_keys): (Arc<Notify>, AddressKeys),
+        wake: Arc<Notify>,
+        (address_keys, links): (AddressKeys, Links),
     ) -> Self {
         let (intents, ends) = (Group::new(1, GROUP_MAX), Group::to_the_end(1, GROUP_MAX));
         Self {
@@ -99,6 +102,7 @@ impl Queue {
             leases: Leases::default(),
             addresses: Group::new(2, GROUP_MAX),
             address_keys,
+            links,
             intents,
             ends,
             soonest_ms: Arc::new(AtomicI64::new(i64::MAX)),

@@ -1,5 +1,6 @@
 //! The use cases: all that REST and gRPC may call. Here it is decided who may do what.
 
+mod accounts;
 mod audit;
 mod bulk;
 mod canary;
@@ -45,6 +46,7 @@ pub use crate::plugin::{
 pub use crate::store::notifications::{Entry, Record};
 pub use crate::store::plugins::Change;
 pub use crate::store::queue::{PartPause as QueuePartPause, Pause as QueuePause, Status as QueueStatus};
+pub use accounts::Accounts;
 pub use audit::ActInfo;
 pub use bulk::{NewNotificationOperation, NotificationAct, NotificationOperation, Refusal};
 pub use error::Error;
@@ -75,6 +77,7 @@ pub use wait::WAIT_S_MAX;
 pub use watch::Changes;
 
 use crate::clock::Clock;
+use crate::link::Links;
 use crate::mail::Mailer;
 use crate::mail::mailbox::Mailbox;
 use crate::metrics::Metrics;
@@ -106,6 +109,12 @@ pub struct Service {
     pub tokens: Tokens,
     /// By which suppressed addresses are found.
     pub address_keys: AddressKeys,
+    /// Mails about accounts.
+    pub accounts: Accounts,
+    /// Signs and reads the links in mails.
+    pub links: Links,
+    /// Wakes who answers requests for other passwords.
+    pub resets: Notify,
     /// Who may ask how often.
     pub throttle: Throttle,
     /// Requests with an idempotency key that are under way.

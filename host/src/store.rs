@@ -5,12 +5,14 @@
 //! `MySQL`), what is inserted travels as values (`insert`), and what else is done to many rows as one JSON parameter that
 //! `Dialect::rows` turns into a table.
 
+pub(crate) mod accounts;
 pub(crate) mod audit;
 mod backfill;
 pub(crate) mod bulk;
 mod canaries;
 mod code;
 mod conditions;
+pub(crate) mod contents;
 mod dialect;
 mod examine;
 pub(crate) mod hosts;

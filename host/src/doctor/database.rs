@@ -62,7 +62,7 @@ pub(super) async fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
     let (schema, is_current) = schema(&examined);
     findings.push(schema);
     if is_current {
-        findings.extend(contents(config, clock).await);
+        findings.extend(Box::pin(contents(config, clock)).await);
     }
     findings
 }

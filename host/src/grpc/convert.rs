@@ -117,11 +117,27 @@ impl TryFrom<pb::RenewSessionRequest> for RefreshToken {
 
 impl From<User> for pb::User {
     fn from(user: User) -> Self {
-        let User { id, email, name, locale, time_zone, is_admin, role, attributes, version, created_at, updated_at } =
-            user;
+        let User {
+            id,
+            email,
+            email_verified_at,
+            pending_email,
+            password_no: _,
+            name,
+            locale,
+            time_zone,
+            is_admin,
+            role,
+            attributes,
+            version,
+            created_at,
+            updated_at,
+        } = user;
         Self {
             id,
             email: email.into(),
+            email_verified_at: email_verified_at.map(at),
+            pending_email: pending_email.map_or_else(String::new, Into::into),
             name: name.into(),
             locale: locale.into(),
             time_zone: time_zone.into(),

@@ -195,6 +195,8 @@ pub(super) fn user_patch(user: pb::User, mask: Option<FieldMask>) -> Result<Patc
     let pb::User {
         id: _,
         email,
+        email_verified_at: _,
+        pending_email: _,
         name,
         locale,
         time_zone,

@@ -68,6 +68,39 @@ impl pb::user_service_server::UserService for Api {
         self.0.delete_user(who, id, filters::etag(&etag)?).await.map_err(status)?;
         Ok(Response::new(DeleteUserResponse {}))
     }
+
+    async fn request_email_verification(
+        &self,
+        request: Request<pb::RequestEmailVerificationRequest>,
+    ) -> Answer<pb::RequestEmailVerificationResponse> {
+        let who = self.caller(&request)?;
+        self.0.request_verification(who, request.into_inner().id).await.map_err(status)?;
+        Ok(Response::new(pb::RequestEmailVerificationResponse {}))
+    }
+
+    async fn verify_email(&self, request: Request<pb::VerifyEmailRequest>) -> Answer<pb::VerifyEmailResponse> {
+        self.count(&request, None)?;
+        self.0.verify_email(&request.into_inner().token).await.map_err(status)?;
+        Ok(Response::new(pb::VerifyEmailResponse {}))
+    }
+
+    async fn request_password_reset(
+        &self,
+        request: Request<pb::RequestPasswordResetRequest>,
+    ) -> Answer<pb::RequestPasswordResetResponse> {
+        self.count(&request, None)?;
+        let from = request.remote_addr().map(|peer| peer.ip());
+        let email = take("email", request.into_inner().email)?;
+        self.0.request_password_reset(&email, from).await.map_err(status)?;
+        Ok(Response::new(pb::RequestPasswordResetResponse {}))
+    }
+
+    async fn reset_password(&self, request: Request<pb::ResetPasswordRequest>) -> Answer<pb::ResetPasswordResponse> {
+        self.count(&request, None)?;
+        let pb::ResetPasswordRequest { token, password } = request.into_inner();
+        self.0.reset_password(&token, &take("password", password)?).await.map_err(status)?;
+        Ok(Response::new(pb::ResetPasswordResponse {}))
+    }
 }
 
 #[tonic::async_trait]

@@ -12,7 +12,9 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::Config;
 
 use super::problem::Problem;
-use super::{bulk, hosts, notifications, operations, orders, plugins, products, queue, sessions, suppressions, users};
+use super::{
+    accounts, bulk, hosts, notifications, operations, orders, plugins, products, queue, sessions, suppressions, users,
+};
 use crate::money::Currency;
 use crate::shop::order::OrderSort;
 use crate::shop::product::ProductSort;
@@ -26,6 +28,7 @@ use crate::shop::product::ProductSort;
     ),
     paths(
         users::create, users::list, users::one, users::update, users::delete,
+        accounts::request_verification, accounts::verify, accounts::request_reset, accounts::reset,
         sessions::log_in, sessions::renew, sessions::list, sessions::log_out, sessions::revoke,
         products::create, products::list, products::one, products::update, products::archive,
         orders::place, orders::list, orders::one, orders::cancel, orders::change_status,

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::draw::Draw;
 use super::project::Event;
+use crate::clock::HOUR_MS;
 use crate::notification::{Class, Failure, OrderStatus, Payload, QueuedChange, Relay, Situation};
 use crate::plugin::{Question, Slot, failures, samples};
 
@@ -177,8 +178,6 @@ fn drop_some(map: &mut Map<String, Value>, draw: &mut Draw) {
         }
     }
 }
-
-const HOUR_MS: i64 = 3_600_000;
 
 fn question(draw: &mut Draw, relays: &[Relay], occurred_at: i64) -> Question {
     let attempts = u32::try_from(draw.below(25)).unwrap_or_default();

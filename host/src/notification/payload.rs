@@ -171,6 +171,23 @@ impl Payload {
         self.merged.drain(..self.merged.len().saturating_sub(MERGED_MAX));
     }
 
+    /// Whether its mail has a link that is for its reader alone.
+    pub fn has_secret(&self) -> bool {
+        match &self.subject {
+            Subject::Account(account) => account.link.as_ref().is_some_and(|link| link.stamp.is_some()),
+            Subject::Order(_) | Subject::Product(_) | Subject::Other(_) => false,
+        }
+    }
+
+    /// Sends it to where the customer is reached now. What is about an address goes where it went.
+    pub fn readdress(&mut self, customer: &Customer) {
+        let email = match (&self.subject, self.kind.as_str()) {
+            (Subject::Account(_), "account.verify-email" | "account.email-changed") => self.customer.email.clone(),
+            _ => customer.email.clone(),
+        };
+        self.customer = Customer { email, ..customer.clone() };
+    }
+
     /// Takes the customer out of it.
     pub fn redact(&mut self, nobody: &Customer) {
         self.customer = nobody.clone();
@@ -183,6 +200,7 @@ impl Payload {
             Subject::Account(account) => {
                 account.email = nobody.email.clone();
                 account.link = None;
+                account.attributes = Attributes::default();
             }
             Subject::Product(_) | Subject::Other(_) => {}
         }

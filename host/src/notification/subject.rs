@@ -33,6 +33,10 @@ pub struct Link {
     /// Until when it works, unix milliseconds; none: for ever.
     #[serde(default, with = "crate::clock::rfc3339::option")]
     pub expires_at: Option<i64>,
+    /// What the token is bound to that the host puts at the end of the address when it sends the mail; none: the address is
+    /// whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<i64>,
 }
 
 /// The customer's account.

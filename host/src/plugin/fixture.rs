@@ -19,10 +19,11 @@ macro_rules! events {
 }
 
 /// One for each mail that a shop sends: the samples of `plugins/events`.
-pub(crate) const EVENTS: [(&str, &str); 17] = events! {
+pub(crate) const EVENTS: [(&str, &str); 20] = events! {
     "order-placed" "order-partly-shipped" "order-shipped" "order-delivered" "order-cancelled" "order-refunded"
     "order-payment-failed" "order-invoiced" "order-gift" "order-noted" "order-discounted" "order-tax-included"
-    "order-digest" "account-verify-email" "account-reset-password" "account-password-changed" "product-back-in-stock"
+    "order-digest" "account-verify-email" "account-reset-password" "account-password-changed" "account-email-changed"
+    "account-new-log-in" "account-closed" "product-back-in-stock"
 };
 
 /// A named event.

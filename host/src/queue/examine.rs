@@ -22,7 +22,8 @@ impl Queue {
         if claimed.claims > self.settings.claims_max {
             return Err(held(format!("claimed {} times without an end: it crashes the host", claimed.claims - 1)));
         }
-        let notification = claimed.notification().map_err(held)?;
+        let mut notification = claimed.notification().map_err(held)?;
+        self.links.complete(&mut notification);
         let mut event = Event {
             notification: Arc::new(notification),
             in_doubt: claimed.in_doubt,

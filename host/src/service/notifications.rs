@@ -5,7 +5,7 @@ use crate::mail::mailbox::{Mailbox, Received};
 use crate::notification::{Filter, Lane, State};
 use crate::shop::user::User;
 use crate::store::queue::interventions;
-use crate::store::{Tx, notifications, orders, retention, users};
+use crate::store::{Tx, contents, orders, retention, users};
 
 /// How an operator has a notification tried again.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +94,7 @@ impl Service {
             return Err(Error::Conflict(why.to_owned()));
         }
         interventions::requeue(&mut tx, id, &standing, is_late, reason, self.store.offset_ms()).await?;
-        notifications::readdress_one(&mut tx, id, &customer.into()).await?;
+        contents::readdress_one(&mut tx, id, &customer.into()).await?;
         Ok(tx.commit().await?)
     }
 

@@ -228,7 +228,12 @@ impl Service {
     pub async fn write_again(self: &Arc<Self>, who: Principal, id: i64) -> Result<(Reproduction, Email), Error> {
         who.must_look()?;
         let mail = self.store.stored_mail(id).await?.ok_or(Error::NotFound("mail of this notification"))?;
-        let n = read(id, mail.message_id, &mail.payload).map_err(Error::Conflict)?;
+        let mut n = read(id, mail.message_id, &mail.payload).map_err(Error::Conflict)?;
+        if n.payload.has_secret() {
+            // Who reads the mail can do what its link does.
+            who.must_be_admin()?;
+        }
+        self.links.complete(&mut n);
         let revision = self.prepared(mail.renderer_revision).await?;
         let seed = mail.seed.cast_unsigned();
         let request = Request { ab_variant: mail.ab_variant.as_deref(), seed };

@@ -96,6 +96,7 @@ impl Service {
         }
         if self.store.take_retention(&self.host, LEASE_MS).await? {
             self.store.forget_suppressions(now).await?;
+            self.store.forget_farewells().await?;
             if let Some(until) = before(now, retention.components_days)
                 && !self.store.is_replaying().await?
             {

@@ -1,12 +1,18 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use argon2::Argon2;
 use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::PasswordHash;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
+use super::accounts::Told;
+use super::once::tried;
 use super::{Error, Service};
+use crate::shop::Attributes;
 use crate::shop::user::{Credentials, Password, RefreshToken, Role};
-use crate::store::users::SessionRow;
+use crate::store::users::{self, SessionRow};
 
 /// Who is asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +102,7 @@ const NOBODY: &str =
 impl Service {
     /// Logs in. The answer does not tell whether it was the address or the password. `from` is where the request
     /// came from; failures are counted for it and for the account.
-    pub async fn log_in(&self, credentials: Credentials, from: Option<std::net::IpAddr>) -> Result<Session, Error> {
+    pub async fn log_in(&self, credentials: Credentials, from: Option<IpAddr>) -> Result<Session, Error> {
         let Credentials { email, password } = credentials;
         self.throttle.log_in(email.as_str(), from)?;
         let found = self.store.user_by_email(email.as_str()).await?;
@@ -105,12 +111,44 @@ impl Service {
         let user = user.filter(|_| is_right).ok_or(Error::WrongCredentials)?;
         let nobody_yet = Principal { user_id: user.id, session_id: 0, is_admin: user.is_admin, role: user.role };
         let expires_at = self.clock.now_ms() + self.tokens.refresh_ms;
-        let session_id = self.store.insert_session(user.id, &hash, expires_at).await?;
-        let session_id = session_id.ok_or(Error::WrongCredentials)?;
+        let begun = tried(|| self.try_begin_session(user.id, &hash, expires_at, from)).await?;
+        let session_id = begun.ok_or(Error::WrongCredentials)?;
         let who = Principal { session_id, ..nobody_yet };
         let first = self.tokens.refresh(who, &self.clock)?;
         self.store.begin_session(session_id, &token_hash(&first.0), first.1).await?;
         self.session(who, first)
+    }
+
+    /// Records a log-in; none: `hash` is not the user's password any longer. One from a network that the user was not seen in
+    /// before, who was seen in another, is told to them.
+    async fn try_begin_session(
+        &self,
+        user_id: i64,
+        hash: &str,
+        expires_at: i64,
+        from: Option<IpAddr>,
+    ) -> Result<Option<i64>, Error> {
+        let now = self.clock.now_ms();
+        let mut tx = self.store.begin().await?;
+        let locked = users::lock(&mut tx, user_id).await?.filter(|(_, newest)| newest == hash);
+        let Some((user, _)) = locked else { return Ok(None) };
+        let network = from.and_then(|from| self.links.network(user_id, from));
+        let is_elsewhere = match &network {
+            Some(network) if self.accounts.notices => users::is_elsewhere(&mut tx, user_id, network).await?,
+            _ => false,
+        };
+        let id = users::insert_session(&mut tx, user_id, network.as_deref(), (now, expires_at)).await?;
+        if let Some(from) = from.filter(|_| is_elsewhere) {
+            let attributes = BTreeMap::from([("address".to_owned(), from.to_canonical().to_string())]);
+            let attributes = Attributes::try_from(attributes).unwrap_or_default();
+            let told = Told { attributes, ..Told::of("account.new-log-in", &user.email) };
+            self.tell(&mut tx, &user, told).await?;
+        }
+        tx.commit().await?;
+        if is_elsewhere {
+            self.enqueued();
+        }
+        Ok(Some(id))
     }
 
     /// Renews a session: a new access token with the user's rights of now, and a new refresh token. The old one is

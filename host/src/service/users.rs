@@ -3,6 +3,8 @@ use argon2::password_hash::PasswordHasher;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
+use super::accounts::Told;
+use super::once::tried;
 use super::patch::{Patch, from_value, merged};
 use super::{Error, Once, Page, PageRequest, Principal, Service};
 use crate::clock::Clock;
@@ -10,7 +12,7 @@ use crate::notification::Customer;
 use crate::shop::Attributes;
 use crate::shop::text::{Email, Line};
 use crate::shop::user::{NewUser, Password, Profile, Role, User, english, utc};
-use crate::store::{self, Store, Tx, notifications, suppressions, users};
+use crate::store::{self, Store, Tx, accounts, contents, suppressions, users};
 
 /// What a patch says of a field that may be cleared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,10 +31,22 @@ struct Rights {
 }
 
 impl Service {
-    /// Signs a customer up. Anybody may.
+    /// Signs a customer up. Anybody may. A link to verify the address is sent to it, where that is asked for.
     pub async fn sign_up(&self, new: NewUser) -> Result<User, Error> {
         let hash = self.hash(&new.password).await?;
-        insert(&self.store, &new, &hash, false).await
+        let user = tried(|| self.try_sign_up(&new, &hash)).await?;
+        self.enqueued();
+        Ok(user)
+    }
+
+    async fn try_sign_up(&self, new: &NewUser, hash: &str) -> Result<User, Error> {
+        let mut tx = self.store.begin().await?;
+        let user = users::insert(&mut tx, new, hash, false, self.clock.now_ms()).await.map_err(taken)?;
+        if self.accounts.verify_emails {
+            self.tell(&mut tx, &user, Told::verify(&user.email)).await?;
+        }
+        tx.commit().await?;
+        Ok(user)
     }
 
     /// One user: oneself, or anybody for admins.
@@ -51,7 +65,8 @@ impl Service {
 
     /// Changes a user: the fields of [`Profile`], `password`, and for admins `is_admin` and `role`. Customers who change their
     /// own address or password give `current_password`. A new password, a new address and a loss of rights end the
-    /// user's other sessions. Mail that is queued goes to the new address.
+    /// user's other sessions. Mail that is queued goes to the new address. Where addresses are verified, one that a customer
+    /// gives replaces theirs once a link was followed that is sent to it.
     pub async fn update_user(
         &self,
         who: Principal,
@@ -80,7 +95,9 @@ impl Service {
             None => None,
         };
         let change = || self.try_update(who, id, &patch, &rights, hash.as_deref(), expected, once);
-        self.once(who, "update-user", once, change).await
+        let user = self.once(who, "update-user", once, change).await?;
+        self.enqueued();
+        Ok(user)
     }
 
     #[expect(clippy::too_many_arguments, reason = "one call's, each a different thing")]
@@ -101,8 +118,8 @@ impl Service {
         still_admin(tx, who, &user).await?;
         super::must_match(expected, user.version)?;
         let before = Profile::from(user.clone());
-        let Profile { email, name, locale, time_zone, attributes } = merged(&before, patch)?;
-        let is_guarded = email != before.email || new_hash.is_some();
+        let Profile { email: asked, name, locale, time_zone, attributes } = merged(&before, patch)?;
+        let is_guarded = asked != before.email || new_hash.is_some();
         if is_guarded && !who.is_admin {
             if rights.current_password.is_none() {
                 let why = "is needed to change the e-mail address or the password";
@@ -111,10 +128,6 @@ impl Service {
             if proven != Some(hash) {
                 return Err(Error::invalid("/current_password", "is wrong"));
             }
-        }
-        if email != before.email {
-            // Nobody would find it when its user leaves.
-            suppressions::redact(tx, &self.address_keys.of(&before.email)).await?;
         }
         let is_admin = rights.is_admin.unwrap_or(user.is_admin);
         if user.is_admin && !is_admin && users::count_admins(tx).await? == 1 {
@@ -125,16 +138,18 @@ impl Service {
             Change::Clear => None,
             Change::Set(role) => Some(role),
         };
-        let now = self.clock.now_ms();
+        let (now, was) = (self.clock.now_ms(), user.clone());
         let loses_rights = (user.is_admin && !is_admin) || (user.role.is_some() && user.role != role);
+        let is_named = patch.contains_key("email");
+        let user = if is_named { self.with_address(tx, who, user, asked).await? } else { user };
         let user = User {
-            email,
             name,
             locale,
             time_zone,
             attributes,
             is_admin,
             role,
+            password_no: user.password_no + i64::from(new_hash.is_some()),
             version: user.version + 1,
             updated_at: now,
             ..user
@@ -144,10 +159,38 @@ impl Service {
             let but = if who.user_id == id { who.session_id } else { 0 };
             users::revoke_sessions(tx, id, but, now).await?;
         }
-        if Profile::from(user.clone()) != before {
-            notifications::readdress(tx, &user.clone().into()).await?;
+        if user.email != was.email {
+            self.moved(tx, &was, &user).await?;
+        } else if Profile::from(user.clone()) != before {
+            contents::readdress(tx, &user.clone().into()).await?;
+        }
+        if new_hash.is_some() && self.accounts.notices {
+            self.tell(tx, &user, Told::of("account.password-changed", &user.email)).await?;
         }
         change.commit(user).await
+    }
+
+    /// A user with another address, or with one that is to be theirs.
+    async fn with_address(&self, tx: &mut Tx, who: Principal, user: User, email: Email) -> Result<User, Error> {
+        if email == user.email {
+            return Ok(User { pending_email: None, ..user });
+        }
+        let user = if self.accounts.verify_emails && !who.is_admin {
+            if users::id_of(tx, email.as_str()).await?.is_some() {
+                return Err(address_taken());
+            }
+            User { pending_email: Some(email), ..user }
+        } else {
+            User { email, pending_email: None, email_verified_at: None, ..user }
+        };
+        if self.accounts.verify_emails {
+            if !who.is_admin {
+                self.may_verify(tx, user.id).await?;
+            }
+            let address = user.pending_email.as_ref().unwrap_or(&user.email);
+            self.tell(tx, &user, Told::verify(address)).await?;
+        }
+        Ok(user)
     }
 
     /// The hash that the given current password was checked against, if it is right. Before the transaction: nobody
@@ -164,7 +207,9 @@ impl Service {
     /// them is skipped, their sessions end, their orders stay. Oneself, or anybody for admins.
     pub async fn delete_user(&self, who: Principal, id: i64, expected: Option<i64>) -> Result<(), Error> {
         who.must_be(id)?;
-        self.once(who, "delete-user", None, || self.try_delete(who, id, expected)).await
+        self.once(who, "delete-user", None, || self.try_delete(who, id, expected)).await?;
+        self.enqueued();
+        Ok(())
     }
 
     async fn try_delete(&self, who: Principal, id: i64, expected: Option<i64>) -> Result<(), Error> {
@@ -178,13 +223,13 @@ impl Service {
         let nobody = nobody(id);
         suppressions::redact(&mut tx, &self.address_keys.of(&user.email)).await?;
         users::anonymise(&mut tx, id, &nobody, self.clock.now_ms()).await?;
-        notifications::redact(&mut tx, &nobody, self.store.offset_ms()).await?;
+        contents::redact(&mut tx, &nobody, self.store.offset_ms()).await?;
+        if self.accounts.notices {
+            // Who they were is in this mail alone, and goes when it has ended.
+            let id = self.tell(&mut tx, &user, Told::of("account.closed", &user.email)).await?;
+            accounts::note_farewell(&mut tx, id).await?;
+        }
         Ok(tx.commit().await?)
-    }
-
-    async fn hash(&self, password: &Password) -> Result<String, Error> {
-        let _permit = self.hashing.acquire().await;
-        hash(&self.clock, password).await
     }
 }
 
@@ -224,19 +269,22 @@ fn nobody(id: i64) -> Customer {
 /// Makes an admin; for the command line, not for the APIs.
 pub async fn create_admin(store: &Store, clock: &Clock, new: NewUser) -> Result<User, Error> {
     let hash = hash(clock, &new.password).await?;
-    insert(store, &new, &hash, true).await
+    let mut tx = store.begin().await?;
+    let user = users::insert(&mut tx, &new, &hash, true, clock.now_ms()).await.map_err(taken)?;
+    tx.commit().await?;
+    Ok(user)
 }
 
-async fn insert(store: &Store, new: &NewUser, hash: &str, is_admin: bool) -> Result<User, Error> {
-    store.insert_user(new, hash, is_admin).await.map_err(taken)
+pub(super) fn taken(e: store::Error) -> Error {
+    if e.is_taken() { address_taken() } else { e.into() }
 }
 
-fn taken(e: store::Error) -> Error {
-    if e.is_taken() { Error::Taken("the e-mail address is taken".to_owned()) } else { e.into() }
+fn address_taken() -> Error {
+    Error::Taken("the e-mail address is taken".to_owned())
 }
 
 /// Argon2id with the crate's defaults, 19 MiB and 2 passes (OWASP's first choice).
-async fn hash(clock: &Clock, password: &Password) -> Result<String, Error> {
+pub(super) async fn hash(clock: &Clock, password: &Password) -> Result<String, Error> {
     let (password, salt) = (password.secret().clone(), clock.random::<16>());
     let hashing = tokio::task::spawn_blocking(move || {
         let hash = Argon2::default().hash_password_with_salt(password.expose_secret().as_bytes(), &salt);

@@ -13,6 +13,15 @@ pub struct User {
     pub id: i64,
     /// Unique; mail goes here.
     pub email: Email,
+    /// When a link was followed that was sent to it; null: not yet.
+    #[serde(default, with = "crate::clock::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub email_verified_at: Option<i64>,
+    /// Replaces the address once a link was followed that was sent to this one.
+    pub pending_email: Option<Email>,
+    /// How many passwords there were before this one.
+    #[serde(skip)]
+    pub password_no: i64,
     /// As mails address them.
     pub name: Line,
     /// Which language mails are in.
@@ -92,6 +101,9 @@ impl From<User> for Profile {
         let User {
             id: _,
             email,
+            email_verified_at: _,
+            pending_email: _,
+            password_no: _,
             name,
             locale,
             time_zone,
@@ -135,6 +147,35 @@ pub struct Credentials {
     /// Who.
     pub email: Email,
     /// The password.
+    #[schema(value_type = String, min_length = 10, max_length = 200)]
+    pub password: Password,
+}
+
+/// Somebody has forgotten their password.
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordReset {
+    /// Whose.
+    pub email: Email,
+}
+
+/// What a link does that was sent to somebody.
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmailVerification {
+    /// What its address ends with.
+    #[schema(min_length = 1, max_length = 200)]
+    pub token: String,
+}
+
+/// Another password, by a link that was sent to somebody.
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPassword {
+    /// What the link's address ends with.
+    #[schema(min_length = 1, max_length = 200)]
+    pub token: String,
+    /// The new password.
     #[schema(value_type = String, min_length = 10, max_length = 200)]
     pub password: Password,
 }

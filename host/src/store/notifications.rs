@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::conditions::{Arg, Conditions};
 use super::dialect::Column::{Int, Text};
 use super::insert::Insert;
-use super::queue::{ATTEMPTS, LANES};
+use super::queue::LANES;
 use super::users::json;
 use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
-use crate::notification::{Customer, Filter, Lane, Payload, State, Urgency};
+use crate::notification::{Filter, Lane, Payload, State, Urgency};
 
 /// Where a notification stands, and what became of each attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -134,10 +134,6 @@ struct Row {
 
 pub(super) const PAYLOADS: &str = "notification_payloads";
 
-/// A user's lanes `l`: those of their orders, and those of parameters 2 and 3.
-const LANES_OF_USER: &str =
-    "(select o.id as lane from orders o where o.user_id = $1 union all select $2 union all select $3) l";
-
 /// A notification that is to be written.
 pub(crate) struct NewEvent {
     /// Behind which others it waits.
@@ -152,8 +148,8 @@ pub(crate) struct NewEvent {
     pub(crate) payload: Payload,
 }
 
-/// Writes the notifications and puts them into the queue, in the transaction of the changes.
-pub(super) async fn enqueue(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) -> Result<()> {
+/// Writes the notifications and puts them into the queue, in the transaction of the changes; their numbers.
+pub(super) async fn enqueue(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) -> Result<Vec<i64>> {
     let dialect = tx.dialect();
     let now = dialect.now_ms(offset_ms);
     let columns = [Int("lane"), Int("place"), Text("message_id"), Text("kind")];
@@ -174,7 +170,7 @@ pub(super) async fn enqueue(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) ->
         skip(tx, &ids, events, &now).await?;
     }
     if loud.is_empty() {
-        return Ok(());
+        return Ok(ids);
     }
     let row = |e: &&NewEvent| {
         let urgency = Urgency::of(&e.payload.kind).number();
@@ -201,7 +197,7 @@ pub(super) async fn enqueue(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) ->
     ));
     let queued = with_tx!(tx, |c| sqlx::query(sql).bind(rows).execute(c).await.map(|done| done.rows_affected()))?;
     if usize::try_from(queued) == Ok(loud.len()) {
-        return Ok(());
+        return Ok(ids);
     }
     // A cluster of `MySQL` that changed its steps counts ids otherwise than we do.
     let why = "the database made other ids than were expected".to_owned();
@@ -234,117 +230,6 @@ async fn keep_lanes(tx: &mut Tx, lanes: &str) -> Result<()> {
         dialect.share(),
     ));
     with_tx!(tx, |c| sqlx::query(sql).bind(lanes).execute(c).await.map(drop))?;
-    Ok(())
-}
-
-/// Sends what is queued for a user to where they are reached now, in the language and zone of now.
-pub(crate) async fn readdress(tx: &mut Tx, customer: &Customer) -> Result<()> {
-    // Locked before they are read: a merge may be about to change one.
-    let sql = tx.dialect().sql(&format!(
-        "select q.state_id from {LANES_OF_USER} join notification_events_queue q on q.lane = l.lane \
-         order by q.state_id {}",
-        tx.dialect().lock()
-    ));
-    let [account, products] = Lane::of_user(customer.id);
-    let queued: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql)
-        .bind(customer.id)
-        .bind(account)
-        .bind(products)
-        .fetch_all(c)
-        .await)?;
-    let rows = json(&queued.iter().map(|id| serde_json::json!({ "event": id })).collect::<Vec<_>>());
-    let sql = tx.dialect().sql(&format!(
-        "select q.state_id, q.payload from {} {} {PAYLOADS} q where q.state_id = x.event {}",
-        tx.dialect().rows(1, &[Int("event")]),
-        tx.dialect().join(),
-        tx.dialect().lock(),
-    ));
-    let queued: Vec<(i64, String)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(rows).fetch_all(c).await)?;
-    rewrite(tx, queued, |payload| payload.customer = customer.clone()).await
-}
-
-/// The same of one that has just been queued again: what else is queued was readdressed when the user moved.
-pub(crate) async fn readdress_one(tx: &mut Tx, id: i64, customer: &Customer) -> Result<()> {
-    let lock = tx.dialect().lock();
-    let sql = tx.dialect().sql(&format!("select q.state_id, q.payload from {PAYLOADS} q where q.state_id = $1 {lock}"));
-    let queued: Vec<(i64, String)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(id).fetch_all(c).await)?;
-    rewrite(tx, queued, |payload| payload.customer = customer.clone()).await
-}
-
-/// Takes a user out of all that is kept of their mails: payloads, and what relays and plugins said of them. What is
-/// still queued is skipped.
-pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Result<()> {
-    let now = tx.dialect().now_ms(offset_ms);
-    let sql = tx
-        .dialect()
-        .sql(&format!("select q.state_id from {LANES_OF_USER} join notification_events_queue q on q.lane = l.lane"));
-    let [account, products] = Lane::of_user(nobody.id);
-    let queued: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql)
-        .bind(nobody.id)
-        .bind(account)
-        .bind(products)
-        .fetch_all(c)
-        .await)?;
-    let rows = json(&queued.iter().map(|id| serde_json::json!({ "event": id })).collect::<Vec<_>>());
-    let sql = tx.dialect().delete("notification_events_queue", "state_id", &[Int("event")], "q.state_id = x.event", "");
-    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
-    let mut after = 0;
-    loop {
-        let sql = tx.dialect().sql(&format!(
-            "select s.id, coalesce(p.payload, '') from {LANES_OF_USER} join notification_states s on s.lane = l.lane \
-             left join notification_payloads p on p.state_id = s.id where s.id > $4 order by s.id limit $5"
-        ));
-        let kept: Vec<(i64, String)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql)
-            .bind(nobody.id)
-            .bind(account)
-            .bind(products)
-            .bind(after)
-            .bind(REWRITES_MAX)
-            .fetch_all(c)
-            .await)?;
-        let Some((last, _)) = kept.last() else { break };
-        after = *last;
-        forget_words(tx, &kept).await?;
-        rewrite(tx, kept, |payload| payload.redact(nobody)).await?;
-    }
-    let set = format!("state = 'skipped', reason = 'the customer has left', completed_at = {now}");
-    let sql =
-        tx.dialect().update("notification_states", &[Int("event")], &set, "q.id = x.event and q.completed_at is null");
-    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
-    Ok(())
-}
-
-/// Forgets what relays and plugins said of mails: both saw the address, and relays repeat it. With a relay's words goes
-/// what a policy saw of them.
-async fn forget_words(tx: &mut Tx, mails: &[(i64, String)]) -> Result<()> {
-    let rows = json(&mails.iter().map(|(id, _)| serde_json::json!({ "event": id })).collect::<Vec<_>>());
-    // The states first: who forgets what is old locks in this order.
-    let sql = tx.dialect().update("notification_states", &[Int("event")], "reason = ''", "q.id = x.event");
-    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
-    let set = "reply = null, reason = null, \
-               situation = case when q.situation like '%\"history\":[]%' then q.situation end";
-    let sql = tx.dialect().update(ATTEMPTS, &[Int("event")], set, "q.state_id = x.event");
-    with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
-    Ok(())
-}
-
-/// Payloads that are rewritten at one time.
-const REWRITES_MAX: i64 = 500;
-
-/// Changes payloads. One that cannot be read is left as it is, for an operator.
-async fn rewrite(tx: &mut Tx, rows: Vec<(i64, String)>, change: impl Fn(&mut Payload)) -> Result<()> {
-    let changed = rows.into_iter().filter_map(|(id, text)| {
-        let mut payload = Payload::read(&text).ok()?;
-        change(&mut payload);
-        Some(serde_json::json!({ "event": id, "new_payload": json(&payload) }))
-    });
-    let changed: Vec<_> = changed.collect();
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let columns = [Int("event"), Text("new_payload")];
-    let sql = tx.dialect().update(PAYLOADS, &columns, "payload = x.new_payload", "q.state_id = x.event");
-    with_tx!(tx, |c| sqlx::query(sql).bind(json(&changed)).execute(c).await.map(drop))?;
     Ok(())
 }
 

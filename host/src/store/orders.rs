@@ -309,7 +309,7 @@ pub(crate) async fn advance(tx: &mut Tx, mut order: Order, change: StatusChange,
 
 /// Records the notifications of changes in the changes' own transaction.
 pub(crate) async fn notify(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) -> Result<()> {
-    notifications::enqueue(tx, events, offset_ms).await
+    notifications::enqueue(tx, events, offset_ms).await.map(drop)
 }
 
 /// The user of a locked order, who stays as they are until the transaction ends; none: they have left.

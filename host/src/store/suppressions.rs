@@ -7,6 +7,7 @@ use super::dialect::Column::Int;
 use super::tx::insert_id;
 use super::users::json;
 use super::{Error, Result, Store, Tx, with_pool, with_tx};
+use crate::shop::text::Email;
 use crate::suppression::{AddressKey, Cause, NewSuppression, Scope, Suppressed, Suppression, SuppressionFilter};
 
 #[derive(sqlx::FromRow)]
@@ -196,6 +197,31 @@ pub(crate) async fn suppress(
         .await
         .map(drop))?;
     Ok(id)
+}
+
+/// Has what the owner of an address asked for hold for their new one as well. What servers and operators said of the old one
+/// says nothing of it.
+pub(crate) async fn follow(
+    tx: &mut Tx,
+    old: &[AddressKey],
+    new: &[AddressKey],
+    address: &Email,
+    now: i64,
+) -> Result<()> {
+    for key in old {
+        let sql = tx.dialect().sql(&format!(
+            "select {COLUMNS} from mail_suppressions q where q.address_hash = $1 \
+             and q.cause in ('unsubscribed', 'complained') and (q.expires_at is null or q.expires_at > $2)"
+        ));
+        let rows: Vec<Row> = with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(&key.hash).bind(now).fetch_all(c).await)?;
+        for row in rows {
+            let Suppression { category, cause, source, note, expires_at, .. } = row.try_into()?;
+            let note = note.try_into().unwrap_or_default();
+            let entry = NewSuppression { address: address.clone(), category, cause, note, expires_at };
+            suppress(tx, new, &entry, &source, now).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps of an address its hash alone: its user has left.

@@ -7,13 +7,16 @@ use crate::notification::Customer;
 use crate::shop::text::Email;
 use crate::shop::user::{NewUser, Role, User};
 
-const COLUMNS: &str =
-    "id, email, name, locale, time_zone, attributes, admin_since, role, version, created_at, updated_at";
+const COLUMNS: &str = "id, email, email_verified_at, pending_email, password_no, name, locale, time_zone, attributes, admin_since, role, \
+     version, created_at, updated_at";
 
 #[derive(sqlx::FromRow)]
 struct Row {
     id: i64,
     email: String,
+    email_verified_at: Option<i64>,
+    pending_email: Option<String>,
+    password_no: i64,
     name: String,
     locale: String,
     time_zone: String,
@@ -46,12 +49,15 @@ impl TryFrom<Row> for User {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let Row { id, email, name, locale, time_zone, attributes, admin_since, role, version, created_at, updated_at } =
-            row;
+        let Row { id, email, email_verified_at, pending_email, password_no, name, locale, time_zone, .. } = row;
+        let Row { attributes, admin_since, role, version, created_at, updated_at, .. } = row;
         let corrupt = |why: String| Error::Corrupt { what: "user", id, why };
         Ok(Self {
             id,
             email: Email::kept(email),
+            email_verified_at,
+            pending_email: pending_email.map(Email::kept),
+            password_no,
             name: name.try_into().map_err(corrupt)?,
             locale: locale.try_into().map_err(corrupt)?,
             time_zone: time_zone.try_into().map_err(corrupt)?,
@@ -70,6 +76,9 @@ impl From<User> for Customer {
         let User {
             id,
             email,
+            email_verified_at: _,
+            pending_email: _,
+            password_no: _,
             name,
             locale,
             time_zone,
@@ -84,42 +93,42 @@ impl From<User> for Customer {
     }
 }
 
-impl Store {
-    /// Adds a user; [`Error::is_taken`] when the address is.
-    pub(crate) async fn insert_user(&self, new: &NewUser, hash: &str, is_admin: bool) -> Result<User> {
-        let now = self.clock.now_ms();
-        let NewUser { email, name, password: _, locale, time_zone, attributes } = new.clone();
-        let mut tx = self.begin().await?;
-        let id = insert_id!(
-            &mut tx,
-            "insert into users (email, password_hash, name, locale, time_zone, attributes, admin_since, version, \
+/// Adds a user; [`Error::is_taken`] when the address is.
+pub(crate) async fn insert(tx: &mut Tx, new: &NewUser, hash: &str, is_admin: bool, now: i64) -> Result<User> {
+    let NewUser { email, name, password: _, locale, time_zone, attributes } = new.clone();
+    let id = insert_id!(
+        tx,
+        "insert into users (email, password_hash, name, locale, time_zone, attributes, admin_since, version, \
              created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9)",
-            email.as_str(),
-            hash,
-            name.as_str(),
-            locale.as_str(),
-            time_zone.as_str(),
-            json(&attributes),
-            is_admin.then_some(now),
-            now,
-            now,
-        );
-        tx.commit().await?;
-        Ok(User {
-            id,
-            email,
-            name,
-            locale,
-            time_zone,
-            is_admin,
-            role: None,
-            attributes,
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        })
-    }
+        email.as_str(),
+        hash,
+        name.as_str(),
+        locale.as_str(),
+        time_zone.as_str(),
+        json(&attributes),
+        is_admin.then_some(now),
+        now,
+        now,
+    );
+    Ok(User {
+        id,
+        email,
+        email_verified_at: None,
+        pending_email: None,
+        password_no: 0,
+        name,
+        locale,
+        time_zone,
+        is_admin,
+        role: None,
+        attributes,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    })
+}
 
+impl Store {
     /// The user and the password hash.
     pub(crate) async fn user_by_email(&self, email: &str) -> Result<Option<(User, String)>> {
         let sql = format!("select {COLUMNS} from users where email = $1 and deleted_at is null");
@@ -152,25 +161,6 @@ impl Store {
         let rows: Vec<Row> =
             with_pool!(self, |pool| sqlx::query_as(sql).bind(after).bind(limit).fetch_all(pool).await)?;
         rows.into_iter().map(User::try_from).collect()
-    }
-
-    /// Records a log-in; the id goes into its tokens. None: `hash` is not the user's password any longer. A change of
-    /// it waits for the lock, and then finds this session among those that it ends.
-    pub(crate) async fn insert_session(&self, user_id: i64, hash: &str, expires_at: i64) -> Result<Option<i64>> {
-        let now = self.clock.now_ms();
-        let mut tx = self.begin().await?;
-        if lock(&mut tx, user_id).await?.is_none_or(|(_, newest)| newest != hash) {
-            return Ok(None);
-        }
-        let id = insert_id!(
-            &mut tx,
-            "insert into sessions (user_id, created_at, expires_at) values ($1, $2, $3)",
-            user_id,
-            now,
-            expires_at,
-        );
-        tx.commit().await?;
-        Ok(Some(id))
     }
 
     /// One session, alive or not.
@@ -255,14 +245,49 @@ pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<Option<(User, String)>>
     Ok(Some((row.try_into()?, hash)))
 }
 
+/// Records a log-in of a locked user, at a time and until another; the id goes into its tokens. A change of the password
+/// waits for the lock, and then finds this session among those that it ends.
+pub(crate) async fn insert_session(
+    tx: &mut Tx,
+    user_id: i64,
+    network: Option<&str>,
+    (now, expires_at): (i64, i64),
+) -> Result<i64> {
+    Ok(insert_id!(
+        tx,
+        "insert into sessions (user_id, network, created_at, expires_at) values ($1, $2, $3, $4)",
+        user_id,
+        network,
+        now,
+        expires_at,
+    ))
+}
+
+/// Whether a user was seen in some network before, but not in this one.
+pub(crate) async fn is_elsewhere(tx: &mut Tx, user_id: i64, network: &str) -> Result<bool> {
+    let sql = tx
+        .dialect()
+        .sql("select count(network), count(case when network = $1 then 1 end) from sessions where user_id = $2");
+    let (anywhere, here): (i64, i64) =
+        with_tx!(tx, |c| sqlx::query_as(sql).bind(network).bind(user_id).fetch_one(c).await)?;
+    Ok(anywhere > 0 && here == 0)
+}
+
+/// Whose address it is.
+pub(crate) async fn id_of(tx: &mut Tx, email: &str) -> Result<Option<i64>> {
+    let sql = tx.dialect().sql("select id from users where email = $1 and deleted_at is null");
+    Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(email).fetch_optional(c).await)?)
+}
+
 /// Writes a locked user; [`Error::is_taken`] when the address is.
 pub(crate) async fn write(tx: &mut Tx, user: &User, hash: Option<&str>) -> Result<()> {
-    let User { id, email, name, locale, time_zone, is_admin, role, attributes, version, created_at: _, updated_at } =
-        user;
+    let User { id, email, email_verified_at, pending_email, password_no, name, locale, time_zone, .. } = user;
+    let User { is_admin, role, attributes, version, created_at: _, updated_at, .. } = user;
     let sql = tx.dialect().sql(
         "update users set email = $1, name = $2, locale = $3, time_zone = $4, attributes = $5, \
          admin_since = case when $6 = 0 then null else coalesce(admin_since, $7) end, role = $8, \
-         version = $9, updated_at = $10, password_hash = coalesce($11, password_hash) where id = $12",
+         version = $9, updated_at = $10, password_hash = coalesce($11, password_hash), email_verified_at = $12, \
+         pending_email = $13, password_no = $14 where id = $15",
     );
     with_tx!(tx, |c| sqlx::query(sql)
         .bind(email.as_str())
@@ -276,6 +301,9 @@ pub(crate) async fn write(tx: &mut Tx, user: &User, hash: Option<&str>) -> Resul
         .bind(*version)
         .bind(*updated_at)
         .bind(hash)
+        .bind(*email_verified_at)
+        .bind(pending_email.as_ref().map(Email::as_str))
+        .bind(*password_no)
         .bind(*id)
         .execute(c)
         .await
@@ -304,7 +332,7 @@ pub(crate) async fn revoke_sessions(tx: &mut Tx, user_id: i64, but: i64, now: i6
 pub(crate) async fn anonymise(tx: &mut Tx, user_id: i64, nobody: &Customer, now: i64) -> Result<()> {
     let sql = tx.dialect().sql(
         "update users set email = $1, name = $2, locale = $3, time_zone = $4, attributes = '{}', password_hash = '', \
-         admin_since = null, role = null, deleted_at = $5, updated_at = $6, version = version + 1 where id = $7",
+         admin_since = null, role = null, email_verified_at = null, pending_email = null, deleted_at = $5, updated_at = $6, version = version + 1 where id = $7",
     );
     with_tx!(&mut *tx, |c| sqlx::query(sql)
         .bind(nobody.email.as_str())

@@ -113,6 +113,9 @@ pub fn environment(database: &Database, more: &[(&str, &str)]) -> Vec<(String, S
         // Tests move the clock.
         ("AUTH__ACCESS_TOKEN_MS", "8640000000"),
         ("LIMITS__LOG_INS_PER_ACCOUNT_MAX", "1000"),
+        // Tests count the mails of orders.
+        ("ACCOUNTS__VERIFY_EMAILS", "false"),
+        ("ACCOUNTS__NOTICES", "false"),
         ("HTTP__LISTEN", "127.0.0.1:0"),
         ("GRPC__LISTEN", "127.0.0.1:0"),
         ("PLUGINS__CALLS_MAX", "8"),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, unreachable_pub, reason = "a panic is how a test fails, and nobody imports tests")]
 
+mod accounts;
 mod alerts;
 mod app;
 mod both_apis;
@@ -60,6 +61,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     ecomm::host::use_ring();
     let tests = [
+        accounts::tests(),
         alerts::tests(),
         both_apis::tests(),
         bulk::tests(),

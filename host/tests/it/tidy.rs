@@ -64,8 +64,8 @@ fn never(places: &[&str], words: &[&str], except: &[&str]) {
 
 fn the_doors_know_the_service_and_the_nouns_only() {
     let beyond = ["crate::store", "sqlx", "crate::queue", "crate::deliver", "crate::mail", "wasmtime"];
-    never(&["http", "grpc", "console"], &beyond, &[]);
-    never(&["http", "grpc", "console"], &["crate::plugin"], &[]);
+    never(&["http", "grpc", "console", "pages"], &beyond, &[]);
+    never(&["http", "grpc", "console", "pages"], &["crate::plugin"], &[]);
 }
 
 fn each_library_has_its_room() {
@@ -73,7 +73,7 @@ fn each_library_has_its_room() {
     never(&[""], &["wasmtime"], &["plugin"]);
     never(&[""], &["lettre"], &["mail"]);
     never(&[""], &["pb::"], &["grpc"]);
-    never(&[""], &["axum"], &["http", "console", "kit/dev"]);
+    never(&[""], &["axum"], &["http", "console", "pages", "kit/dev"]);
 }
 
 fn deliver_and_queue_keep_apart() {

@@ -135,6 +135,10 @@ struct InvoiceView<'a> {
 #[derive(Serialize)]
 struct AccountView<'a> {
     email: &'a str,
+    /// When it happened.
+    at: String,
+    /// Where somebody logged in from.
+    address: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -165,7 +169,10 @@ impl<'a> View<'a> {
         let Style { config, language, writer, t, colors, .. } = style;
         let (order, account, product) = match &n.subject {
             Subject::Order(order) => (Some(OrderView::new(order, style)), None, None),
-            Subject::Account(Account { email, .. }) => (None, Some(AccountView { email }), None),
+            Subject::Account(Account { email, attributes, .. }) => {
+                let address = attributes.iter().find(|(name, _)| name == "address").map(|(_, value)| value.as_str());
+                (None, Some(AccountView { email, at: writer.date(&n.occurred_at), address }), None)
+            }
             Subject::Product(Product { name, price, url, .. }) => {
                 let url = url.as_deref().and_then(web);
                 (None, None, Some(ProductView { name, price: writer.money(price), url }))

@@ -133,7 +133,7 @@ impl To<'_> {
     }
 
     fn link<'a, S: From<&'a str>>(self, link: &'a Link) -> records::Link<S> {
-        let Link { url, expires_at } = link;
+        let Link { url, expires_at, stamp: _ } = link;
         records::Link { url: web(url), expires_at: expires_at.map(|at| self.moment(at)) }
     }
 

@@ -1,0 +1,111 @@
+//! What users are told of their accounts: where it stands in their lane, and who asked for it without a log-in.
+
+use super::contents;
+use super::notifications::{self, NewEvent};
+use super::tx::insert_id;
+use super::{Dialect, Result, Store, Tx, with_pool, with_tx};
+use crate::notification::{Lane, Payload};
+
+/// Somebody says that they have forgotten the password of an address. Whether there is such a user is looked up later.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct ResetRequest {
+    pub(crate) id: i64,
+    pub(crate) email: String,
+}
+
+/// Requests that one transaction answers.
+const REQUESTS_MAX: usize = 20;
+
+impl Store {
+    /// Writes down that somebody wants another password: one insert, whether there is such a user or not.
+    pub(crate) async fn insert_reset_request(&self, email: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let now = self.clock.now_ms();
+        insert_id!(&mut tx, "insert into password_reset_requests (email, created_at) values ($1, $2)", email, now);
+        tx.commit().await
+    }
+
+    /// Whether there are requests.
+    pub(crate) async fn has_reset_requests(&self) -> Result<bool> {
+        let sql = "select id from password_reset_requests limit 1";
+        let found: Option<i64> = with_pool!(self, |pool| sqlx::query_scalar(sql).fetch_optional(pool).await)?;
+        Ok(found.is_some())
+    }
+
+    /// Forgets what the last mails of users who have left said, once these have ended; says how many.
+    pub(crate) async fn forget_farewells(&self) -> Result<u64> {
+        let sql = self.dialect().sql(&format!(
+            "select f.state_id from farewells f {} notification_states s on s.id = f.state_id \
+             where s.completed_at is not null order by f.state_id limit {FAREWELLS_MAX}",
+            if self.dialect() == Dialect::MySql { "straight_join" } else { "join" }
+        ));
+        let ended: Vec<i64> = with_pool!(self, |pool| sqlx::query_scalar(sql).fetch_all(pool).await)?;
+        if ended.is_empty() {
+            return Ok(0);
+        }
+        let mut tx = self.begin().await?;
+        contents::forget(&mut tx, &ended).await?;
+        for id in &ended {
+            tx.delete("delete from farewells where state_id = $1", &[*id]).await?;
+        }
+        tx.commit().await?;
+        Ok(ended.len() as u64)
+    }
+}
+
+/// Mails to users who have left whose contents are forgotten at one time.
+const FAREWELLS_MAX: i64 = 100;
+
+/// When a user's mails of a kind were queued since a time, unix milliseconds: the oldest, and how many.
+pub(crate) async fn recent(tx: &mut Tx, user_id: i64, kind: &str, since: i64) -> Result<(Option<i64>, i64)> {
+    let sql = tx.dialect().sql(
+        "select min(created_at), count(*) from notification_states where lane = $1 and kind = $2 and created_at > $3",
+    );
+    let lane = i64::from(Lane::Account(user_id));
+    Ok(with_tx!(tx, |c| sqlx::query_as(sql).bind(lane).bind(kind).bind(since).fetch_one(c).await)?)
+}
+
+/// Takes requests, which are gone when the transaction commits. Those that another host takes are left out.
+pub(crate) async fn take_reset_requests(tx: &mut Tx) -> Result<Vec<ResetRequest>> {
+    let lock = if tx.dialect() == Dialect::Sqlite { "" } else { "for update skip locked" };
+    let text = format!("select id, email from password_reset_requests order by id limit {REQUESTS_MAX} {lock}");
+    let sql = tx.dialect().sql(&text);
+    let found: Vec<ResetRequest> = with_tx!(&mut *tx, |c| sqlx::query_as(sql).fetch_all(c).await)?;
+    for request in &found {
+        tx.delete("delete from password_reset_requests where id = $1", &[request.id]).await?;
+    }
+    Ok(found)
+}
+
+/// Queues mails to a user in one of the lanes that are theirs, one after the other. The user's row is locked until the
+/// transaction ends. The notifications' numbers.
+pub(crate) async fn tell(
+    tx: &mut Tx,
+    lane: Lane,
+    mails: impl IntoIterator<Item = (String, Payload)>,
+    offset_ms: i64,
+) -> Result<Vec<i64>> {
+    let Some(user_id) = lane.user() else { return Ok(Vec::new()) };
+    let mails: Vec<_> = mails.into_iter().collect();
+    let sql = tx.dialect().sql("update users set last_place = last_place + $1 where id = $2");
+    let more = i64::try_from(mails.len()).unwrap_or_default();
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(more).bind(user_id).execute(c).await.map(drop))?;
+    let sql = tx.dialect().sql("select last_place from users where id = $1");
+    let last: i64 = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(user_id).fetch_one(c).await)?;
+    let event = |(place, (message_id, payload)): (i64, (String, Payload))| NewEvent {
+        lane,
+        place,
+        silent: None,
+        message_id,
+        payload,
+    };
+    let events: Vec<NewEvent> = (last - more + 1..).zip(mails).map(event).collect();
+    notifications::enqueue(tx, &events, offset_ms).await
+}
+
+/// Has what a mail says forgotten once it has ended: its user has left.
+pub(crate) async fn note_farewell(tx: &mut Tx, state_id: i64) -> Result<()> {
+    let sql = tx.dialect().sql("insert into farewells (state_id) values ($1)");
+    with_tx!(tx, |c| sqlx::query(sql).bind(state_id).execute(c).await.map(drop))?;
+    Ok(())
+}
