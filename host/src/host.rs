@@ -150,6 +150,7 @@ impl Host {
         tasks.spawn(service.clone().forget_old(config.retention, stop.clone()));
         tasks.spawn(service.clone().watch_bulk(stop.clone()));
         tasks.spawn(service.clone().answer_resets(stop.clone()));
+        tasks.spawn(service.clone().watch_stock(stop.clone()));
         tasks.spawn(service.clone().observe(roles.names(), stop.clone()));
         let mut metrics = None;
         if let Some(address) = config.telemetry.address()? {
@@ -330,6 +331,7 @@ async fn assemble(
         address_keys: AddressKeys::new(config.auth.secrets()),
         accounts: config.accounts.clone(),
         links: Links::new(config.auth.secrets()),
+        restocked: Notify::new(),
         resets: Notify::new(),
         throttle: Throttle::new(config.limits),
         in_flight: InFlight::default(),

@@ -95,6 +95,7 @@ pub fn router(service: App, settings: &Settings, console: console::Settings) -> 
         .route("/v1/sessions/{id}", delete(sessions::revoke))
         .route("/v1/products", get(products::list).post(products::create))
         .route("/v1/products/{id}", get(products::one).patch(products::update).delete(products::archive))
+        .route("/v1/products/{id}/stock-alert", post(products::alert).delete(products::forget_alert))
         .route("/v1/orders", get(orders::list).post(orders::place))
         .route("/v1/orders/{id}", get(orders::one).delete(orders::cancel))
         .route("/v1/orders/{id}/status", patch(orders::change_status))

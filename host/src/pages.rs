@@ -1,6 +1,7 @@
 //! Pages that mails lead customers to: without a log-in, by a token that was signed into the link. What a link does is done by
 //! a button, not by opening it: mail servers and previews open links too.
 
+mod mails;
 mod words;
 
 use std::sync::Arc;
@@ -32,7 +33,12 @@ const POLICY: &str =
 
 /// All pages.
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route(STYLE_PATH, get(style)).route("/a/{token}", get(account).post(act)).layer(from_fn(protect))
+    Router::new()
+        .route(STYLE_PATH, get(style))
+        .route("/a/{token}", get(account).post(act))
+        .route("/u/{token}", get(mails::question).post(mails::stop))
+        .route("/p/{token}", get(mails::choices).post(mails::choose))
+        .layer(from_fn(protect))
 }
 
 async fn style() -> Response {

@@ -14,6 +14,7 @@ mod orders;
 pub(crate) mod patch;
 mod place;
 mod plugins;
+mod preferences;
 mod preparing;
 mod products;
 mod pulse;
@@ -25,6 +26,7 @@ pub(crate) mod rollout;
 mod sessions;
 mod signatures;
 pub mod stage;
+mod stock_alerts;
 mod suppressions;
 mod throttle;
 mod tokens;
@@ -57,6 +59,7 @@ pub use operations::{Operation, OperationProblem, Operations, Started, Waited};
 pub use patch::Patch;
 pub use place::Counter;
 pub use plugins::{ComponentInfo, RevisionInfo, Serving, SlotInfo};
+pub use preferences::CHOICES;
 pub use preparing::{Preparation, Preparing};
 pub use products::Window;
 pub use pulse::{Beat, HostInfo, Pulse, TROUBLED_MAX};
@@ -113,6 +116,8 @@ pub struct Service {
     pub accounts: Accounts,
     /// Signs and reads the links in mails.
     pub links: Links,
+    /// Wakes who tells of products that can be had again.
+    pub restocked: Notify,
     /// Wakes who answers requests for other passwords.
     pub resets: Notify,
     /// Who may ask how often.

@@ -26,6 +26,7 @@ pub(crate) mod orders;
 mod postgres;
 pub(crate) mod products;
 pub(crate) mod retention;
+pub(crate) mod stock_alerts;
 pub(crate) mod suppressions;
 mod tx;
 pub(crate) mod users;

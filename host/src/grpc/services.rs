@@ -177,6 +177,24 @@ impl pb::product_service_server::ProductService for Api {
         self.0.archive_product(who, id, filters::etag(&etag)?).await.map_err(status)?;
         Ok(Response::new(DeleteProductResponse {}))
     }
+
+    async fn create_stock_alert(
+        &self,
+        request: Request<pb::CreateStockAlertRequest>,
+    ) -> Answer<pb::CreateStockAlertResponse> {
+        let who = self.caller(&request)?;
+        self.0.alert_of_stock(who, request.into_inner().product_id).await.map_err(status)?;
+        Ok(Response::new(pb::CreateStockAlertResponse {}))
+    }
+
+    async fn delete_stock_alert(
+        &self,
+        request: Request<pb::DeleteStockAlertRequest>,
+    ) -> Answer<pb::DeleteStockAlertResponse> {
+        let who = self.caller(&request)?;
+        self.0.forget_alert(who, request.into_inner().product_id).await.map_err(status)?;
+        Ok(Response::new(pb::DeleteStockAlertResponse {}))
+    }
 }
 
 #[tonic::async_trait]

@@ -31,6 +31,7 @@ use crate::shop::product::ProductSort;
         accounts::request_verification, accounts::verify, accounts::request_reset, accounts::reset,
         sessions::log_in, sessions::renew, sessions::list, sessions::log_out, sessions::revoke,
         products::create, products::list, products::one, products::update, products::archive,
+        products::alert, products::forget_alert,
         orders::place, orders::list, orders::one, orders::cancel, orders::change_status,
         notifications::of_order, notifications::list, notifications::one, notifications::retry, notifications::cancel,
         notifications::hold, bulk::start, bulk::list, bulk::one, bulk::cancel, queue::one, queue::pause, queue::resume,

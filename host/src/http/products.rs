@@ -188,3 +188,43 @@ pub(super) async fn archive(
     app.archive_product(who, id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+/// Has the caller told by mail once a product can be had again. Who asks anew wants such mails again.
+#[utoipa::path(
+    post,
+    path = "/v1/products/{id}/stock-alert",
+    tag = "products",
+    params(("id" = i64, Path)),
+    responses(
+        (status = 204, description = "The mail will come once there are pieces again"),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn alert(State(app): State<App>, Caller(who): Caller, Id(id): Id<i64>) -> Result<StatusCode, Problem> {
+    app.alert_of_stock(who, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Has the caller not told of a product any more.
+#[utoipa::path(
+    delete,
+    path = "/v1/products/{id}/stock-alert",
+    tag = "products",
+    params(("id" = i64, Path)),
+    responses(
+        (status = 204, description = "No mail will come"),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn forget_alert(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+) -> Result<StatusCode, Problem> {
+    app.forget_alert(who, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -54,6 +54,14 @@ pub(super) fn build(
     for (name, value) in &email.headers {
         headers.insert_raw(raw(name, value)?);
     }
+    let says = |name: &str| email.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+    if let Some(url) = n.payload.unsubscribe_url.as_ref().filter(|_| !says("List-Unsubscribe")) {
+        // RFC 2369; and one click is enough (RFC 8058).
+        headers.insert_raw(raw("List-Unsubscribe", &format!("<{}>", url.as_str()))?);
+        if !says("List-Unsubscribe-Post") {
+            headers.insert_raw(raw("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")?);
+        }
+    }
     headers.set(header::MIME_VERSION_1_0);
     let body = String::from_utf8(body(email, seed)?.formatted()).map_err(|e| e.to_string())?;
     let headers = headers.to_string();

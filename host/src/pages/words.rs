@@ -1,5 +1,7 @@
 //! What the pages say, in each language of theirs.
 
+use crate::suppression::Scope;
+
 /// The texts of one language.
 pub(super) struct Words {
     /// BCP 47.
@@ -16,6 +18,16 @@ pub(super) struct Words {
     pub(super) taken: &'static str,
     pub(super) later: &'static str,
     pub(super) to_the_shop: &'static str,
+    pub(super) stop: &'static str,
+    pub(super) stop_button: &'static str,
+    pub(super) stopped: &'static str,
+    pub(super) choose: &'static str,
+    pub(super) which: &'static str,
+    pub(super) always: &'static str,
+    pub(super) save: &'static str,
+    pub(super) saved: &'static str,
+    requested: &'static str,
+    marketing: &'static str,
 }
 
 const ENGLISH: Words = Words {
@@ -32,6 +44,16 @@ const ENGLISH: Words = Words {
     taken: "Somebody else has an account with this e-mail address.",
     later: "That did not work. Please try again in a few minutes.",
     to_the_shop: "To the shop",
+    stop: "No more of these mails?",
+    stop_button: "Unsubscribe",
+    stopped: "You are unsubscribed from these mails.",
+    choose: "Choose which mails you get",
+    which: "Which mails do you want?",
+    always: "Mails about your orders and your account always reach you.",
+    save: "Save",
+    saved: "Your choice is saved.",
+    requested: "Mails that you asked for, such as when a product is back in stock",
+    marketing: "News and offers",
 };
 
 const GERMAN: Words = Words {
@@ -48,9 +70,24 @@ const GERMAN: Words = Words {
     taken: "Mit dieser E-Mail-Adresse gibt es schon ein anderes Konto.",
     later: "Das hat nicht geklappt. Bitte versuchen Sie es in ein paar Minuten noch einmal.",
     to_the_shop: "Zum Shop",
+    stop: "Keine solchen Mails mehr?",
+    stop_button: "Abbestellen",
+    stopped: "Sie bekommen keine solchen Mails mehr.",
+    choose: "Auswählen, welche Mails Sie bekommen",
+    which: "Welche Mails möchten Sie?",
+    always: "Mails zu Ihren Bestellungen und Ihrem Konto bekommen Sie immer.",
+    save: "Speichern",
+    saved: "Ihre Auswahl ist gespeichert.",
+    requested: "Mails, um die Sie gebeten haben, etwa wenn es ein Produkt wieder gibt",
+    marketing: "Neuigkeiten und Angebote",
 };
 
 impl Words {
+    /// What mails of a category are.
+    pub(super) fn category(&self, scope: Scope) -> &'static str {
+        if scope == Scope::Marketing { self.marketing } else { self.requested }
+    }
+
     /// For a language tag (BCP 47), or a list of them as browsers send it; English where there is none.
     pub(super) fn of(asked: &str) -> &'static Self {
         let wanted = asked.split([',', ';', '-', '_']).next().unwrap_or_default().trim();

@@ -111,8 +111,9 @@ impl Service {
             attributes: Attributes::default(),
             trace: None,
         };
-        let ids = accounts::tell(tx, Lane::Account(user.id), [(self.message_id(), payload)], self.store.offset_ms());
-        Ok(ids.await?.first().copied().unwrap_or_default())
+        let mail = (Lane::Account(user.id), self.message_id(), payload);
+        let ids = accounts::tell(tx, vec![mail], self.store.offset_ms()).await?;
+        Ok(ids.first().copied().unwrap_or_default())
     }
 
     /// Fails when a user was sent too many mails of a kind within the last hour.
@@ -236,7 +237,7 @@ impl Service {
         Ok(tx.commit().await?)
     }
 
-    fn claim(&self, token: &str, purpose: Purpose) -> Result<Claim, Error> {
+    pub(super) fn claim(&self, token: &str, purpose: Purpose) -> Result<Claim, Error> {
         let claim = self.links.read(token, self.clock.now_ms());
         claim.filter(|claim| claim.purpose == purpose).ok_or_else(over)
     }
@@ -245,13 +246,11 @@ impl Service {
     pub async fn follow_link(&self, token: &str) -> Result<(Purpose, User), Error> {
         let claim = self.links.read(token, self.clock.now_ms()).ok_or_else(over)?;
         let user = self.store.user(claim.user_id).await?.ok_or_else(over)?;
+        let is_of = |email: &Email| Links::stamp(email) == claim.stamp;
         let works = match claim.purpose {
-            Purpose::VerifyEmail => [Some(&user.email), user.pending_email.as_ref()]
-                .into_iter()
-                .flatten()
-                .any(|e| Links::stamp(e) == claim.stamp),
+            Purpose::VerifyEmail => is_of(&user.email) || user.pending_email.as_ref().is_some_and(is_of),
             Purpose::ResetPassword => user.password_no == claim.stamp,
-            Purpose::Unsubscribe => true,
+            Purpose::Unsubscribe => false,
         };
         if works { Ok((claim.purpose, user)) } else { Err(over()) }
     }
@@ -308,6 +307,6 @@ impl Service {
 }
 
 /// One answer for whatever is wrong with a token.
-fn over() -> Error {
+pub(super) fn over() -> Error {
     Error::invalid("/token", "does not work any more: ask for a new link")
 }

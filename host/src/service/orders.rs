@@ -44,6 +44,9 @@ impl Service {
         who.must_be_admin()?;
         let order = self.once(who, CHANGE, once, || self.try_change(who, id, change.clone(), expected, once)).await?;
         self.changed(order.id);
+        if order.status == Status::Cancelled {
+            self.restocked.notify_one();
+        }
         Ok(order)
     }
 
@@ -52,6 +55,9 @@ impl Service {
         let cancel = || StatusChange::to(Status::Cancelled);
         let order = self.once(who, CHANGE, None, || self.try_change(who, id, cancel(), expected, None)).await?;
         self.changed(order.id);
+        if order.status == Status::Cancelled {
+            self.restocked.notify_one();
+        }
         Ok(order)
     }
 

@@ -89,7 +89,9 @@ impl Service {
             let product = products::write(&mut change.tx, product, new.clone(), self.clock.now_ms()).await;
             change.commit(product.map_err(|e| taken(e, &new))?).await
         };
-        self.once(who, "update-product", once, update).await
+        let product = self.once(who, "update-product", once, update).await?;
+        self.restocked.notify_one();
+        Ok(product)
     }
 
     /// Takes a product out of the shop. For admins. Orders that hold it keep it.

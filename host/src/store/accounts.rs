@@ -1,9 +1,12 @@
 //! What users are told of their accounts: where it stands in their lane, and who asked for it without a log-in.
 
-use super::contents;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::dialect::Column::Int;
 use super::notifications::{self, NewEvent};
 use super::tx::insert_id;
-use super::{Dialect, Result, Store, Tx, with_pool, with_tx};
+use super::users::json;
+use super::{Dialect, Error, Result, Store, Tx, contents, with_pool, with_tx};
 use crate::notification::{Lane, Payload};
 
 /// Somebody says that they have forgotten the password of an address. Whether there is such a user is looked up later.
@@ -77,30 +80,30 @@ pub(crate) async fn take_reset_requests(tx: &mut Tx) -> Result<Vec<ResetRequest>
     Ok(found)
 }
 
-/// Queues mails to a user in one of the lanes that are theirs, one after the other. The user's row is locked until the
+/// Queues mails that are about users and not about orders, each behind those of its lane. The users' rows are locked until the
 /// transaction ends. The notifications' numbers.
-pub(crate) async fn tell(
-    tx: &mut Tx,
-    lane: Lane,
-    mails: impl IntoIterator<Item = (String, Payload)>,
-    offset_ms: i64,
-) -> Result<Vec<i64>> {
-    let Some(user_id) = lane.user() else { return Ok(Vec::new()) };
-    let mails: Vec<_> = mails.into_iter().collect();
-    let sql = tx.dialect().sql("update users set last_place = last_place + $1 where id = $2");
-    let more = i64::try_from(mails.len()).unwrap_or_default();
-    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(more).bind(user_id).execute(c).await.map(drop))?;
-    let sql = tx.dialect().sql("select last_place from users where id = $1");
-    let last: i64 = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(user_id).fetch_one(c).await)?;
-    let event = |(place, (message_id, payload)): (i64, (String, Payload))| NewEvent {
-        lane,
-        place,
-        silent: None,
-        message_id,
-        payload,
+pub(crate) async fn tell(tx: &mut Tx, mails: Vec<(Lane, String, Payload)>, offset_ms: i64) -> Result<Vec<i64>> {
+    let members: BTreeSet<i64> = mails.iter().filter_map(|(lane, ..)| lane.user()).collect();
+    if members.len() != mails.len() {
+        return Err(Error::Undone("of two mails to one user, either could be the first".to_owned()));
+    }
+    let rows = json(&members.into_iter().map(|id| serde_json::json!({ "member": id })).collect::<Vec<_>>());
+    let (dialect, columns) = (tx.dialect(), [Int("member")]);
+    let sql = dialect.update("users", &columns, "last_place = q.last_place + 1", "q.id = x.member");
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
+    let sql = dialect.sql(&format!(
+        "select q.id, q.last_place from {} {} users q where q.id = x.member",
+        dialect.rows(1, &columns),
+        dialect.join(),
+    ));
+    let places: Vec<(i64, i64)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(&rows).fetch_all(c).await)?;
+    let places: BTreeMap<i64, i64> = places.into_iter().collect();
+    let event = |(lane, message_id, payload): (Lane, String, Payload)| {
+        let place = lane.user().and_then(|user| places.get(&user)).copied()?;
+        Some(NewEvent { lane, place, silent: None, message_id, payload })
     };
-    let events: Vec<NewEvent> = (last - more + 1..).zip(mails).map(event).collect();
-    notifications::enqueue(tx, &events, offset_ms).await
+    let events: Vec<NewEvent> = mails.into_iter().filter_map(event).collect();
+    if events.is_empty() { Ok(Vec::new()) } else { notifications::enqueue(tx, &events, offset_ms).await }
 }
 
 /// Has what a mail says forgotten once it has ended: its user has left.

@@ -6,7 +6,7 @@ use super::conditions::{Arg, Conditions, escaped};
 use super::dialect::Column::Int;
 use super::tx::insert_id;
 use super::users::json;
-use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
+use super::{Dialect, Error, Result, Store, Tx, stock_alerts, with_pool, with_tx};
 use crate::money::{Currency, Money};
 use crate::shop::kept;
 use crate::shop::product::{NewProduct, Product, ProductFilter, ProductSort};
@@ -184,6 +184,9 @@ pub(crate) async fn write(tx: &mut Tx, product: Product, new: NewProduct, now: i
         .execute(c)
         .await
         .map(drop))?;
+    if product.stock == 0 && stock > 0 {
+        stock_alerts::note_restocked(tx, [product.id]).await?;
+    }
     Ok(Product {
         sku,
         name,
@@ -251,5 +254,10 @@ pub(super) async fn move_stock(tx: &mut Tx, moves: &[(i64, i64)]) -> Result<()> 
     let matching = "q.id = x.product and q.stock + x.pieces >= 0";
     let sql = dialect.update("products", &columns, "stock = q.stock + x.pieces, version = q.version + 1", matching);
     let done = with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(|done| done.rows_affected()))?;
-    if done == by_product.len() as u64 { Ok(()) } else { Err(Error::OutOfStock) }
+    if done != by_product.len() as u64 {
+        return Err(Error::OutOfStock);
+    }
+    let back = by_product.iter().filter(|(_, pieces)| **pieces > 0).map(|(product, _)| **product);
+    let back: Vec<i64> = back.collect();
+    if back.is_empty() { Ok(()) } else { stock_alerts::note_restocked(tx, back).await }
 }

@@ -199,6 +199,22 @@ pub(crate) async fn suppress(
     Ok(id)
 }
 
+/// Lifts what stands against an address for one cause.
+pub(crate) async fn lift(tx: &mut Tx, keys: &[AddressKey], category: Scope, cause: Cause) -> Result<()> {
+    for key in keys {
+        let sql =
+            tx.dialect().sql("delete from mail_suppressions where address_hash = $1 and category = $2 and cause = $3");
+        with_tx!(&mut *tx, |c| sqlx::query(sql)
+            .bind(&key.hash)
+            .bind(category.as_str())
+            .bind(cause.as_str())
+            .execute(c)
+            .await
+            .map(drop))?;
+    }
+    Ok(())
+}
+
 /// Has what the owner of an address asked for hold for their new one as well. What servers and operators said of the old one
 /// says nothing of it.
 pub(crate) async fn follow(

@@ -2,7 +2,7 @@
 
 use super::dialect::Column::Int;
 use super::tx::insert_id;
-use super::{Dialect, Error, Result, Store, Tx, once, with_pool, with_tx};
+use super::{Dialect, Error, Result, Store, Tx, once, stock_alerts, with_pool, with_tx};
 use crate::notification::Customer;
 use crate::shop::text::Email;
 use crate::shop::user::{NewUser, Role, User};
@@ -349,6 +349,7 @@ pub(crate) async fn anonymise(tx: &mut Tx, user_id: i64, nobody: &Customer, now:
     let sql = tx.dialect().sql("update orders set ship_to = null, bill_to = null where user_id = $1");
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(user_id).execute(c).await.map(drop))?;
     once::forget(tx, user_id).await?;
+    stock_alerts::remove_of(tx, user_id).await?;
     Ok(())
 }
 

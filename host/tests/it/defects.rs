@@ -132,16 +132,8 @@ async fn nobody_promotes_themselves() {
 
 /// Every method of the contract, with an empty message, as nobody and as a customer.
 async fn every_call_of_grpc_asks_who_calls() {
-    const FOR_ANYBODY: [&str; 8] = [
-        "CreateSession",
-        "RenewSession",
-        "CreateUser",
-        "VerifyEmail",
-        "RequestPasswordReset",
-        "ResetPassword",
-        "GetProduct",
-        "ListProducts",
-    ];
+    const FOR_ANYBODY: &str = "CreateSession RenewSession CreateUser VerifyEmail RequestPasswordReset ResetPassword \
+                               GetProduct ListProducts";
     const FOR_ADMINS: [&str; 9] = [
         "ChangeOrderStatus",
         "CreateProduct",
@@ -175,7 +167,11 @@ async fn every_call_of_grpc_asks_who_calls() {
             let method = method.split('(').next().unwrap();
             let path = format!("/ecomm.v1.{service}/{method}");
             let (nobody, customer) = (call(&path, None).await, call(&path, Some(&app.customer)).await);
-            assert_eq!(nobody == Code::Unauthenticated, !FOR_ANYBODY.contains(&method), "{path}: {nobody:?}");
+            assert_eq!(
+                nobody == Code::Unauthenticated,
+                !FOR_ANYBODY.split_whitespace().any(|open| open == method),
+                "{path}: {nobody:?}"
+            );
             if FOR_ADMINS.contains(&method) {
                 // An empty message may be refused for itself.
                 assert!(matches!(customer, Code::PermissionDenied | Code::InvalidArgument), "{path}: {customer:?}");

@@ -47,6 +47,7 @@ mod shop;
 mod signatures;
 mod snapshots;
 mod stages;
+mod stock_alerts;
 mod store;
 mod suppressions;
 mod throttling;
@@ -104,6 +105,7 @@ fn main() -> ExitCode {
         signatures::tests(),
         snapshots::tests(),
         stages::tests(),
+        stock_alerts::tests(),
         store::tests(),
         suppressions::tests(),
         throttling::tests(),
