@@ -43,7 +43,28 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     for key in &config.mail.dkim {
         findings.extend(readable_by_others(&key.key_path));
     }
+    findings.extend(links(config));
     findings
+}
+
+/// Whether the links in mails lead to this host, and protected.
+fn links(config: &Config) -> Option<Finding> {
+    let url = url::Url::parse(config.accounts.pages_url.as_str()).ok()?;
+    let host = url.host_str()?;
+    if is_local(host) {
+        // With the mailbox alone nobody receives a mail.
+        let (says, advice) = (
+            format!("links in mails lead to {host}, which customers do not reach"),
+            "set accounts.pages_url to the address under which they reach this host's pages",
+        );
+        let sends = !config.mail.relays.is_empty();
+        return sends.then(|| Finding::warning(Check::Secrets, "accounts.pages_url", says, advice));
+    }
+    if url.scheme() == "https" {
+        return Some(Finding::ok(Check::Secrets, "accounts.pages_url", "links in mails lead to it by https"));
+    }
+    let says = "links in mails, which set passwords, are followed unprotected; one-click unsubscribing asks for https (RFC 8058)";
+    Some(Finding::warning(Check::Secrets, "accounts.pages_url", says, "serve the pages by https, and say so here"))
 }
 
 #[cfg(unix)]
