@@ -28,7 +28,7 @@ pub(crate) async fn measure() {
                 let begun = Instant::now();
                 let mut done = 0;
                 while done < share {
-                    let claimed = store.claim(Claimable::All, [0, batch, 0], 60_000).await.expect("claimed");
+                    let claimed = store.claim(Claimable::All, portions(batch), 60_000).await.expect("claimed");
                     if claimed.is_empty() {
                         break;
                     }
@@ -45,6 +45,11 @@ pub(crate) async fn measure() {
         println!("{:<12} {:>10.0} {:>10.0} {:>10.0} {:>10.0}", database.name, row[0], row[1], row[2], row[3]);
         host.stop().await;
     }
+}
+
+/// As the worker asks while only orders' mails wait.
+fn portions(batch: i64) -> [i64; 3] {
+    if batch < 3 { [0, batch, 0] } else { [1, batch - 2, 1] }
 }
 
 fn end(claimed: &Claimed) -> Finish {

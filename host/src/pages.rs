@@ -141,7 +141,8 @@ fn page(app: &App, words: &Words, status: StatusCode, body: &Markup) -> Response
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (app.shop.name) }
-                link rel="stylesheet" href=(STYLE_PATH);
+                // Relative: what is before it in the address is the shop's to choose.
+                link rel="stylesheet" href={ ".." (STYLE_PATH) };
             }
             body { main { p.shop { (app.shop.name) } (body) } }
         }

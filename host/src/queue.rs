@@ -22,7 +22,7 @@ use crate::group::Group;
 use crate::lease::{Lease, NotRecorded};
 use crate::link::Links;
 use crate::metrics::{Ended, Metrics};
-use crate::notification::{Portions, Transition};
+use crate::notification::{Portions, Transition, Urgency};
 use crate::store::Store;
 use crate::store::queue::{Claimable, Claimed, Finish, Intent};
 use crate::suppression::{AddressKey, AddressKeys, Suppression};
@@ -121,7 +121,7 @@ impl Queue {
         let (mut more, mut portions) = (true, Portions::default());
         while !stop.is_cancelled() {
             if let Some(limit) = self.room(under_way.len()).filter(|_| more) {
-                more = self.claim(limit, &mut portions, &mut under_way).await == limit;
+                more = self.claim(limit, &mut portions, &mut under_way).await.1;
                 continue;
             }
             if self.clock.monotonic_ms() - swept_ms >= self.settings.sweep_ms {
@@ -153,7 +153,7 @@ impl Queue {
         let (mut under_way, mut portions) = (JoinSet::new(), Portions::default());
         loop {
             let claimed = match self.room(under_way.len()) {
-                Some(limit) => self.claim(limit, &mut portions, &mut under_way).await,
+                Some(limit) => self.claim(limit, &mut portions, &mut under_way).await.0,
                 None => 0,
             };
             if claimed == 0 && under_way.join_next().await.map(report_panic).is_none() {
@@ -205,11 +205,24 @@ impl Queue {
         (free > 0 && free >= self.settings.in_flight_max / 4).then(|| free.min(self.settings.claim_max))
     }
 
-    /// Claims and starts; says how many.
-    async fn claim(&self, limit: usize, portions: &mut Portions, under_way: &mut JoinSet<()>) -> usize {
+    /// Claims and starts; says how many, and whether more may be due.
+    async fn claim(&self, limit: usize, portions: &mut Portions, under_way: &mut JoinSet<()>) -> (usize, bool) {
+        let (mut begun, mut more) = (0, false);
+        for asked in portions.next(i64::try_from(limit).unwrap_or(i64::MAX)) {
+            let Some(urgencies) = self.claim_portions(asked, under_way).await else { break };
+            begun += urgencies.len();
+            more |= portions.saw(asked, urgencies);
+            if begun >= limit {
+                break;
+            }
+        }
+        (begun, more)
+    }
+
+    /// Claims so many of each urgency and starts them; says which came. None: the database did not answer.
+    async fn claim_portions(&self, portions: [i64; 3], under_way: &mut JoinSet<()>) -> Option<Vec<Urgency>> {
         // Measured before the claim: the database's lease begins later and so ends later.
         let until_ms = self.clock.monotonic_ms() + self.settings.lease_ms;
-        let portions = portions.next(i64::try_from(limit).unwrap_or(i64::MAX));
         let claimable = if self.suspects.available_permits() > 0 { Claimable::All } else { Claimable::Unsuspected };
         let claimed = match self.store.claim(claimable, portions, self.settings.lease_ms).await {
             Ok(claimed) => claimed,
@@ -218,11 +231,11 @@ impl Queue {
                     tracing::error!(error = %e, "the queue cannot be claimed from; trying again");
                     tokio::time::sleep(Duration::from_millis(self.settings.poll_ms)).await;
                 }
-                return 0;
+                return None;
             }
         };
-        let count = claimed.len();
-        let (mut begun, mut back) = (Vec::with_capacity(count), Vec::new());
+        let urgencies = claimed.iter().map(|event| event.urgency).collect();
+        let (mut begun, mut back) = (Vec::with_capacity(claimed.len()), Vec::new());
         for event in claimed {
             let alone = if event.is_suspected() {
                 let Ok(permit) = self.suspects.clone().try_acquire_owned() else {
@@ -240,7 +253,7 @@ impl Queue {
         for (event, alone) in begun {
             under_way.spawn(self.clone().one(event, Lease::until(&self.clock, until_ms), alone));
         }
-        count
+        Some(urgencies)
     }
 
     /// Gives leases back, uncharged.

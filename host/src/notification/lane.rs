@@ -87,30 +87,81 @@ impl Urgency {
             Self::Bulk => 2,
         }
     }
+
+    /// The one of a number; what is not known is nothing that somebody waits for.
+    pub fn numbered(number: i64) -> Self {
+        Self::ALL.into_iter().find(|urgency| urgency.number() == number).unwrap_or(Self::Bulk)
+    }
+
+    fn place(self) -> usize {
+        match self {
+            Self::Urgent => 0,
+            Self::Ordinary => 1,
+            Self::Bulk => 2,
+        }
+    }
 }
 
-/// How many of each urgency a claim takes while all of them wait: of 21 mails 16, 4 and 1. What one leaves the others take,
-/// the most urgent first. None waits for ever: smooth weighted round robin, as nginx chooses its servers.
+/// How many of each urgency a claim asks for. Of those that wait 16, 4 and 1 of 21, by smooth weighted round robin, as nginx
+/// chooses its servers; an urgency that did not fill its last portion leaves it to the others but for one place, by which it is
+/// seen when it waits again. So none waits for ever, and no place stays empty for long.
 #[derive(Clone, Debug, Default)]
 pub struct Portions {
     credits: [i64; 3],
+    waits: [bool; 3],
 }
 
 const WEIGHTS: [i64; 3] = [16, 4, 1];
 
 impl Portions {
-    /// The portions of a claim of `limit` events: together as many.
-    pub fn next(&mut self, limit: i64) -> [i64; 3] {
-        let mut portions = [0; 3];
-        for _ in 0..limit {
-            for (credit, weight) in self.credits.iter_mut().zip(WEIGHTS) {
-                *credit += weight;
-            }
-            let most = (0..3).max_by_key(|i| (self.credits[*i], 3 - i)).unwrap_or_default();
-            self.credits[most] -= WEIGHTS.iter().sum::<i64>();
-            portions[most] += 1;
+    /// What a claim of `limit` events asks for, together as many; where there are not enough of them for one of each, several
+    /// claims, to be made until the limit is reached.
+    pub fn next(&mut self, limit: i64) -> Vec<[i64; 3]> {
+        if limit < 3 {
+            let first = self.choose([true; 3]);
+            let rest = (0..3).filter(|i| *i != first);
+            return std::iter::once(first)
+                .chain(rest)
+                .map(|i| std::array::from_fn(|j| if i == j { limit } else { 0 }))
+                .collect();
         }
-        portions
+        let waits = if self.waits == [false; 3] { [false, true, false] } else { self.waits };
+        let mut portions = waits.map(|waits| i64::from(!waits));
+        for _ in 0..limit - portions.iter().sum::<i64>() {
+            portions[self.choose(waits)] += 1;
+        }
+        // Each is asked for, also one whose turn did not come.
+        for i in 0..3 {
+            if portions[i] == 0 {
+                let most = (0..3).max_by_key(|i| portions[*i]).unwrap_or_default();
+                portions[most] -= 1;
+                portions[i] += 1;
+            }
+        }
+        vec![portions]
+    }
+
+    /// What came of a claim; true when more may be due.
+    pub fn saw(&mut self, asked: [i64; 3], got: impl IntoIterator<Item = Urgency>) -> bool {
+        let mut left = asked;
+        for urgency in got {
+            left[urgency.place()] -= 1;
+        }
+        for i in 0..3 {
+            if asked[i] > 0 {
+                self.waits[i] = left[i] <= 0;
+            }
+        }
+        (0..3).any(|i| asked[i] > 0 && left[i] <= 0)
+    }
+
+    fn choose(&mut self, among: [bool; 3]) -> usize {
+        for i in (0..3).filter(|i| among[*i]) {
+            self.credits[i] += WEIGHTS[i];
+        }
+        let most = (0..3).filter(|i| among[*i]).max_by_key(|i| (self.credits[*i], 3 - i)).unwrap_or_default();
+        self.credits[most] -= (0..3).filter(|i| among[*i]).map(|i| WEIGHTS[i]).sum::<i64>();
+        most
     }
 }
 
@@ -128,17 +179,59 @@ mod tests {
         assert!(numbers.iter().all(|number| *number < 0));
     }
 
-    #[test]
-    fn all_get_their_portion_however_small_the_claims() {
-        for limit in [1, 3, 7, 64] {
-            let (mut portions, mut sums) = (Portions::default(), [0; 3]);
-            for _ in 0..210 {
-                let next = portions.next(limit);
-                assert_eq!(next.iter().sum::<i64>(), limit);
-                sums = [sums[0] + next[0], sums[1] + next[1], sums[2] + next[2]];
+    /// Claims from endless queues of some urgencies; how many of each came.
+    fn claimed(endless: [bool; 3], limit: i64, rounds: usize) -> [i64; 3] {
+        let (mut portions, mut sums) = (Portions::default(), [0; 3]);
+        for _ in 0..rounds {
+            let mut room = limit;
+            for asked in portions.next(limit) {
+                assert!(asked.iter().sum::<i64>() == limit && asked.iter().all(|n| *n >= 0), "{asked:?}");
+                let got: Vec<usize> = (0..3).filter(|i| endless[*i]).collect();
+                let got = got.into_iter().flat_map(|i| std::iter::repeat_n(i, usize::try_from(asked[i]).unwrap()));
+                let got: Vec<usize> = got.take(usize::try_from(room).unwrap()).collect();
+                room -= i64::try_from(got.len()).unwrap();
+                got.iter().for_each(|i| sums[*i] += 1);
+                portions.saw(asked, got.into_iter().map(|i| Urgency::ALL[i]));
+                if room == 0 {
+                    break;
+                }
             }
-            assert_eq!(sums, [160 * limit, 40 * limit, 10 * limit]);
         }
+        sums
+    }
+
+    #[test]
+    fn all_that_wait_get_their_portion_however_small_the_claims() {
+        for limit in [1, 2, 21, 64] {
+            let sums = claimed([true; 3], limit, 2_100);
+            let all: i64 = sums.iter().sum();
+            for (sum, weight) in sums.into_iter().zip([16, 4, 1]) {
+                // The first claims do not know yet who waits, and of three places each has one.
+                assert!((sum * 21 - all * weight).abs() < all / 10 * 21 / 10, "{limit}: {sums:?}");
+            }
+        }
+        assert!(claimed([true; 3], 3, 100).iter().all(|sum| *sum > 0));
+    }
+
+    #[test]
+    fn what_one_leaves_the_others_take() {
+        for (alone, places) in [([true, false, false], 2), ([false, true, false], 2), ([false, false, true], 2)] {
+            let sums: i64 = claimed(alone, 64, 100).iter().sum();
+            // The first claim finds out; after that one place of each of the others is kept.
+            assert!(sums >= 99 * (64 - places), "{alone:?}: {sums}");
+            assert_eq!(claimed(alone, 1, 100).iter().sum::<i64>(), 100);
+        }
+        assert_eq!(Portions::default().next(64), [[1, 62, 1]]);
+    }
+
+    #[test]
+    fn more_may_be_due_where_a_portion_was_filled() {
+        let mut portions = Portions::default();
+        assert!(!portions.saw([1, 8, 1], []));
+        assert!(!portions.saw([1, 8, 1], [Urgency::Ordinary; 7]));
+        assert!(portions.saw([1, 8, 1], [Urgency::Ordinary; 8]));
+        assert!(portions.saw([1, 8, 1], [Urgency::Bulk]));
+        assert!(!portions.saw([0, 8, 0], []));
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Claimed {
     pub lane: i64,
     /// The place in the lane.
     pub place: i64,
+    /// How soon it was to be claimed.
+    pub urgency: Urgency,
     /// An intent of an earlier claim was found: the mail may have been delivered.
     pub in_doubt: bool,
     /// Charged so far.
@@ -63,6 +65,7 @@ pub(super) struct Row {
     state_id: i64,
     lane: i64,
     place: i64,
+    urgency: i64,
     epoch: i64,
     phase: i64,
     attempts: i64,
@@ -126,9 +129,8 @@ impl Claimed {
 }
 
 impl Store {
-    /// Leases due events for `lease_ms`, as many as the portions of each urgency together; what one urgency leaves the others
-    /// take, the most urgent first, of each the oldest due first. Fewer does not mean that no more are due. What is leased
-    /// when this fails half-way comes again when its lease has run out.
+    /// Leases due events for `lease_ms`: of each urgency its portion at the most, the oldest due first. Fewer does not mean that
+    /// no more are due. What is leased when this fails half-way comes again when its lease has run out.
     pub async fn claim(&self, claimable: Claimable, portions: [i64; 3], lease_ms: i64) -> Result<Vec<Claimed>> {
         let now = self.dialect().now_ms(self.offset_ms());
         let rows = match &self.db {
@@ -233,8 +235,9 @@ fn since(rows: &[&Row]) -> String {
     json(&rows.iter().map(row).collect::<Vec<_>>())
 }
 
-/// The heads of one urgency that are due, by their time; none while the queue is paused. Its last parameter is the limit.
-fn due(dialect: Dialect, claimable: Claimable, urgency: Urgency, now: &str, lock: &str) -> String {
+/// The heads of one urgency that are due, by their time; none while the queue is paused. The limit is the parameter of that
+/// number.
+fn due(dialect: Dialect, claimable: Claimable, urgency: Urgency, now: &str, (limit, lock): (usize, &str)) -> String {
     let (is_head, by_time) = (is_head(dialect), dialect.by_index("q_due"));
     let unsuspected = match claimable {
         Claimable::All => String::new(),
@@ -246,33 +249,25 @@ fn due(dialect: Dialect, claimable: Claimable, urgency: Urgency, now: &str, lock
         Dialect::MySql | Dialect::Postgres => format!("q.due_at <= {now} and {NOT_PAUSED}"),
     };
     format!(
-        "select q.state_id, q.due_at from {QUEUE} q {by_time} where q.urgency = {} and {is_due} {unsuspected} \
-         and {is_head} order by q.due_at, q.state_id limit $1 {lock}",
+        "select q.state_id from {QUEUE} q {by_time} where q.urgency = {} and {is_due} {unsuspected} \
+         and {is_head} order by q.due_at, q.state_id limit ${limit} {lock}",
         urgency.number()
     )
 }
 
-/// The parts of a statement that claims from all urgencies: those that are due, each urgency under its own name, and `chosen`
-/// of them. Parameter 1 is how many, 3 to 5 are the portions.
-pub(super) fn chosen(dialect: Dialect, claimable: Claimable, now: &str, lock: &str) -> String {
-    let materialized = if dialect == Dialect::Postgres { "materialized" } else { "" };
-    let part = |urgency: Urgency| {
-        let due = due(dialect, claimable, urgency, now, lock);
-        format!("due_{} as {materialized} ({due})", urgency.number())
-    };
-    let numbered = |urgency: Urgency| {
-        let (number, portion) = (urgency.number(), urgency.number() + 3);
-        format!(
-            "select state_id, {number} as urgency, row_number() over (order by due_at, state_id) as nth, \
-             ${portion} as portion from due_{number}"
-        )
-    };
-    format!(
-        "{}, chosen as {materialized} (select state_id from ({}) x \
-         order by case when nth <= portion then 0 else 1 end, urgency, nth limit $1)",
-        Urgency::ALL.map(part).join(", "),
-        Urgency::ALL.map(numbered).join(" union all "),
-    )
+/// The heads of all urgencies that have a portion, each as a select of its own with its limit: parameters from 2 on.
+pub(super) fn due_by_urgency(
+    dialect: Dialect,
+    claimable: Claimable,
+    now: &str,
+    lock: &str,
+    portions: [i64; 3],
+) -> (Vec<String>, Vec<i64>) {
+    let asked = Urgency::ALL.into_iter().zip(portions).filter(|(_, portion)| *portion > 0);
+    let parts = asked
+        .enumerate()
+        .map(|(i, (urgency, portion))| (due(dialect, claimable, urgency, now, (i + 2, lock)), portion));
+    parts.unzip()
 }
 
 /// What a claim changes.
@@ -291,17 +286,12 @@ async fn take_by_steps(
 ) -> Result<Vec<Row>> {
     let dialect = tx.dialect();
     let is_head = is_head(dialect);
-    let limit: i64 = portions.iter().sum();
-    let (mut found, mut left) = (Vec::new(), Vec::new());
-    for (urgency, portion) in Urgency::ALL.into_iter().zip(portions) {
-        let sql = dialect.sql(&due(dialect, claimable, urgency, now, "for update skip locked"));
-        let mut due: Vec<(i64, i64)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(limit).fetch_all(c).await)?;
-        left.extend(due.split_off(due.len().min(usize::try_from(portion).unwrap_or_default())));
-        found.extend(due);
+    let mut found: Vec<i64> = Vec::new();
+    let (selects, limits) = due_by_urgency(dialect, claimable, now, "for update skip locked", portions);
+    for (sql, limit) in selects.iter().zip(limits) {
+        let sql = dialect.sql(sql);
+        found.extend(with_tx!(&mut *tx, |c| sqlx::query_scalar::<_, i64>(sql).bind(limit).fetch_all(c).await)?);
     }
-    found.extend(left);
-    found.truncate(usize::try_from(limit).unwrap_or_default());
-    let found: Vec<i64> = found.into_iter().map(|(event, _)| event).collect();
     if found.is_empty() {
         return Ok(Vec::new());
     }
@@ -319,7 +309,7 @@ async fn take_by_steps(
 /// The columns of [`Row`]. A row without a payload is one that cannot be read: it must not be leased for ever.
 pub(super) fn row_columns(now: &str) -> String {
     format!(
-        "q.state_id, q.lane, q.place, q.epoch, q.phase, q.attempts, q.claims, q.relay, q.created_at, \
+        "q.state_id, q.lane, q.place, q.urgency, q.epoch, q.phase, q.attempts, q.claims, q.relay, q.created_at, \
          {now} as claimed_at, s.message_id, coalesce(p.payload, '') as payload, o.status, \
          coalesce(o.version, 0) as newest_version"
     )
@@ -356,6 +346,7 @@ impl Row {
             claim: super::Token { event: id, token: self.epoch },
             lane: self.lane,
             place: self.place,
+            urgency: Urgency::numbered(self.urgency),
             in_doubt: self.phase > 0,
             attempts: self.attempts,
             claims: self.claims,

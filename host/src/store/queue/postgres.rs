@@ -15,21 +15,26 @@ pub(super) async fn claim(
     session: &mut Session,
     claimable: Claimable,
     now: &str,
-    [urgent, ordinary, bulk]: [i64; 3],
+    portions: [i64; 3],
     lease_ms: i64,
 ) -> Result<Vec<Row>> {
+    let (due, limits) =
+        claim::due_by_urgency(Dialect::Postgres, claimable, now, "for no key update skip locked", portions);
+    let named = due.iter().enumerate().map(|(i, due)| format!("due_{i} as materialized ({due})"));
+    let found = (0..due.len()).map(|i| format!("select state_id from due_{i}"));
     let sql = Dialect::Postgres.sql(&format!(
-        "with {}, q as (update {QUEUE} set {} where state_id in (select c.state_id from chosen c) \
-         returning state_id, lane, place, epoch, phase, attempts, claims, relay, created_at) \
+        "with {}, q as (update {QUEUE} set {} where state_id in ({}) \
+         returning state_id, lane, place, urgency, epoch, phase, attempts, claims, relay, created_at) \
          select {} from q cross join notification_states s left join orders o on o.id = q.lane \
          left join notification_payloads p on p.state_id = s.id \
          where s.id = q.state_id order by q.state_id",
-        claim::chosen(Dialect::Postgres, claimable, now, "for no key update skip locked"),
-        claim::leased(now, "$2"),
+        named.collect::<Vec<_>>().join(", "),
+        claim::leased(now, "$1"),
+        found.collect::<Vec<_>>().join(" union all "),
         claim::row_columns(now),
     ));
-    let claimed = sqlx::query_as(sql).bind(urgent + ordinary + bulk).bind(lease_ms);
-    Ok(claimed.bind(urgent).bind(ordinary).bind(bulk).fetch_all(session).await?)
+    let query = limits.iter().fold(sqlx::query_as(sql).bind(lease_ms), |query, limit| query.bind(*limit));
+    Ok(query.fetch_all(session).await?)
 }
 
 /// Writes intents; says for which claims.

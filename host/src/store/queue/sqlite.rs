@@ -22,22 +22,23 @@ pub(super) async fn claim(
     writer: &Writer,
     claimable: Claimable,
     now: &str,
-    [urgent, ordinary, bulk]: [i64; 3],
+    portions: [i64; 3],
     lease_ms: i64,
 ) -> Result<Vec<Row>> {
+    let (due, limits) = claim::due_by_urgency(Dialect::Sqlite, claimable, now, "", portions);
+    let due: Vec<String> = due.into_iter().map(|due| format!("select state_id from ({due})")).collect();
     let sql = format!(
         "delete from temp.claimed; \
-         with {} insert into temp.claimed (state_id) select state_id from chosen; \
+         insert into temp.claimed (state_id) {}; \
          update {QUEUE} set {} where state_id in temp.claimed; \
          select {} from temp.claimed c cross join {QUEUE} q cross join notification_states s \
          left join orders o on o.id = q.lane left join notification_payloads p on p.state_id = c.state_id \
          where q.state_id = c.state_id and s.id = c.state_id",
-        claim::chosen(Dialect::Sqlite, claimable, now, ""),
-        claim::leased(now, "$2"),
+        due.join(" union all "),
+        claim::leased(now, "$1"),
         claim::row_columns(now),
     );
-    let limit = urgent + ordinary + bulk;
-    let (turn, rows) = writer.run(&sql, arguments(limit, &[lease_ms, urgent, ordinary, bulk])?).await?;
+    let (turn, rows) = writer.run(&sql, arguments(lease_ms, &limits)?).await?;
     turn.commit().await?;
     Ok(rows)
 }
