@@ -6,6 +6,7 @@ alter table users add column password_no bigint not null default 0;
 
 -- From which network a session was begun: a keyed hash.
 alter table sessions add column network text;
+create index sessions_network on sessions (user_id, network);
 
 -- Who wants another password. Whether there is such a user is looked up afterwards, so that the answer cannot tell.
 create table password_reset_requests (

@@ -190,7 +190,9 @@ mod tests {
                 let got = got.into_iter().flat_map(|i| std::iter::repeat_n(i, usize::try_from(asked[i]).unwrap()));
                 let got: Vec<usize> = got.take(usize::try_from(room).unwrap()).collect();
                 room -= i64::try_from(got.len()).unwrap();
-                got.iter().for_each(|i| sums[*i] += 1);
+                for i in &got {
+                    sums[*i] += 1;
+                }
                 portions.saw(asked, got.into_iter().map(|i| Urgency::ALL[i]));
                 if room == 0 {
                     break;

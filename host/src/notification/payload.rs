@@ -171,6 +171,16 @@ impl Payload {
         self.merged.drain(..self.merged.len().saturating_sub(MERGED_MAX));
     }
 
+    /// Whether the one thing that its mail asks for can no longer be done, at a time in unix milliseconds.
+    pub fn is_over(&self, now: i64) -> bool {
+        match &self.subject {
+            Subject::Account(account) => {
+                account.link.as_ref().and_then(|link| link.expires_at).is_some_and(|until| until <= now)
+            }
+            Subject::Order(_) | Subject::Product(_) | Subject::Other(_) => false,
+        }
+    }
+
     /// Whether its mail has a link that is for its reader alone.
     pub fn has_secret(&self) -> bool {
         match &self.subject {

@@ -23,6 +23,10 @@ impl Queue {
             return Err(held(format!("claimed {} times without an end: it crashes the host", claimed.claims - 1)));
         }
         let mut notification = claimed.notification().map_err(held)?;
+        if notification.payload.is_over(claimed.claimed_at) {
+            let reason = "its link ran out before the mail could be sent".to_owned();
+            return Err(Box::new(record::end(&claimed, State::Skipped, "skip", reason, self.clock.now_ms())));
+        }
         self.links.complete(&mut notification);
         let mut event = Event {
             notification: Arc::new(notification),

@@ -34,19 +34,24 @@ pub(super) fn finish(
     Finish { claim: claimed.claim, lane: claimed.lane, place: claimed.place, attempts, transition, notes, intent }
 }
 
-/// Holds what cannot be worked on. An intent of an earlier claim is closed: nobody else will.
+/// Holds what cannot be worked on.
 pub(super) fn hold(claimed: &Claimed, reason: String, started_at: i64) -> Finish {
+    end(claimed, State::Held, "hold", reason, started_at)
+}
+
+/// Ends what is not to be delivered, by a verdict of the host. An intent of an earlier claim is closed: nobody else will.
+pub(super) fn end(claimed: &Claimed, state: State, verdict: &str, reason: String, started_at: i64) -> Finish {
     let open = claimed.in_doubt.then(|| Note {
         kind: "send",
         phase: Some("body".to_owned()),
         class: Some(Class::InDoubt.as_str().to_owned()),
-        verdict: Some("hold".to_owned()),
+        verdict: Some(verdict.to_owned()),
         reason: Some(reason.clone()),
         started_at,
         ..Note::default()
     });
     let attempts = claimed.attempts + i64::from(claimed.in_doubt);
-    let transition = Transition::End { state: State::Held, reason };
+    let transition = Transition::End { state, reason };
     finish(claimed, transition, attempts, open.into_iter().collect(), claimed.in_doubt)
 }
 

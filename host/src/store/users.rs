@@ -265,12 +265,14 @@ pub(crate) async fn insert_session(
 
 /// Whether a user was seen in some network before, but not in this one.
 pub(crate) async fn is_elsewhere(tx: &mut Tx, user_id: i64, network: &str) -> Result<bool> {
-    let sql = tx
-        .dialect()
-        .sql("select count(network), count(case when network = $1 then 1 end) from sessions where user_id = $2");
-    let (anywhere, here): (i64, i64) =
-        with_tx!(tx, |c| sqlx::query_as(sql).bind(network).bind(user_id).fetch_one(c).await)?;
-    Ok(anywhere > 0 && here == 0)
+    let sql = tx.dialect().sql(
+        "select u.id from users u where u.id = $1 \
+         and exists (select 1 from sessions s where s.user_id = u.id and s.network is not null) \
+         and not exists (select 1 from sessions s where s.user_id = u.id and s.network = $2)",
+    );
+    let elsewhere: Option<i64> =
+        with_tx!(tx, |c| sqlx::query_scalar(sql).bind(user_id).bind(network).fetch_optional(c).await)?;
+    Ok(elsewhere.is_some())
 }
 
 /// Whose address it is.

@@ -17,7 +17,6 @@ tests! {
         an_address_of_nobody_gets_the_same_answer
         who_leaves_gets_a_last_mail_and_is_forgotten
         a_log_in_from_elsewhere_is_told
-        urgent_mails_overtake_and_starve_nobody
     }
     once {
         links_that_were_tampered_with_do_nothing
@@ -31,7 +30,7 @@ tests! {
 
 const HOUR_MS: u32 = 3_600_000;
 const NEW_PASSWORD: &str = "another horse battery";
-const SETTINGS: [(&str, &str); 3] = [
+pub const SETTINGS: [(&str, &str); 3] = [
     ("ACCOUNTS__VERIFY_EMAILS", "true"),
     ("ACCOUNTS__NOTICES", "true"),
     ("ACCOUNTS__PAGES_URL", "https://shop.example/mails"),
@@ -243,30 +242,6 @@ async fn a_log_in_from_elsewhere_is_told(database: Database) {
     app.end().await;
 }
 
-async fn urgent_mails_overtake_and_starve_nobody(database: Database) {
-    let app = App::with(database, &SETTINGS).await;
-    app.drain().await;
-    for _ in 0..30 {
-        app.order().await;
-    }
-    let path = format!("/v1/users/{}/email-verification", app.customer_id().await);
-    app.client.ok("POST", &path, &app.customer, None).await;
-    let store = &app.host.service.store;
-    let claim = async |portions| {
-        let claimed = store.claim(ecomm::store::queue::Claimable::All, portions, 60_000).await.unwrap();
-        let kind = |c: &ecomm::store::queue::Claimed| c.notification().unwrap().payload.kind;
-        claimed.iter().map(kind).collect::<Vec<_>>()
-    };
-    assert_eq!(claim([0, 4, 0]).await, ["order.placed"; 4], "of each urgency its portion alone");
-    // It came last, and is claimed before the others.
-    let second = claim([1, 3, 1]).await;
-    assert_eq!(second.iter().filter(|kind| *kind == "account.verify-email").count(), 1, "{second:?}");
-    assert_eq!(second.len(), 4, "{second:?}");
-    assert!(claim([5, 0, 3]).await.is_empty());
-    assert_eq!(claim([100, 100, 100]).await.len(), 30 - 4 - 3);
-    app.end().await;
-}
-
 async fn links_that_were_tampered_with_do_nothing() {
     let app = start(sqlite().await).await;
     let right = token(&app);
@@ -413,5 +388,17 @@ async fn an_account_mail_in_trouble_keeps_its_lane() {
     app.drain().await;
     let link = token(&app);
     assert_eq!(reset(&app, &link).await, 204);
+    app.drain().await;
+    // A link that runs out while its mail waits is sent to nobody.
+    app.fail(Phase::Rcpt, reply("450 4.2.1 later"), 1);
+    forget(&app, "ada@example.com").await;
+    let before = app.mailbox.messages().len();
+    app.clock.advance(2 * HOUR_MS);
+    app.drain().await;
+    let id = app.database.number("select max(id) from notification_states").await;
+    let over = app.client.ok("GET", &format!("/v1/notifications/{id}"), &app.admin, None).await;
+    assert_eq!(over["state"], "skipped", "{over}");
+    assert_eq!(over["reason"], "its link ran out before the mail could be sent");
+    assert_eq!(app.mailbox.messages().len(), before);
     app.end().await;
 }

@@ -28,6 +28,7 @@ mod handover;
 mod harness;
 mod interventions;
 mod kit;
+mod lanes;
 mod logs;
 mod misbehaviour;
 mod observed;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         handover::tests(),
         interventions::tests(),
         kit::tests(),
+        lanes::tests(),
         logs::tests(),
         misbehaviour::tests(),
         observed::tests(),
