@@ -115,8 +115,7 @@ fn failed(app: &App, headers: &HeaderMap, e: Error) -> Response {
     let asked = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let words = Words::of(asked);
     let (status, says) = match &e {
-        Error::Invalid { .. } => (StatusCode::GONE, words.over),
-        Error::NotFound(_) => (StatusCode::NOT_FOUND, words.over),
+        Error::NotFound(_) => (StatusCode::GONE, words.over),
         Error::Taken(_) => (StatusCode::CONFLICT, words.taken),
         _ => {
             let status = crate::http::Problem::from(e).status();

@@ -308,5 +308,5 @@ impl Service {
 
 /// One answer for whatever is wrong with a token.
 pub(super) fn over() -> Error {
-    Error::invalid("/token", "does not work any more: ask for a new link")
+    Error::NotFound("link that still works: ask for a new one")
 }
