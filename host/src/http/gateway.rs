@@ -50,7 +50,8 @@ pub(super) async fn identify(
         given.filter(|v| (1..=REQUEST_ID_BYTES_MAX).contains(&v.len()) && v.bytes().all(|b| b.is_ascii_graphic()));
     let name = given.map_or_else(|| app.clock.uuid().to_string(), str::to_owned);
     let (begun_us, method) = (app.clock.monotonic_us(), known(request.method()));
-    let span = tracing::info_span!("http", id = %name, method = %request.method(), path = request.uri().path());
+    let span =
+        tracing::info_span!("http", id = %name, method = %request.method(), path = without_token(request.uri().path()));
     let header = HeaderValue::from_str(&name);
     let mut trace = app.tracer.request(method, request.headers().get("traceparent").and_then(|v| v.to_str().ok()));
     let answering = async {
@@ -91,6 +92,14 @@ pub(super) async fn remember_route(request: Request, next: Next) -> Response {
         let _ = route.set(matched.clone());
     }
     next.run(request).await
+}
+
+/// A path for the log: a page's link is for its reader alone, and what follows its first part is its token.
+fn without_token(path: &str) -> &str {
+    match path.get(..3) {
+        Some(page @ ("/a/" | "/u/" | "/p/")) => page,
+        _ => path,
+    }
 }
 
 /// Methods that are not in use here are one.

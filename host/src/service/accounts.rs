@@ -180,7 +180,10 @@ impl Service {
         let (before, version) = (user.clone(), user.version + 1);
         let email = user.pending_email.clone().filter(|_| is_pending).unwrap_or_else(|| user.email.clone());
         let pending_email = user.pending_email.clone().filter(|_| !is_pending);
-        let user = User { email, pending_email, email_verified_at: Some(now), version, updated_at: now, ..user };
+        // A link to set a password that went to the old address is over.
+        let password_no = user.password_no + i64::from(is_pending);
+        let user =
+            User { email, pending_email, email_verified_at: Some(now), password_no, version, updated_at: now, ..user };
         users::write(&mut tx, &user, None).await.map_err(taken)?;
         if is_pending {
             self.moved(&mut tx, &before, &user).await?;
@@ -228,7 +231,9 @@ impl Service {
             return Err(over());
         }
         let now = self.clock.now_ms();
-        let user = User { password_no: user.password_no + 1, version: user.version + 1, updated_at: now, ..user };
+        let (password_no, version) = (user.password_no + 1, user.version + 1);
+        // Who knew the old password may have asked for another address.
+        let user = User { password_no, pending_email: None, version, updated_at: now, ..user };
         users::write(&mut tx, &user, Some(hash)).await?;
         users::revoke_sessions(&mut tx, user.id, 0, now).await?;
         if self.accounts.notices {

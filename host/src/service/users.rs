@@ -140,8 +140,14 @@ impl Service {
         };
         let (now, was) = (self.clock.now_ms(), user.clone());
         let loses_rights = (user.is_admin && !is_admin) || (user.role.is_some() && user.role != role);
-        let is_named = patch.contains_key("email");
-        let user = if is_named { self.with_address(tx, who, user, asked).await? } else { user };
+        let user = if patch.contains_key("email") {
+            self.with_address(tx, who, user, asked).await?
+        } else if new_hash.is_some() {
+            // Who knew the old password may have asked for it.
+            User { pending_email: None, ..user }
+        } else {
+            user
+        };
         let user = User {
             name,
             locale,
@@ -149,7 +155,8 @@ impl Service {
             attributes,
             is_admin,
             role,
-            password_no: user.password_no + i64::from(new_hash.is_some()),
+            // A link to set a password works for the one and the address that it was made for.
+            password_no: user.password_no + i64::from(new_hash.is_some() || user.email != was.email),
             version: user.version + 1,
             updated_at: now,
             ..user

@@ -84,6 +84,11 @@ async fn log_in(app: &App, email: &str, password: &str) -> u16 {
     status(app, "/v1/sessions", json!({ "email": email, "password": password })).await
 }
 
+async fn log_in_with(app: &App, password: &str) -> String {
+    let body = json!({ "email": "ada@example.com", "password": password });
+    app.client.ok("POST", "/v1/sessions", "", Some(body)).await["access_token"].as_str().unwrap().to_owned()
+}
+
 async fn kinds(app: &App) -> Vec<String> {
     app.database.texts("select kind from notification_states order by id").await
 }
@@ -169,6 +174,24 @@ async fn a_password_is_reset_once_by_a_link(database: Database) {
     assert_eq!((reset(&app, &second).await, reset(&app, &first).await), (404, 404));
     app.drain().await;
     assert_eq!(app.subjects().last().unwrap(), "Your password at My Shop was changed");
+    // Whoever knew the old password may have asked for another address: that is over as well.
+    let user = log_in_with(&app, NEW_PASSWORD).await;
+    let moves = json!({ "email": "eve@example.com", "current_password": NEW_PASSWORD });
+    app.client.ok("PATCH", "/v1/users/2", &user, Some(moves)).await;
+    app.drain().await;
+    let moving = token(&app);
+    forget(&app, "ada@example.com").await;
+    let before = token(&app);
+    assert_eq!(reset(&app, &before).await, 204);
+    assert_eq!(me(&app).await["pending_email"], Value::Null);
+    assert_eq!(verify(&app, &moving).await, 404);
+    // And a link that went to an address works no more when the account has another.
+    forget(&app, "ada@example.com").await;
+    let old = token(&app);
+    app.client.ok("PATCH", "/v1/users/2", &app.admin, Some(json!({ "email": "countess@example.com" }))).await;
+    assert_eq!(reset(&app, &old).await, 404);
+    app.client.ok("PATCH", "/v1/users/2", &app.admin, Some(json!({ "email": "ada@example.com" }))).await;
+    app.drain().await;
     // Its time is over after an hour.
     forget(&app, "ada@example.com").await;
     let third = token(&app);
