@@ -123,16 +123,20 @@ impl Links {
 
     /// The network that somebody comes from, as far as it is told apart (RFC 6177 gives a site a /48 at the most): a keyed
     /// hash, which says nothing to who has the database alone.
-    pub fn network(&self, user_id: i64, from: IpAddr) -> Option<String> {
+    /// By each secret, the one in use first.
+    pub fn networks(&self, user_id: i64, from: IpAddr) -> Vec<String> {
         let network = match from.to_canonical() {
             IpAddr::V4(v4) => v4.octets()[..3].to_vec(),
             IpAddr::V6(v6) => v6.octets()[..6].to_vec(),
         };
-        let mut mac = self.0.first()?.clone();
-        mac.update(b"network");
-        mac.update(&user_id.to_be_bytes());
-        mac.update(&network);
-        Some(crate::hex::encode(&mac.finalize().into_bytes()[..MAC_BYTES]))
+        let keyed = |key: &Hmac<Sha256>| {
+            let mut mac = key.clone();
+            mac.update(b"network");
+            mac.update(&user_id.to_be_bytes());
+            mac.update(&network);
+            crate::hex::encode(&mac.finalize().into_bytes()[..MAC_BYTES])
+        };
+        self.0.iter().map(keyed).collect()
     }
 
     /// Puts the token at the end of the link of a mail that is about to be sent. It is not stored: who can read the

@@ -18,6 +18,7 @@ use url::form_urlencoded;
 
 use crate::link::Purpose;
 use crate::service::{Error, Service};
+use crate::shop::text::Email;
 use crate::shop::user::{Password, User};
 use words::Words;
 
@@ -49,13 +50,13 @@ async fn style() -> Response {
 /// Asks before it does what the link is for.
 async fn account(State(app): State<App>, Path(token): Path<String>, headers: HeaderMap) -> Response {
     match app.follow_link(&token).await {
-        Ok((purpose, user)) => asked(&app, purpose, &user, None),
+        Ok((purpose, user, about)) => asked(&app, purpose, (&user, &about), None),
         Err(e) => failed(&app, &headers, e),
     }
 }
 
 async fn act(State(app): State<App>, Path(token): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
-    let (purpose, user) = match app.follow_link(&token).await {
+    let (purpose, user, about) = match app.follow_link(&token).await {
         Ok(followed) => followed,
         Err(e) => return failed(&app, &headers, e),
     };
@@ -64,7 +65,7 @@ async fn act(State(app): State<App>, Path(token): Path<String>, headers: HeaderM
         Purpose::VerifyEmail => app.verify_email(&token).await.map(|()| words.verified),
         Purpose::ResetPassword => match Password::try_from(field(&body, "password")) {
             Ok(password) => app.reset_password(&token, &password).await.map(|()| words.password_set),
-            Err(_) => return asked(&app, purpose, &user, Some(words.password_rule)),
+            Err(_) => return asked(&app, purpose, (&user, &about), Some(words.password_rule)),
         },
         Purpose::Unsubscribe => Err(Error::NotFound("page")),
     };
@@ -81,17 +82,14 @@ fn field(body: &[u8], name: &str) -> String {
 }
 
 /// The page with the button.
-fn asked(app: &App, purpose: Purpose, user: &User, wrong: Option<&str>) -> Response {
+fn asked(app: &App, purpose: Purpose, (user, about): (&User, &Email), wrong: Option<&str>) -> Response {
     let words = Words::of(user.locale.as_str());
     let body = match purpose {
-        Purpose::VerifyEmail => {
-            let address = user.pending_email.as_ref().unwrap_or(&user.email);
-            html! {
-                h1 { (words.verify) }
-                p { bdi { (address.as_str()) } }
-                form method="post" { button { (words.verify_button) } }
-            }
-        }
+        Purpose::VerifyEmail => html! {
+            h1 { (words.verify) }
+            p { bdi { (about.as_str()) } }
+            form method="post" { button { (words.verify_button) } }
+        },
         Purpose::ResetPassword => html! {
             h1 { (words.reset) }
             @if let Some(wrong) = wrong { p.wrong role="alert" #rule { (wrong) } }

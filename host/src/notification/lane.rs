@@ -7,8 +7,9 @@ pub enum Lane {
     Order(i64),
     /// What happens to the account of this user.
     Account(i64),
-    /// What this user asked to be told of products.
-    Products(i64),
+    /// What else is for this user: of products that they asked about, and what goes to an address that is not, or not any more,
+    /// their account's.
+    Beside(i64),
 }
 
 impl Lane {
@@ -16,7 +17,7 @@ impl Lane {
     pub fn user(self) -> Option<i64> {
         match self {
             Self::Order(_) => None,
-            Self::Account(user) | Self::Products(user) => Some(user),
+            Self::Account(user) | Self::Beside(user) => Some(user),
         }
     }
 
@@ -24,13 +25,13 @@ impl Lane {
     pub fn order(self) -> Option<i64> {
         match self {
             Self::Order(order) => Some(order),
-            Self::Account(_) | Self::Products(_) => None,
+            Self::Account(_) | Self::Beside(_) => None,
         }
     }
 
     /// The lanes of a user that are not those of orders.
     pub fn of_user(user: i64) -> [i64; 2] {
-        [Self::Account(user).into(), Self::Products(user).into()]
+        [Self::Account(user).into(), Self::Beside(user).into()]
     }
 }
 
@@ -40,7 +41,7 @@ impl From<Lane> for i64 {
         match lane {
             Lane::Order(order) => order,
             Lane::Account(user) => user.saturating_mul(-2),
-            Lane::Products(user) => user.saturating_mul(-2).saturating_sub(1),
+            Lane::Beside(user) => user.saturating_mul(-2).saturating_sub(1),
         }
     }
 }
@@ -50,7 +51,7 @@ impl From<i64> for Lane {
         match number {
             0.. => Self::Order(number),
             _ if number % 2 == 0 => Self::Account(-(number / 2)),
-            _ => Self::Products(-(number / 2)),
+            _ => Self::Beside(-(number / 2)),
         }
     }
 }
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_lane_is_known_by_its_number() {
-        for lane in [Lane::Order(1), Lane::Order(i64::MAX), Lane::Account(1), Lane::Products(1), Lane::Account(7)] {
+        for lane in [Lane::Order(1), Lane::Order(i64::MAX), Lane::Account(1), Lane::Beside(1), Lane::Account(7)] {
             assert_eq!(Lane::from(i64::from(lane)), lane);
         }
         let numbers: std::collections::BTreeSet<i64> = (1..100).flat_map(Lane::of_user).collect();

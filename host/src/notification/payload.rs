@@ -192,7 +192,8 @@ impl Payload {
     /// Sends it to where the customer is reached now. What is about an address goes where it went.
     pub fn readdress(&mut self, customer: &Customer) {
         let email = match (&self.subject, self.kind.as_str()) {
-            (Subject::Account(_), "account.verify-email" | "account.email-changed") => self.customer.email.clone(),
+            // What happened to an account is told where it was known of then.
+            (Subject::Account(_), kind) if kind != "account.reset-password" => self.customer.email.clone(),
             _ => customer.email.clone(),
         };
         self.customer = Customer { email, ..customer.clone() };

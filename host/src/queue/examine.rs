@@ -82,6 +82,10 @@ impl Queue {
             note.class.as_deref() == Some(Class::Rejected.as_str()) && note.enhanced.as_deref().is_some_and(says_nobody)
         });
         let Some(note) = says_nobody else { return };
+        if event.notification.payload.kind == "account.closed" {
+            // Its user has left: nobody would find the address again.
+            return;
+        }
         let (address, now) = (event.notification.payload.customer.email.clone(), self.clock.now_ms());
         let keys = self.address_keys.of(&address);
         let relay = note.relay.as_deref().unwrap_or_default();

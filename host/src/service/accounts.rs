@@ -111,7 +111,9 @@ impl Service {
             attributes: Attributes::default(),
             trace: None,
         };
-        let mail = (Lane::Account(user.id), self.message_id(), payload);
+        // What goes to another address must keep none of theirs waiting.
+        let lane = if *to == user.email { Lane::Account(user.id) } else { Lane::Beside(user.id) };
+        let mail = (lane, self.message_id(), payload);
         let ids = accounts::tell(tx, vec![mail], self.store.offset_ms()).await?;
         Ok(ids.first().copied().unwrap_or_default())
     }
@@ -247,17 +249,20 @@ impl Service {
         claim.filter(|claim| claim.purpose == purpose).ok_or_else(over)
     }
 
-    /// What a link is for that still works, and in which language its user reads; else the error says what to do.
-    pub async fn follow_link(&self, token: &str) -> Result<(Purpose, User), Error> {
+    /// What a link is for that still works, whose it is, and the address that it is about; else the error says what to do.
+    pub async fn follow_link(&self, token: &str) -> Result<(Purpose, User, Email), Error> {
         let claim = self.links.read(token, self.clock.now_ms()).ok_or_else(over)?;
         let user = self.store.user(claim.user_id).await?.ok_or_else(over)?;
         let is_of = |email: &Email| Links::stamp(email) == claim.stamp;
-        let works = match claim.purpose {
-            Purpose::VerifyEmail => is_of(&user.email) || user.pending_email.as_ref().is_some_and(is_of),
-            Purpose::ResetPassword => user.password_no == claim.stamp,
-            Purpose::Unsubscribe => false,
+        let about = match claim.purpose {
+            Purpose::VerifyEmail => {
+                [Some(&user.email), user.pending_email.as_ref()].into_iter().flatten().find(|e| is_of(e))
+            }
+            Purpose::ResetPassword => Some(&user.email).filter(|_| user.password_no == claim.stamp),
+            Purpose::Unsubscribe => None,
         };
-        if works { Ok((claim.purpose, user)) } else { Err(over()) }
+        let about = about.cloned().ok_or_else(over)?;
+        Ok((claim.purpose, user, about))
     }
 
     /// Answers requests for other passwords until the host stops.

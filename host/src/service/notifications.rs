@@ -163,7 +163,7 @@ async fn lock_lane(tx: &mut Tx, id: i64) -> Result<Option<User>, Error> {
             let order = orders::lock(tx, order).await?.ok_or(none)?;
             Ok(orders::customer(tx, &order).await?)
         }
-        Some(Lane::Account(user) | Lane::Products(user)) => Ok(users::lock(tx, user).await?.map(|(user, _)| user)),
+        Some(Lane::Account(user) | Lane::Beside(user)) => Ok(users::lock(tx, user).await?.map(|(user, _)| user)),
     }
 }
 

@@ -132,12 +132,13 @@ impl Service {
         let mut tx = self.store.begin().await?;
         let locked = users::lock(&mut tx, user_id).await?.filter(|(_, newest)| newest == hash);
         let Some((user, _)) = locked else { return Ok(None) };
-        let network = from.and_then(|from| self.links.network(user_id, from));
-        let is_elsewhere = match &network {
-            Some(network) if self.accounts.notices => users::is_elsewhere(&mut tx, user_id, network).await?,
-            _ => false,
-        };
-        let id = users::insert_session(&mut tx, user_id, network.as_deref(), (now, expires_at)).await?;
+        let networks = from.map(|from| self.links.networks(user_id, from)).unwrap_or_default();
+        let mut is_elsewhere = self.accounts.notices && !networks.is_empty();
+        for network in &networks {
+            is_elsewhere = is_elsewhere && users::is_elsewhere(&mut tx, user_id, network).await?;
+        }
+        let id =
+            users::insert_session(&mut tx, user_id, networks.first().map(String::as_str), (now, expires_at)).await?;
         if let Some(from) = from.filter(|_| is_elsewhere) {
             let attributes = BTreeMap::from([("address".to_owned(), from.to_canonical().to_string())]);
             let attributes = Attributes::try_from(attributes).unwrap_or_default();

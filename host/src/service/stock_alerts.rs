@@ -30,6 +30,9 @@ impl Service {
         let product = products::lock_one(&mut tx, product_id).await?.filter(|product| product.archived_at.is_none());
         let product = product.ok_or(Error::NotFound("product"))?;
         let user = users::users(&mut tx, [user_id]).await?.pop().ok_or(Error::Unauthenticated)?;
+        if self.accounts.verify_emails && user.email_verified_at.is_none() {
+            return Err(Error::Conflict("the e-mail address is not verified yet".to_owned()));
+        }
         if product.stock > 0 {
             return Err(Error::Conflict(format!("\"{}\" is in stock", product.sku.as_str())));
         }
@@ -78,8 +81,9 @@ impl Service {
     /// One batch; false when another host is at it.
     async fn try_tell_of_stock(&self, product_id: i64) -> Result<bool, Error> {
         let mut tx = self.store.begin().await?;
-        let product = products::lock_one(&mut tx, product_id).await?;
-        let Some(product) = product.filter(|product| product.stock > 0 && product.archived_at.is_none()) else {
+        // Not locked: orders of it must not wait for its mails.
+        let product = products::on_sale(&mut tx, [product_id]).await?.pop();
+        let Some(product) = product.filter(|product| product.stock > 0) else {
             // Sold out again, before everybody was told: they wait on.
             stock_alerts::done(&mut tx, product_id).await?;
             tx.commit().await?;
@@ -87,7 +91,7 @@ impl Service {
         };
         let Some(waiting) = stock_alerts::take(&mut tx, product_id).await? else { return Ok(false) };
         let customers = users::users(&mut tx, waiting).await?;
-        let mails = customers.into_iter().map(|user| (Lane::Products(user.id), self.back_in_stock(user, &product)));
+        let mails = customers.into_iter().map(|user| (Lane::Beside(user.id), self.back_in_stock(user, &product)));
         let mails: Vec<_> = mails.map(|(lane, payload)| (lane, self.message_id(), payload)).collect();
         accounts::tell(&mut tx, mails, self.store.offset_ms()).await?;
         tx.commit().await?;

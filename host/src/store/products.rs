@@ -230,7 +230,7 @@ fn ids(products: impl IntoIterator<Item = i64>) -> String {
 }
 
 /// Those of the products that can be ordered, as the transaction sees them.
-pub(super) async fn on_sale(tx: &mut Tx, products: impl IntoIterator<Item = i64>) -> Result<Vec<Product>> {
+pub(crate) async fn on_sale(tx: &mut Tx, products: impl IntoIterator<Item = i64>) -> Result<Vec<Product>> {
     let (sql, ids) = (by_id(tx.dialect()), ids(products));
     let rows: Vec<Row> = with_tx!(tx, |connection| sqlx::query_as(sql).bind(ids).fetch_all(connection).await)?;
     // Not in the statement: without statistics a planner takes "is null" for so rare that it reads the whole table.

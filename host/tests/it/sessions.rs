@@ -9,6 +9,7 @@ use crate::harness::tests;
 
 tests! {
     on_each_database {
+        a_log_in_from_elsewhere_is_told
         a_refresh_token_works_once
         renewals_at_the_same_moment_have_one_successor
         logging_out_ends_the_session_that_it_names
@@ -267,5 +268,27 @@ async fn foreign_tokens_are_refused() {
         // Where none is needed, a bad one is still refused: its holder thinks to be somebody.
         assert_eq!(app.client.call("GET", "/v1/products", &bad, None).await.0.as_u16(), 401);
     }
+    app.end().await;
+}
+
+async fn a_log_in_from_elsewhere_is_told(database: Database) {
+    let app = crate::accounts::start(database).await;
+    let log_in = async |from: &str| {
+        let credentials = json!({ "email": "ada@example.com", "password": PASSWORD });
+        let credentials = serde_json::from_value(credentials).unwrap();
+        app.host.service.log_in(credentials, Some(from.parse().unwrap())).await.unwrap();
+        app.drain().await;
+        app.mailbox.messages().len()
+    };
+    // The harness has logged in from 127.0.0.1; another address of that network is no news.
+    assert_eq!(log_in("127.0.0.9").await, 1);
+    assert_eq!(log_in("203.0.113.7").await, 2);
+    let mail = crate::app::newest(&app);
+    assert!(mail.contains("A new log-in at My Shop") && mail.contains("203.0.113.7"), "{mail}");
+    assert_eq!(log_in("203.0.113.200").await, 2, "seen there before");
+    assert_eq!(log_in("2001:db8:1:2::3").await, 3);
+    assert_eq!(log_in("2001:db8:1:ffff::4").await, 3, "the same site");
+    assert_eq!(log_in("::ffff:203.0.113.9").await, 3, "the same, written otherwise");
+    assert_eq!(app.database.number("select count(*) from sessions where network like '%203%0%113%'").await, 0);
     app.end().await;
 }
