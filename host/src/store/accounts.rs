@@ -62,10 +62,11 @@ const FAREWELLS_MAX: i64 = 100;
 /// When a user's mails of a kind were queued since a time, unix milliseconds: the oldest, and how many.
 pub(crate) async fn recent(tx: &mut Tx, user_id: i64, kind: &str, since: i64) -> Result<(Option<i64>, i64)> {
     let sql = tx.dialect().sql(
-        "select min(created_at), count(*) from notification_states where lane = $1 and kind = $2 and created_at > $3",
+        "select min(created_at), count(*) from notification_states \
+         where lane in ($1, $2) and kind = $3 and created_at > $4",
     );
-    let lane = i64::from(Lane::Account(user_id));
-    Ok(with_tx!(tx, |c| sqlx::query_as(sql).bind(lane).bind(kind).bind(since).fetch_one(c).await)?)
+    let [account, beside] = Lane::of_user(user_id);
+    Ok(with_tx!(tx, |c| sqlx::query_as(sql).bind(account).bind(beside).bind(kind).bind(since).fetch_one(c).await)?)
 }
 
 /// Takes requests, which are gone when the transaction commits. Those that another host takes are left out.

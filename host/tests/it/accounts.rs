@@ -310,6 +310,12 @@ async fn mails_with_links_are_seldom() {
     assert_eq!(app.database.number(count).await, 5, "the answer is the same, the mails are few");
     app.clock.advance(HOUR_MS);
     assert_eq!(ask().await.0, 202);
+    // Those to an address that is to be theirs count as well.
+    for n in 0..5 {
+        let moves = json!({ "email": format!("eve{n}@example.com"), "current_password": PASSWORD });
+        let expected = if n < 4 { 200 } else { 429 };
+        assert_eq!(app.client.call("PATCH", &user, &app.customer, Some(moves)).await.0.as_u16(), expected, "{n}");
+    }
     app.end().await;
 }
 
