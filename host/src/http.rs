@@ -27,6 +27,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::from_fn_with_state;
+use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 use serde::{Deserialize, Serialize};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -78,6 +79,15 @@ pub struct Settings {
     pub request_ms_max: u64,
     /// Connections at one time; more wait.
     pub connections_max: usize,
+}
+
+/// Says to browsers what a page may do, unless the page says so itself.
+pub(crate) fn say(mut response: Response, said: impl IntoIterator<Item = (HeaderName, &'static str)>) -> Response {
+    let always = [(header::CACHE_CONTROL, "no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    for (name, value) in always.into_iter().chain(said) {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
 }
 
 /// All routes.

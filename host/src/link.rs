@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use secrecy::{ExposeSecret as _, SecretString};
+use hmac::{Hmac, Mac as _};
+use secrecy::SecretString;
 use sha2::Sha256;
 
 use crate::notification::Notification;
 use crate::notification::subject::Subject;
 use crate::shop::text::{Email, WebAddress};
+use crate::suppression::derived;
 
 /// What a link does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,17 +75,8 @@ pub struct Links(Arc<[Hmac<Sha256>]>);
 
 impl Links {
     /// `secrets` begins with the one in use.
-    ///
-    /// # Panics
-    /// Never: HMAC takes keys of any length.
     pub fn new<'a>(secrets: impl Iterator<Item = &'a SecretString>) -> Self {
-        let derive = |secret: &SecretString| {
-            let secret = secret.expose_secret().as_bytes();
-            let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-            mac.update(b"ecomm link");
-            Hmac::new_from_slice(&mac.finalize().into_bytes()).expect("HMAC takes keys of any length")
-        };
-        Self(secrets.map(derive).collect())
+        Self(derived(secrets, b"ecomm link"))
     }
 
     /// The token of a claim, signed with the secret in use.

@@ -37,8 +37,10 @@ mod wait;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 pub use crate::mail::Standing as RelayStanding;
 pub use crate::mail::mailbox::Received;
@@ -222,6 +224,16 @@ impl<T> Page<T> {
 /// Whether a thing is still as the caller saw it; none: they do not mind.
 fn must_match(expected: Option<i64>, current: i64) -> Result<(), Error> {
     if expected.is_none_or(|expected| expected == current) { Ok(()) } else { Err(Error::Stale { current }) }
+}
+
+/// Waits until it is woken, for so long at the most, or until the host stops; false then.
+async fn woken(wake: &Notify, within: Duration, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = wake.notified() => {}
+        () = tokio::time::sleep(within) => {}
+    }
+    !stop.is_cancelled()
 }
 
 impl Service {

@@ -210,23 +210,28 @@ pub struct AddressKey {
     pub hash: String,
 }
 
+/// Keys for one purpose out of the hosts' secrets, in their order.
+///
+/// # Panics
+/// Never: HMAC takes keys of any length.
+pub(crate) fn derived<'a>(secrets: impl Iterator<Item = &'a SecretString>, purpose: &[u8]) -> Arc<[Hmac<Sha256>]> {
+    let derive = |secret: &SecretString| {
+        let secret = secret.expose_secret().as_bytes();
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
+        mac.update(purpose);
+        Hmac::new_from_slice(&mac.finalize().into_bytes()).expect("HMAC takes keys of any length")
+    };
+    secrets.map(derive).collect()
+}
+
 /// Makes keys of addresses, with the hosts' secret and those before it. Cheap to clone.
 #[derive(Clone)]
 pub struct AddressKeys(Arc<[Hmac<Sha256>]>);
 
 impl AddressKeys {
     /// `secrets` begins with the one in use.
-    ///
-    /// # Panics
-    /// Never: HMAC takes keys of any length.
     pub fn new<'a>(secrets: impl Iterator<Item = &'a SecretString>) -> Self {
-        let derive = |secret: &SecretString| {
-            let secret = secret.expose_secret().as_bytes();
-            let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-            mac.update(b"ecomm suppressed address");
-            Hmac::new_from_slice(&mac.finalize().into_bytes()).expect("HMAC takes keys of any length")
-        };
-        Self(secrets.map(derive).collect())
+        Self(derived(secrets, b"ecomm suppressed address"))
     }
 
     /// An address's keys, the one in use first. Capitals make no other address: no server in use tells them apart.

@@ -82,11 +82,7 @@ impl Urgency {
 
     /// Its number in the store.
     pub fn number(self) -> i64 {
-        match self {
-            Self::Urgent => 0,
-            Self::Ordinary => 1,
-            Self::Bulk => 2,
-        }
+        self as i64
     }
 
     /// The one of a number; what is not known is nothing that somebody waits for.
@@ -95,11 +91,7 @@ impl Urgency {
     }
 
     fn place(self) -> usize {
-        match self {
-            Self::Urgent => 0,
-            Self::Ordinary => 1,
-            Self::Bulk => 2,
-        }
+        self as usize
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::earlier;
 use super::subject::order::Status;
-use super::subject::{Order, Subject};
+use super::subject::{Link, Order, Subject};
 use crate::shop::text::{Email, Line, Locale, TimeZone, WebAddress};
 use crate::shop::{Attributes, Shop, order};
 
@@ -118,13 +118,19 @@ const fn kind_of(status: order::Status) -> &'static str {
 impl Payload {
     /// The notification of a change that has just been made.
     pub fn of_change(order: &order::Order, previous: Option<order::Status>, customer: Customer, shop: &Shop) -> Self {
+        let subject = Subject::Order(Box::new(Order::after_change(order, previous)));
+        Self::of(kind_of(order.status), order.updated_at, customer, shop, subject)
+    }
+
+    /// A transactional notification, with nothing beside.
+    pub fn of(kind: &str, occurred_at: i64, customer: Customer, shop: &Shop, subject: Subject) -> Self {
         Self {
-            kind: kind_of(order.status).to_owned(),
+            kind: kind.to_owned(),
             category: Category::Transactional,
-            occurred_at: order.updated_at,
+            occurred_at,
             shop: shop.clone(),
             customer,
-            subject: Subject::Order(Box::new(Order::after_change(order, previous))),
+            subject,
             merged: Vec::new(),
             unsubscribe_url: None,
             preferences_url: None,
@@ -173,19 +179,18 @@ impl Payload {
 
     /// Whether the one thing that its mail asks for can no longer be done, at a time in unix milliseconds.
     pub fn is_over(&self, now: i64) -> bool {
-        match &self.subject {
-            Subject::Account(account) => {
-                account.link.as_ref().and_then(|link| link.expires_at).is_some_and(|until| until <= now)
-            }
-            Subject::Order(_) | Subject::Product(_) | Subject::Other(_) => false,
-        }
+        self.account_link().and_then(|link| link.expires_at).is_some_and(|until| until <= now)
     }
 
     /// Whether its mail has a link that is for its reader alone.
     pub fn has_secret(&self) -> bool {
+        self.account_link().is_some_and(|link| link.stamp.is_some())
+    }
+
+    fn account_link(&self) -> Option<&Link> {
         match &self.subject {
-            Subject::Account(account) => account.link.as_ref().is_some_and(|link| link.stamp.is_some()),
-            Subject::Order(_) | Subject::Product(_) | Subject::Other(_) => false,
+            Subject::Account(account) => account.link.as_ref(),
+            Subject::Order(_) | Subject::Product(_) | Subject::Other(_) => None,
         }
     }
 

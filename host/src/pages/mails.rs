@@ -14,39 +14,52 @@ use crate::suppression::Scope;
 
 /// Asks before it stops mails: mail servers and previews open links.
 pub(super) async fn question(State(app): State<App>, Path(token): Path<String>, headers: HeaderMap) -> Response {
-    match app.mail_choices(&token).await {
-        Ok((user, scope, _)) => {
-            let words = Words::of(user.locale.as_str());
-            let body = html! {
-                h1 { (words.stop) }
-                p { (words.category(scope)) }
-                form method="post" { button { (words.stop_button) } }
-                p { a href={ "../p/" (token) } { (words.choose) } }
-            };
-            page(&app, words, StatusCode::OK, &body)
+    let offer = |words: &'static Words| {
+        let offer = html! {
+            form method="post" { button { (words.stop_button) } }
+            (to_choices(&token, words))
+        };
+        (words.stop, offer)
+    };
+    about(&app, &token, &headers, offer).await
+}
+
+/// Stops mails: by the button, or by a mail program itself (RFC 8058), whatever either sends along.
+pub(super) async fn stop(State(app): State<App>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+    match app.unsubscribe(&token).await {
+        Ok(()) => {
+            about(&app, &token, &headers, |words| {
+                (words.stopped, html! { (to_choices(&token, words)) (home(&app, words)) })
+            })
+            .await
         }
         Err(e) => failed(&app, &headers, e),
     }
 }
 
-/// Stops mails: by the button, or by a mail program itself (RFC 8058), whatever either sends along.
-pub(super) async fn stop(State(app): State<App>, Path(token): Path<String>, headers: HeaderMap) -> Response {
-    if let Err(e) = app.unsubscribe(&token).await {
-        return failed(&app, &headers, e);
-    }
-    match app.mail_choices(&token).await {
-        Ok((user, scope, _)) => {
-            let words = Words::of(user.locale.as_str());
-            let body = html! {
-                h1 { (words.stopped) }
-                p { (words.category(scope)) }
-                p { a href={ "../p/" (token) } { (words.choose) } }
-                (home(&app, words))
-            };
-            page(&app, words, StatusCode::OK, &body)
-        }
-        Err(e) => failed(&app, &headers, e),
-    }
+fn to_choices(token: &str, words: &Words) -> Markup {
+    html! { p { a href={ "../p/" (token) } { (words.choose) } } }
+}
+
+/// A page about the mails that a link stops: what it says of them, and what it offers.
+async fn about(
+    app: &App,
+    token: &str,
+    headers: &HeaderMap,
+    says: impl FnOnce(&'static Words) -> (&'static str, Markup),
+) -> Response {
+    let (user, scope, _) = match app.mail_choices(token).await {
+        Ok(found) => found,
+        Err(e) => return failed(app, headers, e),
+    };
+    let words = Words::of(user.locale.as_str());
+    let (title, offer) = says(words);
+    let body = html! {
+        h1 { (title) }
+        p { (words.category(scope)) }
+        (offer)
+    };
+    page(app, words, StatusCode::OK, &body)
 }
 
 /// Shows which mails a customer gets.

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::once::tried;
-use super::users::{hash, taken};
-use super::{Error, Principal, Service};
+use super::users::taken;
+use super::{Error, Principal, Service, woken};
 use crate::clock::HOUR_MS;
 use crate::link::{Claim, Links, Purpose};
 use crate::notification::subject::{Account, Link, Subject};
-use crate::notification::{Category, Lane, Payload};
+use crate::notification::{Lane, Payload};
 use crate::shop::Attributes;
 use crate::shop::text::{Email, WebAddress};
 use crate::shop::user::{Password, User};
@@ -43,7 +43,7 @@ pub struct Accounts {
 }
 
 /// How often a host looks for requests that another host took and did not answer.
-const LOOK_MS: u64 = 5_000;
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 const VERIFY: &str = "account.verify-email";
 const RESET: &str = "account.reset-password";
@@ -98,19 +98,8 @@ impl Service {
         let Told { kind, to, about, stamp, attributes } = told;
         let customer = crate::notification::Customer { email: to.clone(), ..user.clone().into() };
         let account = Account { email: about.clone(), link: self.accounts.link(kind, stamp, now), attributes };
-        let payload = Payload {
-            kind: kind.to_owned(),
-            category: Category::Transactional,
-            occurred_at: now,
-            shop: self.shop.clone(),
-            customer,
-            subject: Subject::Account(Box::new(account)),
-            merged: Vec::new(),
-            unsubscribe_url: None,
-            preferences_url: None,
-            attributes: Attributes::default(),
-            trace: None,
-        };
+        let subject = Subject::Account(Box::new(account));
+        let payload = Payload::of(kind, now, customer, &self.shop, subject);
         // What goes to another address must keep none of theirs waiting.
         let lane = if *to == user.email { Lane::Account(user.id) } else { Lane::Beside(user.id) };
         let mail = (lane, self.message_id(), payload);
@@ -267,14 +256,12 @@ impl Service {
 
     /// Answers requests for other passwords until the host stops.
     pub async fn answer_resets(self: Arc<Self>, stop: CancellationToken) {
-        while !stop.is_cancelled() {
+        loop {
             if let Err(e) = self.answer_reset_requests().await {
                 tracing::warn!(error = %crate::cause::chain(&e), "requests for other passwords could not be answered yet");
             }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = self.resets.notified() => {}
-                () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => {}
+            if !woken(&self.resets, LOOK_EVERY, &stop).await {
+                return;
             }
         }
     }
@@ -308,11 +295,6 @@ impl Service {
         }
         tx.commit().await?;
         Ok(!requests.is_empty())
-    }
-
-    pub(super) async fn hash(&self, password: &Password) -> Result<String, Error> {
-        let _permit = self.hashing.acquire().await;
-        hash(&self.clock, password).await
     }
 }
 

@@ -6,17 +6,16 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::once::tried;
-use super::{Error, Principal, Service};
+use super::{Error, Principal, Service, woken};
 use crate::notification::subject::{self, Subject};
 use crate::notification::{Category, Lane, Payload};
-use crate::shop::Attributes;
 use crate::shop::product::Product;
 use crate::shop::user::User;
 use crate::store::{accounts, products, stock_alerts, suppressions, users};
 use crate::suppression::{Cause, Scope};
 
 /// How often a host looks for products whose alerts another host began to tell.
-const LOOK_MS: u64 = 5_000;
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 impl Service {
     /// Has the caller told once a product can be had again. Who asks anew wants such mails again.
@@ -54,14 +53,12 @@ impl Service {
 
     /// Tells of products that can be had again until the host stops.
     pub async fn watch_stock(self: Arc<Self>, stop: CancellationToken) {
-        while !stop.is_cancelled() {
+        loop {
             if let Err(e) = self.tell_of_stock(&stop).await {
                 tracing::warn!(error = %crate::cause::chain(&e), "who waits for a product could not be told yet");
             }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = self.restocked.notified() => {}
-                () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => {}
+            if !woken(&self.restocked, LOOK_EVERY, &stop).await {
+                return;
             }
         }
     }
@@ -102,18 +99,13 @@ impl Service {
         let (unsubscribe_url, preferences_url) = self.mail_links(user.id, Scope::Requested);
         let Product { id, sku, name, price, url, image, attributes, .. } = product.clone();
         let subject = subject::Product { id, sku, name, price, url, image_url: image, attributes };
+        let subject = Subject::Product(Box::new(subject));
+        let now = self.clock.now_ms();
         Payload {
-            kind: "product.back-in-stock".to_owned(),
             category: Category::Requested,
-            occurred_at: self.clock.now_ms(),
-            shop: self.shop.clone(),
-            customer: user.into(),
-            subject: Subject::Product(Box::new(subject)),
-            merged: Vec::new(),
             unsubscribe_url,
             preferences_url,
-            attributes: Attributes::default(),
-            trace: None,
+            ..Payload::of("product.back-in-stock", now, user.into(), &self.shop, subject)
         }
     }
 }

@@ -238,6 +238,11 @@ impl Service {
         }
         Ok(tx.commit().await?)
     }
+
+    pub(super) async fn hash(&self, password: &Password) -> Result<String, Error> {
+        let _permit = self.hashing.acquire().await;
+        hash(&self.clock, password).await
+    }
 }
 
 /// Who asks as an admin must be one still: with the token of before, rights that were taken could be taken back.
@@ -291,7 +296,7 @@ fn address_taken() -> Error {
 }
 
 /// Argon2id with the crate's defaults, 19 MiB and 2 passes (OWASP's first choice).
-pub(super) async fn hash(clock: &Clock, password: &Password) -> Result<String, Error> {
+async fn hash(clock: &Clock, password: &Password) -> Result<String, Error> {
     let (password, salt) = (password.secret().clone(), clock.random::<16>());
     let hashing = tokio::task::spawn_blocking(move || {
         let hash = Argon2::default().hash_password_with_salt(password.expose_secret().as_bytes(), &salt);

@@ -2,7 +2,7 @@
 
 use super::dialect::Column::{Int, Text};
 use super::notifications::PAYLOADS;
-use super::queue::ATTEMPTS;
+use super::queue::{ATTEMPTS, events};
 use super::users::json;
 use super::{Result, Tx, with_tx};
 use crate::notification::{Customer, Lane, Payload};
@@ -11,22 +11,22 @@ use crate::notification::{Customer, Lane, Payload};
 const LANES_OF_USER: &str =
     "(select o.id as lane from orders o where o.user_id = $1 union all select $2 union all select $3) l";
 
+/// What is queued for a user.
+async fn queued_for(tx: &mut Tx, user_id: i64, in_order: &str) -> Result<Vec<i64>> {
+    let sql = tx.dialect().sql(&format!(
+        "select q.state_id from {LANES_OF_USER} join notification_events_queue q on q.lane = l.lane {in_order}"
+    ));
+    let [account, beside] = Lane::of_user(user_id);
+    let queued = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(user_id).bind(account).bind(beside).fetch_all(c).await)?;
+    Ok(queued)
+}
+
 /// Sends what is queued for a user to where they are reached now, in the language and zone of now.
 pub(crate) async fn readdress(tx: &mut Tx, customer: &Customer) -> Result<()> {
     // Locked before they are read: a merge may be about to change one.
-    let sql = tx.dialect().sql(&format!(
-        "select q.state_id from {LANES_OF_USER} join notification_events_queue q on q.lane = l.lane \
-         order by q.state_id {}",
-        tx.dialect().lock()
-    ));
-    let [account, products] = Lane::of_user(customer.id);
-    let queued: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql)
-        .bind(customer.id)
-        .bind(account)
-        .bind(products)
-        .fetch_all(c)
-        .await)?;
-    let rows = json(&queued.iter().map(|id| serde_json::json!({ "event": id })).collect::<Vec<_>>());
+    let in_order = format!("order by q.state_id {}", tx.dialect().lock());
+    let queued = queued_for(tx, customer.id, &in_order).await?;
+    let rows = events(&queued);
     let sql = tx.dialect().sql(&format!(
         "select q.state_id, q.payload from {} {} {PAYLOADS} q where q.state_id = x.event {}",
         tx.dialect().rows(1, &[Int("event")]),
@@ -49,19 +49,11 @@ pub(crate) async fn readdress_one(tx: &mut Tx, id: i64, customer: &Customer) -> 
 /// still queued is skipped.
 pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Result<()> {
     let now = tx.dialect().now_ms(offset_ms);
-    let sql = tx
-        .dialect()
-        .sql(&format!("select q.state_id from {LANES_OF_USER} join notification_events_queue q on q.lane = l.lane"));
-    let [account, products] = Lane::of_user(nobody.id);
-    let queued: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql)
-        .bind(nobody.id)
-        .bind(account)
-        .bind(products)
-        .fetch_all(c)
-        .await)?;
-    let rows = json(&queued.iter().map(|id| serde_json::json!({ "event": id })).collect::<Vec<_>>());
+    let queued = queued_for(tx, nobody.id, "").await?;
+    let rows = events(&queued);
     let sql = tx.dialect().delete("notification_events_queue", "state_id", &[Int("event")], "q.state_id = x.event", "");
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
+    let [account, beside] = Lane::of_user(nobody.id);
     let mut after = 0;
     loop {
         let sql = tx.dialect().sql(&format!(
@@ -71,7 +63,7 @@ pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Re
         let kept: Vec<(i64, String)> = with_tx!(&mut *tx, |c| sqlx::query_as(sql)
             .bind(nobody.id)
             .bind(account)
-            .bind(products)
+            .bind(beside)
             .bind(after)
             .bind(REWRITES_MAX)
             .fetch_all(c)
@@ -91,7 +83,7 @@ pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Re
 /// Forgets what mails said, and what was said of them.
 pub(super) async fn forget(tx: &mut Tx, mails: &[i64]) -> Result<()> {
     forget_words(tx, mails).await?;
-    let rows = json(&mails.iter().map(|id| serde_json::json!({ "event": id })).collect::<Vec<_>>());
+    let rows = events(mails);
     let sql = tx.dialect().delete(PAYLOADS, "state_id", &[Int("event")], "q.state_id = x.event", "");
     with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
     Ok(())
@@ -100,7 +92,7 @@ pub(super) async fn forget(tx: &mut Tx, mails: &[i64]) -> Result<()> {
 /// Forgets what relays and plugins said of mails: both saw the address, and relays repeat it. With a relay's words goes
 /// what a policy saw of them.
 async fn forget_words(tx: &mut Tx, mails: &[i64]) -> Result<()> {
-    let rows = json(&mails.iter().map(|id| serde_json::json!({ "event": id })).collect::<Vec<_>>());
+    let rows = events(mails);
     // The states first: who forgets what is old locks in this order.
     let sql = tx.dialect().update("notification_states", &[Int("event")], "reason = ''", "q.id = x.event");
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;

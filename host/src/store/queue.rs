@@ -247,14 +247,18 @@ fn row(claim: &Token) -> serde_json::Value {
     serde_json::json!({ "event": claim.event, "token": claim.token })
 }
 
+/// Events as rows of a parameter.
+pub(super) fn events(ids: &[i64]) -> String {
+    json(&ids.iter().map(|id| serde_json::json!({ "event": id })).collect::<Vec<_>>())
+}
+
 /// Makes events due.
 async fn make_due(tx: &mut Tx, events: &[i64], now: &str, matching: &str) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = events.iter().map(|event| serde_json::json!({ "event": event })).collect();
     let sql = tx.dialect().update(QUEUE, &[Int("event")], &format!("due_at = {now}"), matching);
-    with_tx!(tx, |c| sqlx::query(sql).bind(json(&rows)).execute(c).await.map(drop))?;
+    with_tx!(tx, |c| sqlx::query(sql).bind(self::events(events)).execute(c).await.map(drop))?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use super::users::json;
 use super::{Dialect, Result, Store, Tx, with_pool, with_tx};
 
 /// Alerts that one transaction tells.
-pub(crate) const BATCH_MAX: i64 = 200;
+const BATCH_MAX: i64 = 200;
 
 impl Store {
     /// A product that can be had again and has not told everybody yet.
@@ -57,7 +57,7 @@ pub(crate) async fn note_restocked(tx: &mut Tx, products: impl IntoIterator<Item
     Ok(())
 }
 
-/// Takes a restocked product, and some of those who want to hear of it; false when another host has it. What is taken is gone
+/// Takes a restocked product, and some of those who want to hear of it; none when another host has it. What is taken is gone
 /// when the transaction commits, the product once nobody is left.
 pub(crate) async fn take(tx: &mut Tx, product_id: i64) -> Result<Option<Vec<i64>>> {
     let lock = if tx.dialect() == Dialect::Sqlite { "" } else { "for update skip locked" };

@@ -12,7 +12,7 @@ use crate::notification::Filter;
 use crate::service::notifications::{CANCEL, HOLD, by};
 use crate::service::once::tried;
 use crate::service::operations::SILENT_MS_MAX;
-use crate::service::{Error, Service};
+use crate::service::{Error, Service, woken};
 use crate::store::bulk::{BulkRow, Matching, Reached};
 
 /// Notifications that are acted on before it is written down how far the operation is.
@@ -77,12 +77,7 @@ fn is_of_one(e: &Error) -> bool {
 impl Service {
     /// Works on operations until the host stops; then lets go of the one that is under way.
     pub async fn watch_bulk(self: Arc<Self>, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = self.bulk.notified() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-            }
+        while woken(&self.bulk, LOOK_EVERY, &stop).await {
             if let Err(e) = self.work_on_bulk(None, &stop).await {
                 tracing::warn!(error = %e, "bulk operations could not be looked for; trying again");
             }

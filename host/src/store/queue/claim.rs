@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::json as object;
 
 use super::pause::NOT_PAUSED;
-use super::{QUEUE, is_head, postgres, sqlite};
+use super::{QUEUE, events, is_head, postgres, sqlite};
 use crate::notification::{
     Failure, HISTORY_MAX, Notification, OrderStatus, Payload, QUEUED_MAX, QueuedChange, Urgency,
 };
@@ -326,10 +326,6 @@ async fn read(tx: &mut Tx, now: &str, ids: &[i64]) -> Result<Vec<Row>> {
         join = dialect.join(),
     ));
     Ok(with_tx!(tx, |c| sqlx::query_as(sql).bind(events(ids)).fetch_all(c).await)?)
-}
-
-fn events(ids: &[i64]) -> String {
-    json(&ids.iter().map(|id| object!({ "event": id })).collect::<Vec<_>>())
 }
 
 impl Row {
