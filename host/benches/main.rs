@@ -49,13 +49,13 @@ fn main() {
             relay::measure().await;
         }
         if asked("retention") {
-            retention::measure().await;
+            Box::pin(retention::measure()).await;
         }
         if asked("tracing") {
             Box::pin(delivery::tracing()).await;
         }
         if asked("api") {
-            api::measure().await;
+            Box::pin(api::measure()).await;
         }
         if asked("stages") {
             stages::measure().await;

@@ -49,6 +49,8 @@ pub struct Config {
     pub caps: Caps,
     /// The plugin host.
     pub plugins: plugin::Settings,
+    /// Where reports of mails are taken.
+    pub inbound: crate::inbound::Settings,
     /// What is forgotten, and when.
     pub retention: crate::service::Retention,
     /// Who sees what a host counts.

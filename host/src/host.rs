@@ -1,11 +1,12 @@
 //! The only wiring: from settings to a running host.
 
+mod parts;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -13,21 +14,23 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::Deliver;
+use crate::inbound::InboundError;
 use crate::link::Links;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
 use crate::metrics::{Metrics, MetricsError};
 use crate::plugin::{ColdStart, KeyError, LoadError, Plugins};
 use crate::queue::Queue;
+use crate::return_path::ReturnPathError;
 use crate::service::{
-    self, Changes, Counter, InFlight, Operations, Preparing, Pulse, Readiness, Service, Slot, Throttle, Tokens, Window,
-    rollout,
+    self, Changes, Counter, InFlight, Operations, Preparing, Pulse, Readiness, Service, Slot, Throttle, Window, rollout,
 };
 use crate::share::Shares;
 use crate::store::{self, Store};
 use crate::suppression::AddressKeys;
 use crate::trace::Tracer;
 use crate::{grpc, http};
+use parts::{MAILBOX, domain, listen, mailbox, mailer, report, return_paths, show_metrics, take_reports, tokens};
 
 /// What a host does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,12 @@ pub enum StartError {
     /// The mailer's settings.
     #[error(transparent)]
     Mailer(#[from] MailerError),
+    /// Where mails come back to.
+    #[error(transparent)]
+    ReturnPath(#[from] ReturnPathError),
+    /// Where reports are taken.
+    #[error(transparent)]
+    Inbound(#[from] InboundError),
     /// What is to be measured.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -116,6 +125,8 @@ pub struct Host {
     pub grpc: Option<SocketAddr>,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
+    /// Where reports of mails are taken.
+    pub reports: Option<SocketAddr>,
     preparing: Option<oneshot::Receiver<Refused>>,
     refused: Refused,
     mailer: Mailer,
@@ -131,7 +142,7 @@ impl Host {
         let mut tasks = JoinSet::new();
         let store = open(&config, clock.clone()).await?;
         let mailbox = mailbox(&mut config, &clock, &stop, &mut tasks).await?;
-        let mailer = Mailer::new(config.mail.clone(), &clock)?;
+        let mailer = mailer(&config, &clock)?;
         let service = assemble(&config, &store, &mailer, mailbox, &clock).await?;
         let (wake, announce) = (service.wake.clone(), service.announce.clone());
         let deliver = Deliver {
@@ -152,17 +163,7 @@ impl Host {
         tasks.spawn(service.clone().answer_resets(stop.clone()));
         tasks.spawn(service.clone().watch_stock(stop.clone()));
         tasks.spawn(service.clone().observe(roles.names(), stop.clone()));
-        let mut metrics = None;
-        if let Some(address) = config.telemetry.address()? {
-            match listen("telemetry.listen", address).await {
-                Ok(listener) => {
-                    metrics = listener.local_addr().ok();
-                    tasks.spawn(http::serve_metrics(listener, service.metrics.clone(), stop.clone()));
-                }
-                // Whether anybody watches must not decide whether mails go out: a second host on a machine is usual.
-                Err(e) => tracing::warn!(error = %e, "nobody can read the metrics of this host"),
-            }
-        }
+        let metrics = show_metrics(&config, &service, &stop, &mut tasks).await?;
         let mut http = None;
         if roles.api {
             let listener = listen("http.listen", config.http.listen).await?;
@@ -177,6 +178,7 @@ impl Host {
             let serving = grpc::serve(listener, service.clone(), config.grpc, stop.clone());
             tasks.spawn(async move { report("grpc", serving.await) });
         }
+        let reports = take_reports(&config, &service, &stop, &mut tasks).await?;
         let prepared = CancellationToken::new();
         let (sender, preparing) = oneshot::channel();
         tasks.spawn(prepare(service.clone(), sender, prepared.clone(), stop.clone()));
@@ -195,7 +197,7 @@ impl Host {
             });
         }
         let (preparing, refused) = (Some(preparing), Refused::new());
-        Ok(Self { service, queue, http, grpc, metrics, preparing, refused, mailer, stop, tasks })
+        Ok(Self { service, queue, http, grpc, metrics, reports, preparing, refused, mailer, stop, tasks })
     }
 
     /// Waits until the revisions that serve are prepared; gives those that did not pass the gate.
@@ -252,7 +254,7 @@ pub async fn unprepared(mut config: Config, clock: Clock) -> Result<Arc<Service>
         let name = if config.mailbox.enabled { MAILBOX } else { "none" };
         config.mail.relays.push(RelaySettings { tls: Tls::None, ..RelaySettings::new(name, "127.0.0.1", 1) });
     }
-    let mailer = Mailer::new(config.mail.clone(), &clock)?;
+    let mailer = mailer(&config, &clock)?;
     assemble(&config, &store, &mailer, None, &clock).await
 }
 
@@ -331,6 +333,7 @@ async fn assemble(
         address_keys: AddressKeys::new(config.auth.secrets()),
         accounts: config.accounts.clone(),
         links: Links::new(config.auth.secrets()),
+        return_paths: return_paths(config)?,
         restocked: Notify::new(),
         resets: Notify::new(),
         throttle: Throttle::new(config.limits),
@@ -368,52 +371,4 @@ pub async fn open(config: &Config, clock: Clock) -> Result<Store, StartError> {
         store.migrate().await?;
     }
     Ok(store)
-}
-
-/// The name of the relay that a mailbox is.
-const MAILBOX: &str = "mailbox";
-
-/// Starts the mailbox for development, and makes it the relay when there is no other.
-async fn mailbox(
-    config: &mut Config,
-    clock: &Clock,
-    stop: &CancellationToken,
-    tasks: &mut JoinSet<()>,
-) -> Result<Option<Mailbox>, StartError> {
-    if !config.mailbox.enabled {
-        return Ok(None);
-    }
-    let listener = listen("mailbox.listen", config.mailbox.listen).await?;
-    let address = listener.local_addr().unwrap_or(config.mailbox.listen);
-    let mailbox = Mailbox::new(config.mailbox.path.clone(), config.mailbox.messages_max, None, clock.clone());
-    let (serving, stop) = (mailbox.clone(), stop.clone());
-    tasks.spawn(async move { serving.serve(listener, stop).await });
-    if config.mail.relays.is_empty() {
-        config.mail.relays.push(RelaySettings {
-            tls: Tls::None,
-            // It is ours, and each hand-over holds its connection while the intent is committed: many share a commit.
-            connections_max: 96,
-            ..RelaySettings::new(MAILBOX, &address.ip().to_string(), address.port())
-        });
-    }
-    Ok(Some(mailbox))
-}
-
-fn tokens(config: &Config) -> Tokens {
-    let auth = &config.auth;
-    Tokens::new(auth.secrets(), auth.access_token_ms, auth.refresh_token_ms, auth.renewal_grace_ms)
-}
-
-async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { key, address, source })
-}
-
-fn domain(config: &Config) -> String {
-    config.mail.from.as_str().rsplit_once('@').map_or_else(String::new, |(_, domain)| domain.to_owned())
-}
-
-fn report<E: std::fmt::Display>(part: &str, ended: Result<(), E>) {
-    if let Err(e) = ended {
-        tracing::error!(error = %e, server = part, "a server ended");
-    }
 }

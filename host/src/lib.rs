@@ -28,6 +28,7 @@ pub mod link;
 pub mod money;
 pub mod notification;
 pub mod quota;
+pub mod return_path;
 pub mod shop;
 pub mod suppression;
 
@@ -36,6 +37,7 @@ pub mod console;
 pub mod group;
 pub mod grpc;
 pub mod http;
+pub mod inbound;
 pub mod pages;
 pub mod service;
 pub mod store;

@@ -32,6 +32,7 @@ use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{self, Caps, Class, Failure, Verdict};
 use crate::quota::{self, Ask};
+use crate::return_path::ReturnPaths;
 use crate::shop::text::{Email, Line};
 use dkim::{DkimError, Signers};
 use domains::{Domain, Domains};
@@ -49,6 +50,9 @@ pub struct Settings {
     /// Where answers go, unless the renderer says otherwise; the sender when empty.
     #[serde(default)]
     pub reply_to: Option<Email>,
+    /// Where mails come back to that cannot be delivered, each to a sub-address of its own (VERP); to the sender when empty.
+    #[serde(default)]
+    pub return_path: Option<Email>,
     /// How this host introduces itself (EHLO, RFC 5321 4.1.1.1).
     pub hello_name: Line,
     /// Keys that sign what is sent.
@@ -195,6 +199,7 @@ pub struct Mailer {
     domains: std::sync::Arc<Domains>,
     pauses: std::sync::Arc<Pauses>,
     settings: std::sync::Arc<Settings>,
+    return_paths: ReturnPaths,
     signers: std::sync::Arc<Signers>,
 }
 
@@ -242,7 +247,21 @@ impl Mailer {
         }
         let domains = Domains::new(&settings.domains, relays.len(), clock)?.into();
         let signers = Signers::new(&settings.dkim, settings.from.domain())?.into();
-        Ok(Self { relays: relays.into(), domains, pauses, settings: settings.into(), signers })
+        Ok(Self {
+            relays: relays.into(),
+            domains,
+            pauses,
+            settings: settings.into(),
+            return_paths: ReturnPaths::none(),
+            signers,
+        })
+    }
+
+    /// Has mails come back to addresses of their own.
+    #[must_use]
+    pub fn returning_to(mut self, return_paths: ReturnPaths) -> Self {
+        self.return_paths = return_paths;
+        self
     }
 
     /// The relays as a policy sees them.
@@ -334,7 +353,7 @@ impl Mailer {
         seed: u64,
         dated_at: i64,
     ) -> Result<Message, String> {
-        message::build(&self.settings, n, email, seed, dated_at, &self.signers)
+        message::build((&self.settings, &self.return_paths, &self.signers), n, email, seed, dated_at)
     }
 
     /// The relay that takes the next mail to a recipient: the named one, else the first that is available, else the first

@@ -84,6 +84,7 @@ struct Instruments {
     rpc: Histogram<f64>,
     attempts: Counter<u64>,
     ended: Counter<u64>,
+    reports: Counter<u64>,
     latency: Histogram<f64>,
     process: Histogram<f64>,
     plugin: Histogram<f64>,
@@ -173,6 +174,12 @@ impl Metrics {
             KeyValue::new("rpc.response.status_code", i64::from(code)),
         ];
         this.rpc.record(took.as_secs_f64(), &labels);
+    }
+
+    /// A server reported on a mail, or on none that is known.
+    pub(crate) fn report(&self, kind: &'static str, outcome: &'static str) {
+        let Some(this) = &self.0 else { return };
+        this.reports.add(1, &[KeyValue::new("ecomm.report.kind", kind), KeyValue::new("ecomm.outcome", outcome)]);
     }
 
     /// A component was asked in a delivery; `outcome` is "ok" or a fault's code.
@@ -272,6 +279,10 @@ impl Instruments {
             rpc: seconds("rpc.server.call.duration", "How long calls over gRPC took.", &SECONDS),
             attempts: counter("ecomm.attempts", "Attempts at a relay, by how far they got and what the reply means."),
             ended: counter("ecomm.deliveries", "Events that left a worker, by what became of them."),
+            reports: counter(
+                "ecomm.reports",
+                "What servers reported of mails after a relay took them, by kind and by what became of it.",
+            ),
             latency: seconds("ecomm.mail.latency", "From an order's change to the relay's acceptance.", &LATENCY),
             process: seconds("messaging.process.duration", "From a claim to its recorded end.", &SECONDS),
             plugin: seconds("ecomm.plugin.call.duration", "How long a component took in a delivery.", &SECONDS),

@@ -3,6 +3,7 @@
 mod earlier;
 mod lane;
 mod payload;
+pub mod report;
 pub mod subject;
 mod transition;
 
@@ -56,6 +57,8 @@ pub struct Filter {
     pub reason: Option<String>,
     /// Whether an operator's cancel is what ended it.
     pub cancelled: Option<bool>,
+    /// What became of it after a relay took it.
+    pub delivery: Option<report::Delivery>,
     /// In which order a list has them; the oldest first by default.
     #[serde(skip)]
     pub newest_first: bool,

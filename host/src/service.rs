@@ -21,6 +21,7 @@ mod pulse;
 mod queue;
 mod ready;
 mod rehearse;
+mod reports;
 mod retention;
 pub(crate) mod rollout;
 mod sessions;
@@ -87,6 +88,7 @@ use crate::mail::Mailer;
 use crate::mail::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::plugin::Plugins;
+use crate::return_path::ReturnPaths;
 use crate::shop::Shop;
 use crate::shop::order::Pricing;
 use crate::store::Store;
@@ -118,6 +120,8 @@ pub struct Service {
     pub accounts: Accounts,
     /// Signs and reads the links in mails.
     pub links: Links,
+    /// Where mails come back to, and which mail it was.
+    pub return_paths: ReturnPaths,
     /// Wakes who tells of products that can be had again.
     pub restocked: Notify,
     /// Wakes who answers requests for other passwords.

@@ -25,6 +25,7 @@ pub(crate) mod operations;
 pub(crate) mod orders;
 mod postgres;
 pub(crate) mod products;
+pub(crate) mod reports;
 pub(crate) mod retention;
 pub(crate) mod stock_alerts;
 pub(crate) mod suppressions;

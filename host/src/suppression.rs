@@ -8,8 +8,12 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use utoipa::ToSchema;
 
+use crate::clock::DAY_MS;
 use crate::notification::Category;
 use crate::shop::text::{Email, OptionalLine};
+
+/// An address of which a server said that it is none gets no mail for so long; then it is tried again.
+const BOUNCED_MS: i64 = 180 * DAY_MS;
 
 /// Why an address gets no more mails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -86,6 +90,15 @@ impl Scope {
         }
     }
 
+    /// What is stopped by a complaint about a mail of a category: who does not want what nobody chooses wants nothing.
+    pub fn of_complaint(category: &Category) -> Self {
+        match category {
+            Category::Requested => Self::Requested,
+            Category::Marketing => Self::Marketing,
+            Category::Transactional | Category::Other(_) => Self::All,
+        }
+    }
+
     /// Whether mails of a category are among them.
     pub fn covers(self, category: &Category) -> bool {
         match self {
@@ -150,6 +163,14 @@ pub struct NewSuppression {
     #[serde(default, with = "crate::clock::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<i64>,
+}
+
+impl NewSuppression {
+    /// A server said at a time (unix milliseconds) that there is no such mailbox; the note says which mail it was.
+    pub fn bounced(address: Email, note: &str, now: i64) -> Self {
+        let note = note.to_owned().try_into().unwrap_or_default();
+        Self { address, category: Scope::All, cause: Cause::Bounced, note, expires_at: Some(now + BOUNCED_MS) }
+    }
 }
 
 /// Which entries are asked for.

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser;
 use ecomm::clock::{Clock, rfc3339};
+use ecomm::notification::report::Delivery;
 use ecomm::notification::{Filter, State};
 use ecomm::service::{NewNotificationOperation, NotificationAct, NotificationOperation};
 use tokio_util::sync::CancellationToken;
@@ -50,11 +51,14 @@ pub(super) struct Which {
     /// Whether an operator's cancel is what ended it; bulk retries leave those out unless this is said.
     #[arg(long)]
     cancelled: Option<bool>,
+    /// Of which this is known: delayed, delivered, bounced or complained.
+    #[arg(long, value_parser = delivery)]
+    delivery: Option<Delivery>,
 }
 
 impl Which {
     pub(super) fn filter(self, now: i64) -> Filter {
-        let Self { state, order, customer, older_than, ended_within, kind, relay, reason, cancelled } = self;
+        let Self { state, order, customer, older_than, ended_within, kind, relay, reason, cancelled, delivery } = self;
         let ago = |age: Option<Age>| age.map(|Age(ms)| now - ms);
         Filter {
             state,
@@ -66,6 +70,7 @@ impl Which {
             relay,
             reason,
             cancelled,
+            delivery,
             newest_first: false,
         }
     }
@@ -74,6 +79,10 @@ impl Which {
 /// An age in milliseconds.
 #[derive(Clone, Copy, Debug)]
 struct Age(i64);
+
+fn delivery(name: &str) -> Result<Delivery, String> {
+    Delivery::try_from(name.to_owned())
+}
 
 fn state(name: &str) -> Result<State, String> {
     let all = [State::NotSent, State::Sent, State::Failed, State::Skipped, State::Held];

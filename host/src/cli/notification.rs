@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use ecomm::clock::{Clock, rfc3339};
 use ecomm::notification::Filter;
+use ecomm::notification::report::{Delivery, Report};
 use ecomm::service::{QueuePart, QueueStatus, Record, Retry};
 
 use super::bulk::{self, Bulk, Which};
@@ -183,6 +184,7 @@ fn one(r: &Record) -> String {
         row(&["kind", &r.kind]),
         row(&["message-id", &r.message_id]),
         row(&["state", r.state.as_str()]),
+        row(&["delivery", r.delivery.map_or("-", Delivery::as_str)]),
         row(&["reason", &r.reason]),
         row(&["attempts", &r.attempts.to_string()]),
         row(&["created", &rfc3339::text(r.created_at)]),
@@ -211,7 +213,13 @@ fn one(r: &Record) -> String {
             words,
         ]));
     }
-    format!("{}\n{}", columns(&head), columns(&rows))
+    let mut reports = vec![row(&["REPORTED", "WHAT", "CODE", "BY", "WORDS"])];
+    for report in &r.reports {
+        let Report { kind, enhanced, words, reporter, received_at } = report;
+        reports.push(row(&[&rfc3339::text(*received_at), kind.as_str(), &word(enhanced), reporter, words]));
+    }
+    let reports = if r.reports.is_empty() { String::new() } else { format!("\n{}", columns(&reports)) };
+    format!("{}\n{}{reports}", columns(&head), columns(&rows))
 }
 
 fn stands(queue: &QueueStatus, json: bool) -> anyhow::Result<ExitCode> {

@@ -11,6 +11,7 @@ use super::layout::{
 };
 use super::session::{Act, Operator};
 use super::{App, bulk, see};
+use crate::notification::report::{Delivery, Report};
 use crate::notification::{Filter, State as Standing};
 use crate::service::{Entry, Error, Record, Reproduction, Retry, Slot, Subject};
 
@@ -18,6 +19,8 @@ use crate::service::{Entry, Error, Record, Reproduction, Retry, Slot, Subject};
 pub(super) struct Asked {
     #[serde(default)]
     state: String,
+    #[serde(default)]
+    delivery: String,
     #[serde(default)]
     kind: String,
     #[serde(default)]
@@ -42,9 +45,10 @@ const STATES: [&str; 5] = ["not sent", "sent", "failed", "skipped", "held"];
 
 impl Asked {
     /// What was asked, as addresses and forms have it.
-    pub(super) fn query(&self) -> [(&'static str, &str); 9] {
+    pub(super) fn query(&self) -> [(&'static str, &str); 10] {
         [
             ("state", &self.state),
+            ("delivery", &self.delivery),
             ("kind", &self.kind),
             ("order", &self.order),
             ("customer", &self.customer),
@@ -74,6 +78,10 @@ impl Asked {
             relay: text(&self.relay),
             reason: text(&self.reason),
             cancelled: None,
+            delivery: text(&self.delivery)
+                .map(Delivery::try_from)
+                .transpose()
+                .map_err(|e| Error::invalid("/delivery", &e))?,
             newest_first: !self.newest_first.is_empty(),
         })
     }
@@ -92,7 +100,7 @@ pub(super) async fn list(
             th scope="row" { a href={ "/console/notifications/" (record.id) } { (record.id) } }
             td { (record.kind) }
             td { (record.about()) }
-            td { (badge(record.state.as_str())) }
+            td { (badge(record.state.as_str())) @if let Some(delivery) = record.delivery { " " (badge(delivery.as_str())) } }
             td { (record.attempts) }
             td { @if let Some(relay) = last.and_then(|entry| entry.relay.as_deref()) { (relay) } }
             td { (time(record.created_at)) }
@@ -113,6 +121,10 @@ pub(super) async fn list(
                 label { "State" select.choice name="state" {
                     option value="" { "any" }
                     @for state in STATES { option value=(state) selected[asked.state == state] { (state) } }
+                } }
+                label { "Delivery" select.choice name="delivery" {
+                    option value="" { "any" }
+                    @for known in Delivery::ALL.map(Delivery::as_str) { option value=(known) selected[asked.delivery == known] { (known) } }
                 } }
                 (field("kind", "Kind", &asked.kind, "text"))
                 (field("order", "Order", &asked.order, "number"))
@@ -140,7 +152,10 @@ pub(super) async fn one(State(app): State<App>, operator: Operator, Path(id): Pa
         &operator,
         &format!("Notification {id}"),
         &html! {
-            h1 { "Notification " (id) " " (badge(record.state.as_str())) }
+            h1 {
+                "Notification " (id) " " (badge(record.state.as_str()))
+                @if let Some(delivery) = record.delivery { " " (badge(delivery.as_str())) }
+            }
             dl {
                 dt { "Kind" } dd { (record.kind) }
                 dt { "About" } dd {
@@ -200,6 +215,19 @@ fn timeline(record: &Record) -> Markup {
             } @else {
                 li { "In the queue." }
             }
+            @for report in &record.reports { (reported(report)) }
+        }
+    }
+}
+
+fn reported(report: &Report) -> Markup {
+    let code = report.enhanced.as_deref().unwrap_or_default();
+    html! {
+        li {
+            (time(report.received_at)) " "
+            strong { @if report.reporter.is_empty() { "A server" } @else { (report.reporter) } }
+            " reported " (badge(report.kind.as_str()))
+            @if !report.words.is_empty() { blockquote { (code) " " (report.words) } }
         }
     }
 }

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use prost_types::Timestamp;
 use tonic::Status;
 
+use super::filters::delivery_number;
 use super::pb;
 use crate::money::{Currency, Money};
+use crate::notification::report::Report;
 use crate::notification::{Filter, State};
 use crate::service::{
     Entry, HostInfo, NotificationAct, NotificationOperation, QueuePartPause, QueuePause, QueueStatus, Record, Refusal,
@@ -444,6 +446,7 @@ impl From<Filter> for pb::NotificationFilter {
             relay,
             reason,
             cancelled,
+            delivery,
             newest_first: _,
         } = filter;
         Self {
@@ -456,6 +459,7 @@ impl From<Filter> for pb::NotificationFilter {
             relay: relay.unwrap_or_default(),
             reason: reason.unwrap_or_default(),
             cancelled,
+            delivery: delivery_number(delivery),
         }
     }
 }
@@ -474,6 +478,8 @@ impl From<Record> for pb::Notification {
             reason,
             created_at,
             completed_at,
+            delivery,
+            reports,
             journal,
         } = record;
         Self {
@@ -488,8 +494,17 @@ impl From<Record> for pb::Notification {
             reason,
             created_at: Some(at(created_at)),
             completed_at: completed_at.map(at),
+            delivery: delivery_number(delivery),
+            reports: reports.into_iter().map(Into::into).collect(),
             journal: journal.into_iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<Report> for pb::DeliveryReport {
+    fn from(report: Report) -> Self {
+        let Report { kind, enhanced, words, reporter, received_at } = report;
+        Self { kind: kind.as_str().to_owned(), enhanced, words, reporter, received_at: Some(at(received_at)) }
     }
 }
 

@@ -6,6 +6,7 @@ use tonic::Status;
 
 use super::convert::{field, take};
 use super::pb;
+use crate::notification::report::Delivery;
 use crate::notification::{Filter, State};
 use crate::service::{NewNotificationOperation, NotificationAct, Once, PageRequest, Patch, Service};
 use crate::shop::order::{OrderFilter, OrderSort};
@@ -113,7 +114,8 @@ pub(super) fn is_of_order(request: &pb::ListNotificationsRequest) -> Option<i64>
 pub(super) fn notifications(request: pb::ListNotificationsRequest) -> Result<(Filter, PageRequest), Status> {
     let pb::ListNotificationsRequest { order_id, state: standing, page_size, page_token, user_id, .. } = request;
     let newest_first = request.newest_first;
-    let pb::ListNotificationsRequest { created_before, ended_since, kind, relay, reason, cancelled, .. } = request;
+    let pb::ListNotificationsRequest { created_before, ended_since, kind, relay, reason, cancelled, delivery, .. } =
+        request;
     let asked = pb::NotificationFilter {
         state: standing,
         order_id,
@@ -124,6 +126,7 @@ pub(super) fn notifications(request: pb::ListNotificationsRequest) -> Result<(Fi
         relay,
         reason,
         cancelled,
+        delivery,
     };
     Ok((Filter { newest_first, ..matching(asked)? }, page(page_size, page_token)?))
 }
@@ -139,6 +142,7 @@ pub(super) fn matching(filter: pb::NotificationFilter) -> Result<Filter, Status>
         relay,
         reason,
         cancelled,
+        delivery,
     } = filter;
     Ok(Filter {
         state: state(standing)?,
@@ -150,8 +154,32 @@ pub(super) fn matching(filter: pb::NotificationFilter) -> Result<Filter, Status>
         relay: unless_empty(relay),
         reason: unless_empty(reason),
         cancelled,
+        delivery: self::delivery(delivery)?,
         newest_first: false,
     })
+}
+
+/// Which delivery is asked for.
+pub(super) fn delivery(number: i32) -> Result<Option<Delivery>, Status> {
+    match pb::Delivery::try_from(number) {
+        Ok(pb::Delivery::Unspecified) => Ok(None),
+        Ok(pb::Delivery::Delayed) => Ok(Some(Delivery::Delayed)),
+        Ok(pb::Delivery::Delivered) => Ok(Some(Delivery::Delivered)),
+        Ok(pb::Delivery::Bounced) => Ok(Some(Delivery::Bounced)),
+        Ok(pb::Delivery::Complained) => Ok(Some(Delivery::Complained)),
+        Err(_) => Err(field("delivery", "is no delivery")),
+    }
+}
+
+pub(super) fn delivery_number(delivery: Option<Delivery>) -> i32 {
+    let delivery = match delivery {
+        None => pb::Delivery::Unspecified,
+        Some(Delivery::Delayed) => pb::Delivery::Delayed,
+        Some(Delivery::Delivered) => pb::Delivery::Delivered,
+        Some(Delivery::Bounced) => pb::Delivery::Bounced,
+        Some(Delivery::Complained) => pb::Delivery::Complained,
+    };
+    delivery.into()
 }
 
 /// One act on all notifications that match.

@@ -11,6 +11,7 @@ use super::answer::{List, page};
 use super::extract::{Asked, Body, Caller, Id};
 use super::orders::Time;
 use super::problem::Problem;
+use crate::notification::report::Delivery;
 use crate::notification::{Filter, State as Standing};
 use crate::service::{PageRequest, Received, Record, Retry};
 
@@ -47,6 +48,9 @@ pub(super) struct NotificationQuery {
     reason: Option<String>,
     /// Whether an operator's cancel is what ended it.
     cancelled: Option<bool>,
+    /// Of which this is known by what other servers reported.
+    #[param(inline)]
+    delivery: Option<Delivery>,
     /// The newest first, not the oldest.
     #[serde(default)]
     newest_first: bool,
@@ -83,11 +87,23 @@ pub(super) async fn list(
         relay,
         reason,
         cancelled,
+        delivery,
         newest_first,
     } = asked;
     let [created_before, ended_since] = [created_before, ended_since].map(|time| time.map(Time::unix_ms));
-    let filter =
-        Filter { state, order_id, user_id, created_before, ended_since, kind, relay, reason, cancelled, newest_first };
+    let filter = Filter {
+        state,
+        order_id,
+        user_id,
+        created_before,
+        ended_since,
+        kind,
+        relay,
+        reason,
+        cancelled,
+        delivery,
+        newest_first,
+    };
     Ok(page(app.notifications(who, &filter, &PageRequest { limit, cursor }).await?, &uri))
 }
 

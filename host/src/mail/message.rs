@@ -11,6 +11,7 @@ use super::dkim::Signers;
 use crate::hex;
 use crate::notification::Notification;
 use crate::plugin::Email;
+use crate::return_path::ReturnPaths;
 use crate::shop::text;
 
 /// A message, ready for a relay.
@@ -20,17 +21,17 @@ pub struct Message {
     pub text: String,
     /// SHA-256 of the text, in hex.
     pub hash: String,
-    pub(super) from: Address,
+    /// The reverse path of its envelope.
+    pub(super) returns_to: Address,
     pub(super) to: Address,
 }
 
 pub(super) fn build(
-    settings: &Settings,
+    (settings, return_paths, signers): (&Settings, &ReturnPaths, &Signers),
     n: &Notification,
     email: &Email,
     seed: u64,
     dated_at: i64,
-    signers: &Signers,
 ) -> Result<Message, String> {
     let to = address(&n.payload.customer.email)?;
     let from = address(&settings.from)?;
@@ -69,7 +70,8 @@ pub(super) fn build(
     let (media, content) = body.split_once("\r\n\r\n").ok_or("the body has no headers")?;
     let signatures = signers.sign(&[&headers, media, "\r\n"].concat(), content, dated_at)?;
     let text = signatures + &headers + &body;
-    Ok(Message { hash: crate::plugin::digest(text.as_bytes()), text, from, to })
+    let returns_to = return_paths.of(n.id).and_then(|path| path.parse().ok()).unwrap_or(from);
+    Ok(Message { hash: crate::plugin::digest(text.as_bytes()), text, returns_to, to })
 }
 
 fn one(name: Option<String>, address: &Address) -> Mailboxes {

@@ -211,7 +211,7 @@ impl Session {
         let mut parameters = Vec::new();
         let server = self.smtp.server_info();
         let is_ascii = |a: &lettre::Address| a.user().is_ascii() && a.domain().is_ascii();
-        if !is_ascii(&message.to) || !is_ascii(&message.from) {
+        if !is_ascii(&message.to) || !is_ascii(&message.returns_to) {
             if !server.supports_feature(Extension::SmtpUtfEight) {
                 return Err(Broken {
                     phase: "mail",
@@ -226,7 +226,7 @@ impl Session {
         if !message.text.is_ascii() {
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
-        let mail = Mail::new(Some(message.from.clone()), parameters).to_string();
+        let mail = Mail::new(Some(message.returns_to.clone()), parameters).to_string();
         self.offer([mail, Rcpt::new(message.to.clone(), Vec::new()).to_string(), Data.to_string()], deadlines, lease)
             .await
     }

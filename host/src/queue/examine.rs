@@ -4,16 +4,11 @@
 use std::sync::Arc;
 
 use super::{Queue, record};
-use crate::clock::DAY_MS;
 use crate::deliver::Event;
 use crate::notification::{Class, State, Transition};
 use crate::store::queue::{Claimed, Finish};
-use crate::store::suppressions::BY_RELAY;
 use crate::store::{self, suppressions};
-use crate::suppression::{Cause, NewSuppression, Scope, Suppressed, says_nobody};
-
-/// An address of which a relay said that it is none gets no mail for so long; then it is tried again.
-const BOUNCED_MS: i64 = 180 * DAY_MS;
+use crate::suppression::{NewSuppression, Suppressed, says_nobody};
 
 impl Queue {
     /// Events that cannot be worked on end here.
@@ -90,14 +85,7 @@ impl Queue {
         let keys = self.address_keys.of(&address);
         let relay = note.relay.as_deref().unwrap_or_default();
         let said = format!("notification {}: {}", event.notification.id, note.enhanced.as_deref().unwrap_or_default());
-        let new = NewSuppression {
-            address,
-            category: Scope::All,
-            cause: Cause::Bounced,
-            note: said.try_into().unwrap_or_default(),
-            expires_at: Some(now + BOUNCED_MS),
-        };
-        let source = format!("{BY_RELAY}{relay}").chars().take(100).collect::<String>();
+        let (new, source) = (NewSuppression::bounced(address, &said, now), suppressions::by_relay(relay));
         let written = async {
             let mut tx = self.store.begin().await?;
             suppressions::suppress(&mut tx, &keys, &new, &source, now).await?;

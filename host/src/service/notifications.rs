@@ -33,6 +33,7 @@ impl Service {
             // How the shop's relays and components fared is nothing for customers.
             for record in &mut records {
                 record.journal.clear();
+                record.reports.clear();
                 record.reason.clear();
             }
         }

@@ -4,7 +4,7 @@ use super::dialect::Column::{Int, Text};
 use super::notifications::PAYLOADS;
 use super::queue::{ATTEMPTS, events};
 use super::users::json;
-use super::{Result, Tx, with_tx};
+use super::{Result, Tx, reports, with_tx};
 use crate::notification::{Customer, Lane, Payload};
 
 /// A user's lanes `l`: those of their orders, and those of parameters 2 and 3.
@@ -99,8 +99,8 @@ async fn forget_words(tx: &mut Tx, mails: &[i64]) -> Result<()> {
     let set = "reply = null, reason = null, \
                situation = case when q.situation like '%\"history\":[]%' then q.situation end";
     let sql = tx.dialect().update(ATTEMPTS, &[Int("event")], set, "q.state_id = x.event");
-    with_tx!(tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
-    Ok(())
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
+    reports::forget_words(tx, mails).await
 }
 
 /// Payloads that are rewritten at one time.

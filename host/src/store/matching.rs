@@ -2,6 +2,7 @@
 
 use super::Dialect;
 use super::conditions::{Arg, Conditions, escaped};
+use crate::notification::report::Delivery;
 use crate::notification::{Filter, Lane, State};
 
 impl Conditions {
@@ -9,6 +10,9 @@ impl Conditions {
     pub(super) fn matching(&mut self, dialect: Dialect, filter: &Filter) {
         let Filter { state, order_id, user_id, created_before, ended_since, kind, relay, reason, cancelled, .. } =
             filter;
+        if let Some(delivery) = filter.delivery {
+            self.reported(delivery);
+        }
         match state {
             Some(State::NotSent) => self.fixed("s.id = q.state_id"),
             Some(state) => self.fixed(&dialect.stands(*state)),
@@ -51,4 +55,18 @@ impl Conditions {
             self.glue(" or s.reason like ? escape '!')", like(words));
         }
     }
+
+    /// Of notifications `s` those whose delivery is known to be this one: a report says so and none says more.
+    fn reported(&mut self, delivery: Delivery) {
+        // From the reports, which are few, to the notifications.
+        self.and("s.id in (select r.state_id from notification_reports r where r.kind = ?)", name(delivery));
+        for more in Delivery::ALL.into_iter().filter(|other| *other > delivery) {
+            let none = "not exists (select 1 from notification_reports r where r.state_id = s.id and r.kind = ?)";
+            self.and(none, name(more));
+        }
+    }
+}
+
+fn name(delivery: Delivery) -> Arg {
+    Arg::Text(delivery.as_str().to_owned())
 }

@@ -5,9 +5,10 @@ use serde::Serialize;
 use super::conditions::{Arg, Conditions};
 use super::dialect::Column::{Int, Text};
 use super::insert::Insert;
-use super::queue::LANES;
+use super::queue::{LANES, events};
 use super::users::json;
 use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
+use crate::notification::report::{Delivery, Report, delivery};
 use crate::notification::{Filter, Lane, Payload, State, Urgency};
 
 /// Where a notification stands, and what became of each attempt.
@@ -40,6 +41,10 @@ pub struct Record {
     #[serde(with = "crate::clock::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub completed_at: Option<i64>,
+    /// What became of the mail after a relay took it, as far as other servers reported it.
+    pub delivery: Option<Delivery>,
+    /// What they reported, oldest first.
+    pub reports: Vec<Report>,
     /// Oldest first.
     pub journal: Vec<Entry>,
 }
@@ -297,14 +302,18 @@ impl Store {
             dialect.rows(1, &[Int("event")]),
             dialect.join(),
         ));
-        let ids = json(&rows.iter().map(|r| serde_json::json!({ "event": r.id })).collect::<Vec<_>>());
-        let mut journal: Vec<Entry> = with_pool!(self, |pool| sqlx::query_as(sql).bind(ids).fetch_all(pool).await)?;
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        let rows_of = events(&ids);
+        let mut journal: Vec<Entry> = with_pool!(self, |pool| sqlx::query_as(sql).bind(rows_of).fetch_all(pool).await)?;
+        let mut reports = self.reports_of(&ids).await?;
         rows.into_iter()
             .map(|row| {
                 let Row { id, lane, place, kind, message_id, state, attempts, reason, .. } = row;
                 let lane = Lane::from(lane);
                 let state = state.try_into().map_err(|why| Error::Corrupt { what: "notification", id, why })?;
                 let journal = journal.extract_if(.., |e| e.state_id == id).collect();
+                let reports: Vec<Report> =
+                    reports.extract_if(.., |(of, _)| *of == id).map(|(_, report)| report).collect();
                 let Row { created_at, completed_at, .. } = row;
                 Ok(Record {
                     id,
@@ -318,6 +327,8 @@ impl Store {
                     reason,
                     created_at,
                     completed_at,
+                    delivery: delivery(&reports),
+                    reports,
                     journal,
                 })
             })

@@ -73,6 +73,7 @@ impl Store {
                 forgotten = gone;
             }
         }
+        forget_reports(&mut tx, part, (after, last, until)).await?;
         if part == Part::Whole {
             // No subquery: MariaDB would look at every row of the table for it.
             let sql =
@@ -176,11 +177,27 @@ pub(crate) async fn has_contents(tx: &mut Tx, id: i64) -> Result<bool> {
     Ok(found > 0)
 }
 
+/// Forgets what other servers said of notifications which ended before, with what these told; that they said it, with the whole.
+async fn forget_reports(tx: &mut Tx, part: Part, bounds: (i64, i64, i64)) -> Result<()> {
+    const TABLE: &str = "notification_reports";
+    if part == Part::Whole {
+        return forget_of(tx, TABLE, bounds).await.map(drop);
+    }
+    let (after, last, until) = bounds;
+    let sql = format!("update {TABLE} set words = '', reporter = '' {}", of_ended());
+    tx.delete(&sql, &[after, last, after, last, until]).await.map(drop)
+}
+
 /// Deletes the rows of a table that belong to notifications which ended before; says how many.
 async fn forget_of(tx: &mut Tx, table: &str, (after, last, until): (i64, i64, i64)) -> Result<u64> {
-    let sql = format!(
-        "delete from {table} where state_id > $1 and state_id <= $2 and state_id in \
-         (select q.id from notification_states q where q.id > $3 and q.id <= $4 and q.completed_at < $5 and q.{ENDED})"
-    );
+    let sql = format!("delete from {table} {}", of_ended());
     tx.delete(&sql, &[after, last, after, last, until]).await
+}
+
+/// Of rows those of notifications which ended before: parameters 1 to 5 are the bounds, twice, and the time.
+fn of_ended() -> String {
+    format!(
+        "where state_id > $1 and state_id <= $2 and state_id in (select q.id from notification_states q \
+         where q.id > $3 and q.id <= $4 and q.completed_at < $5 and q.{ENDED})"
+    )
 }

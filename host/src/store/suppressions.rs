@@ -130,9 +130,28 @@ impl Store {
 }
 
 /// How the source begins of what a relay said.
-pub(crate) const BY_RELAY: &str = "relay ";
+const BY_RELAY: &str = "relay ";
+/// How the source begins of what a server reported later. That a relay took a mail takes nothing of it back: it takes all.
+const BY_REPORT: &str = "report ";
+/// The longest source, in characters.
+const SOURCE_CHARS_MAX: usize = 100;
 
-/// Writes an entry, or renews the one of the same category and cause, whichever secret it was keyed with; its id. What a relay
+/// What a relay says that took a mail, or did not.
+pub(crate) fn by_relay(relay: &str) -> String {
+    format!("{BY_RELAY}{relay}").chars().take(SOURCE_CHARS_MAX).collect()
+}
+
+/// What a server reported.
+pub(crate) fn by_report(reporter: &str) -> String {
+    format!("{BY_REPORT}{reporter}").chars().take(SOURCE_CHARS_MAX).collect()
+}
+
+/// Whether a server says so, and no human.
+fn is_learnt(source: &str) -> bool {
+    source.starts_with(BY_RELAY) || source.starts_with(BY_REPORT)
+}
+
+/// Writes an entry, or renews the one of the same category and cause, whichever secret it was keyed with; its id. What a server
 /// says changes nothing of what others wrote. Taken when another writes it at this moment.
 pub(crate) async fn suppress(
     tx: &mut Tx,
@@ -177,7 +196,7 @@ pub(crate) async fn suppress(
         );
         return Ok(id);
     };
-    if source.starts_with(BY_RELAY) && !by.starts_with(BY_RELAY) {
+    if is_learnt(source) && !is_learnt(&by) {
         return Ok(id);
     }
     let sql = dialect.sql(

@@ -11,12 +11,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::app::{Client, PASSWORD, environment, eventually, journal};
 use crate::database::Database;
 use crate::harness::tests;
+use crate::reports::Peer;
 
 tests! {
     on_each_database {
         killed_before_hand_over_the_mail_arrives_once
         killed_after_the_dot_the_mail_arrives_at_most_twice
         terminated_the_host_drains_and_burns_no_attempt
+        killed_at_each_step_a_report_is_known_once
     }
 }
 
@@ -26,6 +28,7 @@ struct Rig {
     mailbox: Mailbox,
     settings: Vec<(String, String)>,
     child: Child,
+    reports: String,
     client: Client,
     admin: String,
     _stop: DropGuard,
@@ -40,6 +43,7 @@ impl Rig {
         let stopped = stop.clone();
         #[expect(clippy::disallowed_methods, reason = "ends with the rig")]
         tokio::spawn(async move { serving.serve(listener, stopped).await });
+        let reports = free_address();
         let http = free_address();
         let grpc = free_address();
         let config = database.folder.path().join("ecomm.toml");
@@ -53,6 +57,8 @@ impl Rig {
             ("HTTP__LISTEN", http.as_str()),
             ("GRPC__LISTEN", grpc.as_str()),
             ("MAILBOX__ENABLED", "false"),
+            ("MAIL__RETURN_PATH", "bounces@shop.example"),
+            ("INBOUND__LISTEN", reports.as_str()),
             ("QUEUE__LEASE_MS", "2000"),
             ("QUEUE__POLL_MS", "100"),
             ("CAPS__JITTER_PERCENT", "0"),
@@ -70,7 +76,7 @@ impl Rig {
         let admin = client.log_in("admin@shop.example").await;
         let user = json!({ "email": "ada@example.com", "name": "Ada", "password": PASSWORD });
         client.ok("POST", "/v1/users", "", Some(user)).await;
-        Self { database, mailbox, settings, child, client, admin, _stop: stop.drop_guard() }
+        Self { database, mailbox, settings, child, reports, client, admin, _stop: stop.drop_guard() }
     }
 
     async fn order(&self) -> i64 {
@@ -198,4 +204,34 @@ async fn terminated_the_host_drains_and_burns_no_attempt(database: Database) {
     rig.sent(order).await;
     assert_eq!(rig.state(order).await["attempts"], 1);
     assert_eq!(rig.mailbox.messages().len(), 1);
+}
+
+/// A server that reports keeps its report until it is answered for, and then says it once more: whenever the host dies, the
+/// report is known, and once.
+async fn killed_at_each_step_a_report_is_known_once(database: Database) {
+    let mut rig = Rig::start(database).await;
+    let order = rig.order().await;
+    rig.sent(order).await;
+    let back = rig.mailbox.messages()[0].from.clone();
+    for step in 0..6_usize {
+        let mail = format!("Message-ID: <{step}@relay.example>\r\nSubject: failure notice\r\n\r\nIt came back.");
+        let mut peer = Peer::connect(rig.reports.parse().unwrap()).await;
+        let (rcpt, half) = (format!("RCPT TO:<{back}>"), &mail[..mail.len() / 2]);
+        let steps = ["EHLO relay.example", "MAIL FROM:<>", &rcpt, "DATA"];
+        for line in &steps[..step.min(4)] {
+            peer.say(line).await;
+        }
+        match step {
+            4 => peer.tell(half).await,
+            5 => peer.tell(&format!("{mail}\r\n.\r\n")).await,
+            _ => {}
+        }
+        rig.kill();
+        rig.restart().await;
+        let mut peer = Peer::connect(rig.reports.parse().unwrap()).await;
+        peer.say("EHLO relay.example").await;
+        assert!(peer.send("", &back, &mail).await.starts_with("250"), "{step}");
+        let known = rig.state(order).await["reports"].as_array().unwrap().len();
+        assert_eq!(known, step + 1);
+    }
 }

@@ -39,8 +39,10 @@ mod place;
 mod registries;
 mod relay;
 mod remote;
+mod reports;
 mod rest;
 mod retention;
+mod returned;
 mod servers;
 mod sessions;
 mod settings;
@@ -98,8 +100,10 @@ fn main() -> ExitCode {
         registries::tests(),
         remote::tests(),
         relay::tests(),
+        reports::tests(),
         rest::tests(),
         retention::tests(),
+        returned::tests(),
         servers::tests(),
         sessions::tests(),
         settings::tests(),

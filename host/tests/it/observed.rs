@@ -35,7 +35,8 @@ fn value(text: &str, name: &str, labels: &[&str]) -> Option<f64> {
 const ON: [(&str, &str); 1] = [("TELEMETRY__LISTEN", "127.0.0.1:0")];
 
 async fn metrics_tell_what_happened(database: Database) {
-    let app = App::with(database, &ON).await;
+    let reports = [("MAIL__RETURN_PATH", crate::reports::BASE), ("INBOUND__LISTEN", "127.0.0.1:0")];
+    let app = App::with(database, &[&ON[..], &reports].concat()).await;
     app.fail(Phase::Rcpt, reply("450 4.2.0 busy"), 1);
     app.order().await;
     app.drain().await;
@@ -47,8 +48,12 @@ async fn metrics_tell_what_happened(database: Database) {
     let mut orders = ecomm::grpc::pb::order_service_client::OrderServiceClient::new(channel(&app).await);
     let nobody = orders.list_orders(ecomm::grpc::pb::ListOrdersRequest::default()).await;
     assert_eq!(nobody.unwrap_err().code(), tonic::Code::Unauthenticated);
+    assert!(
+        crate::reports::report(&app, "", crate::reports::BASE, "Subject: failure notice\r\n").await.starts_with("250")
+    );
     let text = read(&app).await;
     for (name, labels, at_least) in [
+        ("ecomm_reports_total", &["ecomm_report_kind=\"none\"", "ecomm_outcome=\"of-no-mail\""][..], 1.0),
         ("ecomm_attempts_total", &["ecomm_relay=\"mailbox\"", "ecomm_smtp_phase=\"rcpt\""][..], 1.0),
         ("ecomm_attempts_total", &["ecomm_class=\"delivered\""], 1.0),
         ("ecomm_deliveries_total", &["ecomm_outcome=\"sent\""], 1.0),

@@ -55,6 +55,7 @@ pub fn settings(port: u16, deadline_ms: u64) -> Settings {
         from: "orders@shop.example".to_owned().try_into().unwrap(),
         from_name: "Shop".to_owned().try_into().unwrap(),
         reply_to: None,
+        return_path: None,
         hello_name: "localhost".to_owned().try_into().unwrap(),
         dkim: Vec::new(),
         deadlines,

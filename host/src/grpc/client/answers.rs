@@ -4,6 +4,7 @@ use prost_types::Timestamp;
 
 use super::super::{filters, pb, plugin_messages};
 use super::Error;
+use crate::notification::report::{Report, ReportKind};
 use crate::service::{
     Entry, HostInfo, NotificationOperation, Page, QueuePartPause, QueuePause, QueueStatus, Record, Refusal, Session,
 };
@@ -70,6 +71,8 @@ pub(super) fn record(notification: pb::Notification) -> Result<Record, Error> {
         reason,
         created_at,
         completed_at,
+        delivery,
+        reports,
         journal,
     } = notification;
     let state = filters::state(state).map_err(|_| Error::Unreadable("state"))?;
@@ -85,8 +88,16 @@ pub(super) fn record(notification: pb::Notification) -> Result<Record, Error> {
         reason,
         created_at: at("created_at", created_at)?,
         completed_at: maybe_at("completed_at", completed_at)?,
+        delivery: filters::delivery(delivery).map_err(|_| Error::Unreadable("delivery"))?,
+        reports: each(reports, report)?,
         journal: each(journal, |e| entry(id, e))?,
     })
+}
+
+fn report(report: pb::DeliveryReport) -> Result<Report, Error> {
+    let pb::DeliveryReport { kind, enhanced, words, reporter, received_at } = report;
+    let kind = ReportKind::try_from(kind).map_err(|_| Error::Unreadable("kind"))?;
+    Ok(Report { kind, enhanced, words, reporter, received_at: at("received_at", received_at)? })
 }
 
 fn entry(state_id: i64, entry: pb::JournalEntry) -> Result<Entry, Error> {

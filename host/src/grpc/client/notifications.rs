@@ -28,6 +28,7 @@ impl Client {
             relay,
             reason,
             cancelled,
+            delivery,
         } = filter.clone().into();
         let request = pb::ListNotificationsRequest {
             order_id,
@@ -42,6 +43,7 @@ impl Client {
             newest_first,
             ended_since,
             cancelled,
+            delivery,
         };
         let answer = self.notification_calls().list_notifications(request).await?.into_inner();
         answers::page(answer.notifications, answer.next_page_token, record)

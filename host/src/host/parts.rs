@@ -1,0 +1,109 @@
+//! The parts of a host, each made as the settings say.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::mail::mailbox::Mailbox;
+use crate::mail::{Mailer, RelaySettings, Tls};
+use crate::return_path::ReturnPaths;
+use crate::service::{Service, Tokens};
+use crate::{http, inbound};
+
+/// The name of the relay that a mailbox is.
+pub(super) const MAILBOX: &str = "mailbox";
+
+/// Starts the mailbox for development, and makes it the relay when there is no other.
+pub(super) async fn mailbox(
+    config: &mut Config,
+    clock: &Clock,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<Mailbox>, StartError> {
+    if !config.mailbox.enabled {
+        return Ok(None);
+    }
+    let listener = listen("mailbox.listen", config.mailbox.listen).await?;
+    let address = listener.local_addr().unwrap_or(config.mailbox.listen);
+    let mailbox = Mailbox::new(config.mailbox.path.clone(), config.mailbox.messages_max, None, clock.clone());
+    let (serving, stop) = (mailbox.clone(), stop.clone());
+    tasks.spawn(async move { serving.serve(listener, stop).await });
+    if config.mail.relays.is_empty() {
+        config.mail.relays.push(RelaySettings {
+            tls: Tls::None,
+            // It is ours, and each hand-over holds its connection while the intent is committed: many share a commit.
+            connections_max: 96,
+            ..RelaySettings::new(MAILBOX, &address.ip().to_string(), address.port())
+        });
+    }
+    Ok(Some(mailbox))
+}
+
+/// Shows metrics to those who ask, if the settings say where.
+pub(super) async fn show_metrics(
+    config: &Config,
+    service: &Service,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(address) = config.telemetry.address()? else { return Ok(None) };
+    match listen("telemetry.listen", address).await {
+        Ok(listener) => {
+            let address = listener.local_addr().ok();
+            tasks.spawn(http::serve_metrics(listener, service.metrics.clone(), stop.clone()));
+            Ok(address)
+        }
+        // Whether anybody watches must not decide whether mails go out: a second host on a machine is usual.
+        Err(e) => {
+            tracing::warn!(error = %e, "nobody can read the metrics of this host");
+            Ok(None)
+        }
+    }
+}
+
+/// Takes what other servers report of mails, if the settings say where.
+pub(super) async fn take_reports(
+    config: &Config,
+    service: &Arc<Service>,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(server) = inbound::Server::new(config, service)? else { return Ok(None) };
+    let listener = listen("inbound.listen", server.address).await?;
+    let address = listener.local_addr().ok();
+    tasks.spawn(inbound::serve(server, listener, stop.clone()));
+    Ok(address)
+}
+
+pub(super) fn mailer(config: &Config, clock: &Clock) -> Result<Mailer, StartError> {
+    Ok(Mailer::new(config.mail.clone(), clock)?.returning_to(return_paths(config)?))
+}
+
+pub(super) fn return_paths(config: &Config) -> Result<ReturnPaths, StartError> {
+    Ok(ReturnPaths::new(config.mail.return_path.as_ref(), config.auth.secrets())?)
+}
+
+pub(super) fn tokens(config: &Config) -> Tokens {
+    let auth = &config.auth;
+    Tokens::new(auth.secrets(), auth.access_token_ms, auth.refresh_token_ms, auth.renewal_grace_ms)
+}
+
+pub(super) async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { key, address, source })
+}
+
+pub(super) fn domain(config: &Config) -> String {
+    config.mail.from.as_str().rsplit_once('@').map_or_else(String::new, |(_, domain)| domain.to_owned())
+}
+
+pub(super) fn report<E: std::fmt::Display>(part: &str, ended: Result<(), E>) {
+    if let Err(e) = ended {
+        tracing::error!(error = %e, server = part, "a server ended");
+    }
+}

@@ -1,0 +1,92 @@
+//! What other servers said of mails after a relay took them.
+
+use super::dialect::Column::Int;
+use super::queue::events;
+use super::{Error, Result, Store, Tx, with_pool, with_tx};
+use crate::notification::Payload;
+use crate::notification::report::{Report, ReportKind};
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: i64,
+    state_id: i64,
+    kind: String,
+    enhanced: Option<String>,
+    words: String,
+    reporter: String,
+    received_at: i64,
+}
+
+impl Store {
+    /// The reports of mails, by notification, in the order in which they arrived.
+    pub(super) async fn reports_of(&self, mails: &[i64]) -> Result<Vec<(i64, Report)>> {
+        let dialect = self.dialect();
+        let sql = dialect.sql(&format!(
+            "select q.id, q.state_id, q.kind, q.enhanced, q.words, q.reporter, q.received_at \
+             from {} {} notification_reports q where q.state_id = x.event order by q.id",
+            dialect.rows(1, &[Int("event")]),
+            dialect.join(),
+        ));
+        let rows: Vec<Row> = with_pool!(self, |pool| sqlx::query_as(sql).bind(events(mails)).fetch_all(pool).await)?;
+        let report = |row: Row| {
+            let Row { id, state_id, kind, enhanced, words, reporter, received_at } = row;
+            let kind = ReportKind::try_from(kind).map_err(|why| Error::Corrupt { what: "report", id, why })?;
+            Ok((state_id, Report { kind, enhanced, words, reporter, received_at }))
+        };
+        rows.into_iter().map(report).collect()
+    }
+
+    /// The notification whose mail has a Message-ID, without angle brackets.
+    pub(crate) async fn notification_of(&self, message_id: &str) -> Result<Option<i64>> {
+        let sql = self.dialect().sql("select id from notification_states where message_id = $1");
+        Ok(with_pool!(self, |pool| sqlx::query_scalar(sql).bind(message_id).fetch_optional(pool).await)?)
+    }
+}
+
+/// How many reports there are of a mail; none where there is no such notification.
+pub(crate) async fn count(tx: &mut Tx, mail: i64) -> Result<Option<i64>> {
+    let sql = tx.dialect().sql(
+        "select (select count(*) from notification_reports r where r.state_id = s.id) \
+         from notification_states s where s.id = $1",
+    );
+    Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(mail).fetch_optional(c).await)?)
+}
+
+/// Writes a report down; taken when it was already.
+pub(crate) async fn insert(tx: &mut Tx, mail: i64, digest: &str, report: &Report) -> Result<()> {
+    let Report { kind, enhanced, words, reporter, received_at } = report;
+    let sql = tx.dialect().sql(
+        "insert into notification_reports (state_id, digest, kind, enhanced, words, reporter, received_at) \
+         values ($1, $2, $3, $4, $5, $6, $7)",
+    );
+    with_tx!(tx, |c| sqlx::query(sql)
+        .bind(mail)
+        .bind(digest)
+        .bind(kind.as_str())
+        .bind(enhanced)
+        .bind(words)
+        .bind(reporter)
+        .bind(received_at)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+/// What a mail said; none once that is forgotten.
+pub(crate) async fn payload(tx: &mut Tx, mail: i64) -> Result<Option<Payload>> {
+    let sql = tx.dialect().sql("select payload from notification_payloads where state_id = $1");
+    let text: Option<String> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(mail).fetch_optional(c).await)?;
+    let read = |text: String| {
+        Payload::read(&text).map_err(|e| Error::Corrupt { what: "notification", id: mail, why: e.to_string() })
+    };
+    text.map(read).transpose()
+}
+
+/// Forgets of the reports of mails who said what; that they were there stays.
+pub(super) async fn forget_words(tx: &mut Tx, mails: &[i64]) -> Result<()> {
+    let set = "words = '', reporter = ''";
+    let sql = tx.dialect().update("notification_reports", &[Int("event")], set, "q.state_id = x.event");
+    with_tx!(tx, |c| sqlx::query(sql).bind(events(mails)).execute(c).await.map(drop))?;
+    Ok(())
+}
