@@ -142,8 +142,13 @@ impl App {
 
     /// A host with more settings, an admin, a customer, and a product of which 100 are in stock.
     pub async fn with(database: Database, more: &[(&str, &str)]) -> Self {
-        let clock = Clock::system();
         let config = Config::load(None, environment(&database, more)).unwrap();
+        Self::of(database, config).await
+    }
+
+    /// The same with these settings.
+    pub async fn of(database: Database, config: Config) -> Self {
+        let clock = Clock::system();
         let roles = Roles { worker: false, ..Roles::ALL };
         let mut host = Box::pin(Host::start(config, roles, clock.clone())).await.unwrap();
         host.prepared().await;

@@ -36,6 +36,7 @@ mod operations;
 mod operators;
 mod pauses;
 mod place;
+mod postfix;
 mod registries;
 mod relay;
 mod remote;
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         operators::tests(),
         pauses::tests(),
         place::tests(),
+        postfix::tests(),
         registries::tests(),
         remote::tests(),
         relay::tests(),
