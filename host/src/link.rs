@@ -25,7 +25,7 @@ pub enum Purpose {
     VerifyEmail,
     /// Sets another password. Its stamp counts the user's passwords.
     ResetPassword,
-    /// Sends no more mails of a category, and lets one choose.
+    /// Sends no more mails of a category, and lets one choose. Its stamp is [`Links::choice`] of the address and the category.
     Unsubscribe,
 }
 
@@ -64,6 +64,8 @@ pub struct Claim {
     pub expires_at: Option<i64>,
 }
 
+/// Of the stamp of a link to choose mails, those that name the category.
+const CATEGORY_BITS: i64 = 3;
 const MAC_BYTES: usize = 16;
 const CLAIM_BYTES: usize = 25;
 /// How long a token is, in characters.
@@ -113,6 +115,17 @@ impl Links {
         i64::from_be_bytes(first)
     }
 
+    /// What a link to choose mails is bound to: the address that the mail went to, and one of up to four categories.
+    pub fn choice(address: &Email, category: u8) -> i64 {
+        Self::stamp(address) & !CATEGORY_BITS | i64::from(category) & CATEGORY_BITS
+    }
+
+    /// The category of such a stamp, and whether it was made for an address.
+    pub fn chosen(stamp: i64, address: &Email) -> (u8, bool) {
+        let category = u8::try_from(stamp & CATEGORY_BITS).unwrap_or_default();
+        (category, Self::choice(address, category) == stamp)
+    }
+
     /// The network that somebody comes from, as far as it is told apart (RFC 6177 gives a site a /48 at the most): a keyed
     /// hash, which says nothing to who has the database alone.
     /// By each secret, the one in use first.
@@ -134,6 +147,10 @@ impl Links {
     /// Puts the token at the end of the link of a mail that is about to be sent. It is not stored: who can read the
     /// database, or look at a stored mail, must not be able to follow it.
     pub fn complete(&self, n: &mut Notification) {
+        let to = n.payload.customer.email.clone();
+        for url in [&mut n.payload.unsubscribe_url, &mut n.payload.preferences_url] {
+            *url = url.take().map(|url| self.for_address(url, &to));
+        }
         let (purpose, user_id) = (Purpose::of(&n.payload.kind), n.payload.customer.id);
         let Subject::Account(account) = &mut n.payload.subject else { return };
         let Some((link, purpose)) = account.link.as_mut().zip(purpose) else { return };
@@ -143,6 +160,16 @@ impl Links {
         if let Ok(url) = WebAddress::try_from(format!("{}{token}", link.url.as_str())) {
             link.url = url;
         }
+    }
+}
+
+impl Links {
+    /// A link to choose mails, as it is for a mail to an address: its customer may have moved since it was made.
+    fn for_address(&self, url: WebAddress, to: &Email) -> WebAddress {
+        let Some((page, token)) = url.as_str().rsplit_once('/') else { return url };
+        let Some(claim) = self.read(token, 0).filter(|claim| claim.purpose == Purpose::Unsubscribe) else { return url };
+        let stamp = Self::choice(to, Self::chosen(claim.stamp, to).0);
+        format!("{page}/{}", self.sign(&Claim { stamp, ..claim })).try_into().unwrap_or(url)
     }
 }
 

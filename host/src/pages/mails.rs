@@ -48,7 +48,7 @@ async fn about(
     headers: &HeaderMap,
     says: impl FnOnce(&'static Words) -> (&'static str, Markup),
 ) -> Response {
-    let (user, scope, _) = match app.mail_choices(token).await {
+    let (user, scope) = match app.mails_of(token).await {
         Ok(found) => found,
         Err(e) => return failed(app, headers, e),
     };

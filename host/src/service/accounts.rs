@@ -122,8 +122,10 @@ impl Service {
         Err(Error::TooMany { retry_after: retry_after.max(Duration::from_secs(1)) })
     }
 
-    /// The same of mails that ask whether an address is theirs.
-    pub(super) async fn may_verify(&self, tx: &mut Tx, user_id: i64) -> Result<(), Error> {
+    /// The same of mails that ask whether an address is theirs, and of those of all users to one address: it may be nobody's of
+    /// them.
+    pub(super) async fn may_verify(&self, tx: &mut Tx, user_id: i64, address: &Email) -> Result<(), Error> {
+        self.throttle.verify(address.as_str())?;
         self.must_be_seldom(tx, user_id, VERIFY).await
     }
 
@@ -143,7 +145,7 @@ impl Service {
             None if user.email_verified_at.is_none() => &user.email,
             None => return Err(Error::Conflict("the address is verified".to_owned())),
         };
-        self.may_verify(&mut tx, id).await?;
+        self.may_verify(&mut tx, id, address).await?;
         self.tell(&mut tx, &user, Told::verify(address)).await?;
         Ok(tx.commit().await?)
     }
@@ -283,7 +285,16 @@ impl Service {
         let requests = accounts::take_reset_requests(&mut tx).await?;
         for request in &requests {
             let Some(id) = users::id_of(&mut tx, &request.email).await? else { continue };
-            let Some((user, _)) = users::lock(&mut tx, id).await? else { continue };
+            let user = match users::lock(&mut tx, id).await {
+                Ok(Some((user, _))) => user,
+                Ok(None) => continue,
+                // One of many must not keep the others waiting.
+                Err(e @ store::Error::Corrupt { .. }) => {
+                    tracing::error!(error = %e, "a user cannot be sent a link for another password");
+                    continue;
+                }
+                Err(e) => return Err(e.into()),
+            };
             match self.must_be_seldom(&mut tx, id, RESET).await {
                 Ok(()) => {}
                 // Nobody is told: the answer to the request was given.

@@ -87,7 +87,7 @@ impl Service {
             return Ok(true);
         };
         let Some(waiting) = stock_alerts::take(&mut tx, product_id).await? else { return Ok(false) };
-        let customers = users::users(&mut tx, waiting).await?;
+        let customers = users::readable(&mut tx, waiting).await?;
         let mails = customers.into_iter().map(|user| (Lane::Beside(user.id), self.back_in_stock(user, &product)));
         let mails: Vec<_> = mails.map(|(lane, payload)| (lane, self.message_id(), payload)).collect();
         accounts::tell(&mut tx, mails, self.store.offset_ms()).await?;
@@ -96,7 +96,7 @@ impl Service {
     }
 
     fn back_in_stock(&self, user: User, product: &Product) -> Payload {
-        let (unsubscribe_url, preferences_url) = self.mail_links(user.id, Scope::Requested);
+        let (unsubscribe_url, preferences_url) = self.mail_links(&user, Scope::Requested);
         let Product { id, sku, name, price, url, image, attributes, .. } = product.clone();
         let subject = subject::Product { id, sku, name, price, url, image_url: image, attributes };
         let subject = Subject::Product(Box::new(subject));

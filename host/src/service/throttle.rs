@@ -20,6 +20,8 @@ pub struct Limits {
     pub log_ins_per_account_max: u32,
     /// Log-ins from one address in a minute.
     pub log_ins_per_address_max: u32,
+    /// Mails that ask whether an e-mail address is somebody's, to one such address in an hour, whoever has them sent.
+    pub verifications_per_mailbox_max: u32,
 }
 
 type Keyed<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock, StateInformationMiddleware>;
@@ -54,6 +56,7 @@ pub struct Throttle {
     requests: Option<(Keyed<Client>, u32)>,
     accounts: Option<Keyed<String>>,
     addresses: Option<Keyed<IpAddr>>,
+    verified: Option<Keyed<String>>,
 }
 
 /// Above so many keys, those with a full allowance are forgotten.
@@ -66,6 +69,7 @@ impl Throttle {
             requests: keyed(limits.requests_per_minute_max).map(|k| (k, limits.requests_per_minute_max)),
             accounts: keyed(limits.log_ins_per_account_max),
             addresses: keyed(limits.log_ins_per_address_max),
+            verified: NonZeroU32::new(limits.verifications_per_mailbox_max).map(|most| of(Quota::per_hour(most))),
         }
     }
 
@@ -74,6 +78,11 @@ impl Throttle {
         let Some((requests, limit)) = &self.requests else { return Ok(None) };
         let remaining = check(requests, &client)?;
         Ok(Some(Allowance { limit: *limit, remaining }))
+    }
+
+    /// Counts a mail that asks whether an address is somebody's, whoever had it sent.
+    pub(super) fn verify(&self, address: &str) -> Result<(), Error> {
+        self.verified.as_ref().map_or(Ok(()), |verified| check(verified, &address.to_lowercase()).map(drop))
     }
 
     /// Counts a log-in, whether or not it succeeds: otherwise the limit would reveal whether an account exists.
@@ -89,10 +98,13 @@ impl Throttle {
 }
 
 fn keyed<K: Clone + Eq + std::hash::Hash>(per_minute: u32) -> Option<Keyed<K>> {
-    let quota = Quota::per_minute(NonZeroU32::new(per_minute)?);
+    Some(of(Quota::per_minute(NonZeroU32::new(per_minute)?)))
+}
+
+fn of<K: Clone + Eq + std::hash::Hash>(quota: Quota) -> Keyed<K> {
     let limiter =
         RateLimiter::<K, _, _, NoOpMiddleware>::new(quota, HashMapStateStore::default(), DefaultClock::default());
-    Some(limiter.with_middleware())
+    limiter.with_middleware()
 }
 
 fn check<K: Clone + Eq + std::hash::Hash>(keyed: &Keyed<K>, key: &K) -> Result<u32, Error> {

@@ -33,6 +33,9 @@ struct Rights {
 impl Service {
     /// Signs a customer up. Anybody may. A link to verify the address is sent to it, where that is asked for.
     pub async fn sign_up(&self, new: NewUser) -> Result<User, Error> {
+        if self.accounts.verify_emails {
+            self.throttle.verify(new.email.as_str())?;
+        }
         let hash = self.hash(&new.password).await?;
         let user = tried(|| self.try_sign_up(&new, &hash)).await?;
         self.enqueued();
@@ -191,10 +194,10 @@ impl Service {
             User { email, pending_email: None, email_verified_at: None, ..user }
         };
         if self.accounts.verify_emails {
-            if !who.is_admin {
-                self.may_verify(tx, user.id).await?;
-            }
             let address = user.pending_email.as_ref().unwrap_or(&user.email);
+            if !who.is_admin {
+                self.may_verify(tx, user.id, address).await?;
+            }
             self.tell(tx, &user, Told::verify(address)).await?;
         }
         Ok(user)

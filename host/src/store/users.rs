@@ -358,6 +358,16 @@ pub(crate) async fn anonymise(tx: &mut Tx, user_id: i64, nobody: &Customer, now:
 /// Those of the users who are there. They neither leave nor move before the transaction ends, so what it writes of them
 /// is there for [`anonymise`] to find.
 pub(crate) async fn users(tx: &mut Tx, ids: impl IntoIterator<Item = i64>) -> Result<Vec<User>> {
+    rows(tx, ids).await?.into_iter().map(User::try_from).collect()
+}
+
+/// The same without those whose rows hold what cannot be read: one of many must not keep the others waiting.
+pub(crate) async fn readable(tx: &mut Tx, ids: impl IntoIterator<Item = i64>) -> Result<Vec<User>> {
+    let read = |row: Row| User::try_from(row).inspect_err(|e| tracing::error!(error = %e, "a user is left out")).ok();
+    Ok(rows(tx, ids).await?.into_iter().filter_map(read).collect())
+}
+
+async fn rows(tx: &mut Tx, ids: impl IntoIterator<Item = i64>) -> Result<Vec<Row>> {
     let dialect = tx.dialect();
     let sql = dialect.sql(&format!(
         "select {COLUMNS} from {} {} users q where q.id = x.member and q.deleted_at is null {}",
@@ -366,8 +376,7 @@ pub(crate) async fn users(tx: &mut Tx, ids: impl IntoIterator<Item = i64>) -> Re
         dialect.share(),
     ));
     let rows = json(&ids.into_iter().map(|id| serde_json::json!({ "member": id })).collect::<Vec<_>>());
-    let rows: Vec<Row> = with_tx!(tx, |connection| sqlx::query_as(sql).bind(rows).fetch_all(connection).await)?;
-    rows.into_iter().map(User::try_from).collect()
+    Ok(with_tx!(tx, |connection| sqlx::query_as(sql).bind(rows).fetch_all(connection).await)?)
 }
 
 /// A value of ours as JSON text.

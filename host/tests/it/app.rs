@@ -113,6 +113,7 @@ pub fn environment(database: &Database, more: &[(&str, &str)]) -> Vec<(String, S
         // Tests move the clock.
         ("AUTH__ACCESS_TOKEN_MS", "8640000000"),
         ("LIMITS__LOG_INS_PER_ACCOUNT_MAX", "1000"),
+        ("LIMITS__VERIFICATIONS_PER_MAILBOX_MAX", "1000"),
         // Tests count the mails of orders.
         ("ACCOUNTS__VERIFY_EMAILS", "false"),
         ("ACCOUNTS__NOTICES", "false"),

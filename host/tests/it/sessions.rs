@@ -3,7 +3,7 @@
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use crate::app::{App, PASSWORD, SECRET, sqlite};
+use crate::app::{App, PASSWORD, SECRET, sqlite, user};
 use crate::database::Database;
 use crate::harness::tests;
 
@@ -18,6 +18,7 @@ tests! {
         a_log_in_under_way_does_not_outlive_the_password
     }
     once {
+        one_mailbox_is_not_flooded_by_many_accounts
         a_session_runs_out
         log_ins_are_throttled_by_account_and_by_address
         a_retired_secret_is_still_believed_and_signs_no_more
@@ -290,5 +291,28 @@ async fn a_log_in_from_elsewhere_is_told(database: Database) {
     assert_eq!(log_in("2001:db8:1:ffff::4").await, 3, "the same site");
     assert_eq!(log_in("::ffff:203.0.113.9").await, 3, "the same, written otherwise");
     assert_eq!(app.database.number("select count(*) from sessions where network like '%203%0%113%'").await, 0);
+    app.end().await;
+}
+
+async fn one_mailbox_is_not_flooded_by_many_accounts() {
+    let settings = [
+        ("ACCOUNTS__VERIFY_EMAILS", "true"),
+        ("ACCOUNTS__MAILS_PER_HOUR_MAX", "100"),
+        ("LIMITS__VERIFICATIONS_PER_MAILBOX_MAX", "6"),
+    ];
+    let app = App::with(sqlite().await, &settings).await;
+    let mut answers = Vec::new();
+    for n in 0..4 {
+        let name = format!("eve{n}@example.com");
+        app.host.service.sign_up(user(&name, "Eve")).await.unwrap();
+        let session = app.client.session(&name).await;
+        let (token, id) = (session["access_token"].as_str().unwrap().to_owned(), session["user_id"].clone());
+        for address in ["Victim@example.com", "victim@example.com"] {
+            let moves = json!({ "email": address, "current_password": PASSWORD });
+            let (status, _) = app.client.call("PATCH", &format!("/v1/users/{id}"), &token, Some(moves)).await;
+            answers.push(status.as_u16());
+        }
+    }
+    assert_eq!(answers, [200, 200, 200, 200, 200, 200, 429, 429]);
     app.end().await;
 }
