@@ -169,6 +169,8 @@ fn status(error: Error) -> Status {
         Error::InFlight => (Code::Aborted, "IN_FLIGHT"),
         Error::KeyReused => (Code::InvalidArgument, "REQUEST_ID_REUSED"),
         Error::Forbidden => (Code::PermissionDenied, "FORBIDDEN"),
+        Error::Distrusted(_) => (Code::PermissionDenied, "DISTRUSTED"),
+        Error::Unavailable(_) => (Code::Unavailable, "UNAVAILABLE"),
         Error::StorageFull(e) => {
             tracing::error!(error = %e, "the database is full");
             (Code::Unavailable, "STORAGE_FULL")

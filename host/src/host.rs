@@ -20,6 +20,7 @@ use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
 use crate::metrics::{Metrics, MetricsError};
 use crate::plugin::{ColdStart, KeyError, LoadError, Plugins};
+use crate::provider::WebhookError;
 use crate::queue::Queue;
 use crate::return_path::ReturnPathError;
 use crate::service::{
@@ -30,7 +31,9 @@ use crate::store::{self, Store};
 use crate::suppression::AddressKeys;
 use crate::trace::Tracer;
 use crate::{grpc, http};
-use parts::{MAILBOX, domain, listen, mailbox, mailer, report, return_paths, show_metrics, take_reports, tokens};
+use parts::{
+    MAILBOX, domain, listen, mailbox, mailer, report, return_paths, show_metrics, take_reports, tokens, webhooks,
+};
 
 /// What a host does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +79,9 @@ pub enum StartError {
     /// Where reports are taken.
     #[error(transparent)]
     Inbound(#[from] InboundError),
+    /// By which providers report.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// What is to be measured.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -334,6 +340,7 @@ async fn assemble(
         accounts: config.accounts.clone(),
         links: Links::new(config.auth.secrets()),
         return_paths: return_paths(config)?,
+        webhooks: webhooks(config)?,
         restocked: Notify::new(),
         resets: Notify::new(),
         throttle: Throttle::new(config.limits),

@@ -20,6 +20,7 @@ mod server;
 mod sessions;
 mod suppressions;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -139,6 +140,8 @@ pub fn router(service: App, settings: &Settings, console: console::Settings) -> 
         .route("/docs", get(docs::index))
         .route("/docs/", get(docs::index))
         .route("/docs/{*file}", get(docs::file))
+        // Providers have no token of ours: what they say is signed, or carries a password of theirs.
+        .route("/v1/webhooks/{name}", post(webhooks::take).layer(DefaultBodyLimit::max(webhooks::BODY_BYTES_MAX)))
         .method_not_allowed_fallback(problem::no_method)
         .merge(api)
         .merge(if console.enabled { console::routes(&service, console) } else { Router::new() })

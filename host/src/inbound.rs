@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -25,7 +25,7 @@ use crate::service::Service;
 use session::{End, Session};
 
 /// Where reports are taken, and how many at one time.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Where it listens, by SMTP and LMTP; nowhere when empty.
@@ -36,6 +36,9 @@ pub struct Settings {
     pub tls_key_path: PathBuf,
     /// Connections at one time; more are turned away.
     pub connections_max: usize,
+    /// By which providers report, at `/v1/webhooks` of the REST API.
+    #[serde(default)]
+    pub webhooks: Vec<crate::provider::Settings>,
     /// The largest mail that is taken, in bytes. Of each, no more than its beginning is kept and read ([`read::BYTES_MAX`]).
     pub message_bytes_max: usize,
 }

@@ -27,6 +27,7 @@ pub mod lease;
 pub mod link;
 pub mod money;
 pub mod notification;
+pub mod provider;
 pub mod quota;
 pub mod return_path;
 pub mod shop;

@@ -16,7 +16,7 @@ mod session;
 mod socket;
 mod turns;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::PathBuf;
 
@@ -55,6 +55,10 @@ pub struct Settings {
     pub return_path: Option<Email>,
     /// How this host introduces itself (EHLO, RFC 5321 4.1.1.1).
     pub hello_name: Line,
+    /// Headers that are for the relay, such as which of its configurations counts. `{return_path}` stands for where the mail comes
+    /// back to. Not signed: relays take them away.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     /// Keys that sign what is sent.
     #[serde(default)]
     pub dkim: Vec<dkim::key::KeySettings>,
@@ -223,6 +227,9 @@ pub enum MailerError {
     /// A name is none, or stands twice.
     #[error("mail.domains: \"{0}\" is no domain, or stands there twice")]
     Domain(String),
+    /// A header cannot be one.
+    #[error("mail.headers: \"{0}\" must begin with X-, and its value be one line of ASCII, at most 500 characters")]
+    Header(String),
     /// Two relays share a name.
     #[error("there are two relays named \"{0}\"")]
     Twice(String),
@@ -236,6 +243,9 @@ impl Mailer {
     pub fn new(settings: Settings, clock: &Clock) -> Result<Self, MailerError> {
         if settings.relays.is_empty() {
             return Err(MailerError::NoRelay);
+        }
+        if let Some(name) = message::bad_header(&settings.headers) {
+            return Err(MailerError::Header(name));
         }
         let pauses = std::sync::Arc::new(Pauses::new(clock.clone()));
         let mut relays: Vec<Relay> = Vec::new();

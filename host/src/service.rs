@@ -88,6 +88,7 @@ use crate::mail::Mailer;
 use crate::mail::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::plugin::Plugins;
+use crate::provider::Webhooks;
 use crate::return_path::ReturnPaths;
 use crate::shop::Shop;
 use crate::shop::order::Pricing;
@@ -122,6 +123,8 @@ pub struct Service {
     pub links: Links,
     /// Where mails come back to, and which mail it was.
     pub return_paths: ReturnPaths,
+    /// By which providers report.
+    pub webhooks: Webhooks,
     /// Wakes who tells of products that can be had again.
     pub restocked: Notify,
     /// Wakes who answers requests for other passwords.

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, RelaySettings, Tls};
+use crate::provider::{WebhookError, Webhooks};
 use crate::return_path::ReturnPaths;
 use crate::service::{Service, Tokens};
 use crate::{http, inbound};
@@ -87,6 +88,13 @@ pub(super) fn mailer(config: &Config, clock: &Clock) -> Result<Mailer, StartErro
 
 pub(super) fn return_paths(config: &Config) -> Result<ReturnPaths, StartError> {
     Ok(ReturnPaths::new(config.mail.return_path.as_ref(), config.auth.secrets())?)
+}
+
+pub(super) fn webhooks(config: &Config) -> Result<Webhooks, StartError> {
+    if !config.inbound.webhooks.is_empty() && config.mail.return_path.is_none() {
+        return Err(WebhookError::NoReturnPath.into());
+    }
+    Ok(Webhooks::new(&config.inbound.webhooks)?)
 }
 
 pub(super) fn tokens(config: &Config) -> Tokens {

@@ -14,6 +14,7 @@ use utoipa_swagger_ui::Config;
 use super::problem::Problem;
 use super::{
     accounts, bulk, hosts, notifications, operations, orders, plugins, products, queue, sessions, suppressions, users,
+    webhooks,
 };
 use crate::money::Currency;
 use crate::shop::order::OrderSort;
@@ -36,6 +37,7 @@ use crate::shop::product::ProductSort;
         notifications::of_order, notifications::list, notifications::one, notifications::retry, notifications::cancel,
         notifications::hold, bulk::start, bulk::list, bulk::one, bulk::cancel, queue::one, queue::pause, queue::resume,
         notifications::mails, notifications::mail, hosts::list,
+        webhooks::take,
         suppressions::list, suppressions::add, suppressions::import, suppressions::one, suppressions::lift,
         plugins::list, plugins::upload, plugins::sign, plugins::signatures, plugins::revisions, operations::install, plugins::revision, plugins::stage,
         plugins::preview, operations::replay, plugins::history, plugins::collect_garbage, plugins::roll_back,

@@ -83,7 +83,8 @@ impl From<Error> for Problem {
             Error::Stale { .. } => (StatusCode::PRECONDITION_FAILED, None),
             Error::KeyReused | Error::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
             Error::InFlight => (StatusCode::CONFLICT, Some(1)),
-            Error::Forbidden => (StatusCode::FORBIDDEN, None),
+            Error::Forbidden | Error::Distrusted(_) => (StatusCode::FORBIDDEN, None),
+            Error::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, Some(1)),
             Error::StorageFull(e) => {
                 tracing::error!(error = %e, "the database is full");
                 (StatusCode::SERVICE_UNAVAILABLE, Some(30))

@@ -5,14 +5,12 @@ use mail_parser::{Message, MessageParser, MessagePart, MimeHeaders as _, PartTyp
 use sha2::{Digest as _, Sha256};
 
 use crate::notification::bounded;
-use crate::notification::report::{REPORTER_CHARS_MAX, Reading, ReportKind, Said};
+use crate::notification::report::{REPORTER_CHARS_MAX, Reading, ReportKind, Said, status_code};
 
 /// What is read of a mail; what is behind it is the mail that it is about.
 pub const BYTES_MAX: usize = 256 << 10;
 /// The most recipients of one mail that are read.
 const RECIPIENTS_MAX: usize = 10;
-/// The longest enhanced status code: three digits each behind the class (RFC 3463 2).
-const STATUS_CHARS_MAX: usize = 9;
 
 /// Reads a mail. `from_nobody`: its reverse path was empty, as that of a machine's message is. None: somebody wrote it.
 pub fn read(bytes: &[u8], from_nobody: bool) -> Option<Reading> {
@@ -146,30 +144,13 @@ fn statuses(groups: &[Vec<(String, String)>], digest: &dyn Fn(usize, &str) -> St
         let remote = value(field(group, "remote-mta"));
         Said {
             kind,
-            enhanced: enhanced(field(group, "status"), diagnostic),
+            enhanced: status_code(field(group, "status"), diagnostic),
             words: bounded(if diagnostic.is_empty() { field(group, "status") } else { diagnostic }),
             reporter: name(if remote.is_empty() { reporting } else { remote }),
             digest: digest(nth, field(group, "action")),
         }
     };
     recipients.enumerate().map(said).collect()
-}
-
-/// The status; the one in the remote server's words where this one leaves open what it was (x.0.0).
-fn enhanced(status: &str, diagnostic: &str) -> Option<String> {
-    let is_code = |word: &str| {
-        let mut parts = word.split('.');
-        let class = parts.next().is_some_and(|class| ["2", "4", "5"].contains(&class));
-        let mut is_number =
-            || parts.next().is_some_and(|n| (1..=3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()));
-        class && is_number() && is_number() && parts.next().is_none() && word.len() <= STATUS_CHARS_MAX
-    };
-    let find = |text: &str| {
-        let mut words = text.split(|c: char| c.is_whitespace() || "-()[]:;,".contains(c));
-        words.find(|word| is_code(word)).map(str::to_owned)
-    };
-    let given = find(status);
-    if given.as_ref().is_none_or(|code| code.ends_with(".0.0")) { find(diagnostic).or(given) } else { given }
 }
 
 /// What a complaint says (RFC 5965 3), and where the mail would have come back to.

@@ -1,5 +1,6 @@
 //! The bytes of a mail. A pure function: no clock and no randomness but those in its arguments.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use lettre::Address;
@@ -13,6 +14,9 @@ use crate::notification::Notification;
 use crate::plugin::Email;
 use crate::return_path::ReturnPaths;
 use crate::shop::text;
+
+/// The longest header for the relay, in characters (RFC 5322 2.1.1 allows 998 in a line, an address of 254 among them).
+const HEADER_CHARS_MAX: usize = 500;
 
 /// A message, ready for a relay.
 #[derive(Clone, Debug)]
@@ -69,9 +73,25 @@ pub(super) fn build(
     // The body begins with headers of its own, which belong to the message.
     let (media, content) = body.split_once("\r\n\r\n").ok_or("the body has no headers")?;
     let signatures = signers.sign(&[&headers, media, "\r\n"].concat(), content, dated_at)?;
-    let text = signatures + &headers + &body;
     let returns_to = return_paths.of(n.id).and_then(|path| path.parse().ok()).unwrap_or(from);
+    let for_relay = settings
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\r\n", value.replace("{return_path}", returns_to.as_ref())));
+    let text = for_relay.collect::<String>() + &signatures + &headers + &body;
     Ok(Message { hash: crate::plugin::digest(text.as_bytes()), text, returns_to, to })
+}
+
+/// A header for the relay that cannot be one.
+pub(super) fn bad_header(headers: &BTreeMap<String, String>) -> Option<String> {
+    let is_good = |(name, value): &(&String, &String)| {
+        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        name.get(..2).is_some_and(|begins| begins.eq_ignore_ascii_case("X-"))
+            && name.bytes().all(word)
+            && name.len() + value.len() <= HEADER_CHARS_MAX
+            && value.bytes().all(|b| (b' '..=b'~').contains(&b))
+    };
+    headers.iter().find(|header| !is_good(header)).map(|(name, _)| name.clone())
 }
 
 fn one(name: Option<String>, address: &Address) -> Mailboxes {

@@ -146,6 +146,26 @@ pub const REPORTS_MAX: i64 = 20;
 /// The longest name of who reports, in characters.
 pub const REPORTER_CHARS_MAX: usize = 100;
 
+/// The longest enhanced status code: three digits each behind the class (RFC 3463 2).
+const STATUS_CHARS_MAX: usize = 9;
+
+/// The enhanced status code (RFC 3463) in a report's status; the one in the remote server's words where this one leaves open what it was (x.0.0).
+pub fn status_code(status: &str, diagnostic: &str) -> Option<String> {
+    let is_code = |word: &str| {
+        let mut parts = word.split('.');
+        let class = parts.next().is_some_and(|class| ["2", "4", "5"].contains(&class));
+        let mut is_number =
+            || parts.next().is_some_and(|n| (1..=3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()));
+        class && is_number() && is_number() && parts.next().is_none() && word.len() <= STATUS_CHARS_MAX
+    };
+    let find = |text: &str| {
+        let mut words = text.split(|c: char| c.is_whitespace() || "-()[]:;,".contains(c));
+        words.find(|word| is_code(word)).map(str::to_owned)
+    };
+    let given = find(status);
+    if given.as_ref().is_none_or(|code| code.ends_with(".0.0")) { find(diagnostic).or(given) } else { given }
+}
+
 /// What is known of a delivery by all its reports.
 pub fn delivery(reports: &[Report]) -> Option<Delivery> {
     reports.iter().filter_map(|report| report.kind.delivery()).max()

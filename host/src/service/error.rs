@@ -48,6 +48,12 @@ pub enum Error {
     /// The first request with the idempotency key is still under way.
     #[error("the first request with this idempotency key is still under way")]
     InFlight,
+    /// It does not come from who it should.
+    #[error("this is not taken: {0}")]
+    Distrusted(String),
+    /// What is needed for it cannot be reached at the moment.
+    #[error("{0}; try again later")]
+    Unavailable(String),
     /// The caller may not do this.
     #[error("your role does not allow this")]
     Forbidden,
@@ -83,6 +89,8 @@ impl Error {
             Self::Stale { .. } => "stale",
             Self::KeyReused => "idempotency-key-reused",
             Self::InFlight => "in-flight",
+            Self::Distrusted(_) => "distrusted",
+            Self::Unavailable(_) => "unavailable",
             Self::Forbidden => "forbidden",
             Self::Cancelled => "cancelled",
             Self::Refused(e) => return format!("plugin:{}", e.code()),

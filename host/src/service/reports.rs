@@ -4,6 +4,7 @@ use super::once::tried_after;
 use super::{Error, Service};
 use crate::notification::Payload;
 use crate::notification::report::{REPORTS_MAX, Reading, Report, ReportKind, Said};
+use crate::provider::Refusal;
 use crate::return_path::Recipient;
 use crate::store::{self, Tx, reports, suppressions, users};
 use crate::suppression::{Cause, NewSuppression, Scope, says_nobody};
@@ -54,6 +55,29 @@ impl Service {
                 report.outcome = taken.as_str(),
                 "a mail was reported on"
             );
+        }
+        Ok(())
+    }
+
+    /// Takes what a provider reports by a webhook; `header` looks up one of its request's headers.
+    pub async fn take_webhook<'h>(
+        &self,
+        name: &str,
+        header: impl Fn(&str) -> Option<&'h str>,
+        body: &[u8],
+    ) -> Result<(), Error> {
+        let webhook = self.webhooks.named(name).ok_or(Error::NotFound("webhook"))?;
+        let readings = self.webhooks.read(webhook, header, body).await.map_err(|refusal| {
+            tracing::warn!(webhook = name, error = %refusal, "a request to a webhook was refused");
+            self.metrics.report("none", "refused");
+            match refusal {
+                Refusal::Unreadable(why) => Error::invalid("", why),
+                Refusal::Distrusted(_) => Error::Distrusted(refusal.to_string()),
+                Refusal::NoCertificate(_) => Error::Unavailable(refusal.to_string()),
+            }
+        })?;
+        for reading in &readings {
+            self.take_report(Recipient::Any, Some(reading)).await?;
         }
         Ok(())
     }

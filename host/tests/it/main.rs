@@ -59,6 +59,7 @@ mod tidy;
 mod tls;
 mod traces;
 mod unicode;
+mod webhooks;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -121,6 +122,7 @@ fn main() -> ExitCode {
         tls::tests(),
         traces::tests(),
         unicode::tests(),
+        webhooks::tests(),
     ];
     if let Some(missing) = database::left_out() {
         let _ = writeln!(std::io::stderr(), "\nleft out, and their tests ignored: {missing}");
