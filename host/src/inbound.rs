@@ -73,10 +73,13 @@ impl Settings {
 
     /// What STARTTLS needs, if it is offered.
     pub fn acceptor(&self) -> Result<Option<TlsAcceptor>, InboundError> {
-        if self.tls_certificate_path.as_os_str().is_empty() {
-            return Ok(None);
-        }
         let failed = |path: &PathBuf, why: String| InboundError::Tls { path: path.display().to_string(), why };
+        if self.tls_certificate_path.as_os_str().is_empty() {
+            if self.tls_key_path.as_os_str().is_empty() {
+                return Ok(None);
+            }
+            return Err(failed(&self.tls_key_path, "a key without a certificate (tls_certificate_path)".to_owned()));
+        }
         let chain = CertificateDer::pem_file_iter(&self.tls_certificate_path).and_then(Iterator::collect);
         let chain: Vec<_> = chain.map_err(|e| failed(&self.tls_certificate_path, e.to_string()))?;
         let key = PrivateKeyDer::from_pem_file(&self.tls_key_path);
@@ -87,6 +90,10 @@ impl Settings {
     }
 }
 
+/// Mails that are read at one time: a mail made to cost much costs others nothing.
+const READERS_MAX: usize = 2;
+/// How long a connection may last.
+const SESSION_MAX: Duration = Duration::from_hours(1);
 /// How long what is under way may take to end once the host stops.
 const DRAIN: Duration = Duration::from_secs(10);
 /// After an accept that failed: it may be for want of file descriptors.
@@ -102,6 +109,8 @@ pub(crate) struct Server {
     pub(crate) name: String,
     /// For STARTTLS.
     pub(crate) tls: Option<TlsAcceptor>,
+    /// Mails that are read at one time.
+    readers: Semaphore,
     /// The limits.
     pub(crate) settings: Settings,
 }
@@ -115,7 +124,8 @@ impl Server {
             return Err(InboundError::NoReturnPath);
         }
         let (name, tls) = (config.mail.hello_name.as_str().to_owned(), settings.acceptor()?);
-        Ok(Some(Self { address, service: service.clone(), name, tls, settings }))
+        let readers = Semaphore::new(READERS_MAX);
+        Ok(Some(Self { address, service: service.clone(), name, tls, readers, settings }))
     }
 }
 
@@ -134,7 +144,7 @@ pub(crate) async fn serve(server: Server, listener: TcpListener, stop: Cancellat
                     connections.spawn(async move {
                         let Ok(_permit) = permit else { return session::turn_away(socket, &server.name).await };
                         // What a client breaks off is its own affair: nothing was answered for.
-                        let _ = talk(&server, socket, &stop).await;
+                        let _ = tokio::time::timeout(SESSION_MAX, Box::pin(talk(&server, socket, &stop))).await;
                     });
                 }
                 Err(_) => tokio::time::sleep(PAUSE).await,

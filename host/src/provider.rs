@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::notification::bounded;
-use crate::notification::report::{REPORTER_CHARS_MAX, Reading, ReportKind, Said};
+use crate::notification::report::{Reading, ReportKind, Said, reporter, status_code, words as bounded};
 
 /// Who reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -165,11 +164,17 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 }
 
 /// An event as a report; its id is the provider's.
-fn report(kind: ReportKind, (provider, id): (&str, &str), status: &str, words: &str, reporter: &str) -> Said {
+fn report(
+    kind: ReportKind,
+    (provider, id): (&str, &str),
+    (status, words): (&str, &str),
+    by: &str,
+    recipient: &str,
+) -> Said {
     let digest = crate::hex::encode(&Sha256::digest(format!("{provider}\n{id}\n{}", kind.as_str())));
-    let enhanced = crate::notification::report::status_code(status, words);
-    let reporter = reporter.chars().filter(|c| !c.is_control()).take(REPORTER_CHARS_MAX).collect();
-    Said { kind, enhanced, words: bounded(words), reporter, digest }
+    let recipients = Some(recipient.to_owned()).filter(|recipient| !recipient.is_empty()).into_iter().collect();
+    let enhanced = status_code(status, words);
+    Said { kind, enhanced, words: bounded(words), reporter: reporter(by), recipients, digest }
 }
 
 /// A report, of the mail that an address or a Message-ID names.

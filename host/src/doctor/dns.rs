@@ -12,6 +12,7 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 use super::{Check, Finding, Options};
 use crate::config::Config;
 use crate::mail::dkim::key::{Key, KeySettings};
+use crate::shop::text::Email;
 
 /// How long one attempt at a name server may take; there are two.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -35,9 +36,11 @@ pub(super) async fn examine(config: &Config, options: &Options, now: i64) -> Vec
         Ok(resolver) => resolver,
         Err(e) => return vec![unanswered(domain, &e)],
     };
-    let spf = match texts(&resolver, domain).await {
-        Ok(texts) => spf(domain, &texts),
-        Err(e) => return vec![unanswered(domain, &e)],
+    // SPF looks at the domain that mails come back to (RFC 7208 2.4).
+    let returns = config.mail.return_path.as_ref().map_or(domain, Email::domain);
+    let spf = match texts(&resolver, returns).await {
+        Ok(texts) => spf(returns, &texts),
+        Err(e) => return vec![unanswered(returns, &e)],
     };
     let mut findings = vec![spf];
     findings.push(match policy(&resolver, domain).await {
@@ -60,15 +63,36 @@ pub(super) async fn examine(config: &Config, options: &Options, now: i64) -> Vec
         let says = "DKIM was not looked up: the relay signs, and its selector is known to it alone";
         findings.push(Finding::ok(Check::Dns, domain, format!("{says}; give it as --dkim-selector")));
     }
-    findings.push(match exchangers(&resolver, domain).await {
-        Ok(0) => {
-            let says = "it has no MX record: answers and bounces do not come back";
-            Finding::warning(Check::Dns, domain, says, "publish one, or send from a domain that has one")
+    let (what, own) = if returns == domain { ("answers and bounces", None) } else { ("answers", Some(returns)) };
+    findings.push(receives(&resolver, domain, what).await);
+    if let Some(returns) = own {
+        findings.push(receives(&resolver, returns, "bounces").await);
+        let is_within = |inner: &str, outer: &str| inner.ends_with(&format!(".{outer}"));
+        if !is_within(returns, domain) && !is_within(domain, returns) {
+            let says = format!(
+                "mails come back to another domain than they are from: DMARC does not count its SPF for {domain}"
+            );
+            findings.push(Finding::warning(
+                Check::Dns,
+                returns,
+                says,
+                "set mail.return_path to one below the sender's domain",
+            ));
         }
-        Ok(n) => Finding::ok(Check::Dns, domain, format!("{n} MX: answers and bounces come back")),
-        Err(e) => unanswered(domain, &e),
-    });
+    }
     findings
+}
+
+/// Whether mails to a domain arrive anywhere.
+async fn receives(resolver: &TokioResolver, domain: &str, what: &str) -> Finding {
+    match exchangers(resolver, domain).await {
+        Ok(0) => {
+            let says = format!("it has no MX record: {what} do not come back");
+            Finding::warning(Check::Dns, domain, says, "publish one, or use a domain that has one")
+        }
+        Ok(n) => Finding::ok(Check::Dns, domain, format!("{n} MX: {what} come back")),
+        Err(e) => unanswered(domain, &e),
+    }
 }
 
 fn resolver(at: Option<SocketAddr>) -> Result<TokioResolver, NetError> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use prost_types::Timestamp;
 use tonic::Status;
 
-use super::filters::delivery_number;
+use super::filters::{delivery_number, report_kind_number};
 use super::pb;
 use crate::money::{Currency, Money};
 use crate::notification::report::Report;
@@ -504,7 +504,8 @@ impl From<Record> for pb::Notification {
 impl From<Report> for pb::DeliveryReport {
     fn from(report: Report) -> Self {
         let Report { kind, enhanced, words, reporter, received_at } = report;
-        Self { kind: kind.as_str().to_owned(), enhanced, words, reporter, received_at: Some(at(received_at)) }
+        let kind = report_kind_number(kind);
+        Self { kind, enhanced, words, reporter, received_at: Some(at(received_at)) }
     }
 }
 

@@ -6,7 +6,7 @@ use tonic::Status;
 
 use super::convert::{field, take};
 use super::pb;
-use crate::notification::report::Delivery;
+use crate::notification::report::{Delivery, ReportKind};
 use crate::notification::{Filter, State};
 use crate::service::{NewNotificationOperation, NotificationAct, Once, PageRequest, Patch, Service};
 use crate::shop::order::{OrderFilter, OrderSort};
@@ -180,6 +180,25 @@ pub(super) fn delivery_number(delivery: Option<Delivery>) -> i32 {
         Some(Delivery::Complained) => pb::Delivery::Complained,
     };
     delivery.into()
+}
+
+const REPORT_KINDS: [(ReportKind, pb::DeliveryReportKind); 6] = [
+    (ReportKind::Delayed, pb::DeliveryReportKind::Delayed),
+    (ReportKind::Delivered, pb::DeliveryReportKind::Delivered),
+    (ReportKind::Bounced, pb::DeliveryReportKind::Bounced),
+    (ReportKind::Complained, pb::DeliveryReportKind::Complained),
+    (ReportKind::Answered, pb::DeliveryReportKind::Answered),
+    (ReportKind::Other, pb::DeliveryReportKind::Other),
+];
+
+/// What a report says, by its number; none if that is none.
+pub(super) fn report_kind(number: i32) -> Option<ReportKind> {
+    REPORT_KINDS.into_iter().find(|(_, known)| i32::from(*known) == number).map(|(kind, _)| kind)
+}
+
+pub(super) fn report_kind_number(kind: ReportKind) -> i32 {
+    let known = REPORT_KINDS.into_iter().find(|(other, _)| *other == kind);
+    known.map_or(pb::DeliveryReportKind::Unspecified, |(_, number)| number).into()
 }
 
 /// One act on all notifications that match.

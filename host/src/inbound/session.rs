@@ -28,6 +28,8 @@ const WAIT_MAX: Duration = Duration::from_mins(5);
 /// How long a whole mail may take.
 const MESSAGE_MAX: Duration = Duration::from_mins(10);
 
+const TOO_LARGE: &str = "552 5.3.4 the mail is larger than what is taken";
+
 /// How a session ended.
 pub(super) enum End<S> {
     Quit,
@@ -146,9 +148,7 @@ impl Session<'_> {
             Request::Quit => Step::Bye("221 2.0.0 bye"),
             Request::Mail { .. } if envelope.greeted.is_none() => say("503 5.5.1 EHLO or LHLO first"),
             Request::Mail { .. } if envelope.from_nobody.is_some() => say("503 5.5.1 there was a MAIL already"),
-            Request::Mail { from } if from.size > self.server.settings.message_bytes_max => {
-                say("552 5.3.4 the mail is larger than what is taken")
-            }
+            Request::Mail { from } if from.size > self.server.settings.message_bytes_max => say(TOO_LARGE),
             Request::Mail { from } => {
                 envelope.from_nobody = Some(from.address.is_empty());
                 say("250 2.1.0 ok")
@@ -193,12 +193,20 @@ impl Session<'_> {
         let mut replies = Vec::with_capacity(to.len());
         match taken {
             Some(bytes) => {
-                let reading = read::read(&bytes, from_nobody);
+                let has_token = to.iter().any(|recipient| matches!(recipient, Recipient::Mail(_)));
+                let reading = self.read(bytes, from_nobody, has_token).await;
+                let mut noted: Vec<(Recipient, &str)> = Vec::new();
                 for recipient in to {
-                    replies.push(self.note(recipient, reading.as_ref()).await);
+                    let before = noted.iter().find(|(known, _)| *known == recipient).map(|(_, reply)| *reply);
+                    let reply = match before {
+                        Some(reply) => reply,
+                        None => self.note(recipient, reading.as_ref()).await,
+                    };
+                    noted.push((recipient, reply));
+                    replies.push(reply);
                 }
             }
-            None => replies = vec!["552 5.3.4 the mail is larger than what is taken"; to.len()],
+            None => replies = vec![TOO_LARGE; to.len()],
         }
         // By SMTP there is one answer for all: who sends the mail again says nothing twice.
         let worst = replies.iter().copied().find(|reply| !reply.starts_with('2')).or(replies.last().copied());
@@ -207,6 +215,18 @@ impl Session<'_> {
             say(stream, reply).await?;
         }
         Ok(())
+    }
+
+    /// Reads a mail beside the runtime: one made for that takes its time, and may find a fault of the parser's. What comes back
+    /// to a mail's own address, or from nobody, is then noted all the same.
+    async fn read(&self, bytes: Vec<u8>, from_nobody: bool, has_token: bool) -> Option<Reading> {
+        let _turn = self.server.readers.acquire().await;
+        let unread = (from_nobody || has_token).then(|| read::unreadable(&bytes));
+        let reading = tokio::task::spawn_blocking(move || read::read(&bytes, from_nobody)).await;
+        reading.unwrap_or_else(|e| {
+            tracing::error!(error = %e, "a mail that came in cannot be read");
+            unread
+        })
     }
 
     async fn note(&self, recipient: Recipient, reading: Option<&Reading>) -> &'static str {
@@ -245,12 +265,14 @@ where
         let used = had - rest.len();
         stream.consume(used);
         length = length.saturating_add(used);
-        bytes.truncate(read::BYTES_MAX);
+        // One more: at its end the receiver takes back the one that it put there last.
+        bytes.truncate(read::BYTES_MAX + 1);
         if is_over {
             return Ok((length <= bytes_max).then_some(bytes));
         }
         // Who goes on for long after what is taken is not listened to any more.
         if length > bytes_max.saturating_mul(2) {
+            bye::<S, S>(stream, TOO_LARGE).await?;
             return Err(io::ErrorKind::InvalidData.into());
         }
     }

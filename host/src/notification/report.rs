@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 pub enum Delivery {
     /// A server could not hand it over yet and goes on trying.
     Delayed,
-    /// It is in the recipient's mailbox.
+    /// A server says that it handed it over.
     Delivered,
     /// It came back: no server tries any more.
     Bounced,
@@ -48,13 +48,13 @@ impl TryFrom<String> for Delivery {
 pub enum ReportKind {
     /// The mail is late (RFC 3464 2.3.3, "delayed").
     Delayed,
-    /// It arrived ("delivered").
+    /// It was handed over ("delivered").
     Delivered,
     /// It came back ("failed").
     Bounced,
     /// Its recipient complained (RFC 5965).
     Complained,
-    /// Nobody read it yet: a machine answered (RFC 3834), as where somebody is on holiday.
+    /// A machine answered (RFC 3834), as where somebody is on holiday.
     Answered,
     /// Something that says nothing of the delivery, or not in a form that is known.
     Other,
@@ -126,6 +126,8 @@ pub struct Said {
     pub words: String,
     /// Which server says so.
     pub reporter: String,
+    /// Of whom it says so; nobody when it does not tell.
+    pub recipients: Vec<String>,
     /// SHA-256 in hex: the same for the same thing said again.
     pub digest: String,
 }
@@ -141,10 +143,27 @@ pub struct Reading {
     pub message_id: Option<String>,
 }
 
-/// The most reports that are kept of one mail; more say nothing new.
-pub const REPORTS_MAX: i64 = 20;
+/// The most reports that are kept of one mail, but for one that is the first to say so of the delivery.
+pub const REPORTS_MAX: usize = 20;
 /// The longest name of who reports, in characters.
 pub const REPORTER_CHARS_MAX: usize = 100;
+
+/// A server's words as they are kept: at most [`super::REPLY_BYTES_MAX`], and nothing that a terminal obeys.
+pub fn words(text: &str) -> String {
+    super::bounded(&text.replace(char::is_control, " "))
+}
+
+/// A server's name as it gives it: what a name can be made of, so that it is no address of somebody's.
+pub fn reporter(text: &str) -> String {
+    let is_part = |c: &char| c.is_ascii_alphanumeric() || "._-:/[]".contains(*c);
+    text.trim().chars().take_while(is_part).take(REPORTER_CHARS_MAX).collect()
+}
+
+/// Whether what was said is said of an address, or of nobody in particular.
+pub fn is_of(said: &Said, address: &str) -> bool {
+    let address = address.to_lowercase();
+    said.recipients.is_empty() || said.recipients.iter().any(|recipient| recipient.to_lowercase() == address)
+}
 
 /// The longest enhanced status code: three digits each behind the class (RFC 3463 2).
 const STATUS_CHARS_MAX: usize = 9;

@@ -62,12 +62,8 @@ pub(super) fn read(said: &Value) -> Vec<Reading> {
     let words = words.map(|pointer| text(event, pointer)).into_iter().find(|words| !words.is_empty());
     let status = text(event, "/delivery-status/enhanced-code");
     let host = text(event, "/delivery-status/mx-host");
-    let said = report(
-        kind,
-        ("mailgun", text(event, "/id")),
-        status,
-        words.unwrap_or_default(),
-        if host.is_empty() { "mailgun" } else { host },
-    );
+    let by = if host.is_empty() { "mailgun" } else { host };
+    let words = (status, words.unwrap_or_default());
+    let said = report(kind, ("mailgun", text(event, "/id")), words, by, text(event, "/recipient"));
     vec![reading(said, text(event, "/envelope/sender"), text(event, "/message/headers/message-id"))]
 }

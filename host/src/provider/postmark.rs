@@ -34,7 +34,9 @@ pub(super) fn read(said: &Value) -> Vec<Reading> {
     let id = said.get("ID").map(ToString::to_string).unwrap_or_default() + text(said, "/MessageID");
     // It says of a hard bounce that there is no such mailbox, not always by which code.
     let status = if text(said, "/Type") == "HardBounce" { "5.1.1" } else { "" };
-    let said_of_it = report(kind, ("postmark", &id), status, words.unwrap_or_default(), "postmark");
+    let recipient = [text(said, "/Email"), text(said, "/Recipient")].into_iter().find(|to| !to.is_empty());
+    let words = (status, words.unwrap_or_default());
+    let said_of_it = report(kind, ("postmark", &id), words, "postmark", recipient.unwrap_or_default());
     let metadata = said.get("Metadata").and_then(Value::as_object);
     let mut values = metadata.into_iter().flat_map(|metadata| metadata.values()).filter_map(Value::as_str);
     let return_path = values.find(|value| value.contains('@')).unwrap_or_default();

@@ -44,6 +44,7 @@ fn event(event: &Value) -> Option<Reading> {
     };
     let words = [text(event, "/response"), text(event, "/reason")].into_iter().find(|words| !words.is_empty());
     let id = ("sendgrid", text(event, "/sg_event_id"));
-    let said = report(kind, id, text(event, "/status"), words.unwrap_or_default(), "sendgrid");
+    let words = (text(event, "/status"), words.unwrap_or_default());
+    let said = report(kind, id, words, "sendgrid", text(event, "/email"));
     Some(reading(said, "", text(event, "/smtp-id")))
 }

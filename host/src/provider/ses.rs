@@ -148,6 +148,13 @@ pub(super) fn read(event: &Value) -> Vec<Reading> {
         _ => return Vec::new(),
     };
     let words = words.strip_prefix("smtp;").unwrap_or(words).trim();
-    let said = report(kind, ("ses", &id), status, words, "ses");
+    let of = [
+        "/bounce/bouncedRecipients/0/emailAddress",
+        "/complaint/complainedRecipients/0/emailAddress",
+        "/delivery/recipients/0",
+        "/deliveryDelay/delayedRecipients/0/emailAddress",
+    ];
+    let of = of.map(|pointer| text(event, pointer)).into_iter().find(|recipient| !recipient.is_empty());
+    let said = report(kind, ("ses", &id), (status, words), "ses", of.unwrap_or_default());
     vec![reading(said, text(event, "/mail/source"), text(event, "/mail/commonHeaders/messageId"))]
 }

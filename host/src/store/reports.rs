@@ -2,7 +2,7 @@
 
 use super::dialect::Column::Int;
 use super::queue::events;
-use super::{Error, Result, Store, Tx, with_pool, with_tx};
+use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
 use crate::notification::Payload;
 use crate::notification::report::{Report, ReportKind};
 
@@ -43,23 +43,31 @@ impl Store {
     }
 }
 
-/// How many reports there are of a mail; none where there is no such notification.
-pub(crate) async fn count(tx: &mut Tx, mail: i64) -> Result<Option<i64>> {
-    let sql = tx.dialect().sql(
-        "select (select count(*) from notification_reports r where r.state_id = s.id) \
-         from notification_states s where s.id = $1",
-    );
-    Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(mail).fetch_optional(c).await)?)
+/// What is reported of a mail already; none where there is no such notification, which stays while the transaction lasts.
+pub(crate) async fn known(tx: &mut Tx, mail: i64) -> Result<Option<Vec<String>>> {
+    let dialect = tx.dialect();
+    let sql = dialect.sql(&format!("select q.id from notification_states q where q.id = $1 {}", dialect.share()));
+    let found: Option<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(mail).fetch_optional(c).await)?;
+    if found.is_none() {
+        return Ok(None);
+    }
+    let sql = dialect.sql("select kind from notification_reports where state_id = $1");
+    Ok(Some(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(mail).fetch_all(c).await)?))
 }
 
-/// Writes a report down; taken when it was already.
-pub(crate) async fn insert(tx: &mut Tx, mail: i64, digest: &str, report: &Report) -> Result<()> {
+/// Writes a report down; false when it was already.
+pub(crate) async fn insert(tx: &mut Tx, mail: i64, digest: &str, report: &Report) -> Result<bool> {
     let Report { kind, enhanced, words, reporter, received_at } = report;
-    let sql = tx.dialect().sql(
-        "insert into notification_reports (state_id, digest, kind, enhanced, words, reporter, received_at) \
-         values ($1, $2, $3, $4, $5, $6, $7)",
-    );
-    with_tx!(tx, |c| sqlx::query(sql)
+    let dialect = tx.dialect();
+    let (ignore, done) = match dialect {
+        Dialect::Sqlite | Dialect::Postgres => ("", "on conflict (state_id, digest) do nothing"),
+        Dialect::MySql => ("ignore", ""),
+    };
+    let sql = dialect.sql(&format!(
+        "insert {ignore} into notification_reports (state_id, digest, kind, enhanced, words, reporter, received_at) \
+         values ($1, $2, $3, $4, $5, $6, $7) {done}"
+    ));
+    let written = with_tx!(tx, |c| sqlx::query(sql)
         .bind(mail)
         .bind(digest)
         .bind(kind.as_str())
@@ -69,8 +77,8 @@ pub(crate) async fn insert(tx: &mut Tx, mail: i64, digest: &str, report: &Report
         .bind(received_at)
         .execute(c)
         .await
-        .map(drop))?;
-    Ok(())
+        .map(|done| done.rows_affected()))?;
+    Ok(written > 0)
 }
 
 /// What a mail said; none once that is forgotten.

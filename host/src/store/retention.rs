@@ -184,7 +184,8 @@ async fn forget_reports(tx: &mut Tx, part: Part, bounds: (i64, i64, i64)) -> Res
         return forget_of(tx, TABLE, bounds).await.map(drop);
     }
     let (after, last, until) = bounds;
-    let sql = format!("update {TABLE} set words = '', reporter = '' {}", of_ended());
+    let sql =
+        format!("update {TABLE} set words = '', reporter = '' {} and (words <> '' or reporter <> '')", of_ended());
     tx.delete(&sql, &[after, last, after, last, until]).await.map(drop)
 }
 

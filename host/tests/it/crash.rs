@@ -213,7 +213,7 @@ async fn killed_at_each_step_a_report_is_known_once(database: Database) {
     let order = rig.order().await;
     rig.sent(order).await;
     let back = rig.mailbox.messages()[0].from.clone();
-    for step in 0..6_usize {
+    for step in 0..7_usize {
         let mail = format!("Message-ID: <{step}@relay.example>\r\nSubject: failure notice\r\n\r\nIt came back.");
         let mut peer = Peer::connect(rig.reports.parse().unwrap()).await;
         let (rcpt, half) = (format!("RCPT TO:<{back}>"), &mail[..mail.len() / 2]);
@@ -221,9 +221,15 @@ async fn killed_at_each_step_a_report_is_known_once(database: Database) {
         for line in &steps[..step.min(4)] {
             peer.say(line).await;
         }
+        let known = || rig.database.number("select count(*) from notification_reports");
         match step {
             4 => peer.tell(half).await,
             5 => peer.tell(&format!("{mail}\r\n.\r\n")).await,
+            6 => {
+                peer.tell(&format!("{mail}\r\n.\r\n")).await;
+                // Written down, and not answered for yet as far as its sender knows.
+                eventually("the report", async || known().await == 7).await;
+            }
             _ => {}
         }
         rig.kill();

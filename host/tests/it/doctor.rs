@@ -215,6 +215,29 @@ async fn what_is_wrong_comes_with_what_to_do() {
     for finding in findings.iter().filter(|f| f.level != Level::Ok) {
         assert!(!finding.advice.is_empty(), "{finding:?}");
     }
+    // SPF is that of the domain that mails come back to.
+    let says = async |return_path: &str| {
+        let published = &[
+            (DOMAIN, "MX mail.teashop.shop"),
+            ("back.teashop.shop", "v=spf1 include:relay.example -all"),
+            ("back.teashop.shop", "MX mail.teashop.shop"),
+        ];
+        let options = Options { resolver: Some(name_server(published).await), ..Options::default() };
+        let mut config = config.clone();
+        config.mail.return_path = Some(return_path.to_owned().try_into().unwrap());
+        let findings = examine(&config, &options, &Clock::system()).await;
+        findings.into_iter().filter(|f| f.check == Check::Dns).map(|f| f.says).collect::<Vec<_>>().join("\n")
+    };
+    let good = says("bounces@back.teashop.shop").await;
+    for part in ["SPF: v=spf1 include:relay.example", "1 MX: answers come back", "1 MX: bounces come back"] {
+        assert!(good.contains(part), "{part}: {good}");
+    }
+    let bad = says("bounces@elsewhere.shop").await;
+    for part in
+        ["no SPF record", "no MX record: bounces do not come back", "DMARC does not count its SPF for teashop.shop"]
+    {
+        assert!(bad.contains(part), "{part}: {bad}");
+    }
     // No resolver is a warning; that a sender is nobody's is said without one.
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let options = Options { resolver: Some(silent.local_addr().unwrap()), ..Options::default() };

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::app::{App, environment, sqlite};
+use crate::app::{App, PASSWORD, environment, sqlite};
 use crate::database::Database;
 use crate::harness::tests;
 
@@ -19,6 +19,8 @@ tests! {
         a_bounce_is_known_and_its_address_gets_no_more
         what_weighs_more_counts_whichever_came_first
         a_complaint_that_names_no_address_is_found_by_what_it_quotes
+        who_is_not_named_gets_mails_still
+        said_at_one_moment_it_is_known_once
         who_has_left_is_not_named_again
         they_are_found_by_what_is_known
     }
@@ -186,9 +188,45 @@ async fn a_complaint_that_names_no_address_is_found_by_what_it_quotes(database: 
         let after = again(&app, notification).await;
         assert_eq!((&after["delivery"], after["reports"].as_array().unwrap().len()), (&json!("complained"), 1));
     }
-    let entries = entries(&app).await;
-    assert_eq!((entries.len(), &entries[0]["category"]), (1, &json!("all")), "{entries:?}");
+    let found = entries(&app).await;
+    assert_eq!((found.len(), &found[0]["category"]), (1, &json!("all")), "{found:?}");
+    assert_eq!(found[0]["note"], format!("notification {}", first["id"]), "who has a Message-ID has not the mail");
+    // One that is none.
+    let odd = sample("complained", BASE, "orders@shop.example", "a\0b@x.example");
+    assert!(report(&app, "feedback@mailbox.example", BASE, &odd).await.starts_with("250"));
     assert_eq!(app.database.number("select count(*) from notification_reports").await, 2);
+    app.end().await;
+}
+
+/// A member of a list whose mailbox is gone, and an address that its owner has left, say nothing of the customer's.
+async fn who_is_not_named_gets_mails_still(database: Database) {
+    let app = app(database).await;
+    let (first, back) = sent(&app).await;
+    let of_member =
+        of(&first, "bounced", &back).replace("rfc822; ada@", "rfc822; bob@").replace("rfc822;ada@", "rfc822;bob@");
+    assert!(report(&app, "", &back, &of_member).await.starts_with("250"));
+    assert_eq!((again(&app, &first).await["delivery"].clone(), entries(&app).await.len()), (json!("bounced"), 0));
+    // What is said of the address of before is kept of it by its hash alone.
+    let moved = json!({ "email": "countess@example.com", "current_password": PASSWORD });
+    app.client.ok("PATCH", &format!("/v1/users/{}", app.customer_id().await), &app.admin, Some(moved)).await;
+    let again_said = of(&first, "bounced", &back).replace("080001.1@", "080001.9@");
+    assert!(report(&app, "", &back, &again_said).await.starts_with("250"));
+    let found = entries(&app).await;
+    assert_eq!((found.len(), &found[0]["address"], &found[0]["note"]), (1, &Value::Null, &json!("")), "{found:?}");
+    let (second, _) = sent(&app).await;
+    assert_eq!(second["state"], "sent");
+    app.end().await;
+}
+
+/// The same report by many at one moment.
+async fn said_at_one_moment_it_is_known_once(database: Database) {
+    let app = app(database).await;
+    let (notification, back) = sent(&app).await;
+    let bounce = of(&notification, "bounced", &back);
+    let all = (0..8).map(|_| report(&app, "", &back, &bounce));
+    let replies = futures_util::future::join_all(all).await;
+    assert!(replies.iter().all(|reply| reply.starts_with("250")), "{replies:?}");
+    assert_eq!(again(&app, &notification).await["reports"].as_array().unwrap().len(), 1);
     app.end().await;
 }
 
@@ -280,7 +318,7 @@ async fn nobody_s_mail_is_taken_and_no_more_than_asked_for() {
     let large = format!("{bounce}\r\n{}", "x".repeat(70).repeat(300));
     assert!(peer.send("", &back, &large).await.starts_with("552 5.3.4"));
     assert_eq!(again(&app, &notification).await["delivery"], Value::Null);
-    // One without a line says nothing, and ends.
+    // One without a line ends, and cannot be read.
     for line in ["MAIL FROM:<>", &format!("RCPT TO:<{back}>"), "DATA", "."] {
         assert!(peer.say(line).await.starts_with(['2', '3']), "{line}");
     }
@@ -302,7 +340,7 @@ async fn nobody_s_mail_is_taken_and_no_more_than_asked_for() {
     }
     assert_eq!(refused, 20);
     let reports = again(&app, &notification).await["reports"].as_array().unwrap().len();
-    assert_eq!(reports, 1);
+    assert_eq!(reports, 2, "the bounce, and the mail without a line");
     app.end().await;
 }
 
@@ -338,12 +376,15 @@ async fn what_cannot_be_written_down_is_left_with_its_sender() {
     app.database.execute("alter table away rename to notification_reports").await;
     assert!(report(&app, "", &back, &bounce).await.starts_with("250"));
     assert_eq!(again(&app, &notification).await["delivery"], "bounced");
-    // No more than is worth knowing.
+    // No more than is worth knowing; but what is first to say what became of the mail is.
     for n in 0..25 {
         let more = bounce.replace("080001.1@", &format!("{n}@"));
         assert!(report(&app, "", &back, &more).await.starts_with("250"));
     }
     assert_eq!(again(&app, &notification).await["reports"].as_array().unwrap().len(), 20);
+    assert!(report(&app, "", &back, &of(&notification, "complained", &back)).await.starts_with("250"));
+    let after = again(&app, &notification).await;
+    assert_eq!((after["reports"].as_array().unwrap().len(), &after["delivery"]), (21, &json!("complained")));
     app.end().await;
 }
 

@@ -64,6 +64,20 @@ async fn of_each_form_it_is_read_what_it_says() {
         let other = read::read(other.as_bytes(), true).unwrap();
         assert_ne!(other.said[0].digest, said.digest, "{name}");
     }
+    for (name, kind, enhanced, recipient) in [
+        ("qmail", ReportKind::Bounced, Some("5.1.1"), Some("ada@example.com")),
+        ("exim", ReportKind::Bounced, None, Some("ada@example.com")),
+        ("exchange", ReportKind::Answered, None, None),
+    ] {
+        let said = reading(name, true).unwrap().said.remove(0);
+        assert_eq!((said.kind, said.enhanced.as_deref()), (kind, enhanced), "{name}");
+        assert_eq!(said.recipients, recipient.map(str::to_owned).into_iter().collect::<Vec<_>>(), "{name}");
+    }
+    // Without a type, and with what a terminal would obey.
+    let odd = sample("bounced", BASE, "", "").replace("smtp; 550 5.1.1 <", "550 5.1.1 unknown; \u{1b}]52;c;x\u{7} <");
+    let odd = read::read(odd.as_bytes(), true).unwrap().said.remove(0);
+    assert!(odd.words.starts_with("550 5.1.1 unknown;  ]52;c;x  <ada"), "{odd:?}");
+    assert_eq!(odd.recipients, ["ada@example.com"; 2]);
     assert_eq!(reading("person", false), None);
     assert_eq!(reading("other", false), None, "who has a reverse path is somebody");
     assert_eq!(reading("answered", false).unwrap().said[0].kind, ReportKind::Answered);
@@ -126,5 +140,7 @@ fn bombs() -> Vec<Vec<u8>> {
     let words = format!("Subject: {}\r\n\r\n", "=?utf-7?B?KysrKw==?= ".repeat(12_000));
     let charset = format!("Content-Type: text/plain; charset=utf-7\r\n\r\n{}", "+AAA-".repeat(50_000));
     let addresses = format!("From: {}\r\n\r\n", "a@b.example,(c),<d@e.example>,\"".repeat(8_000));
-    [parts, mails, many, status, folded, words, charset, addresses].map(String::into_bytes).into()
+    let lost = "--b\r\nContent-Type: multipart/x; boundary=z\r\n\r\n".repeat(5_800);
+    let lost = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{lost}");
+    [lost, parts, mails, many, status, folded, words, charset, addresses].map(String::into_bytes).into()
 }

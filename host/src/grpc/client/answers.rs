@@ -4,7 +4,7 @@ use prost_types::Timestamp;
 
 use super::super::{filters, pb, plugin_messages};
 use super::Error;
-use crate::notification::report::{Report, ReportKind};
+use crate::notification::report::Report;
 use crate::service::{
     Entry, HostInfo, NotificationOperation, Page, QueuePartPause, QueuePause, QueueStatus, Record, Refusal, Session,
 };
@@ -96,7 +96,7 @@ pub(super) fn record(notification: pb::Notification) -> Result<Record, Error> {
 
 fn report(report: pb::DeliveryReport) -> Result<Report, Error> {
     let pb::DeliveryReport { kind, enhanced, words, reporter, received_at } = report;
-    let kind = ReportKind::try_from(kind).map_err(|_| Error::Unreadable("kind"))?;
+    let kind = filters::report_kind(kind).ok_or(Error::Unreadable("kind"))?;
     Ok(Report { kind, enhanced, words, reporter, received_at: at("received_at", received_at)? })
 }
 
