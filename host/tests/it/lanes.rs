@@ -1,15 +1,18 @@
 //! Mails that are not about an order wait in lanes of their own, and the urgent ones not for long.
 
+use ecomm::notification::Transition;
 use ecomm::store::queue::{Claimable, Claimed};
 
 use crate::accounts::SETTINGS;
 use crate::app::App;
 use crate::database::Database;
 use crate::harness::tests;
+use crate::store::finish;
 
 tests! {
     on_each_database {
         urgent_mails_overtake_and_starve_nobody
+        what_is_about_no_order_is_merged_into_nothing
     }
 }
 
@@ -34,5 +37,23 @@ async fn urgent_mails_overtake_and_starve_nobody(database: Database) {
     assert_eq!(second.len(), 4, "{second:?}");
     assert!(claim([5, 0, 3]).await.is_empty());
     assert_eq!(claim([100, 100, 100]).await.len(), 30 - 4 - 3);
+    app.end().await;
+}
+
+/// Only an order's mail lists others: a policy that merges whatever it is asked about loses none.
+async fn what_is_about_no_order_is_merged_into_nothing(database: Database) {
+    let app = App::with(database, &SETTINGS).await;
+    app.drain().await;
+    let path = format!("/v1/users/{}/email-verification", app.customer_id().await);
+    for _ in 0..2 {
+        app.client.ok("POST", &path, &app.customer, None).await;
+    }
+    let before = app.mailbox.messages().len();
+    let store = &app.host.service.store;
+    let claimed = store.claim(Claimable::All, [10, 0, 0], 60_000).await.unwrap();
+    assert_eq!(claimed.len(), 1, "one of a lane");
+    assert_eq!(store.finish(&[finish(&claimed[0], Transition::Merge)]).await.unwrap(), [true]);
+    app.drain().await;
+    assert_eq!((app.mailbox.messages().len() - before, app.queued().await), (2, 0));
     app.end().await;
 }

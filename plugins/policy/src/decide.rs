@@ -36,7 +36,10 @@ pub fn admit(config: &Config, b: &Brief, s: &Situation, zones: &impl Zones) -> A
         return Admission::Merge;
     }
     let zone = &b.customer.time_zone;
-    let quiet_ms = config.quiet_hours.and_then(|quiet| until_awake_ms(quiet, s.now.unix_ms, zone, zones));
+    // Whoever is to verify an address or set a password waits for the mail, whatever the hour.
+    let is_awaited = matches!(b.subject, SubjectBrief::Account);
+    let quiet_hours = config.quiet_hours.filter(|_| !is_awaited);
+    let quiet_ms = quiet_hours.and_then(|quiet| until_awake_ms(quiet, s.now.unix_ms, zone, zones));
     if let Some(wait_ms) = quiet_ms.or_else(|| until_domain_ms(config, s)) {
         return Admission::Wait(wait_ms);
     }

@@ -33,6 +33,10 @@ async fn one(tx: &mut Tx, finish: &Finish) -> Result<Transition> {
         let reason = format!("notification {next} cannot be read, so this one cannot be merged into it");
         return Ok(Transition::End { state: State::Held, reason });
     };
+    // What is about no order lists no other: its news would be told by nobody.
+    if earlier.order().is_none() || later.order().is_none() {
+        return Ok(Transition::GiveBack);
+    }
     later.merge(earlier);
     let sql = tx.dialect().sql("update notification_payloads set payload = $1 where state_id = $2");
     with_tx!(tx, |c| sqlx::query(sql).bind(json(&later)).bind(next).execute(c).await.map(drop))?;

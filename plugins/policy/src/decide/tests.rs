@@ -186,6 +186,14 @@ fn quiet_hours_end_by_the_customer_s_clocks() {
 }
 
 #[test]
+fn whoever_waits_for_a_link_gets_it_at_night() {
+    let c = config(r#"{"quiet_hours": {"from": 0, "until": 23}}"#);
+    assert!(matches!(admit(&c, &brief(), &situation(0)), Admission::Wait(_)));
+    let awaited = Brief { subject: SubjectBrief::Account, ..brief() };
+    assert!(matches!(admit(&c, &awaited, &situation(0)), Admission::Send(_)));
+}
+
+#[test]
 fn a_domain_that_throttled_is_left_in_peace() {
     let c = config(r#"{"domain_pause_ms": 600000}"#);
     let throttled = |ago_ms: u64| {
