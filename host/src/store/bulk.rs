@@ -73,7 +73,7 @@ impl Store {
     pub(crate) async fn count_matching(&self, filter: &Filter) -> Result<i64> {
         let (from, _) = chosen(self.dialect(), filter);
         let mut query = Conditions::default();
-        query.matching(self.dialect(), filter);
+        query.matching(self.dialect(), filter, None);
         let found: Vec<(i64,)> = query.fetch(self, &format!("select count(*) {from}"), "1", 1).await?;
         Ok(found.first().map_or(0, |(count,)| *count))
     }
@@ -91,7 +91,7 @@ impl Store {
         let mut query = Conditions::default();
         let order = query.behind(None, key, descends, Some(&(None, reached)));
         query.and(&format!("{key} {} ?", if descends { ">" } else { "<=" }), Arg::Int(last));
-        query.matching(self.dialect(), filter);
+        query.matching(self.dialect(), filter, None);
         query.fetch(self, &format!("select s.id, s.lane, s.place {from}"), &order, limit).await
     }
 

@@ -34,6 +34,11 @@ impl Conditions {
         self.text.push_str(condition);
     }
 
+    /// Ends the last condition.
+    pub(super) fn close(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
     /// Goes on with the last condition.
     pub(super) fn glue(&mut self, text: &str, arg: Arg) {
         self.args.push(arg);

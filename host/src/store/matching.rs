@@ -6,12 +6,13 @@ use crate::notification::report::Delivery;
 use crate::notification::{Filter, Lane, State};
 
 impl Conditions {
-    /// Of notifications `s` those that pass the filter. Of those in the queue, `s` is joined with its row there, `q`.
-    pub(super) fn matching(&mut self, dialect: Dialect, filter: &Filter) {
+    /// Of notifications `s` those that pass the filter, behind the one with the id `after`. Of those in the queue, `s` is joined with its row there, `q`.
+    pub(super) fn matching(&mut self, dialect: Dialect, filter: &Filter, after: Option<i64>) {
         let Filter { state, order_id, user_id, created_before, ended_since, kind, relay, reason, cancelled, .. } =
             filter;
         if let Some(delivery) = filter.delivery {
-            self.reported(delivery);
+            let than = if filter.newest_first { "<" } else { ">" };
+            self.reported(delivery, after.map(|id| (than, id)));
         }
         match state {
             Some(State::NotSent) => self.fixed("s.id = q.state_id"),
@@ -56,10 +57,15 @@ impl Conditions {
         }
     }
 
-    /// Of notifications `s` those whose delivery is known to be this one: a report says so and none says more.
-    fn reported(&mut self, delivery: Delivery) {
+    /// Of notifications `s` those whose delivery is known to be this one: a report says so and none says more. With the bound of
+    /// a page, which reports are looked at is bound as well.
+    fn reported(&mut self, delivery: Delivery, bound: Option<(&str, i64)>) {
         // From the reports, which are few, to the notifications.
-        self.and("s.id in (select r.state_id from notification_reports r where r.kind = ?)", name(delivery));
+        self.and("s.id in (select r.state_id from notification_reports r where r.kind = ?", name(delivery));
+        match bound {
+            Some((than, id)) => self.glue(&format!(" and r.state_id {than} ?)"), Arg::Int(id)),
+            None => self.close(")"),
+        }
         for more in Delivery::ALL.into_iter().filter(|other| *other > delivery) {
             let none = "not exists (select 1 from notification_reports r where r.state_id = s.id and r.kind = ?)";
             self.and(none, name(more));

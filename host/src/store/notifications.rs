@@ -277,7 +277,7 @@ impl Store {
             _ => (RECORDS.to_owned(), "s.id"),
         };
         let order = query.behind(None, key, filter.newest_first, after.map(|id| (None, id)).as_ref());
-        query.matching(self.dialect(), filter);
+        query.matching(self.dialect(), filter, after);
         let rows = query.fetch(self, &records, &order, limit).await?;
         self.with_journals(rows).await
     }
