@@ -168,7 +168,9 @@ async fn list(shop: &Shop, filter: &Filter, limit: u32, json: bool) -> anyhow::R
     let mut rows = vec![row(&["ID", "ABOUT", "KIND", "STATE", "ATTEMPTS", "CREATED", "REASON"])];
     for r in &found.items {
         let [id, attempts] = &[r.id, r.attempts].map(|n| n.to_string());
-        rows.push(row(&[id, &r.about(), &r.kind, r.state.as_str(), attempts, &rfc3339::text(r.created_at), &r.reason]));
+        let delivery = r.delivery.map_or_else(String::new, |delivery| format!(", {}", delivery.as_str()));
+        let state = format!("{}{delivery}", r.state.as_str());
+        rows.push(row(&[id, &r.about(), &r.kind, &state, attempts, &rfc3339::text(r.created_at), &r.reason]));
     }
     let more = if found.next.is_some() { "\nthere are more; narrow the list or raise --limit\n" } else { "" };
     say(&format!("{}{more}", table(&rows)))?;

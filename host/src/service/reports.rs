@@ -130,9 +130,10 @@ impl Service {
         } else if !reports::insert(&mut tx, mail, &said.digest, &report).await? {
             Taken::Known
         } else {
-            if let Some((payload, user)) =
-                payload.filter(|(payload, _)| is_proven && is_of(said, payload.customer.email.as_str()))
-            {
+            // Complaints hide who complains; whoever it is has the mail.
+            let concerns =
+                |payload: &Payload| said.kind == ReportKind::Complained || is_of(said, payload.customer.email.as_str());
+            if let Some((payload, user)) = payload.filter(|(payload, _)| is_proven && concerns(payload)) {
                 self.suppress_reported(&mut tx, mail, (&payload, &user), &report).await?;
             }
             Taken::Noted
