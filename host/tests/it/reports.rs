@@ -99,7 +99,7 @@ pub async fn report(app: &App, from: &str, to: &str, mail: &str) -> String {
 }
 
 /// An order's mail that a relay took: its notification, and where it comes back to.
-async fn sent(app: &App) -> (Value, String) {
+pub async fn sent(app: &App) -> (Value, String) {
     let order = app.order().await;
     app.drain().await;
     let mail = app.mailbox.messages().pop().unwrap();
@@ -110,7 +110,7 @@ async fn again(app: &App, notification: &Value) -> Value {
     app.client.ok("GET", &format!("/v1/notifications/{}", notification["id"]), &app.admin, None).await
 }
 
-fn of(notification: &Value, name: &str, to: &str) -> String {
+pub fn of(notification: &Value, name: &str, to: &str) -> String {
     sample(name, to, to, notification["message_id"].as_str().unwrap())
 }
 

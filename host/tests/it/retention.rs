@@ -6,11 +6,13 @@ use serde_json::json;
 use crate::app::{App, sqlite};
 use crate::database::Database;
 use crate::harness::tests;
+use crate::reports;
 use crate::stages::{install, stage, upload};
 
 tests! {
     on_each_database {
         what_ended_long_ago_is_forgotten_and_nothing_else
+        what_was_reported_is_kept_without_words
         one_host_forgets_and_not_under_a_replay
         components_that_nothing_needs_are_forgotten
     }
@@ -103,6 +105,35 @@ async fn what_ended_long_ago_is_forgotten_and_nothing_else(database: Database) {
     let sent = app.mailbox.messages().len();
     app.drain().await;
     assert_eq!(app.mailbox.messages().len(), sent + 2);
+    app.end().await;
+}
+
+async fn what_was_reported_is_kept_without_words(database: Database) {
+    let settings = [("MAIL__RETURN_PATH", reports::BASE), ("INBOUND__LISTEN", "127.0.0.1:0")];
+    let app = App::with(database, &settings).await;
+    let mut mails = Vec::new();
+    for _ in 0..3 {
+        let (notification, back) = reports::sent(&app).await;
+        let id = notification["id"].as_i64().unwrap();
+        let late = reports::of(&notification, "delayed", &back);
+        assert!(reports::report(&app, "", &back, &late).await.starts_with("250"));
+        mails.push((id, notification, back));
+    }
+    for ((id, ..), days) in mails.iter().zip([89, 91, 731]) {
+        age(&app, *id, days).await;
+    }
+    assert_eq!(app.host.service.forget_what_is_old(RETENTION).await.unwrap(), 3);
+    let said =
+        async || app.database.texts("select concat(state_id, ' ', words) from notification_reports order by id").await;
+    let words = "451 4.4.1 mx.example.com takes no connections, no such mailbox here";
+    let [(young, ..), (old, notification, back), ..] = &mails[..] else { panic!("{mails:?}") };
+    assert_eq!(said().await, [format!("{young} {words}"), format!("{old} ")]);
+    // What comes later is known, and nobody is named by it.
+    assert!(reports::report(&app, "", back, &reports::of(notification, "bounced", back)).await.starts_with("250"));
+    assert_eq!(said().await[2..], [format!("{old} ")]);
+    let shown = app.client.ok("GET", &format!("/v1/notifications/{old}"), &app.admin, None).await;
+    assert_eq!(shown["delivery"], "bounced", "{shown}");
+    assert_eq!(app.database.number("select count(*) from mail_suppressions").await, 0);
     app.end().await;
 }
 
