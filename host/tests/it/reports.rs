@@ -106,7 +106,7 @@ pub async fn sent(app: &App) -> (Value, String) {
     (app.notifications(order).await[0].clone(), mail.from)
 }
 
-async fn again(app: &App, notification: &Value) -> Value {
+pub async fn again(app: &App, notification: &Value) -> Value {
     app.client.ok("GET", &format!("/v1/notifications/{}", notification["id"]), &app.admin, None).await
 }
 

@@ -7,14 +7,17 @@ use ecomm::notification::Class;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
+use crate::app::{App, sqlite};
 use crate::harness::tests;
 use crate::relay::{message, rig, settings};
+use crate::reports;
 
 tests! {
     once {
         starttls_is_verified
         what_was_said_before_tls_is_not_taken_for_said_under_it
         implicit_tls_is_verified
+        reports_are_taken_under_tls
     }
     on_one_thread {
         unprotected_mail_stays_on_this_machine
@@ -155,4 +158,39 @@ async fn unprotected_mail_stays_on_this_machine() {
     "mail.example.com".clone_into(&mut settings.relays[0].host);
     let refused = Mailer::new(settings, &Clock::system()).err().unwrap().to_string();
     assert!(refused.contains("not on loopback"), "{refused}");
+}
+
+async fn reports_are_taken_under_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let [certificate_path, key_path] =
+        ["cert.pem", "key.pem"].map(|name| folder.path().join(name).display().to_string());
+    std::fs::write(&certificate_path, certificate.pem()).unwrap();
+    std::fs::write(&key_path, key.serialize_pem()).unwrap();
+    let settings = [
+        ("MAIL__RETURN_PATH", reports::BASE),
+        ("INBOUND__LISTEN", "127.0.0.1:0"),
+        ("INBOUND__TLS_CERTIFICATE_PATH", certificate_path.as_str()),
+        ("INBOUND__TLS_KEY_PATH", key_path.as_str()),
+    ];
+    let app = App::with(sqlite().await, &settings).await;
+    let address = app.host.reports.unwrap();
+    let (notification, back) = reports::sent(&app).await;
+    let trusted = lettre::transport::smtp::client::Certificate::from_pem(certificate.pem().as_bytes()).unwrap();
+    let tls = lettre::transport::smtp::client::TlsParameters::builder("localhost".to_owned());
+    let tls = tls.add_root_certificate(trusted).build_rustls().unwrap();
+    let peer = lettre::AsyncSmtpTransport::<lettre::Tokio1Executor>::builder_dangerous("127.0.0.1");
+    let peer = peer.port(address.port()).tls(lettre::transport::smtp::client::Tls::Required(tls)).build();
+    let envelope = lettre::address::Envelope::new(None, vec![back.parse().unwrap()]).unwrap();
+    let bounce = reports::of(&notification, "bounced", &back);
+    let answer = lettre::AsyncTransport::send_raw(&peer, &envelope, bounce.as_bytes()).await.unwrap();
+    assert!(answer.is_positive());
+    assert_eq!(reports::again(&app, &notification).await["delivery"], "bounced");
+    // What was put behind the command, before TLS, is not taken for said under it.
+    let mut peer = reports::Peer::connect(address).await;
+    peer.say("EHLO relay.example").await;
+    assert!(peer.say("STARTTLS\r\nMAIL FROM:<>").await.starts_with("554"));
+    assert_eq!(peer.hear().await, "");
+    app.end().await;
 }
