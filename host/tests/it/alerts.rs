@@ -9,8 +9,8 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::app::{App, eventually, reply, sqlite};
-use crate::harness;
 use crate::stages::{install, stage};
+use crate::{harness, reports};
 
 pub fn tests() -> Vec<Trial> {
     let name = "alerts::each_fires_by_a_real_fault";
@@ -79,11 +79,30 @@ fn quicker(rules: &str) -> String {
         match kept {
             Some((before, _)) => format!("{before}for: 1s\n"),
             None => {
-                ["[5m]", "[10m]", "[15m]"].iter().fold(line.to_owned(), |l, range| l.replace(range, "[10s]")) + "\n"
+                ["[5m]", "[10m]", "[15m]", "[1h]", "[1d]"]
+                    .iter()
+                    .fold(line.to_owned(), |l, range| l.replace(range, "[10s]"))
+                    + "\n"
             }
         }
     };
     rules.lines().map(line).collect()
+}
+
+/// What servers say of mails that a relay took.
+async fn reported(app: &App, watching: &Prometheus) {
+    for (alert, sample) in [("EcommMailsComeBack", "undecided"), ("EcommMailsAreUnwanted", "complained")] {
+        assert!(!watching.fires(app, alert).await, "{alert} fires by itself");
+        eventually(alert, async || {
+            let (notification, back) = reports::sent(app).await;
+            let said = reports::of(&notification, sample, &back);
+            assert!(reports::report(app, "", &back, &said).await.starts_with("250"));
+            app.database.execute("delete from mail_suppressions").await;
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            watching.fires(app, alert).await
+        })
+        .await;
+    }
 }
 
 async fn each_fires_by_a_real_fault() {
@@ -93,7 +112,13 @@ async fn each_fires_by_a_real_fault() {
         |name: &str, port: u16| format!("{{ name = \"{name}\", host = \"127.0.0.1\", port = {port}, tls = \"none\" }}");
     let relays = format!("[{}, {}]", relay("first", dead), relay("second", live));
     let listen = format!("127.0.0.1:{live}");
-    let more = [("MAIL__RELAYS", relays.as_str()), ("MAILBOX__LISTEN", &listen), ("TELEMETRY__LISTEN", "127.0.0.1:0")];
+    let more = [
+        ("MAIL__RELAYS", relays.as_str()),
+        ("MAILBOX__LISTEN", &listen),
+        ("TELEMETRY__LISTEN", "127.0.0.1:0"),
+        ("MAIL__RETURN_PATH", reports::BASE),
+        ("INBOUND__LISTEN", "127.0.0.1:0"),
+    ];
     let app = App::with(sqlite().await, &more).await;
     let plenty = Some(json!({ "stock": 1_000_000 }));
     app.client.ok("PATCH", &format!("/v1/products/{}", app.product), &app.admin, plenty).await;
@@ -136,6 +161,8 @@ async fn each_fires_by_a_real_fault() {
     let mailed = async |alert, phase, act: Act| mailing(alert, &|| app.fail(phase, act.clone(), 1)).await;
     mailed("EcommMailsFail", Phase::Rcpt, reply("550 5.7.1 not wanted")).await;
     mailed("EcommMailsMayComeTwice", Phase::Dot, Act::Drop).await;
+
+    reported(&app, &watching).await;
 
     // It behaves on the gate's fixtures.
     let broken = install(&app, json!({ "render": "trap", "spare_order": "4242424242" })).await;
