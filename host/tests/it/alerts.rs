@@ -89,6 +89,24 @@ fn quicker(rules: &str) -> String {
     rules.lines().map(line).collect()
 }
 
+/// A host with a relay that is away and one that is not.
+async fn two_relays() -> App {
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (dead, live) = (free(), free());
+    let relay =
+        |name: &str, port: u16| format!("{{ name = \"{name}\", host = \"127.0.0.1\", port = {port}, tls = \"none\" }}");
+    let relays = format!("[{}, {}]", relay("first", dead), relay("second", live));
+    let listen = format!("127.0.0.1:{live}");
+    let more = [
+        ("MAIL__RELAYS", relays.as_str()),
+        ("MAILBOX__LISTEN", &listen),
+        ("TELEMETRY__LISTEN", "127.0.0.1:0"),
+        ("MAIL__RETURN_PATH", reports::BASE),
+        ("INBOUND__LISTEN", "127.0.0.1:0"),
+    ];
+    App::with(sqlite().await, &more).await
+}
+
 /// What servers say of mails that a relay took.
 async fn reported(app: &App, watching: &Prometheus) {
     for (alert, sample) in [("EcommMailsComeBack", "undecided"), ("EcommMailsAreUnwanted", "complained")] {
@@ -106,20 +124,7 @@ async fn reported(app: &App, watching: &Prometheus) {
 }
 
 async fn each_fires_by_a_real_fault() {
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (dead, live) = (free(), free());
-    let relay =
-        |name: &str, port: u16| format!("{{ name = \"{name}\", host = \"127.0.0.1\", port = {port}, tls = \"none\" }}");
-    let relays = format!("[{}, {}]", relay("first", dead), relay("second", live));
-    let listen = format!("127.0.0.1:{live}");
-    let more = [
-        ("MAIL__RELAYS", relays.as_str()),
-        ("MAILBOX__LISTEN", &listen),
-        ("TELEMETRY__LISTEN", "127.0.0.1:0"),
-        ("MAIL__RETURN_PATH", reports::BASE),
-        ("INBOUND__LISTEN", "127.0.0.1:0"),
-    ];
-    let app = App::with(sqlite().await, &more).await;
+    let app = two_relays().await;
     let plenty = Some(json!({ "stock": 1_000_000 }));
     app.client.ok("PATCH", &format!("/v1/products/{}", app.product), &app.admin, plenty).await;
     let watching = Prometheus::of(&app);
