@@ -37,7 +37,7 @@ const schema = {
   additionalProperties: false,
   properties: {
     quiet_hours: {
-      description: "Hours of the customer's day in which no mail is sent; they may cross midnight.",
+      description: "Hours of the customer's day in which no mail is sent, but those about the account; they may cross midnight.",
       type: "object",
       additionalProperties: false,
       required: ["from", "until"],
@@ -137,7 +137,9 @@ export const policy = {
       relay = s.relays.find(({ name, available }) => available && name === wanted)?.name;
     }
     if (config.merge_queued && s.queued.length > 0) return { tag: "merge" };
-    const waitMs = quietMs(nowMs, b.customer.timeZone) || domainMs(s, nowMs);
+    // Whoever is to verify an address or set a password waits for the mail, whatever the hour.
+    const nightMs = b.subject.tag === "account" ? 0 : quietMs(nowMs, b.customer.timeZone);
+    const waitMs = nightMs || domainMs(s, nowMs);
     if (waitMs > 0) return { tag: "wait", val: whole(waitMs) };
     return { tag: "send", val: { relay, abVariant: variant(b.customer.id), attributes: [] } };
   },
