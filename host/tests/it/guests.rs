@@ -123,7 +123,7 @@ async fn decides_as_the_built_in_does(file: PathBuf) {
     insta::assert_snapshot!(said.join("\n"), @r#"
     Wait(25200000)
     Wait(32400000)
-    Wait(25260000)
+    Send(Sending { relay: None, ab_variant: Some("merry"), ignores_suppression: false })
     Send(Sending { relay: Some("vienna"), ab_variant: Some("merry"), ignores_suppression: false })
     Wait(400000)
     Merge
