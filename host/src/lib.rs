@@ -25,6 +25,7 @@ pub mod clock;
 pub mod hex;
 pub mod lease;
 pub mod link;
+mod mac;
 pub mod money;
 pub mod notification;
 pub mod provider;

@@ -5,18 +5,15 @@
 //! What makes a link good for one use is its stamp: the store has a number for it that changes when the link was used.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac as _};
 use secrecy::SecretString;
-use sha2::Sha256;
 
+use crate::mac::Keys;
 use crate::notification::Notification;
 use crate::notification::subject::Subject;
 use crate::shop::text::{Email, WebAddress};
-use crate::suppression::derived;
 
 /// What a link does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,22 +70,19 @@ pub const TOKEN_CHARS: usize = (CLAIM_BYTES + MAC_BYTES) * 4 / 3 + 1;
 
 /// Signs and reads tokens, with the hosts' secret and those before it. Cheap to clone.
 #[derive(Clone)]
-pub struct Links(Arc<[Hmac<Sha256>]>);
+pub struct Links(Keys);
 
 impl Links {
     /// `secrets` begins with the one in use.
     pub fn new<'a>(secrets: impl Iterator<Item = &'a SecretString>) -> Self {
-        Self(derived(secrets, b"ecomm link"))
+        Self(Keys::new(secrets, b"ecomm link"))
     }
 
     /// The token of a claim, signed with the secret in use.
     pub fn sign(&self, claim: &Claim) -> String {
         let mut bytes = claim.bytes().to_vec();
-        if let Some(key) = self.0.first() {
-            let mut mac = key.clone();
-            mac.update(&bytes);
-            bytes.extend_from_slice(&mac.finalize().into_bytes()[..MAC_BYTES]);
-        }
+        let mac = self.0.each(&bytes).next();
+        bytes.extend(mac.iter().flat_map(|mac| &mac[..MAC_BYTES]));
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
@@ -97,19 +91,14 @@ impl Links {
         // Nothing longer is decoded.
         let bytes = (token.len() == TOKEN_CHARS).then(|| URL_SAFE_NO_PAD.decode(token).ok()).flatten()?;
         let (said, mac) = bytes.split_at_checked(CLAIM_BYTES)?;
-        let is_ours = self.0.iter().any(|key| {
-            let mut keyed = key.clone();
-            keyed.update(said);
-            keyed.verify_truncated_left(mac).is_ok()
-        });
-        let claim = Claim::read(said).filter(|_| is_ours && mac.len() == MAC_BYTES)?;
+        let claim = Claim::read(said).filter(|_| mac.len() == MAC_BYTES && self.0.made(said, mac))?;
         claim.expires_at.is_none_or(|until| now_ms < until).then_some(claim)
     }
 
     /// What a link to verify an address is bound to: whoever has it can say nothing of another address.
     pub fn stamp(address: &Email) -> i64 {
         use sha2::Digest as _;
-        let hash = Sha256::digest(address.as_str().as_bytes());
+        let hash = sha2::Sha256::digest(address.as_str().as_bytes());
         let mut first = [0; 8];
         first.copy_from_slice(&hash[..8]);
         i64::from_be_bytes(first)
@@ -134,14 +123,8 @@ impl Links {
             IpAddr::V4(v4) => v4.octets()[..3].to_vec(),
             IpAddr::V6(v6) => v6.octets()[..6].to_vec(),
         };
-        let keyed = |key: &Hmac<Sha256>| {
-            let mut mac = key.clone();
-            mac.update(b"network");
-            mac.update(&user_id.to_be_bytes());
-            mac.update(&network);
-            crate::hex::encode(&mac.finalize().into_bytes()[..MAC_BYTES])
-        };
-        self.0.iter().map(keyed).collect()
+        let message = [b"network".as_slice(), &user_id.to_be_bytes(), &network].concat();
+        self.0.each(&message).map(|mac| crate::hex::encode(&mac[..MAC_BYTES])).collect()
     }
 
     /// Puts the token at the end of the link of a mail that is about to be sent. It is not stored: who can read the
@@ -161,9 +144,7 @@ impl Links {
             link.url = url;
         }
     }
-}
 
-impl Links {
     /// A link to choose mails, as it is for a mail to an address: its customer may have moved since it was made.
     fn for_address(&self, url: WebAddress, to: &Email) -> WebAddress {
         let Some((page, token)) = url.as_str().rsplit_once('/') else { return url };

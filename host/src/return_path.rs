@@ -7,13 +7,11 @@
 
 use std::sync::Arc;
 
-use data_encoding::{BASE32_NOPAD, DecodeError};
-use hmac::{Hmac, Mac as _};
+use data_encoding::BASE32_NOPAD;
 use secrecy::SecretString;
-use sha2::Sha256;
 
+use crate::mac::Keys;
 use crate::shop::text::Email;
-use crate::suppression::derived;
 
 const ID_BYTES: usize = 6;
 const MAC_BYTES: usize = 10;
@@ -48,7 +46,7 @@ pub struct ReturnPaths(Option<Arc<Inner>>);
 struct Inner {
     local: String,
     domain: String,
-    keys: Arc<[Hmac<Sha256>]>,
+    keys: Keys,
 }
 
 impl ReturnPaths {
@@ -62,7 +60,7 @@ impl ReturnPaths {
         if local.len() > LOCAL_CHARS_OF_OURS_MAX || !local.is_ascii() {
             return Err(ReturnPathError { chars_max: LOCAL_CHARS_OF_OURS_MAX });
         }
-        let keys = derived(secrets, b"ecomm return path");
+        let keys = Keys::new(secrets, b"ecomm return path");
         Ok(Self(Some(Arc::new(Inner { local: local.to_owned(), domain: address.domain().to_owned(), keys }))))
     }
 
@@ -76,7 +74,7 @@ impl ReturnPaths {
         let Inner { local, domain, keys } = &**self.0.as_ref()?;
         let id = id.to_be_bytes();
         let (rest, id) = id.split_at_checked(8 - ID_BYTES)?;
-        let token = [id, &mac(keys.first()?, id)].concat();
+        let token = [id, &keys.each(id).next()?[..MAC_BYTES]].concat();
         let token = BASE32_NOPAD.encode(&token).to_ascii_lowercase();
         rest.iter().all(|byte| *byte == 0).then(|| format!("{local}+{token}@{domain}"))
     }
@@ -93,29 +91,11 @@ impl ReturnPaths {
             return Some(Recipient::Any);
         }
         let token = rest.strip_prefix('+').filter(|token| token.len() == TOKEN_CHARS)?;
-        let said = decode(token).ok()?;
+        let said = BASE32_NOPAD.decode(token.to_ascii_uppercase().as_bytes()).ok()?;
         let (id, seal) = said.split_at_checked(ID_BYTES)?;
-        let is_ours = keys.iter().any(|key| {
-            let mut keyed = key.clone();
-            keyed.update(id);
-            keyed.verify_truncated_left(seal).is_ok()
-        });
-        let id = id.iter().fold(0, |number, byte| number << 8 | i64::from(*byte));
-        is_ours.then_some(Recipient::Mail(id))
+        let number = id.iter().fold(0, |number, byte| number << 8 | i64::from(*byte));
+        keys.made(id, seal).then_some(Recipient::Mail(number))
     }
-}
-
-fn decode(token: &str) -> Result<Vec<u8>, DecodeError> {
-    BASE32_NOPAD.decode(token.to_ascii_uppercase().as_bytes())
-}
-
-fn mac(key: &Hmac<Sha256>, id: &[u8]) -> [u8; MAC_BYTES] {
-    let mut keyed = key.clone();
-    keyed.update(id);
-    let whole = keyed.finalize().into_bytes();
-    let mut cut = [0; MAC_BYTES];
-    cut.copy_from_slice(&whole[..MAC_BYTES]);
-    cut
 }
 
 #[cfg(test)]

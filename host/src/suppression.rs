@@ -1,14 +1,11 @@
 //! Addresses that get no more mails, or none of a category, and why. Pure.
 
-use std::sync::Arc;
-
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use utoipa::ToSchema;
 
 use crate::clock::DAY_MS;
+use crate::mac::Keys;
 use crate::notification::Category;
 use crate::shop::text::{Email, OptionalLine};
 
@@ -231,43 +228,26 @@ pub struct AddressKey {
     pub hash: String,
 }
 
-/// Keys for one purpose out of the hosts' secrets, in their order.
-///
-/// # Panics
-/// Never: HMAC takes keys of any length.
-pub(crate) fn derived<'a>(secrets: impl Iterator<Item = &'a SecretString>, purpose: &[u8]) -> Arc<[Hmac<Sha256>]> {
-    let derive = |secret: &SecretString| {
-        let secret = secret.expose_secret().as_bytes();
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-        mac.update(purpose);
-        Hmac::new_from_slice(&mac.finalize().into_bytes()).expect("HMAC takes keys of any length")
-    };
-    secrets.map(derive).collect()
-}
-
 /// Makes keys of addresses, with the hosts' secret and those before it. Cheap to clone.
 #[derive(Clone)]
-pub struct AddressKeys(Arc<[Hmac<Sha256>]>);
+pub struct AddressKeys(Keys);
 
 impl AddressKeys {
     /// `secrets` begins with the one in use.
     pub fn new<'a>(secrets: impl Iterator<Item = &'a SecretString>) -> Self {
-        Self(derived(secrets, b"ecomm suppressed address"))
+        Self(Keys::new(secrets, b"ecomm suppressed address"))
     }
 
     /// An address's keys, the one in use first. Capitals make no other address: no server in use tells them apart.
     pub fn of(&self, address: &Email) -> Vec<AddressKey> {
         let (local, _) = address.as_str().rsplit_once('@').unwrap_or((address.as_str(), ""));
         let known_as = format!("{}@{}", local.to_lowercase(), address.domain());
-        let key = |keyed: &Hmac<Sha256>| {
-            let mut mac = keyed.clone();
-            mac.update(known_as.as_bytes());
-            let hash: [u8; 32] = mac.finalize().into_bytes().into();
+        let key = |hash: [u8; 32]| {
             let mut first = [0; 8];
             first.copy_from_slice(&hash[..8]);
             AddressKey { key: i64::from_be_bytes(first), hash: crate::hex::encode(&hash) }
         };
-        self.0.iter().map(key).collect()
+        self.0.each(known_as.as_bytes()).map(key).collect()
     }
 }
 
