@@ -31,9 +31,7 @@ use crate::store::{self, Store};
 use crate::suppression::AddressKeys;
 use crate::trace::Tracer;
 use crate::{grpc, http};
-use parts::{
-    MAILBOX, domain, listen, mailbox, mailer, report, return_paths, show_metrics, take_reports, tokens, webhooks,
-};
+use parts::{MAILBOX, listen, mailbox, mailer, report, show_metrics, take_reports, tokens, webhooks};
 
 /// What a host does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -334,12 +332,12 @@ async fn assemble(
         announce: Arc::new(Notify::new()),
         shop: config.shop.clone(),
         pricing: config.pricing.clone(),
-        message_id_domain: domain(config),
+        message_id_domain: config.mail.from.domain().to_owned(),
         tokens: tokens(config),
         address_keys: AddressKeys::new(config.auth.secrets()),
         accounts: config.accounts.clone(),
         links: Links::new(config.auth.secrets()),
-        return_paths: return_paths(config)?,
+        return_paths: mailer.return_paths().clone(),
         webhooks: webhooks(config)?,
         restocked: Notify::new(),
         resets: Notify::new(),

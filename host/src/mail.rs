@@ -257,14 +257,8 @@ impl Mailer {
         }
         let domains = Domains::new(&settings.domains, relays.len(), clock)?.into();
         let signers = Signers::new(&settings.dkim, settings.from.domain())?.into();
-        Ok(Self {
-            relays: relays.into(),
-            domains,
-            pauses,
-            settings: settings.into(),
-            return_paths: ReturnPaths::none(),
-            signers,
-        })
+        let (relays, settings, return_paths) = (relays.into(), settings.into(), ReturnPaths::none());
+        Ok(Self { relays, domains, pauses, settings, return_paths, signers })
     }
 
     /// Has mails come back to addresses of their own.
@@ -272,6 +266,11 @@ impl Mailer {
     pub fn returning_to(mut self, return_paths: ReturnPaths) -> Self {
         self.return_paths = return_paths;
         self
+    }
+
+    /// Where mails come back to.
+    pub fn return_paths(&self) -> &ReturnPaths {
+        &self.return_paths
     }
 
     /// The relays as a policy sees them.

@@ -63,9 +63,10 @@ pub(super) async fn examine(config: &Config, options: &Options, now: i64) -> Vec
         let says = "DKIM was not looked up: the relay signs, and its selector is known to it alone";
         findings.push(Finding::ok(Check::Dns, domain, format!("{says}; give it as --dkim-selector")));
     }
-    let (what, own) = if returns == domain { ("answers and bounces", None) } else { ("answers", Some(returns)) };
-    findings.push(receives(&resolver, domain, what).await);
-    if let Some(returns) = own {
+    if returns == domain {
+        findings.push(receives(&resolver, domain, "answers and bounces").await);
+    } else {
+        findings.push(receives(&resolver, domain, "answers").await);
         findings.push(receives(&resolver, returns, "bounces").await);
         let is_within = |inner: &str, outer: &str| inner.ends_with(&format!(".{outer}"));
         if !is_within(returns, domain) && !is_within(domain, returns) {

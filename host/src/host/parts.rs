@@ -83,11 +83,8 @@ pub(super) async fn take_reports(
 }
 
 pub(super) fn mailer(config: &Config, clock: &Clock) -> Result<Mailer, StartError> {
-    Ok(Mailer::new(config.mail.clone(), clock)?.returning_to(return_paths(config)?))
-}
-
-pub(super) fn return_paths(config: &Config) -> Result<ReturnPaths, StartError> {
-    Ok(ReturnPaths::new(config.mail.return_path.as_ref(), config.auth.secrets())?)
+    let return_paths = ReturnPaths::new(config.mail.return_path.as_ref(), config.auth.secrets())?;
+    Ok(Mailer::new(config.mail.clone(), clock)?.returning_to(return_paths))
 }
 
 pub(super) fn webhooks(config: &Config) -> Result<Webhooks, StartError> {
@@ -104,10 +101,6 @@ pub(super) fn tokens(config: &Config) -> Tokens {
 
 pub(super) async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { key, address, source })
-}
-
-pub(super) fn domain(config: &Config) -> String {
-    config.mail.from.as_str().rsplit_once('@').map_or_else(String::new, |(_, domain)| domain.to_owned())
 }
 
 pub(super) fn report<E: std::fmt::Display>(part: &str, ended: Result<(), E>) {

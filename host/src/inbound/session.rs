@@ -2,6 +2,7 @@
 //! reports is not offered.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smtp_proto::request::receiver::DataReceiver;
@@ -221,11 +222,12 @@ impl Session<'_> {
     /// to a mail's own address, or from nobody, is then noted all the same.
     async fn read(&self, bytes: Vec<u8>, from_nobody: bool, has_token: bool) -> Option<Reading> {
         let _turn = self.server.readers.acquire().await;
-        let unread = (from_nobody || has_token).then(|| read::unreadable(&bytes));
-        let reading = tokio::task::spawn_blocking(move || read::read(&bytes, from_nobody)).await;
+        let bytes = Arc::new(bytes);
+        let reader = bytes.clone();
+        let reading = tokio::task::spawn_blocking(move || read::read(&reader, from_nobody)).await;
         reading.unwrap_or_else(|e| {
             tracing::error!(error = %e, "a mail that came in cannot be read");
-            unread
+            (from_nobody || has_token).then(|| read::unreadable(&bytes))
         })
     }
 

@@ -1,7 +1,7 @@
 //! Amazon SES by SNS: an envelope, signed with RSA by a certificate that its address names, with an event of SES in it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -23,16 +23,12 @@ const CERTIFICATES_MAX: usize = 50;
 /// The certificates that SNS signs with, as they were fetched.
 #[derive(Default)]
 pub(super) struct Certificates {
-    client: reqwest::Client,
+    /// Made when it is first needed: most hosts have no such webhook.
+    client: OnceLock<reqwest::Client>,
     known: Mutex<BTreeMap<String, Arc<Vec<u8>>>>,
 }
 
 impl Certificates {
-    pub(super) fn new() -> Result<Self, String> {
-        let client = reqwest::Client::builder().timeout(FETCH_MAX).redirect(reqwest::redirect::Policy::none());
-        Ok(Self { client: client.build().map_err(|e| e.to_string())?, known: Mutex::default() })
-    }
-
     /// The event of SES in an envelope that SNS signed for a topic; none when SNS asks whether to send any, which is answered.
     pub(super) async fn check(&self, topic: &str, begins: &str, envelope: &Value) -> Result<Option<Value>, Refusal> {
         if text(envelope, "/TopicArn") != topic {
@@ -94,10 +90,19 @@ impl Certificates {
         Ok(key)
     }
 
+    fn client(&self) -> reqwest::Result<&reqwest::Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = reqwest::Client::builder().timeout(FETCH_MAX).redirect(reqwest::redirect::Policy::none());
+        let client = client.build()?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
     async fn fetch(&self, url: &str) -> Result<Vec<u8>, Refusal> {
         let failed = |e: reqwest::Error| Refusal::NoCertificate(crate::cause::chain(&e));
-        let mut answer =
-            self.client.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
+        let client = self.client().map_err(failed)?;
+        let mut answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
         let mut bytes = Vec::new();
         while let Some(piece) = answer.chunk().await.map_err(failed)? {
             bytes.extend_from_slice(&piece);
