@@ -64,7 +64,11 @@ fn guests(root: &Path, out: &Path) {
     for watched in ["plugins/arena", "plugins/renderer", "plugins/policy", "plugins/misbehaving", "wit", "Cargo.lock"] {
         let path = root.join(watched);
         if path.is_dir() && watched.starts_with("plugins") {
-            for part in ["src", "templates", "Cargo.toml"].map(|p| path.join(p)).iter().filter(|p| p.exists()) {
+            for part in ["src", "locales", "templates", "config.schema.json", "Cargo.toml"]
+                .map(|p| path.join(p))
+                .iter()
+                .filter(|p| p.exists())
+            {
                 println!("cargo::rerun-if-changed={}", part.display());
             }
         } else {

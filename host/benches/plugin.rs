@@ -66,6 +66,10 @@ fn helpers(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     texts.func_wrap("date", |_, (locale, day, length): (String, text::Day, text::Length)| {
         Ok((format::date(&locale, (day.year, day.month, day.day), length as u8),))
     })?;
+    texts.func_wrap("is-right-to-left", |_, (_,): (String,)| Ok((false,)))?;
+    texts.func_wrap("time-of-day", |_, (_, _, _): (String, u8, u8)| -> wasmtime::Result<(String,)> {
+        unreachable!("only mails about accounts say the time of day")
+    })?;
     let mut zones = linker.instance("ecomm:format/zone@1.0.0")?;
     zones.func_wrap("civil-time", |_, (at, time_zone): (u64, String)| {
         let (year, month, day) = format::day(at, &time_zone);
@@ -83,6 +87,19 @@ impl renderer::Formats for Formats {
 
     fn date(&self, locale: &str, at: &renderer::contract::Moment, time_zone: &str) -> String {
         format::date(locale, format::day(at.unix_ms, time_zone), 2)
+    }
+
+    fn time(&self, _: &str, _: &renderer::contract::Moment, _: &str) -> String {
+        unreachable!("only mails about accounts say the time of day")
+    }
+
+    fn utc(&self, at: &renderer::contract::Moment) -> String {
+        let (year, month, day) = format::day(at.unix_ms, "UTC");
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+
+    fn is_right_to_left(&self, _: &str) -> bool {
+        false
     }
 }
 

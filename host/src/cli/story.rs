@@ -109,7 +109,7 @@ pub(super) async fn run(
         "from_name": "Ada's favourite tea shop",
         "colors": { "accent": "#9d174d" },
         "footer": "You see this line because the renderer was reconfigured live.",
-        "templates": { "en": { "order.delivered": { "subject": "Put the kettle on: order {{ order.number }} is there" } } },
+        "messages": { "en": { "order.delivered": { "subject": "Put the kettle on: order { $number } is there" } } },
     });
     let new = json!({ "slot": "renderer", "config": config, "why": "the shop is renamed" });
     let begun = api.call("POST", "/v1/plugins/revisions", Some(&admin), Some(new)).await?;

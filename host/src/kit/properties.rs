@@ -67,7 +67,9 @@ fn escaped(page: &Page) -> Option<Broken> {
 fn no_active_content(page: &Page) -> Option<Broken> {
     let active = ["script", "iframe", "object", "embed", "applet", "base", "form", "frame", "frameset"];
     for element in &page.elements {
-        if active.contains(&element.name.as_str()) {
+        // Data are not run (HTML Living Standard, 4.12.1).
+        let is_data = || element.attributes.iter().any(|(key, value)| key == "type" && value == "application/ld+json");
+        if active.contains(&element.name.as_str()) && !(element.name == "script" && is_data()) {
             return Some(broken("no-active-content", format!("<{}> at {}", element.name, element.path)));
         }
         if let Some((key, _)) = element.attributes.iter().find(|(key, _)| key.starts_with("on")) {
@@ -190,6 +192,8 @@ mod tests {
         );
         assert_eq!(found("<p x-ecomm-attribute=1>A</p>", "A"), "html-escaped: a text of the event became HTML: p");
         assert_eq!(found("<script>1</script>", "1"), "no-active-content: <script> at script");
+        assert_eq!(found("<script type='application/ld+json'>{}</script><p>1</p>", "1"), "");
+        assert_eq!(found("<script type='module'>1</script>", "1"), "no-active-content: <script> at script");
         assert_eq!(found("<p onclick=a()>A</p>", "A"), "no-active-content: the attribute onclick at p");
         assert_eq!(
             found("<a href='JavaScript:a()'>A</a>", "A"),

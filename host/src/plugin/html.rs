@@ -36,10 +36,17 @@ impl Page {
     pub(crate) fn read(html: &str) -> Self {
         let mut page = Self::default();
         let mut open: Vec<String> = Vec::new();
+        // How deep the element lies of which nothing is shown.
+        let mut hidden: Option<usize> = None;
         let Ok(tokens) = Tokenizer::new(html).collect::<Result<Vec<_>, _>>();
         for token in tokens {
             match token {
-                Token::StartTag(tag) => page.begin(&tag, &mut open),
+                Token::StartTag(tag) => {
+                    let depth = open.len();
+                    page.begin(&tag, &mut open);
+                    let hides = open.len() > depth && page.elements.last().is_some_and(Element::is_hidden);
+                    hidden = hidden.or(hides.then_some(depth));
+                }
                 Token::EndTag(tag) => {
                     let name = lossy(&tag.name);
                     page.text.push(' ');
@@ -52,6 +59,7 @@ impl Page {
                         }
                         None => page.problems.push(format!("</{name}> closes nothing")),
                     }
+                    hidden = hidden.filter(|depth| open.len() > *depth);
                 }
                 Token::String(text) => {
                     let text = lossy(&text.value);
@@ -62,6 +70,7 @@ impl Page {
                     match open.last().map(String::as_str) {
                         Some("style") => page.styles.push_str(&text),
                         Some("script" | "title") => {}
+                        _ if hidden.is_some() => {}
                         _ => page.text.push_str(&text),
                     }
                 }
@@ -115,6 +124,18 @@ impl Page {
     }
 }
 
+impl Element {
+    /// Whether its own style leaves it out of what is shown.
+    fn is_hidden(&self) -> bool {
+        let styles = self.attributes.iter().filter(|(key, _)| key == "style");
+        styles.flat_map(|(_, style)| style.split(';')).any(|declaration| {
+            declaration.split_once(':').is_some_and(|(property, value)| {
+                property.trim().eq_ignore_ascii_case("display") && value.trim().eq_ignore_ascii_case("none")
+            })
+        })
+    }
+}
+
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -134,5 +155,8 @@ mod tests {
         let page = Page::read("<title>T</title><style>p{}</style><table><td>2</td><td>x&nbsp;y</td></table>");
         assert_eq!(page.text.split_whitespace().collect::<Vec<_>>(), ["2", "x", "y"]);
         assert_eq!(page.styles, "p{}");
+        let page =
+            Page::read("<p style='color:red; Display: none'>1<br><b>2</b></p>3<i style='display:none'>4</i><b>5</b>");
+        assert_eq!(page.text.split_whitespace().collect::<Vec<_>>(), ["3", "5"]);
     }
 }

@@ -230,6 +230,12 @@ mod tests {
         texts.func_wrap("date", |mut store, (a, b, c): (String, format::text::Day, format::text::Length)| {
             Ok((format::text::Host::date(store.data_mut(), a, b, c),))
         })?;
+        texts.func_wrap("time-of-day", |mut store, (a, b, c): (String, u8, u8)| {
+            Ok((format::text::Host::time_of_day(store.data_mut(), a, b, c),))
+        })?;
+        texts.func_wrap("is-right-to-left", |mut store, (a,): (String,)| {
+            Ok((format::text::Host::is_right_to_left(store.data_mut(), a),))
+        })?;
         texts.func_wrap("ordinal", |_, (_, n): (String, u64)| Ok((n.to_string(),)))?;
         let mut zones = linker.instance("ecomm:format/zone@1.1.0")?;
         zones.func_wrap("civil-time", |mut store, (a, b): (u64, String)| {

@@ -79,7 +79,8 @@ async fn a_component_describes_itself() {
     };
     let (renderer, policy) = (manifest("renderer"), manifest("policy"));
     assert_eq!((&renderer["name"], &policy["name"]), (&json!("default-renderer"), &json!("default-policy")));
-    assert_eq!(renderer["locales"], json!(["en", "de"]));
+    let locales = ["en", "ar", "de", "es", "fr", "it", "ja", "nl", "pl", "pt", "sv", "zh"];
+    assert_eq!(renderer["locales"], json!(locales));
     let schema: Value = serde_json::from_str(policy["config_schema"].as_str().unwrap()).unwrap();
     assert_eq!(schema["properties"]["attempts_max"]["default"], 3);
     app.end().await;
@@ -143,8 +144,8 @@ async fn merging_with_nothing_is_refused() {
 async fn a_variant_is_on_record_and_reproduced(database: Database) {
     let app = App::start(database).await;
     let policy = json!({ "slot": "policy", "config": { "ab_variants": ["merry"] } });
-    let merry = json!({ "en": { "order.placed@merry": { "subject": "Hurrah: order {{ order.number }}!" } } });
-    let renderer = json!({ "slot": "renderer", "config": { "templates": merry } });
+    let merry = json!({ "en": { "order.placed@merry": { "subject": "Hurrah: order { $number }!" } } });
+    let renderer = json!({ "slot": "renderer", "config": { "messages": merry } });
     for new in [policy, renderer] {
         let revision = install(&app, new).await;
         serve(&app, revision).await;

@@ -35,7 +35,7 @@ async fn a_renderer_is_compared_field_by_field(database: Database) {
     let differences = &preview["differences"];
     assert_eq!(differences.as_array().unwrap().len(), 1, "the text is the same: {differences}");
     let html = of(differences, "html");
-    assert!(html.lines().any(|line| line.starts_with('+') && line.contains("<h1 style=\"color:#123456")), "{html}");
+    assert!(html.lines().any(|line| line.starts_with('+') && line.contains("border-top:4px solid #123456")), "{html}");
     assert!(!html.contains("Total"), "only what differs, and what is beside it: {html}");
 
     let told = app.client.ok("POST", &format!("{path}/replays"), &app.admin, Some(json!({ "last": 100 }))).await;

@@ -90,8 +90,7 @@ fn a_project_is_begun_in_each_language() {
             assert!(!texts.contains("my-plugin") && texts.contains(&name), "{name}");
         }
     }
-    for (from, source) in
-        [("default-renderer", "renderer/templates/en.json"), ("default-policy", "policy/src/decide.rs")]
+    for (from, source) in [("default-renderer", "renderer/locales/en.ftl"), ("default-policy", "policy/src/decide.rs")]
     {
         let (status, said) = ecomm(folder.path(), &["new", from, "--from", from]);
         assert_eq!(status, Some(0), "{said}");

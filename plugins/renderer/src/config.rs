@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{ConfigError, Manifest};
+use crate::messages::LOCALES;
+use crate::theme::Palette;
 
 /// The operator's config, JSON. Every key may be left out.
 #[derive(Clone, Debug, Deserialize)]
@@ -16,49 +18,89 @@ pub struct Config {
     pub reply_to: Option<String>,
     /// A closing line under every mail.
     pub footer: Option<String>,
+    /// Who sells, as the law wants it: company, address, register; at most 10 lines.
+    pub legal: Option<Vec<String>>,
+    /// Links at the end, such as to the imprint and the privacy policy: at most 10.
+    pub links: Option<Vec<FooterLink>>,
+    /// The three of them for one language, by its tag. What is left out is as for all.
+    pub footers: BTreeMap<String, Footer>,
     /// An https address of the shop's logo, shown on top of the HTML.
     pub logo_url: Option<String>,
-    /// The colours of the HTML, as `#rrggbb`.
-    pub colors: Colors,
-    /// The language for customers whose own has no templates: "en" when left out.
+    /// The logo for dark surroundings; the same one when left out.
+    pub dark_logo_url: Option<String>,
+    /// The colours of the HTML.
+    pub colors: Palette,
+    /// The colours where people want them dark.
+    pub dark_colors: Palette,
+    /// Names of fonts with commas between; what each system has, when left out.
+    pub font: Option<String>,
+    /// The language for customers whose own has no texts: "en" when left out.
     pub default_locale: Option<String>,
     /// Whether the mail of an invoice carries it as a PDF.
     pub attach_invoice: bool,
-    /// Replaces templates: by language, then by kind of notification ("order.shipped"; "order.shipped@merry" for the
-    /// variant "merry"; "base" for the frame around all), then by part.
-    pub templates: BTreeMap<String, BTreeMap<String, Parts>>,
+    /// Whether mails about orders carry them as schema.org data, from which mail programs make cards.
+    pub structured_data: bool,
+    /// The most lines of an order that a mail shows: 1 to 100. It counts the rest.
+    pub lines_max: usize,
+    /// Replaces texts (Project Fluent): by language, then by label, or by kind of mail ("order.shipped"; "order.shipped@merry"
+    /// for the variant "merry") and part.
+    pub messages: BTreeMap<String, BTreeMap<String, Message>>,
+    /// Replaces the frames around the texts (minijinja): by language, then by kind of mail, or "base" for all.
+    pub templates: BTreeMap<String, BTreeMap<String, Frames>>,
 }
 
-/// The colours of the HTML, as `#rrggbb`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// What stands at the end of a mail in one language.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Colors {
-    /// Headline, buttons and links.
-    pub accent: String,
-    /// Around the mail's body.
-    pub background: String,
-    /// Running text.
-    pub text: String,
+pub struct Footer {
+    /// A closing line.
+    pub footer: Option<String>,
+    /// Who sells.
+    pub legal: Option<Vec<String>>,
+    /// Links.
+    pub links: Option<Vec<FooterLink>>,
 }
 
-impl Default for Colors {
-    fn default() -> Self {
-        Self { accent: "#0f766e".to_owned(), background: "#f4f4f5".to_owned(), text: "#18181b".to_owned() }
-    }
+/// A link at the end of a mail.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FooterLink {
+    /// Its words.
+    pub label: String,
+    /// An https address.
+    pub url: String,
 }
 
-/// Template sources (minijinja). A part that is left out keeps its default.
+/// A text, or the texts of a kind of mail.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Message {
+    /// The text of a label.
+    Label(String),
+    /// The texts of a kind of mail.
+    Kind(Parts),
+}
+
+/// The texts of a kind of mail. A part that is left out keeps its default.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parts {
     /// The subject line.
     pub subject: Option<String>,
+    /// What lists of mails show behind the subject; the intro when left out.
+    pub preheader: Option<String>,
     /// The first line of the mail.
     pub headline: Option<String>,
     /// What follows it.
     pub intro: Option<String>,
-    /// The words on the button; not a template.
+    /// The words on the button.
     pub action: Option<String>,
+}
+
+/// The frames of a kind of mail (minijinja). One that is left out keeps its default.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Frames {
     /// All of the plain text.
     pub text: Option<String>,
     /// All of the HTML; values are escaped.
@@ -72,23 +114,40 @@ impl Default for Config {
             from_name: None,
             reply_to: None,
             footer: None,
+            legal: None,
+            links: None,
+            footers: BTreeMap::new(),
             logo_url: None,
-            colors: Colors::default(),
+            dark_logo_url: None,
+            colors: Palette::default(),
+            dark_colors: Palette::default(),
+            font: None,
             default_locale: None,
             attach_invoice: true,
+            structured_data: true,
+            lines_max: LINES_SHOWN,
+            messages: BTreeMap::new(),
             templates: BTreeMap::new(),
         }
     }
 }
+
+/// So many lines of an order leave its mail under 30 kB.
+const LINES_SHOWN: usize = 30;
+/// The most lines that an order may have.
+const LINES_MAX: usize = 100;
+/// The most lines, and the most links, at the end of a mail.
+const FOOTER_MAX: usize = 10;
 
 /// What the component says of itself.
 pub fn manifest() -> Manifest {
     Manifest {
         name: "default-renderer".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        description: "Writes every mail of a shop from minijinja templates, each of which the config may replace."
-            .to_owned(),
-        locales: vec!["en".to_owned(), "de".to_owned()],
+        description:
+            "Writes every mail of a shop in twelve languages; texts, colours and frames can be replaced by its config."
+                .to_owned(),
+        locales: LOCALES.iter().map(|(tag, _)| (*tag).to_owned()).collect(),
         config_schema: include_str!("../config.schema.json").to_owned(),
         attributes: Vec::new(),
     }
@@ -98,39 +157,65 @@ pub(crate) fn refuse(pointer: &str, message: impl Into<String>) -> ConfigError {
     ConfigError { pointer: pointer.to_owned(), message: message.into() }
 }
 
+fn one_line(at: &str, value: &str) -> Result<(), ConfigError> {
+    if value.trim().is_empty() || value.chars().any(char::is_control) {
+        return Err(refuse(at, "must be one line of text, or left out"));
+    }
+    Ok(())
+}
+
+fn https(at: &str, url: &str) -> Result<(), ConfigError> {
+    if url.starts_with("https://") { Ok(()) } else { Err(refuse(at, format!("\"{url}\" is not an https address"))) }
+}
+
 impl Config {
-    /// Reads the JSON text and checks every value, whether or not the host checked the schema.
+    /// Reads the JSON text and checks every value but colours, texts and frames, whether or not the host checked the schema.
     pub fn parse(json: &str) -> Result<Self, ConfigError> {
-        let config: Self = serde_json::from_str(json).map_err(|e| refuse("", e.to_string()))?;
-        let Colors { accent, background, text } = &config.colors;
-        for (key, value) in [("accent", accent), ("background", background), ("text", text)] {
-            let hex = value.strip_prefix('#').is_some_and(|h| h.len() == 6 && h.bytes().all(|b| b.is_ascii_hexdigit()));
-            if !hex {
-                let message = format!("\"{value}\" is not a colour such as \"#0f766e\"");
-                return Err(refuse(&format!("/colors/{key}"), message));
-            }
+        let mut config: Self = serde_json::from_str(json).map_err(|e| refuse("", e.to_string()))?;
+        config.footers = config.footers.into_iter().map(|(tag, footer)| (tag.to_ascii_lowercase(), footer)).collect();
+        for (at, url) in [("/logo_url", &config.logo_url), ("/dark_logo_url", &config.dark_logo_url)] {
+            url.as_deref().map_or(Ok(()), |url| https(at, url))?;
         }
-        if let Some(url) = &config.logo_url
-            && !url.starts_with("https://")
-        {
-            return Err(refuse("/logo_url", format!("\"{url}\" is not an https address")));
-        }
-        let lines = [
-            ("/shop_name", &config.shop_name),
-            ("/from_name", &config.from_name),
-            ("/reply_to", &config.reply_to),
-            ("/footer", &config.footer),
-        ];
-        for (key, value) in lines {
-            if value.as_ref().is_some_and(|v| v.trim().is_empty() || v.chars().any(char::is_control)) {
-                return Err(refuse(key, "must be one line of text, or left out"));
-            }
+        let lines =
+            [("/shop_name", &config.shop_name), ("/from_name", &config.from_name), ("/reply_to", &config.reply_to)];
+        for (at, value) in lines {
+            value.as_deref().map_or(Ok(()), |value| one_line(at, value))?;
         }
         if config.reply_to.as_ref().is_some_and(|a| !a.contains('@')) {
             return Err(refuse("/reply_to", "must be an e-mail address"));
         }
+        if !(1..=LINES_MAX).contains(&config.lines_max) {
+            return Err(refuse("/lines_max", format!("must be 1 to {LINES_MAX}")));
+        }
+        check_footer("", config.footer.as_deref(), config.legal.as_deref(), config.links.as_deref())?;
+        for (tag, Footer { footer, legal, links }) in &config.footers {
+            check_footer(&format!("/footers/{tag}"), footer.as_deref(), legal.as_deref(), links.as_deref())?;
+        }
         Ok(config)
     }
+}
+
+fn check_footer(
+    at: &str,
+    footer: Option<&str>,
+    legal: Option<&[String]>,
+    links: Option<&[FooterLink]>,
+) -> Result<(), ConfigError> {
+    footer.map_or(Ok(()), |footer| one_line(&format!("{at}/footer"), footer))?;
+    let (legal, links) = (legal.unwrap_or_default(), links.unwrap_or_default());
+    for (name, count) in [("legal", legal.len()), ("links", links.len())] {
+        if count > FOOTER_MAX {
+            return Err(refuse(&format!("{at}/{name}"), format!("may have {FOOTER_MAX} entries")));
+        }
+    }
+    for (n, line) in legal.iter().enumerate() {
+        one_line(&format!("{at}/legal/{n}"), line)?;
+    }
+    for (n, FooterLink { label, url }) in links.iter().enumerate() {
+        one_line(&format!("{at}/links/{n}/label"), label)?;
+        https(&format!("{at}/links/{n}/url"), url)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -142,10 +227,18 @@ mod tests {
         let error = |json: &str| Config::parse(json).expect_err("must be refused");
         assert_eq!(error("[").pointer, "");
         assert!(error(r#"{"colour": 1}"#).message.contains("colour"));
-        assert_eq!(error(r#"{"colors": {"accent": "teal"}}"#).pointer, "/colors/accent");
+        assert!(error(r#"{"colors": {"ink": ""}}"#).message.contains("ink"));
         assert_eq!(error(r#"{"logo_url": "http://x"}"#).pointer, "/logo_url");
         assert_eq!(error(r#"{"from_name": "a\nb"}"#).pointer, "/from_name");
         assert_eq!(error(r#"{"reply_to": "nobody"}"#).pointer, "/reply_to");
+        assert_eq!(error(r#"{"lines_max": 0}"#).pointer, "/lines_max");
+        assert_eq!(error(r#"{"lines_max": 101}"#).pointer, "/lines_max");
+        assert_eq!(error(r#"{"legal": ["a", ""]}"#).pointer, "/legal/1");
+        assert_eq!(error(r#"{"footers": {"de": {"footer": " "}}}"#).pointer, "/footers/de/footer");
+        let link = r#"{"links": [{"label": "Imprint", "url": "javascript:alert(1)"}]}"#;
+        assert_eq!(error(link).pointer, "/links/0/url");
+        let many = format!(r#"{{"legal": [{}"a"]}}"#, r#""a","#.repeat(10));
+        assert_eq!(error(&many).pointer, "/legal");
         assert!(Config::parse("{}").is_ok());
     }
 }

@@ -8,6 +8,12 @@ pub trait Formats {
     fn money(&self, locale: &str, money: &Money) -> String;
     /// The day at that moment in a time zone.
     fn date(&self, locale: &str, at: &Moment, time_zone: &str) -> String;
+    /// The time of day at that moment in a time zone.
+    fn time(&self, locale: &str, at: &Moment, time_zone: &str) -> String;
+    /// The moment in UTC (RFC 3339).
+    fn utc(&self, at: &Moment) -> String;
+    /// Whether a language is written from right to left.
+    fn is_right_to_left(&self, locale: &str) -> bool;
 }
 
 /// Where amounts and days of one mail are written.
@@ -25,5 +31,9 @@ impl Writer<'_> {
 
     pub(crate) fn date(self, at: &Moment) -> String {
         self.formats.date(self.locale, at, self.time_zone)
+    }
+
+    pub(crate) fn date_and_time(self, at: &Moment) -> String {
+        format!("{}, {}", self.date(at), self.formats.time(self.locale, at, self.time_zone))
     }
 }

@@ -1,5 +1,5 @@
-//! The default renderer: minijinja templates in English and German, every one of them replaceable by the operator's
-//! config. An ordinary plugin; it has no privileges.
+//! The default renderer: texts (Project Fluent) in twelve languages and frames (minijinja) around them, every one of them
+//! replaceable by the operator's config. An ordinary plugin; it has no privileges.
 
 #[expect(clippy::pedantic, reason = "generated; wit/v1 documents every item")]
 mod bindings {
@@ -12,9 +12,12 @@ mod bindings {
 }
 mod config;
 mod format;
+mod messages;
 mod pdf;
 mod render;
-mod templates;
+mod structured;
+mod theme;
+mod variables;
 mod view;
 
 pub use bindings::ecomm::notification::types as contract;
@@ -49,6 +52,20 @@ mod component {
         fn date(&self, locale: &str, at: &Moment, time_zone: &str) -> String {
             let zone::Civil { year, month, day, .. } = zone::civil_time(at.unix_ms, time_zone);
             text::date(locale, text::Day { year, month, day }, text::Length::Long)
+        }
+
+        fn time(&self, locale: &str, at: &Moment, time_zone: &str) -> String {
+            let zone::Civil { hour, minute, .. } = zone::civil_time(at.unix_ms, time_zone);
+            text::time_of_day(locale, hour, minute)
+        }
+
+        fn utc(&self, at: &Moment) -> String {
+            let zone::Civil { year, month, day, hour, minute, second } = zone::civil_time(at.unix_ms, "UTC");
+            format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        }
+
+        fn is_right_to_left(&self, locale: &str) -> bool {
+            text::is_right_to_left(locale)
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::contract::{Invoice, Notification, Order};
 use crate::format::Writer;
-use crate::view::address;
+use crate::view::order::address;
 
 /// A4, in points.
 const PAGE: (u32, u32) = (595, 842);

@@ -1,0 +1,146 @@
+# Each text may use $customer, $shop and $support_email, and those of its kind:
+# order: $number, $status, $placed_on, $items (how many pieces), $shipped (how many of them are on their way), $item (the
+# first one's name), $total, $refund (what this change pays back), $invoice_number, $invoice_on
+# account: $email, $at
+# product: $product, $price
+
+order-placed =
+    .subject = Your order { $number } at { $shop }
+    .preheader =
+        { $items ->
+            [one] One item, { $total }.
+           *[other] { $items } items, { $total }.
+        } We will write again when it is on its way.
+    .headline = Thank you for your order, { $customer }!
+    .intro = We have received order { $number } of { $placed_on } and are getting it ready. We will write again when it is on its way.
+order-partly-shipped =
+    .subject = A part of order { $number } is on its way
+    .headline = A part is on its way, { $customer }!
+    .intro =
+        { $shipped ->
+            [one] One of { $items } items of order { $number } has left our warehouse.
+           *[other] { $shipped } of { $items } items of order { $number } have left our warehouse.
+        } The rest follows.
+order-shipped =
+    .subject = Order { $number } is on its way
+    .headline = It is on its way, { $customer }!
+    .intro = Order { $number } has left our warehouse.
+order-delivered =
+    .subject = Order { $number } has arrived
+    .headline = It has arrived, { $customer }.
+    .intro = Order { $number } was delivered. We hope you enjoy it; if anything is wrong, just answer this mail.
+order-cancelled =
+    .subject = Order { $number } is cancelled
+    .headline = Your order is cancelled, { $customer }.
+    .intro = Order { $number } of { $placed_on } will not be sent. Anything already paid is returned to you.
+order-refunded =
+    .subject = Money back for order { $number }
+    .headline = We return your money, { $customer }.
+    .intro = For order { $number } you get { $refund } back.
+order-payment-failed =
+    .subject = Please pay order { $number } again
+    .headline = The payment did not go through, { $customer }.
+    .intro = Order { $number } is not paid yet. We keep it for you.
+    .action = Pay now
+order-invoiced =
+    .subject = Invoice { $invoice_number } for order { $number }
+    .headline = Your invoice, { $customer }.
+    .intro = Here is invoice { $invoice_number } of { $invoice_on } for order { $number }.
+    .action = Download the invoice
+order-noted =
+    .subject = News of your order { $number }
+    .headline = News of your order, { $customer }.
+    .intro = There is news of order { $number }.
+order =
+    .subject = News of your order { $number }
+    .headline = News of your order, { $customer }.
+    .intro = Order { $number } is now: { $status }.
+
+account-verify-email =
+    .subject = Please confirm your address at { $shop }
+    .headline = Is this your address, { $customer }?
+    .intro = Please confirm that { $email } is yours. If you did not ask for this, ignore this mail.
+    .action = Confirm the address
+account-reset-password =
+    .subject = Choose a new password at { $shop }
+    .headline = A new password, { $customer }?
+    .intro = Somebody asked for a new password for your account. If it was not you, ignore this mail: your password stays as it is.
+    .action = Choose a password
+account-password-changed =
+    .subject = Your password at { $shop } was changed
+    .headline = Your password was changed, { $customer }.
+    .intro = If it was not you who changed it, write to us at once: { $support_email }.
+account-email-changed =
+    .subject = Your address at { $shop } was changed
+    .headline = Your address was changed, { $customer }.
+    .intro = Mails about your account and your orders now go to { $email }. If it was not you who changed it, write to us at once: { $support_email }.
+account-new-log-in =
+    .subject = A new log-in at { $shop }
+    .headline = Was that you, { $customer }?
+    .intro = Somebody logged in to your account from where you were not seen before. If it was you, all is well. If not, choose another password at once.
+account-closed =
+    .subject = Your account at { $shop } is closed
+    .headline = Goodbye, { $customer }.
+    .intro = Your account is closed, and your address and name are deleted. This is our last mail. If it was not you who closed it, write to us: { $support_email }.
+account =
+    .subject = News of your account at { $shop }
+    .headline = News of your account, { $customer }.
+    .intro = There is news of your account at { $shop }.
+
+product-back-in-stock =
+    .subject = { $product } is back
+    .headline = It is back, { $customer }!
+    .intro = You asked us to write when { $product } can be had again. Now it can, for { $price }.
+    .action = See it in the shop
+product =
+    .subject = News of { $product }
+    .headline = News of { $product }, { $customer }.
+    .intro = There is news of { $product }.
+    .action = See it in the shop
+
+other =
+    .subject = News from { $shop }
+    .headline = News from { $shop }, { $customer }.
+    .intro = There is news for you at { $shop }.
+
+status_pending = placed
+status_partly_shipped = partly shipped
+status_shipped = shipped
+status_delivered = delivered
+status_cancelled = cancelled
+
+subtotal = Subtotal
+discount = Discount
+tax = Tax
+tax_included = Includes { $tax }
+shipping = Shipping
+total = Total
+due = Still to pay
+refunded = Refunded
+payment = Payment
+ship_to = Ships to
+bill_to = Billed to
+parcel = Parcel
+track = Track your parcel
+invoice = Invoice
+our_vat_id = Our VAT ID
+your_vat_id = Your VAT ID
+gift_message = Your gift message
+merged =
+    { $count ->
+        [one] One more change since our last mail
+       *[other] { $count } more changes since our last mail
+    }
+more_lines =
+    { $count ->
+        [one] and one more product
+       *[other] and { $count } more products
+    }
+when = When
+from_where = From
+until = The link works until { $date }.
+continue = Continue
+open_order = See your order
+questions = Questions? Write to us:
+preferences = Choose your mails
+unsubscribe = Unsubscribe

@@ -1,0 +1,136 @@
+//! Which values a text may use. One that names another would show it as it is written, in every mail.
+
+use fluent_bundle::{FluentArgs, FluentResource};
+use fluent_syntax::ast::{CallArguments, Entry, Expression, InlineExpression, Pattern, PatternElement};
+
+use crate::contract::{Money, Notification, Subject};
+use crate::messages::{LABELS, explain};
+use crate::view::order::{new_refunds, status};
+use crate::view::{Style, shop};
+
+const COMMON: [&str; 3] = ["customer", "shop", "support_email"];
+const ORDER: [&str; 10] =
+    ["number", "status", "placed_on", "items", "shipped", "item", "total", "refund", "invoice_number", "invoice_on"];
+const ACCOUNT: [&str; 2] = ["email", "at"];
+const PRODUCT: [&str; 2] = ["product", "price"];
+
+/// The values of a text, by the name of its kind ("order.shipped") or label.
+pub(crate) fn of(name: &str) -> Vec<&'static str> {
+    let own: &[&str] = match name {
+        "tax_included" => return vec!["tax"],
+        "merged" | "more_lines" => return vec!["count"],
+        "until" => return vec!["date"],
+        _ if LABELS.contains(&name) => return Vec::new(),
+        _ => match name.split(['.', '@', '-']).next() {
+            Some("order") => &ORDER,
+            Some("account") => &ACCOUNT,
+            Some("product") => &PRODUCT,
+            _ => &[],
+        },
+    };
+    COMMON.iter().chain(own).copied().collect()
+}
+
+/// The values that texts may use: those of `of`.
+pub(crate) fn args<'a>(n: &'a Notification, style: Style<'a>) -> FluentArgs<'a> {
+    let Style { labels, writer, .. } = style;
+    let mut args = FluentArgs::with_capacity(16);
+    args.set("customer", style.isolated(n.customer.name.as_str()));
+    args.set("shop", style.isolated(shop(n, style.config)));
+    args.set("support_email", style.isolated(n.shop.support_email.as_str()));
+    match &n.subject {
+        Subject::Order(order) => {
+            args.set("number", style.isolated(order.number.as_str()));
+            args.set("status", status(&order.status, labels));
+            args.set("placed_on", style.isolated(writer.date(&order.placed_at)));
+            args.set("items", order.lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>());
+            args.set("shipped", order.lines.iter().map(|line| u64::from(line.shipped_quantity)).sum::<u64>());
+            args.set("item", style.isolated(order.lines.first().map_or("", |line| line.name.as_str())));
+            args.set("total", style.isolated(writer.money(&order.total)));
+            let amount = new_refunds(order).fold(0_i64, |sum, refund| sum.saturating_add(refund.amount.amount));
+            args.set("refund", style.isolated(writer.money(&Money { amount, ..order.total.clone() })));
+            let invoice = order.invoice.as_ref();
+            args.set("invoice_number", style.isolated(invoice.map_or("", |invoice| invoice.number.as_str())));
+            args.set(
+                "invoice_on",
+                style.isolated(invoice.map_or_else(String::new, |invoice| writer.date(&invoice.issued_at))),
+            );
+        }
+        Subject::Account(account) => {
+            args.set("email", style.isolated(account.email.as_str()));
+            args.set("at", style.isolated(writer.date_and_time(&n.occurred_at)));
+        }
+        Subject::Product(product) => {
+            args.set("product", style.isolated(product.name.as_str()));
+            args.set("price", style.isolated(writer.money(&product.price)));
+        }
+        Subject::Other(_) => {}
+    }
+    args
+}
+
+/// Refuses what is no message of Fluent, what uses other values, and what calls functions or other messages.
+pub(crate) fn check(name: &str, source: &str) -> Result<(), String> {
+    let resource = FluentResource::try_new(source.to_owned()).map_err(|(_, errors)| explain(&errors))?;
+    let known = of(name);
+    for entry in resource.entries() {
+        let Entry::Message(message) = entry else { return Err("is not one text".to_owned()) };
+        let patterns = message.value.iter().chain(message.attributes.iter().map(|attribute| &attribute.value));
+        patterns.into_iter().try_for_each(|pattern| pattern_uses(pattern, &known))?;
+    }
+    Ok(())
+}
+
+fn pattern_uses(pattern: &Pattern<&str>, known: &[&str]) -> Result<(), String> {
+    pattern.elements.iter().try_for_each(|element| match element {
+        PatternElement::TextElement { .. } => Ok(()),
+        PatternElement::Placeable { expression } => expression_uses(expression, known),
+    })
+}
+
+fn expression_uses(expression: &Expression<&str>, known: &[&str]) -> Result<(), String> {
+    match expression {
+        Expression::Inline(inline) => inline_uses(inline, known),
+        Expression::Select { selector, variants } => {
+            inline_uses(selector, known)?;
+            variants.iter().try_for_each(|variant| pattern_uses(&variant.value, known))
+        }
+    }
+}
+
+fn inline_uses(inline: &InlineExpression<&str>, known: &[&str]) -> Result<(), String> {
+    match inline {
+        InlineExpression::StringLiteral { .. } | InlineExpression::NumberLiteral { .. } => Ok(()),
+        InlineExpression::VariableReference { id } if known.contains(&id.name) => Ok(()),
+        InlineExpression::VariableReference { id } => {
+            let known: Vec<String> = known.iter().map(|name| format!("${name}")).collect();
+            Err(format!("${} is not known here; there are {}", id.name, known.join(", ")))
+        }
+        InlineExpression::Placeable { expression } => expression_uses(expression, known),
+        InlineExpression::FunctionReference { arguments: CallArguments { .. }, .. }
+        | InlineExpression::MessageReference { .. }
+        | InlineExpression::TermReference { .. } => {
+            Err("may use values only, no functions and no other messages".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+
+    #[test]
+    fn only_what_a_mail_has_is_taken() {
+        let plural = "x = { $items ->\n    [one] one\n   *[other] { $items } of { $customer }\n }\n";
+        assert_eq!(check("order.placed@merry", plural), Ok(()));
+        let error = |name: &str, source: &str| check(name, source).expect_err("must be refused");
+        assert!(
+            error("order.placed", "x = { $nummber }\n").contains("$nummber is not known here; there are $customer")
+        );
+        assert!(error("account.closed", "x = { $number }\n").contains("$email"), "an account has no number");
+        assert!(error("order", "x = { $items ->\n   *[other] { $price }\n }\n").contains("$price"));
+        assert!(error("order", "x = { NUMBER($items) }\n").contains("no functions"));
+        assert!(error("order", "x = { other }\n").contains("no other messages"));
+        assert!(error("order", "x = { $number\n").contains("Expected"));
+    }
+}

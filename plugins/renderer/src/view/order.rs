@@ -1,0 +1,169 @@
+//! An order, as the templates see it.
+
+use serde::Serialize;
+
+use super::{Labels, Style, web};
+use crate::contract::{Address, Line, LinePart, Money, Order, OrderStatus, Refund, Shipment};
+use crate::format::Writer;
+
+#[derive(Serialize)]
+pub(super) struct OrderView<'a> {
+    number: &'a str,
+    status: &'a str,
+    placed_on: String,
+    lines: Vec<LineView<'a>>,
+    /// How many more lines there are, in words.
+    more_lines: Option<String>,
+    totals: Vec<Total>,
+    total: String,
+    ship_to: Option<Vec<String>>,
+    bill_to: Option<Vec<String>>,
+    parcels: Vec<Parcel<'a>>,
+    gift_message: Option<&'a str>,
+    url: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct LineView<'a> {
+    name: &'a str,
+    sku: &'a str,
+    url: Option<&'a str>,
+    image_url: Option<&'a str>,
+    quantity: u32,
+    unit_price: String,
+    /// Absent when zero.
+    discount: Option<String>,
+    total: String,
+}
+
+/// A line under the order's lines.
+#[derive(Serialize)]
+struct Total {
+    label: String,
+    amount: String,
+    /// "sum" for what is to be paid, "in" for what is in it already, "part" for what it is made of.
+    role: &'static str,
+}
+
+#[derive(Serialize)]
+struct Parcel<'a> {
+    carrier: &'a str,
+    number: &'a str,
+    url: Option<&'a str>,
+    parts: Vec<PartView<'a>>,
+}
+
+#[derive(Serialize)]
+struct PartView<'a> {
+    name: &'a str,
+    quantity: u32,
+}
+
+impl<'a> OrderView<'a> {
+    pub(super) fn new(order: &'a Order, style: Style<'a>) -> Self {
+        let Style { config, labels, writer, .. } = style;
+        let more = order.lines.len().saturating_sub(config.lines_max);
+        Self {
+            number: &order.number,
+            status: status(&order.status, labels),
+            placed_on: writer.date(&order.placed_at),
+            lines: order.lines.iter().take(config.lines_max).map(|l| line(l, writer)).collect(),
+            more_lines: (more > 0).then(|| style.language.around("more_lines", "count", more)),
+            totals: totals(order, style),
+            total: writer.money(&order.total),
+            ship_to: order.ship_to.as_ref().map(address),
+            // Once there is a bill, it says whom it is for.
+            bill_to: order.bill_to.as_ref().filter(|_| order.invoice.is_some()).map(address),
+            parcels: order.shipments.iter().map(|parcel| self::parcel(parcel, &order.lines)).collect(),
+            gift_message: order.gift_message.as_deref(),
+            url: order.url.as_deref().and_then(web),
+        }
+    }
+}
+
+/// How the total comes about, and what of it is paid back or open.
+fn totals(order: &Order, style: Style<'_>) -> Vec<Total> {
+    let Style { language, labels, writer, .. } = style;
+    let row = |role, label: &str, amount: String| Total { label: label.to_owned(), amount, role };
+    let less = |amount: &Money| format!("-{}", writer.money(amount));
+    let mut rows = vec![row("part", labels.get("subtotal"), writer.money(&order.subtotal))];
+    for discount in &order.discounts {
+        let code = discount.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
+        rows.push(row("part", &format!("{}{code}", discount.label), less(&discount.amount)));
+    }
+    if order.discounts.is_empty() && order.discount.amount != 0 {
+        rows.push(row("part", labels.get("discount"), less(&order.discount)));
+    }
+    if order.shipping.amount != 0 {
+        rows.push(row("part", labels.get("shipping"), writer.money(&order.shipping)));
+    }
+    let mut taxes: Vec<(&str, &Money)> = order.taxes.iter().map(|tax| (tax.label.as_str(), &tax.amount)).collect();
+    if taxes.is_empty() && order.tax.amount != 0 {
+        taxes.push((labels.get("tax"), &order.tax));
+    }
+    let total = row("sum", labels.get("total"), writer.money(&order.total));
+    if order.prices_include_tax {
+        rows.push(total);
+        let included = |label: &str| language.around("tax_included", "tax", style.isolated(label));
+        rows.extend(taxes.iter().map(|(label, amount)| row("in", &included(label), writer.money(amount))));
+    } else {
+        rows.extend(taxes.iter().map(|(label, amount)| row("part", label, writer.money(amount))));
+        rows.push(total);
+    }
+    rows.extend(order.refunds.iter().map(|r| row("part", labels.get("refunded"), less(&r.amount))));
+    rows.extend(order.payment.due.as_ref().map(|due| row("sum", labels.get("due"), writer.money(due))));
+    rows
+}
+
+/// The status in the customer's language.
+pub(crate) fn status<'a>(status: &'a OrderStatus, labels: &'a Labels) -> &'a str {
+    match status {
+        OrderStatus::Pending => labels.get("status_pending"),
+        OrderStatus::PartlyShipped => labels.get("status_partly_shipped"),
+        OrderStatus::Shipped => labels.get("status_shipped"),
+        OrderStatus::Delivered => labels.get("status_delivered"),
+        OrderStatus::Cancelled => labels.get("status_cancelled"),
+        OrderStatus::Other(name) => name,
+    }
+}
+
+fn line<'a>(l: &'a Line, writer: Writer<'_>) -> LineView<'a> {
+    LineView {
+        name: &l.name,
+        sku: &l.sku,
+        url: l.url.as_deref().and_then(web),
+        image_url: l.image_url.as_deref().and_then(web),
+        quantity: l.quantity,
+        unit_price: writer.money(&l.unit_price),
+        discount: (l.discount.amount != 0).then(|| writer.money(&l.discount)),
+        total: writer.money(&l.total),
+    }
+}
+
+fn parcel<'a>(shipment: &'a Shipment, lines: &'a [Line]) -> Parcel<'a> {
+    let part = |part: &LinePart| {
+        let line = lines.iter().find(|line| line.number == part.line_number)?;
+        Some(PartView { name: &line.name, quantity: part.quantity })
+    };
+    Parcel {
+        carrier: &shipment.carrier,
+        number: &shipment.tracking_number,
+        url: shipment.tracking_url.as_deref().and_then(web),
+        parts: shipment.parts.iter().filter_map(part).collect(),
+    }
+}
+
+/// Those that this change brought.
+pub(crate) fn new_refunds(order: &Order) -> impl Iterator<Item = &Refund> {
+    order.refunds.iter().filter(|refund| refund.since_version == order.version)
+}
+
+/// The lines of a postal address, as they are written on a parcel.
+pub(crate) fn address(a: &Address) -> Vec<String> {
+    let town = [a.postal_code.as_str(), a.city.as_str()].join(" ");
+    let mut lines = vec![a.name.clone(), a.company.clone()];
+    lines.extend(a.lines.iter().cloned());
+    lines.extend([town.trim().to_owned(), a.region.clone(), a.country.clone()]);
+    lines.retain(|l| !l.is_empty());
+    lines
+}
