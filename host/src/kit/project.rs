@@ -18,6 +18,9 @@ use super::{Error, Language, read, templates, write};
 use crate::notification::{Notification, Payload};
 use crate::plugin::Slot;
 
+/// What tells a project from another folder.
+pub const SETTINGS: &str = "plugin.toml";
+
 /// A project's `plugin.toml`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -70,7 +73,7 @@ const MESSAGE_ID: &str = "00000000-0000-4000-8000-000000000000@shop.example";
 impl Project {
     /// Reads the project in a folder.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join("plugin.toml");
+        let path = folder.join(SETTINGS);
         if !path.is_file() {
             return Err(Error::NoProject(folder.to_owned()));
         }

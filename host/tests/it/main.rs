@@ -30,6 +30,7 @@ mod interventions;
 mod kit;
 mod lanes;
 mod logs;
+mod mails;
 mod misbehaviour;
 mod observed;
 mod operations;
@@ -93,6 +94,8 @@ fn main() -> ExitCode {
         kit::tests(),
         lanes::tests(),
         logs::tests(),
+        mails::tests(),
+        mails::with_spamassassin(),
         misbehaviour::tests(),
         observed::tests(),
         operations::tests(),

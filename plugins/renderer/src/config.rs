@@ -23,7 +23,7 @@ pub struct Config {
     /// Links at the end, such as to the imprint and the privacy policy: at most 10.
     pub links: Option<Vec<FooterLink>>,
     /// The three of them for one language, by its tag. What is left out is as for all.
-    pub footers: BTreeMap<String, Footer>,
+    pub footers: BTreeMap<String, Ending>,
     /// An https address of the shop's logo, shown on top of the HTML.
     pub logo_url: Option<String>,
     /// The logo for dark surroundings; the same one when left out.
@@ -52,7 +52,7 @@ pub struct Config {
 /// What stands at the end of a mail in one language.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Footer {
+pub struct Ending {
     /// A closing line.
     pub footer: Option<String>,
     /// Who sells.
@@ -133,7 +133,7 @@ impl Default for Config {
 }
 
 /// So many lines of an order leave its mail under 30 kB.
-const LINES_SHOWN: usize = 30;
+const LINES_SHOWN: usize = 25;
 /// The most lines that an order may have.
 const LINES_MAX: usize = 100;
 /// The most lines, and the most links, at the end of a mail.
@@ -172,7 +172,8 @@ impl Config {
     /// Reads the JSON text and checks every value but colours, texts and frames, whether or not the host checked the schema.
     pub fn parse(json: &str) -> Result<Self, ConfigError> {
         let mut config: Self = serde_json::from_str(json).map_err(|e| refuse("", e.to_string()))?;
-        config.footers = config.footers.into_iter().map(|(tag, footer)| (tag.to_ascii_lowercase(), footer)).collect();
+        (config.footers, config.messages, config.templates) =
+            (by_tag(config.footers), by_tag(config.messages), by_tag(config.templates));
         for (at, url) in [("/logo_url", &config.logo_url), ("/dark_logo_url", &config.dark_logo_url)] {
             url.as_deref().map_or(Ok(()), |url| https(at, url))?;
         }
@@ -188,11 +189,16 @@ impl Config {
             return Err(refuse("/lines_max", format!("must be 1 to {LINES_MAX}")));
         }
         check_footer("", config.footer.as_deref(), config.legal.as_deref(), config.links.as_deref())?;
-        for (tag, Footer { footer, legal, links }) in &config.footers {
+        for (tag, Ending { footer, legal, links }) in &config.footers {
             check_footer(&format!("/footers/{tag}"), footer.as_deref(), legal.as_deref(), links.as_deref())?;
         }
         Ok(config)
     }
+}
+
+/// By tags in lower case, as customers' languages are looked up; a language comes before its regions.
+fn by_tag<V>(all: BTreeMap<String, V>) -> BTreeMap<String, V> {
+    all.into_iter().map(|(tag, value)| (tag.to_ascii_lowercase(), value)).collect()
 }
 
 fn check_footer(

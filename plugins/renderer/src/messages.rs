@@ -62,7 +62,8 @@ type Bundle = FluentBundle<FluentResource>;
 
 /// The texts of one language.
 pub(crate) struct Language {
-    own: Option<Own>,
+    /// The nearest first: a region's before its language's.
+    own: Vec<Arc<Own>>,
     default: Arc<Bundle>,
 }
 
@@ -80,14 +81,14 @@ impl Language {
     pub(crate) fn defaults() -> Result<BTreeMap<String, Self>, String> {
         let read = |(tag, source): &(&str, &str)| {
             let bundle = bundle(tag, (*source).to_owned())?;
-            Ok(((*tag).to_owned(), Self { own: None, default: Arc::new(bundle) }))
+            Ok(((*tag).to_owned(), Self { own: Vec::new(), default: Arc::new(bundle) }))
         };
         LOCALES.iter().map(read).collect()
     }
 
-    /// The same texts, for a language that the operator begins.
+    /// The same texts, for a language or region that the operator begins.
     pub(crate) fn begun_as(other: &Self) -> Self {
-        Self { own: None, default: Arc::clone(&other.default) }
+        Self { own: other.own.clone(), default: Arc::clone(&other.default) }
     }
 
     /// Puts the operator's messages before the others.
@@ -107,7 +108,7 @@ impl Language {
             }
         }
         let bundle = bundle(tag, source).map_err(|e| refuse(&format!("/messages/{tag}"), e))?;
-        self.own = Some(Own { bundle, ids });
+        self.own.insert(0, Arc::new(Own { bundle, ids }));
         Ok(())
     }
 
@@ -129,9 +130,10 @@ impl Language {
     }
 
     fn own(&self, name: &str, part: &str, args: &FluentArgs<'_>) -> Option<String> {
-        let own = self.own.as_ref()?;
-        let message = own.bundle.get_message(own.ids.get(name)?.get(part)?)?;
-        Some(own.bundle.format_pattern(message.value()?, Some(args), &mut Vec::new()).into_owned())
+        self.own.iter().find_map(|own| {
+            let message = own.bundle.get_message(own.ids.get(name)?.get(part)?)?;
+            Some(own.bundle.format_pattern(message.value()?, Some(args), &mut Vec::new()).into_owned())
+        })
     }
 
     fn default(&self, name: &str, part: &str, args: &FluentArgs<'_>) -> Option<String> {
@@ -248,7 +250,7 @@ mod tests {
         let mut all: Vec<String> = Vec::new();
         for line in block.lines().filter(|line| !line.starts_with('#')) {
             match all.last_mut() {
-                Some(last) if line.starts_with(' ') => last.push_str(&format!("{line}\n")),
+                Some(last) if line.starts_with(' ') => last.extend([line, "\n"]),
                 _ if line.is_empty() => {}
                 _ => all.push(format!("{line}\n")),
             }
@@ -292,6 +294,11 @@ mod tests {
         assert!(german.text(&names, "intro", &args).is_some_and(|intro| intro.starts_with("Wir haben")));
         assert_eq!(german.labels()["total"], "Zusammen");
         assert_eq!(german.labels()["subtotal"], "Zwischensumme");
+        let mut austrian = Language::begun_as(&all["de"]);
+        austrian
+            .replace("de-at", &BTreeMap::from([("tax".to_owned(), Message::Label("USt.".to_owned()))]))
+            .expect("taken");
+        assert_eq!((&*austrian.labels()["tax"], &*austrian.labels()["total"]), ("USt.", "Zusammen"));
         let refused = |name: &str, message: Message| {
             let mut language = Language::begun_as(&all["en"]);
             language.replace("en", &BTreeMap::from([(name.to_owned(), message)])).expect_err("must be refused")

@@ -2,9 +2,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use fluent_bundle::FluentArgs;
-use minijinja::Environment;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
+use minijinja::{AutoEscape, Environment, Output, escape_formatter};
 
 use crate::config::{Config, Frames, refuse};
 use crate::contract::{Attachment, ConfigError, Email, Notification, Subject};
@@ -50,22 +50,15 @@ impl Renderer {
         }
         let mut languages = Language::defaults().map_err(|e| refuse("", e))?;
         let mut frames: BTreeMap<String, BTreeMap<String, Frames>> = BTreeMap::new();
-        let begin = |languages: &mut BTreeMap<String, Language>, tag: &str| {
-            let tag = tag.to_ascii_lowercase();
-            if !languages.contains_key(&tag) {
-                let nearest = tag.split('-').next().filter(|tag| languages.contains_key(*tag)).unwrap_or(ENGLISH);
-                let begun = Language::begun_as(&languages[nearest]);
-                languages.insert(tag.clone(), begun);
-            }
-            tag
-        };
         for (tag, messages) in &config.messages {
-            let tag = begin(&mut languages, tag);
-            languages.get_mut(&tag).expect("begun").replace(&tag, messages)?;
+            begun(&mut languages, tag).replace(tag, messages)?;
         }
         for (tag, kinds) in &config.templates {
-            let tag = begin(&mut languages, tag);
-            frames.insert(tag.clone(), take_in(&mut environment, &tag, kinds)?);
+            begun(&mut languages, tag);
+            let of_language = tag.split('-').next().and_then(|language| frames.get(language)).cloned();
+            let mut all = of_language.unwrap_or_default();
+            all.extend(take_in(&mut environment, tag, kinds)?);
+            frames.insert(tag.clone(), all);
         }
         let default_locale = config.default_locale.as_deref().unwrap_or(ENGLISH).to_ascii_lowercase();
         if !languages.contains_key(&default_locale) {
@@ -74,7 +67,8 @@ impl Renderer {
         let locale = |(tag, language): (String, Language)| {
             let by_name = language.labels();
             let labels = Labels { value: Value::from(Serde(&by_name)), by_name };
-            let frames = frames.remove(&tag).unwrap_or_default();
+            let of = [tag.as_str(), tag.split('-').next().unwrap_or_default()];
+            let frames = of.iter().find_map(|tag| frames.get(*tag)).cloned().unwrap_or_default();
             (tag, Locale { language, labels, frames })
         };
         Ok(Self {
@@ -105,7 +99,7 @@ impl Renderer {
         let args = variables::args(n, style);
         let text = |part| language.text(&names, part, &args);
         let needed = |part| text(part).ok_or_else(|| format!("there is no {part} of \"{}\"", n.kind));
-        let mut view = View::new(n, style, text("action"));
+        let mut view = View::new(n, style, text("action").as_deref());
         view.subject = one_line(&needed("subject")?);
         view.headline = needed("headline")?;
         view.intro = needed("intro")?;
@@ -207,6 +201,13 @@ fn change_of(language: &Language, kind: &str, args: &FluentArgs<'_>) -> String {
     language.text(names, "subject", args).map_or_else(|| kind.to_owned(), |subject| one_line(&subject))
 }
 
+/// A language, which begins as the one that it is a region of, or as English.
+fn begun<'a>(languages: &'a mut BTreeMap<String, Language>, tag: &str) -> &'a mut Language {
+    let nearest = tag.split('-').next().filter(|nearest| languages.contains_key(*nearest)).unwrap_or(ENGLISH);
+    let new = Language::begun_as(&languages[nearest]);
+    languages.entry(tag.to_owned()).or_insert(new)
+}
+
 /// Parses the operator's templates of a language, and says by which names they are found.
 fn take_in(
     environment: &mut Environment<'static>,
@@ -233,7 +234,32 @@ fn environment() -> Environment<'static> {
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.expect("the default delimiters do not collide"));
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    environment.set_formatter(|out, state, value| match value.as_str() {
+        Some(text) if *state.auto_escape() == AutoEscape::Html && !value.is_safe() => escape(out, text),
+        _ => escape_formatter(out, state, value),
+    });
     environment
+}
+
+/// What ends a text or an attribute in HTML. The library would write slashes out as well: four bytes more for each of them
+/// in every link, and nothing gained.
+fn escape(out: &mut Output<'_>, text: &str) -> Result<(), minijinja::Error> {
+    let mut written = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let entity = match byte {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'"' => "&quot;",
+            b'\'' => "&#39;",
+            _ => continue,
+        };
+        out.write_str(&text[written..at])?;
+        out.write_str(entity)?;
+        written = at + 1;
+    }
+    out.write_str(&text[written..])?;
+    Ok(())
 }
 
 fn add(environment: &mut Environment<'static>, name: &str, source: String) -> Result<(), String> {

@@ -6,19 +6,21 @@ use crate::contract::{Address, Line, Money, Notification, Order, OrderStatus, Sh
 use crate::format::Writer;
 use crate::view::web;
 
+/// The most parcels, the newest first: what is of interest is still on its way.
+const PARCELS_MAX: usize = 5;
+
 /// The order of a mail, and its parcels, as a script element holds them.
 pub(crate) fn of(n: &Notification, order: &Order, lines_max: usize, writer: Writer<'_>) -> String {
-    let seller = json!({ "@type": "Organization", "name": n.shop.name });
     let mut data = json!({
         "@context": "http://schema.org",
         "@type": "Order",
-        "merchant": seller,
+        "merchant": { "@type": "Organization", "name": n.shop.name },
         "orderNumber": order.number,
         "orderStatus": status(&order.status),
         "orderDate": writer.formats.utc(&order.placed_at),
         "priceCurrency": order.total.currency,
         "price": decimal(&order.total),
-        "acceptedOffer": order.lines.iter().take(lines_max).map(|line| offer(line, &seller)).collect::<Vec<_>>(),
+        "acceptedOffer": order.lines.iter().take(lines_max).map(offer).collect::<Vec<_>>(),
         "customer": { "@type": "Person", "name": n.customer.name },
     });
     if let Some(url) = order.url.as_deref().and_then(web) {
@@ -27,11 +29,12 @@ pub(crate) fn of(n: &Notification, order: &Order, lines_max: usize, writer: Writ
     if let Some(to) = &order.bill_to {
         data["billingAddress"] = address(to);
     }
-    let parcels = order.shipments.iter().map(|shipment| parcel(n, order, shipment));
+    let parcels = order.shipments.iter().rev().take(PARCELS_MAX).map(|shipment| parcel(n, order, shipment, lines_max));
     let all: Vec<Value> = std::iter::once(data).chain(parcels).collect();
     let text = if let [one] = &all[..] { one.to_string() } else { Value::Array(all).to_string() };
-    // Nothing of it may end the script element, or begin a comment in it (HTML Living Standard, 4.12.1.3).
-    text.replace('<', "\\u003c")
+    // Nothing of it may end the script element or begin a comment in it (HTML Living Standard, 4.12.1.3), nor be taken for a
+    // character reference by programs that do not know that there is none.
+    text.replace('<', "\\u003c").replace('&', "\\u0026")
 }
 
 /// Those of schema.org/OrderStatus.
@@ -46,7 +49,7 @@ fn status(status: &OrderStatus) -> &'static str {
     }
 }
 
-fn offer(line: &Line, seller: &Value) -> Value {
+fn offer(line: &Line) -> Value {
     let mut item = json!({ "@type": "Product", "name": line.name, "sku": line.sku });
     for (key, url) in [("url", &line.url), ("image", &line.image_url)] {
         if let Some(url) = url.as_deref().and_then(web) {
@@ -59,11 +62,10 @@ fn offer(line: &Line, seller: &Value) -> Value {
         "price": decimal(&line.unit_price),
         "priceCurrency": line.unit_price.currency,
         "eligibleQuantity": { "@type": "QuantitativeValue", "value": line.quantity },
-        "seller": seller,
     })
 }
 
-fn parcel(n: &Notification, order: &Order, shipment: &Shipment) -> Value {
+fn parcel(n: &Notification, order: &Order, shipment: &Shipment, lines_max: usize) -> Value {
     let name = |part: &crate::contract::LinePart| {
         let line = order.lines.iter().find(|line| line.number == part.line_number)?;
         Some(json!({ "@type": "Product", "name": line.name }))
@@ -71,7 +73,7 @@ fn parcel(n: &Notification, order: &Order, shipment: &Shipment) -> Value {
     let items: Vec<Value> = if shipment.parts.is_empty() {
         order.lines.iter().take(1).map(|line| json!({ "@type": "Product", "name": line.name })).collect()
     } else {
-        shipment.parts.iter().filter_map(name).collect()
+        shipment.parts.iter().take(lines_max).filter_map(name).collect()
     };
     let mut data = json!({
         "@context": "http://schema.org",

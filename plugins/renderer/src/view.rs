@@ -2,6 +2,8 @@
 
 pub(crate) mod order;
 
+use std::borrow::Cow;
+
 use minijinja::value::Value;
 use serde::Serialize;
 
@@ -80,7 +82,7 @@ pub(crate) struct Change<'a> {
 #[derive(Serialize)]
 struct Fact<'a> {
     label: &'a str,
-    value: String,
+    value: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -103,11 +105,14 @@ pub(crate) struct Style<'a> {
     pub(crate) colors: &'a Value,
 }
 
-impl Style<'_> {
+impl<'a> Style<'a> {
     /// A value that stands in a text: it must not turn the words around it (Unicode Bidirectional Algorithm, isolates).
-    pub(crate) fn isolated(self, value: impl Into<String>) -> String {
+    pub(crate) fn isolated(self, value: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
         let value = value.into();
-        if self.is_right_to_left { format!("\u{2068}{value}\u{2069}") } else { value }
+        if self.is_right_to_left && !value.is_empty() {
+            return Cow::Owned(format!("\u{2068}{value}\u{2069}"));
+        }
+        value
     }
 }
 
@@ -125,7 +130,7 @@ impl Labels {
 
 impl<'a> View<'a> {
     /// The texts are still empty: they are of the language.
-    pub(crate) fn new(n: &'a Notification, style: Style<'a>, action: Option<String>) -> Self {
+    pub(crate) fn new(n: &'a Notification, style: Style<'a>, action: Option<&str>) -> Self {
         let Style { config, tag, is_right_to_left, labels, writer, .. } = style;
         let (order, product) = match &n.subject {
             Subject::Order(order) => (Some(OrderView::new(order, style)), None),
@@ -171,8 +176,8 @@ pub(crate) fn shop<'a>(n: &'a Notification, config: &'a Config) -> &'a str {
 }
 
 /// What the mail asks the customer to follow: what its kind is about, or else the parcel, or the order's page.
-fn action<'a>(n: &'a Notification, style: Style<'a>, label: Option<String>) -> Option<Action<'a>> {
-    let or = |name: &str| label.clone().unwrap_or_else(|| style.labels.get(name).to_owned());
+fn action<'a>(n: &'a Notification, style: Style<'a>, label: Option<&str>) -> Option<Action<'a>> {
+    let or = |name: &str| label.unwrap_or_else(|| style.labels.get(name)).to_owned();
     let to = |link: &'a Link| {
         let until = link.expires_at.as_ref().map(|at| style.writer.date(at));
         let until = until.map(|date| style.language.around("until", "date", style.isolated(date)));
@@ -215,24 +220,24 @@ fn notes(n: &Notification) -> Vec<&str> {
 fn facts<'a>(n: &'a Notification, style: Style<'a>) -> Vec<Fact<'a>> {
     let Style { labels, writer, .. } = style;
     let mut facts = Vec::new();
-    let mut say = |name: &str, value: String| {
+    let mut say = |name: &str, value: Cow<'a, str>| {
         if !value.is_empty() {
-            facts.push(Fact { label: labels.get(name), value });
+            facts.push(Fact { label: labels.get(name), value: style.isolated(value) });
         }
     };
     match &n.subject {
         Subject::Order(order) => {
-            say("payment", order.payment.method.clone());
+            say("payment", order.payment.method.as_str().into());
             if let Some(invoice) = &order.invoice {
-                say("invoice", format!("{}, {}", invoice.number, writer.date(&invoice.issued_at)));
-                say("our_vat_id", invoice.seller_vat_id.clone());
-                say("your_vat_id", invoice.buyer_vat_id.clone());
+                say("invoice", format!("{}, {}", invoice.number, writer.date(&invoice.issued_at)).into());
+                say("our_vat_id", invoice.seller_vat_id.as_str().into());
+                say("your_vat_id", invoice.buyer_vat_id.as_str().into());
             }
         }
         Subject::Account(Account { attributes, .. }) => {
-            say("when", writer.date_and_time(&n.occurred_at));
+            say("when", writer.date_and_time(&n.occurred_at).into());
             let from = attributes.iter().find(|(name, _)| name == "address");
-            say("from_where", from.map(|(_, address)| address.clone()).unwrap_or_default());
+            say("from_where", from.map_or("", |(_, address)| address).into());
         }
         Subject::Product(_) | Subject::Other(_) => {}
     }

@@ -10,7 +10,7 @@ use clap::{Subcommand, ValueEnum};
 use ecomm::clock::Clock;
 use ecomm::kit::conformance::Extent;
 use ecomm::kit::{self, Language, Project, new::From};
-use ecomm::plugin::{Care, Impure, Offline, Progress, Revision, Slot};
+use ecomm::plugin::{Care, Impure, Offline, Progress, Revision, Slot, builtin};
 use serde_json::Value;
 
 use super::{SlotName, object, progress, read, say, show, table};
@@ -34,10 +34,10 @@ pub(super) enum BuiltInName {
 /// What is tried, and on which event.
 #[derive(clap::Args)]
 pub(super) struct Tried {
-    /// A project, or a component's file.
+    /// A project, or a component's file. Where there is no project, with a slot: the built-in component.
     #[arg(default_value = ".")]
     file: PathBuf,
-    /// The component's slot, where a file is given.
+    /// The component's slot, where it is no project.
     #[arg(long)]
     slot: Option<SlotName>,
     /// A JSON file for its `configure`; a project's config.json when none.
@@ -224,15 +224,15 @@ impl Source {
             Some(_) => Some(Value::Object(object(config).await?).to_string()),
             None => None,
         };
-        if path.is_dir() {
+        if path.is_dir() && (slot.is_none() || path.join(kit::project::SETTINGS).is_file()) {
             let project = Project::open(path)?;
             let (wasm, events) = (project.wasm()?, project.events()?);
             let config = given.map_or_else(|| project.config(), Ok)?;
             return Ok(Self { slot: project.settings.slot, wasm, config, events });
         }
         let slot = slot.context("a component's file needs --slot renderer or --slot policy")?.into();
-        let (wasm, config) = (read(path).await?.into(), given.unwrap_or_else(|| "{}".to_owned()));
-        Ok(Self { slot, wasm, config, events: Vec::new() })
+        let wasm = if path.is_dir() { builtin(slot).into() } else { read(path).await?.into() };
+        Ok(Self { slot, wasm, config: given.unwrap_or_else(|| "{}".to_owned()), events: Vec::new() })
     }
 }
 

@@ -1,10 +1,11 @@
 //! An order, as the templates see it.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::{Labels, Style, web};
 use crate::contract::{Address, Line, LinePart, Money, Order, OrderStatus, Refund, Shipment};
-use crate::format::Writer;
 
 #[derive(Serialize)]
 pub(super) struct OrderView<'a> {
@@ -14,10 +15,10 @@ pub(super) struct OrderView<'a> {
     lines: Vec<LineView<'a>>,
     /// How many more lines there are, in words.
     more_lines: Option<String>,
-    totals: Vec<Total>,
+    totals: Vec<Total<'a>>,
     total: String,
-    ship_to: Option<Vec<String>>,
-    bill_to: Option<Vec<String>>,
+    ship_to: Option<Vec<Cow<'a, str>>>,
+    bill_to: Option<Vec<Cow<'a, str>>>,
     parcels: Vec<Parcel<'a>>,
     gift_message: Option<&'a str>,
     url: Option<&'a str>,
@@ -25,8 +26,8 @@ pub(super) struct OrderView<'a> {
 
 #[derive(Serialize)]
 struct LineView<'a> {
-    name: &'a str,
-    sku: &'a str,
+    name: Cow<'a, str>,
+    sku: Cow<'a, str>,
     url: Option<&'a str>,
     image_url: Option<&'a str>,
     quantity: u32,
@@ -38,8 +39,8 @@ struct LineView<'a> {
 
 /// A line under the order's lines.
 #[derive(Serialize)]
-struct Total {
-    label: String,
+struct Total<'a> {
+    label: Cow<'a, str>,
     amount: String,
     /// "sum" for what is to be paid, "in" for what is in it already, "part" for what it is made of.
     role: &'static str,
@@ -47,15 +48,15 @@ struct Total {
 
 #[derive(Serialize)]
 struct Parcel<'a> {
-    carrier: &'a str,
-    number: &'a str,
+    carrier: Cow<'a, str>,
+    number: Cow<'a, str>,
     url: Option<&'a str>,
     parts: Vec<PartView<'a>>,
 }
 
 #[derive(Serialize)]
 struct PartView<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     quantity: u32,
 }
 
@@ -67,14 +68,14 @@ impl<'a> OrderView<'a> {
             number: &order.number,
             status: status(&order.status, labels),
             placed_on: writer.date(&order.placed_at),
-            lines: order.lines.iter().take(config.lines_max).map(|l| line(l, writer)).collect(),
+            lines: order.lines.iter().take(config.lines_max).map(|l| line(l, style)).collect(),
             more_lines: (more > 0).then(|| style.language.around("more_lines", "count", more)),
             totals: totals(order, style),
             total: writer.money(&order.total),
-            ship_to: order.ship_to.as_ref().map(address),
+            ship_to: order.ship_to.as_ref().map(|to| isolated(to, style)),
             // Once there is a bill, it says whom it is for.
-            bill_to: order.bill_to.as_ref().filter(|_| order.invoice.is_some()).map(address),
-            parcels: order.shipments.iter().map(|parcel| self::parcel(parcel, &order.lines)).collect(),
+            bill_to: order.bill_to.as_ref().filter(|_| order.invoice.is_some()).map(|to| isolated(to, style)),
+            parcels: order.shipments.iter().map(|parcel| self::parcel(parcel, &order.lines, style)).collect(),
             gift_message: order.gift_message.as_deref(),
             url: order.url.as_deref().and_then(web),
         }
@@ -82,14 +83,17 @@ impl<'a> OrderView<'a> {
 }
 
 /// How the total comes about, and what of it is paid back or open.
-fn totals(order: &Order, style: Style<'_>) -> Vec<Total> {
+fn totals<'a>(order: &'a Order, style: Style<'a>) -> Vec<Total<'a>> {
     let Style { language, labels, writer, .. } = style;
-    let row = |role, label: &str, amount: String| Total { label: label.to_owned(), amount, role };
+    let row = |role, label: &'a str, amount| Total { label: label.into(), amount, role };
     let less = |amount: &Money| format!("-{}", writer.money(amount));
     let mut rows = vec![row("part", labels.get("subtotal"), writer.money(&order.subtotal))];
     for discount in &order.discounts {
-        let code = discount.code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
-        rows.push(row("part", &format!("{}{code}", discount.label), less(&discount.amount)));
+        let label = match &discount.code {
+            Some(code) => Cow::Owned(format!("{} ({code})", discount.label)),
+            None => Cow::Borrowed(discount.label.as_str()),
+        };
+        rows.push(Total { label: style.isolated(label), amount: less(&discount.amount), role: "part" });
     }
     if order.discounts.is_empty() && order.discount.amount != 0 {
         rows.push(row("part", labels.get("discount"), less(&order.discount)));
@@ -97,17 +101,23 @@ fn totals(order: &Order, style: Style<'_>) -> Vec<Total> {
     if order.shipping.amount != 0 {
         rows.push(row("part", labels.get("shipping"), writer.money(&order.shipping)));
     }
-    let mut taxes: Vec<(&str, &Money)> = order.taxes.iter().map(|tax| (tax.label.as_str(), &tax.amount)).collect();
+    let mut taxes: Vec<(Cow<'a, str>, &Money)> =
+        order.taxes.iter().map(|tax| (style.isolated(&tax.label), &tax.amount)).collect();
     if taxes.is_empty() && order.tax.amount != 0 {
-        taxes.push((labels.get("tax"), &order.tax));
+        taxes.push((labels.get("tax").into(), &order.tax));
     }
     let total = row("sum", labels.get("total"), writer.money(&order.total));
     if order.prices_include_tax {
         rows.push(total);
-        let included = |label: &str| language.around("tax_included", "tax", style.isolated(label));
-        rows.extend(taxes.iter().map(|(label, amount)| row("in", &included(label), writer.money(amount))));
+        let included = |tax| language.around("tax_included", "tax", tax).into();
+        let row = |(tax, amount)| Total { label: included(tax), amount: writer.money(amount), role: "in" };
+        rows.extend(taxes.into_iter().map(row));
     } else {
-        rows.extend(taxes.iter().map(|(label, amount)| row("part", label, writer.money(amount))));
+        rows.extend(taxes.into_iter().map(|(label, amount)| Total {
+            label,
+            amount: writer.money(amount),
+            role: "part",
+        }));
         rows.push(total);
     }
     rows.extend(order.refunds.iter().map(|r| row("part", labels.get("refunded"), less(&r.amount))));
@@ -127,10 +137,11 @@ pub(crate) fn status<'a>(status: &'a OrderStatus, labels: &'a Labels) -> &'a str
     }
 }
 
-fn line<'a>(l: &'a Line, writer: Writer<'_>) -> LineView<'a> {
+fn line<'a>(l: &'a Line, style: Style<'a>) -> LineView<'a> {
+    let writer = style.writer;
     LineView {
-        name: &l.name,
-        sku: &l.sku,
+        name: style.isolated(&l.name),
+        sku: style.isolated(&l.sku),
         url: l.url.as_deref().and_then(web),
         image_url: l.image_url.as_deref().and_then(web),
         quantity: l.quantity,
@@ -140,14 +151,14 @@ fn line<'a>(l: &'a Line, writer: Writer<'_>) -> LineView<'a> {
     }
 }
 
-fn parcel<'a>(shipment: &'a Shipment, lines: &'a [Line]) -> Parcel<'a> {
+fn parcel<'a>(shipment: &'a Shipment, lines: &'a [Line], style: Style<'a>) -> Parcel<'a> {
     let part = |part: &LinePart| {
         let line = lines.iter().find(|line| line.number == part.line_number)?;
-        Some(PartView { name: &line.name, quantity: part.quantity })
+        Some(PartView { name: style.isolated(&line.name), quantity: part.quantity })
     };
     Parcel {
-        carrier: &shipment.carrier,
-        number: &shipment.tracking_number,
+        carrier: style.isolated(&shipment.carrier),
+        number: style.isolated(&shipment.tracking_number),
         url: shipment.tracking_url.as_deref().and_then(web),
         parts: shipment.parts.iter().filter_map(part).collect(),
     }
@@ -156,6 +167,10 @@ fn parcel<'a>(shipment: &'a Shipment, lines: &'a [Line]) -> Parcel<'a> {
 /// Those that this change brought.
 pub(crate) fn new_refunds(order: &Order) -> impl Iterator<Item = &Refund> {
     order.refunds.iter().filter(|refund| refund.since_version == order.version)
+}
+
+fn isolated<'a>(to: &Address, style: Style<'a>) -> Vec<Cow<'a, str>> {
+    address(to).into_iter().map(|line| style.isolated(line)).collect()
 }
 
 /// The lines of a postal address, as they are written on a parcel.

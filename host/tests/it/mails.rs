@@ -1,0 +1,400 @@
+//! What arrives in a mailbox: every mail of the default renderer, in every language, as mail programs and filters read it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use ecomm::clock::Clock;
+use ecomm::config::{Config, PREFIX};
+use ecomm::kit::project::{Event, find};
+use ecomm::mail::dkim::key::{Algorithm, Key, KeySettings};
+use ecomm::mail::{Mailer, RelaySettings, Tls};
+use ecomm::plugin::{Care, Email, Offline, Output, Progress, Question, Revision, Slot, samples};
+use html5gum::{Token, Tokenizer};
+use libtest_mimic::Trial;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::harness::{self, tests};
+
+tests! {
+    once {
+        every_mail_is_whole_in_every_language
+        an_order_of_many_lines_stays_small
+        orders_are_data_as_well
+        what_a_shop_writes_takes_its_place
+        what_cannot_be_written_is_refused_by_its_place
+        style_is_what_mail_programs_take
+    }
+}
+
+const LANGUAGES: [&str; 12] = ["en", "ar", "de", "es", "fr", "it", "ja", "nl", "pl", "pt", "sv", "zh"];
+/// Of the HTML part, so that a mail is there at once, and far from where Gmail cuts it off (102 kB).
+const HTML_BYTES_MAX: usize = 30_000;
+/// A spam filter's score that a mail may have: it takes 5.
+const SCORE_MAX: f64 = 1.0;
+
+/// The test that needs a spam filter.
+pub fn with_spamassassin() -> Vec<Trial> {
+    let name = "mails::a_spam_filter_lets_every_mail_pass";
+    let is_there = Command::new("spamassassin").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !is_there.is_ok_and(|status| status.success()) {
+        return vec![harness::lacking(name.to_owned(), "spamassassin is not installed".to_owned())];
+    }
+    vec![harness::trial(name, || harness::run(2, a_spam_filter_lets_every_mail_pass()))]
+}
+
+/// The built-in renderer, with a config.
+struct Writer {
+    offline: Offline,
+    revision: Arc<Revision>,
+}
+
+fn config() -> Config {
+    let secret = (format!("{PREFIX}AUTH__SECRET"), "a secret for tests, and long enough".to_owned());
+    // Components run beside other tests here, on a host that is not optimised.
+    let time = (format!("{PREFIX}PLUGINS__CALL__TIME_MS_MAX"), "10000".to_owned());
+    let compiler = (format!("{PREFIX}PLUGINS__COMPILER__PROGRAM"), env!("CARGO_BIN_EXE_ecomm").to_owned());
+    Config::load(None, [secret, time, compiler]).unwrap()
+}
+
+async fn writer(config: &Value) -> Result<Writer, String> {
+    let offline = Offline::new(&self::config().plugins, &Clock::system(), &[]).unwrap();
+    let admitted = offline.admit(Slot::Renderer, None, config.to_string(), Care::Draft, &Progress::default()).await;
+    Ok(Writer { revision: admitted.map_err(|e| e.to_string())?, offline })
+}
+
+impl Writer {
+    async fn mail(&self, event: &Event) -> Email {
+        let question = Question::Render { ab_variant: None, seed: 1 };
+        let answer = self.offline.ask(&self.revision, &event.notification, &question).await;
+        match answer.unwrap_or_else(|fault| panic!("{}: {fault}", event.name)).output {
+            Output::Email(email) => email,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A sample in a language.
+fn sample(name: &str, language: &str) -> Event {
+    find(name, &[]).unwrap().in_locale(language.to_owned().try_into().unwrap())
+}
+
+/// The start tags of an HTML part, with their attributes, and the text of each element that is no other's parent.
+struct Read {
+    tags: Vec<(String, BTreeMap<String, String>)>,
+    style_sheets: Vec<String>,
+    data: Option<Value>,
+}
+
+fn read(html: &str) -> Read {
+    let lossy = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let mut read = Read { tags: Vec::new(), style_sheets: Vec::new(), data: None };
+    let mut inside = String::new();
+    for token in Tokenizer::new(html) {
+        let Ok(token) = token;
+        match token {
+            Token::StartTag(tag) => {
+                inside = lossy(&tag.name);
+                let attributes = tag.attributes.iter().map(|(key, value)| (lossy(key), lossy(&value.value)));
+                read.tags.push((inside.clone(), attributes.collect()));
+            }
+            Token::EndTag(_) => inside.clear(),
+            Token::String(text) => match inside.as_str() {
+                "style" => read.style_sheets.push(lossy(&text.value)),
+                "script" => read.data = Some(serde_json::from_slice(&text.value).unwrap()),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    read
+}
+
+async fn every_mail_is_whole_in_every_language() {
+    let writer = writer(&json!({})).await.unwrap();
+    let mut subjects = BTreeMap::new();
+    for (name, _) in samples() {
+        for language in LANGUAGES {
+            let email = writer.mail(&sample(name, language)).await;
+            let at = format!("{name} in {language}");
+            let html = email.html.as_deref().unwrap();
+            assert!(html.len() < HTML_BYTES_MAX, "{at}: {} bytes", html.len());
+            for part in [html, &email.text, &email.subject] {
+                let left = ["{ $", "{$", "{{", "[[", "{%"].into_iter().find(|left| part.contains(left));
+                assert_eq!(left, None, "{at}: {part}");
+            }
+            let Read { tags, .. } = read(html);
+            let (_, root) = tags.iter().find(|(name, _)| name == "html").unwrap();
+            assert_eq!(
+                (&*root["lang"], &*root["dir"]),
+                (language, if language == "ar" { "rtl" } else { "ltr" }),
+                "{at}"
+            );
+            assert!(
+                tags.iter().all(|(name, has)| name != "img" || has.get("alt").is_some_and(|alt| !alt.is_empty())),
+                "{at}"
+            );
+            assert!(tags.iter().all(|(name, has)| name != "table" || has.contains_key("role")), "{at}");
+            // Whatever can be followed in one part can be in the other.
+            let linked = tags.iter().filter(|(name, _)| name == "a").map(|(_, has)| has["href"].as_str());
+            let unlinked: Vec<&str> = linked
+                .filter(|href| !href.starts_with("mailto:") && !href.starts_with("https://shop.example/p/"))
+                .filter(|href| !email.text.contains(href))
+                .collect();
+            assert_eq!(unlinked, <[&str; 0]>::default(), "{at}");
+            let is_right_to_left = |text: &str| text.contains('\u{2068}') && text.contains('\u{2069}');
+            assert_eq!(is_right_to_left(&email.text), language == "ar", "{at}: values are isolated where it matters");
+            subjects.entry(name).or_insert_with(BTreeSet::new).insert(email.subject);
+        }
+    }
+    for (name, subjects) in subjects {
+        assert_eq!(subjects.len(), LANGUAGES.len(), "{name} is alike in two languages: {subjects:?}");
+    }
+}
+
+/// The sample of a shipped order, changed.
+fn shipped(change: impl FnOnce(&mut Value)) -> Event {
+    let (_, payload) = samples().iter().find(|(name, _)| *name == "order-shipped").unwrap();
+    let mut payload: Value = serde_json::from_str(payload).unwrap();
+    change(&mut payload["subject"]["order"]);
+    Event::new("shipped".to_owned(), ecomm::notification::Payload::read(&payload.to_string()).unwrap())
+}
+
+async fn an_order_of_many_lines_stays_small() {
+    let many = shipped(|order| {
+        let line = order["lines"][0].clone();
+        order["lines"] = vec![line; 100].into();
+    });
+    let email = writer(&json!({})).await.unwrap().mail(&many).await;
+    let html = email.html.unwrap();
+    assert!(html.len() < HTML_BYTES_MAX, "{} bytes", html.len());
+    assert_eq!(
+        (html.matches("SKU-1").count(), email.text.matches("(SKU-1)").count()),
+        (50, 25),
+        "data, and what is shown"
+    );
+    assert!(html.contains("and 75 more products") && email.text.contains("and 75 more products"));
+    let email = writer(&json!({ "lines_max": 99 })).await.unwrap().mail(&many).await;
+    assert_eq!(email.text.matches("(SKU-1)").count(), 99);
+    assert!(email.text.contains("and one more product\n"), "{}", email.text);
+}
+
+async fn orders_are_data_as_well() {
+    let hostile = shipped(|order| order["lines"][0]["name"] = json!("</script><!--<script>\u{2028}&amp;"));
+    let email = writer(&json!({})).await.unwrap().mail(&hostile).await;
+    let data = read(&email.html.unwrap()).data.unwrap();
+    let (order, parcel) = (&data[0], &data[2]);
+    assert_eq!(data[1]["carrier"]["name"], "Courier", "the newest first");
+    assert_eq!((&order["@type"], &order["orderStatus"]), (&json!("Order"), &json!("http://schema.org/OrderInTransit")));
+    assert_eq!(
+        (&order["orderNumber"], &order["price"], &order["priceCurrency"]),
+        (&json!("4242424242"), &json!("54.38"), &json!("EUR"))
+    );
+    assert_eq!(
+        (&order["merchant"]["name"], &order["orderDate"]),
+        (&json!("Fixture & Sons"), &json!("2026-10-24T22:30:00Z"))
+    );
+    let offer = &order["acceptedOffer"][0];
+    assert_eq!(offer["itemOffered"]["name"], "</script><!--<script>\u{2028}&amp;");
+    assert_eq!((&offer["price"], &offer["eligibleQuantity"]["value"]), (&json!("19.99"), &json!(2)));
+    assert_eq!((&parcel["@type"], &parcel["trackingNumber"]), (&json!("ParcelDelivery"), &json!("RR123456785AT")));
+    assert_eq!(
+        (&parcel["carrier"]["name"], &parcel["partOfOrder"]["orderNumber"]),
+        (&json!("Post"), &json!("4242424242"))
+    );
+    assert_eq!(parcel["deliveryAddress"]["addressLocality"], "London");
+    let without = writer(&json!({ "structured_data": false })).await.unwrap();
+    assert!(read(&without.mail(&sample("shipped", "en")).await.html.unwrap()).data.is_none());
+    // An account is nobody's data.
+    let account = writer(&json!({})).await.unwrap().mail(&sample("account-closed", "en")).await;
+    assert!(read(&account.html.unwrap()).data.is_none());
+}
+
+async fn what_a_shop_writes_takes_its_place() {
+    let config = json!({
+        "footer": "Tea since 1706",
+        "legal": ["Fixture & Sons Ltd", "1 Strand, London"],
+        "links": [{ "label": "Privacy", "url": "https://shop.example/privacy" }],
+        "footers": { "DE": { "legal": ["Fixture & Söhne GmbH"] } },
+        "logo_url": "https://shop.example/logo.png",
+        "dark_logo_url": "https://shop.example/dark.png",
+        "colors": { "accent": "#facc15", "card": "#fffbeb" },
+        "dark_colors": { "card": "#101010" },
+        "font": "Georgia, serif",
+        "messages": {
+            "en": { "total": "In all", "order.shipped": { "preheader": "Look out for { $carrier_or_not }" } },
+            "cs": { "order.shipped": { "subject": "Objednávka { $number } je na cestě" }, "questions": "Dotazy?" },
+        },
+        "templates": { "fr": { "order.shipped": { "text": "{{ subject }} / {{ order.totals[0].label }}" } } },
+    });
+    let mut config = config;
+    let refused = writer(&config).await.err().unwrap();
+    assert!(refused.contains("$carrier_or_not is not known here; there are $customer"), "{refused}");
+    config["messages"]["en"]["order.shipped"]["preheader"] = json!("{ $items } pieces");
+    let writer = writer(&config).await.unwrap();
+    let mail = async |language: &str| writer.mail(&sample("shipped", language)).await;
+
+    let english = mail("en").await;
+    let html = english.html.unwrap();
+    for wanted in [
+        "Tea since 1706",
+        "1 Strand, London",
+        "https://shop.example/privacy",
+        "src=\"https://shop.example/logo.png\"",
+        "src=\"https://shop.example/dark.png\"",
+        "background-color:#fffbeb",
+        ".card{background-color:#101010!important",
+        "font-family:Georgia, serif",
+        ">12 pieces&#847;",
+        "border-top:4px solid #facc15",
+    ] {
+        assert!(html.contains(wanted), "{wanted}: {html}");
+    }
+    assert!(
+        english.text.contains("In all: €54.38\n") && english.text.contains("\nPrivacy: https://shop.example/privacy\n")
+    );
+    let german = mail("de-CH").await;
+    assert!(german.text.contains("Fixture & Söhne GmbH\n") && !german.text.contains("Strand"), "{}", german.text);
+    assert!(german.text.contains("Tea since 1706\n") && german.subject == "Bestellung 4242424242 ist unterwegs");
+    let czech = mail("cs").await;
+    assert_eq!(czech.subject, "Objednávka 4242424242 je na cestě");
+    assert!(czech.text.contains("It is on its way, Ada Lovelace!") && czech.text.contains("Dotazy? help@shop.example"));
+    assert_eq!(mail("fr").await.text, "La commande 4242424242 est en route / Sous-total");
+    assert!(mail("fr").await.html.unwrap().contains("<!doctype html>"));
+}
+
+async fn what_cannot_be_written_is_refused_by_its_place() {
+    for (config, wanted) in [
+        (
+            json!({ "colors": { "text": "#999999" } }),
+            "/colors/text: #999999 on the background #f4f4f5 has a contrast of 2.6",
+        ),
+        (json!({ "colors": { "accent": "teal" } }), "/colors/accent"),
+        (
+            json!({ "messages": { "en": { "order.placed": { "subject": "{ $number" } } } }),
+            "/messages/en/order.placed/subject",
+        ),
+        (json!({ "messages": { "en": { "totals": "x" } } }), "/messages/en/totals"),
+        (json!({ "messages": { "not a tag": { "total": "x" } } }), "\"not a tag\" is not a language tag"),
+        (json!({ "templates": { "en": { "base": { "html": "{{ x" } } } }), "/templates/en/base/html"),
+        (json!({ "default_locale": "tlh" }), "/default_locale: \"tlh\" has no texts"),
+        (json!({ "links": [{ "label": "x", "url": "http://x" }] }), "/links/0/url"),
+    ] {
+        let said = writer(&config).await.err().unwrap_or_else(|| panic!("{config} was taken"));
+        assert!(said.contains(wanted), "{wanted} is not in: {said}");
+    }
+}
+
+#[derive(Deserialize)]
+struct Taken {
+    property: BTreeMap<String, Support>,
+    rule: BTreeMap<String, Support>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Support {
+    gmail: String,
+    outlook: String,
+    apple_mail: String,
+    without: Option<String>,
+}
+
+async fn style_is_what_mail_programs_take() {
+    let taken: Taken = toml::from_str(include_str!("mails/css.toml")).unwrap();
+    for (name, support) in taken.property.iter().chain(&taken.rule) {
+        let all = [&support.gmail, &support.outlook, &support.apple_mail];
+        assert!(all.iter().all(|one| ["yes", "partly", "no"].contains(&one.as_str())), "{name}");
+        let is_whole = all.iter().all(|one| *one == "yes");
+        assert_eq!(is_whole, support.without.is_none(), "{name}: what is seen without it");
+    }
+    let (mut properties, mut rules) = (BTreeSet::new(), BTreeSet::new());
+    let config =
+        json!({ "logo_url": "https://shop.example/logo.png", "dark_logo_url": "https://shop.example/dark.png" });
+    let writer = writer(&config).await.unwrap();
+    for (name, _) in samples() {
+        for language in ["en", "ar"] {
+            let Read { tags, style_sheets, .. } = read(&writer.mail(&sample(name, language)).await.html.unwrap());
+            let inline = tags.iter().filter_map(|(_, has)| has.get("style"));
+            inline.for_each(|style| properties.extend(declared(style)));
+            for sheet in style_sheets {
+                rules.extend(conditional(&sheet));
+                properties.extend(
+                    sheet.split(['{', '}']).filter(|part| !part.trim_start().starts_with('@')).flat_map(declared),
+                );
+            }
+        }
+    }
+    assert_eq!(properties, taken.property.into_keys().collect(), "properties that are used, and those of css.toml");
+    assert_eq!(rules, taken.rule.into_keys().collect(), "rules that are used, and those of css.toml");
+}
+
+/// The properties of declarations; of what is none, such as selectors, nothing.
+fn declared(style: &str) -> impl Iterator<Item = String> {
+    style.split(';').filter_map(|declaration| Some(declaration.split_once(':')?.0.trim().to_owned()))
+}
+
+/// Rules that hold in some programs only: at-rules by their feature, attribute selectors by their attribute.
+fn conditional(sheet: &str) -> Vec<String> {
+    let media = sheet.split('@').skip(1).map(|rule| {
+        let (name, rest) = rule.split_once('(').unwrap();
+        format!("@{name}({})", rest.split(':').next().unwrap())
+    });
+    // The one is set on what is written, the other on what is behind it.
+    let marked = sheet.contains("[data-ogs").then(|| "[data-ogsc]".to_owned());
+    media.chain(marked).collect()
+}
+
+async fn a_spam_filter_lets_every_mail_pass() {
+    let writer = writer(&json!({ "legal": ["Fixture & Sons Ltd, 1 Strand, London"] })).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let keys = [(Algorithm::Ed25519, "e2026"), (Algorithm::Rsa, "s2026")].map(|(algorithm, selector)| {
+        let path = folder.path().join(selector);
+        std::fs::write(&path, Key::generate(algorithm).unwrap()).unwrap();
+        KeySettings::new("shop.example", selector, &path)
+    });
+    let mut settings = config().mail;
+    settings.dkim = keys.to_vec();
+    settings.relays = vec![RelaySettings { tls: Tls::None, ..RelaySettings::new("default", "127.0.0.1", 1) }];
+    let mailer = Mailer::new(settings, &Clock::system()).unwrap();
+    let mut mbox = Vec::new();
+    let mut names = Vec::new();
+    for (name, _) in samples() {
+        // Perl is slow: in the other languages the mails that come most often.
+        let often = ["order-placed", "order-shipped", "account-reset-password"].contains(name);
+        for language in &LANGUAGES[..if often { LANGUAGES.len() } else { 1 }] {
+            let event = sample(name, language);
+            let email = writer.mail(&event).await;
+            let now = Clock::system().now_ms();
+            let message = mailer.build(&event.notification, &email, 7, now).unwrap();
+            mbox.extend(b"From shop@shop.example Thu Nov 26 10:00:00 2026\n");
+            let text = message.text.replace("\r\n", "\n");
+            mbox.extend(text.replace("\nFrom ", "\n>From ").into_bytes());
+            mbox.extend(b"\n\n");
+            names.push(format!("{name} in {language}"));
+        }
+    }
+    let home = folder.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let mut filter = Command::new("spamassassin")
+        .args(["--local", "--mbox", "--test-mode"])
+        .env("HOME", &home)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = filter.stdin.take().unwrap();
+    let writing = std::thread::spawn(move || stdin.write_all(&mbox));
+    let said = String::from_utf8_lossy(&filter.wait_with_output().unwrap().stdout).into_owned();
+    writing.join().unwrap().unwrap();
+    let said = said.replace("\n\t", " ").replace("\r", "");
+    let scores: Vec<&str> = said.lines().filter(|line| line.starts_with("X-Spam-Status:")).collect();
+    assert_eq!(scores.len(), names.len(), "a score for each mail");
+    for (name, status) in names.iter().zip(scores) {
+        let score = status.split("score=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+        assert!(score.parse::<f64>().unwrap() <= SCORE_MAX, "{name}: {status}");
+    }
+}
