@@ -390,7 +390,7 @@ async fn a_spam_filter_lets_every_mail_pass() {
     let writing = std::thread::spawn(move || stdin.write_all(&mbox));
     let said = String::from_utf8_lossy(&filter.wait_with_output().unwrap().stdout).into_owned();
     writing.join().unwrap().unwrap();
-    let said = said.replace("\n\t", " ").replace("\r", "");
+    let said = said.replace("\n\t", " ").replace('\r', "");
     let scores: Vec<&str> = said.lines().filter(|line| line.starts_with("X-Spam-Status:")).collect();
     assert_eq!(scores.len(), names.len(), "a score for each mail");
     for (name, status) in names.iter().zip(scores) {

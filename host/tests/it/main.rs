@@ -65,8 +65,8 @@ mod webhooks;
 use std::io::Write;
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
-    ecomm::host::use_ring();
+/// Every file's tests.
+fn listed() -> impl Iterator<Item = libtest_mimic::Trial> {
     let tests = [
         accounts::tests(),
         alerts::tests(),
@@ -127,11 +127,16 @@ fn main() -> ExitCode {
         unicode::tests(),
         webhooks::tests(),
     ];
+    tests.into_iter().flatten()
+}
+
+fn main() -> ExitCode {
+    ecomm::host::use_ring();
     if let Some(missing) = database::left_out() {
         let _ = writeln!(std::io::stderr(), "\nleft out, and their tests ignored: {missing}");
     }
     logs::watch();
-    let ended = libtest_mimic::run(&libtest_mimic::Arguments::from_args(), tests.into_iter().flatten().collect());
+    let ended = libtest_mimic::run(&libtest_mimic::Arguments::from_args(), listed().collect());
     if let Err(leaks) = logs::are_discreet() {
         let _ = writeln!(std::io::stderr(), "\nthe log has what must not be in it:\n{leaks}");
         return std::process::ExitCode::FAILURE;
