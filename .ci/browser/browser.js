@@ -31,15 +31,16 @@ export const start = async (pictures, pictured = []) => {
   eyes.text = () => page.$eval("main", (main) => main.innerText);
   // What is closed is looked at as well.
   eyes.open = (is = true) => page.$$eval("details", (all, is) => all.forEach((one) => { one.open = is; }), is);
-  // The page that is there, as everybody sees it.
-  eyes.look = async (name) => {
+  // The page that is there, as everybody sees it. `without` are rules for what this page is not.
+  eyes.look = async (name, { sizes = [narrow, wide], without = [] } = {}) => {
     await eyes.open();
+    const options = { runOnly: WCAG, iframes: false, rules: Object.fromEntries(without.map((id) => [id, { enabled: false }])) };
     for (const scheme of ["light", "dark"]) {
       await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-      for (const size of [narrow, wide]) {
+      for (const size of sizes) {
         await page.setViewport(size);
         await page.evaluate(axe);
-        const found = await page.evaluate((tags) => window.axe.run(document, { runOnly: tags, iframes: false }), WCAG);
+        const found = await page.evaluate((options) => window.axe.run(document, options), options);
         for (const { id, nodes } of found.violations) {
           fail(`${name}, ${scheme}, ${size.width} px: ${id}: ${nodes[0].html.slice(0, 160)}`);
         }

@@ -35,7 +35,7 @@ const RETENTION: Retention = Retention {
 pub(crate) async fn measure() {
     let ended = std::env::var("ECOMM_BENCH_ENDED").ok().and_then(|n| n.parse().ok()).unwrap_or(ENDED);
     for database in rig::databases() {
-        beside_deliveries(&database, ended).await;
+        Box::pin(beside_deliveries(&database, ended)).await;
         a_year(&database).await;
     }
 }

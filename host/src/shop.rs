@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use text::WebAddress;
+
 /// Free key-value pairs beside the typed fields: at most 50, keys of 64 and values of 500 characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<String, String>")]
@@ -74,7 +76,36 @@ pub struct Shop {
     pub url: String,
     /// Where customers write to.
     pub support_email: String,
+    /// The page of an order; mails about it link there.
+    #[serde(default, skip_serializing)]
+    pub order_url: Option<OrderPage>,
     /// Values that templates may use.
     #[serde(default)]
     pub attributes: Attributes,
+}
+
+/// The address of an order's page, a web address with `{number}` where the order's number stands.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct OrderPage(String);
+
+const NUMBER: &str = "{number}";
+
+impl TryFrom<String> for OrderPage {
+    type Error = String;
+
+    fn try_from(address: String) -> Result<Self, String> {
+        let page = Self(address);
+        if page.0.contains(NUMBER) && page.of("1").is_some() {
+            return Ok(page);
+        }
+        Err(format!("\"{}\" is no web address with {NUMBER} where an order's number stands", page.0))
+    }
+}
+
+impl OrderPage {
+    /// The page of the order of this number; none where the number makes no address of it.
+    pub fn of(&self, number: &str) -> Option<WebAddress> {
+        WebAddress::try_from(self.0.replace(NUMBER, number)).ok()
+    }
 }

@@ -82,6 +82,7 @@ fn settings(folder: &Path, mails: &Path, clock: &Clock) -> anyhow::Result<Config
         ("GRPC__LISTEN", free(9091)?.to_string()),
         ("TELEMETRY__LISTEN", free(9464)?.to_string()),
         ("SHOP__NAME", "The Demo Shop".to_owned()),
+        ("SHOP__ORDER_URL", "https://shop.example/orders/{number}".to_owned()),
         ("MAIL__FROM_NAME", "The Demo Shop".to_owned()),
         ("PRICING__TAX_BASIS_POINTS", "2000".to_owned()),
         ("PRICING__SHIPPING_FLAT", "499".to_owned()),

@@ -118,7 +118,9 @@ const fn kind_of(status: order::Status) -> &'static str {
 impl Payload {
     /// The notification of a change that has just been made.
     pub fn of_change(order: &order::Order, previous: Option<order::Status>, customer: Customer, shop: &Shop) -> Self {
-        let subject = Subject::Order(Box::new(Order::after_change(order, previous)));
+        let mut changed = Order::after_change(order, previous);
+        changed.url = shop.order_url.as_ref().and_then(|page| page.of(&changed.number));
+        let subject = Subject::Order(Box::new(changed));
         Self::of(kind_of(order.status), order.updated_at, customer, shop, subject)
     }
 

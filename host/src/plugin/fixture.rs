@@ -102,6 +102,7 @@ impl Case {
             name: "Fixture & Sons".to_owned(),
             url: "https://shop.example".to_owned(),
             support_email: "help@shop.example".to_owned(),
+            order_url: None,
             attributes: Attributes::default(),
         };
         let previous = (self.status != Status::Pending).then_some(Status::Pending);

@@ -1,49 +1,36 @@
 //! What arrives in a mailbox: every mail of the default renderer, in every language, as mail programs and filters read it.
 
+pub mod programs;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 
 use ecomm::clock::Clock;
 use ecomm::config::{Config, PREFIX};
 use ecomm::kit::project::{Event, find};
-use ecomm::mail::dkim::key::{Algorithm, Key, KeySettings};
-use ecomm::mail::{Mailer, RelaySettings, Tls};
 use ecomm::plugin::{Care, Email, Offline, Output, Progress, Question, Revision, Slot, samples};
 use html5gum::{Token, Tokenizer};
-use libtest_mimic::Trial;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::harness::{self, tests};
+use crate::app::{App, sqlite};
+use crate::harness::tests;
 
 tests! {
     once {
         every_mail_is_whole_in_every_language
         an_order_of_many_lines_stays_small
         orders_are_data_as_well
+        an_order_has_a_page
         what_a_shop_writes_takes_its_place
         what_cannot_be_written_is_refused_by_its_place
-        style_is_what_mail_programs_take
+        the_guide_knows_every_value_and_shows_every_mail
     }
 }
 
 const LANGUAGES: [&str; 12] = ["en", "ar", "de", "es", "fr", "it", "ja", "nl", "pl", "pt", "sv", "zh"];
 /// Of the HTML part, so that a mail is there at once, and far from where Gmail cuts it off (102 kB).
 const HTML_BYTES_MAX: usize = 30_000;
-/// A spam filter's score that a mail may have: it takes 5.
-const SCORE_MAX: f64 = 1.0;
-
-/// The test that needs a spam filter.
-pub fn with_spamassassin() -> Vec<Trial> {
-    let name = "mails::a_spam_filter_lets_every_mail_pass";
-    let is_there = Command::new("spamassassin").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !is_there.is_ok_and(|status| status.success()) {
-        return vec![harness::lacking(name.to_owned(), "spamassassin is not installed".to_owned())];
-    }
-    vec![harness::trial(name, || harness::run(2, a_spam_filter_lets_every_mail_pass()))]
-}
 
 /// The built-in renderer, with a config.
 struct Writer {
@@ -212,6 +199,20 @@ async fn orders_are_data_as_well() {
     assert!(read(&account.html.unwrap()).data.is_none());
 }
 
+async fn an_order_has_a_page() {
+    let app = App::with(sqlite().await, &[("SHOP__ORDER_URL", "https://shop.example/orders/{number}?from=mail")]).await;
+    let order = app.order().await;
+    app.drain().await;
+    let received = app.mailbox.messages();
+    let mail = mail_parser::MessageParser::default().parse(&received[0].bytes[..]).unwrap();
+    let page = format!("https://shop.example/orders/{order}?from=mail");
+    assert!(mail.body_text(0).unwrap().contains(&format!("See your order: {page}\r\n")));
+    let Read { tags, data, .. } = read(&mail.body_html(0).unwrap());
+    assert_eq!(tags.iter().filter(|(name, has)| name == "a" && has["href"] == page).count(), 1, "the button");
+    assert_eq!(data.unwrap()["url"], page);
+    app.end().await;
+}
+
 async fn what_a_shop_writes_takes_its_place() {
     let config = json!({
         "footer": "Tea since 1706",
@@ -287,114 +288,31 @@ async fn what_cannot_be_written_is_refused_by_its_place() {
     }
 }
 
-#[derive(Deserialize)]
-struct Taken {
-    property: BTreeMap<String, Support>,
-    rule: BTreeMap<String, Support>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Support {
-    gmail: String,
-    outlook: String,
-    apple_mail: String,
-    without: Option<String>,
-}
-
-async fn style_is_what_mail_programs_take() {
-    let taken: Taken = toml::from_str(include_str!("mails/css.toml")).unwrap();
-    for (name, support) in taken.property.iter().chain(&taken.rule) {
-        let all = [&support.gmail, &support.outlook, &support.apple_mail];
-        assert!(all.iter().all(|one| ["yes", "partly", "no"].contains(&one.as_str())), "{name}");
-        let is_whole = all.iter().all(|one| *one == "yes");
-        assert_eq!(is_whole, support.without.is_none(), "{name}: what is seen without it");
+async fn the_guide_knows_every_value_and_shows_every_mail() {
+    let guide = include_str!("../../../docs/mails.md");
+    for (name, row) in
+        [("other", "| all |"), ("order", "| `order…` |"), ("account", "| `account…` |"), ("product", "| `product…` |")]
+    {
+        let config = json!({ "messages": { "en": { (name): { "intro": "{ $nothing }" } } } });
+        let said = writer(&config).await.err().unwrap();
+        let known = said.split("there are ").nth(1).unwrap().split(", ").map(str::trim);
+        let row = guide.lines().find(|line| line.starts_with(row)).unwrap();
+        let own: BTreeSet<&str> = known.skip(if name == "other" { 0 } else { 3 }).collect();
+        let listed = row.split('`').filter(|value| value.starts_with('$')).collect();
+        assert_eq!(own, listed, "{name}");
     }
-    let (mut properties, mut rules) = (BTreeSet::new(), BTreeSet::new());
-    let config =
-        json!({ "logo_url": "https://shop.example/logo.png", "dark_logo_url": "https://shop.example/dark.png" });
-    let writer = writer(&config).await.unwrap();
     for (name, _) in samples() {
-        for language in ["en", "ar"] {
-            let Read { tags, style_sheets, .. } = read(&writer.mail(&sample(name, language)).await.html.unwrap());
-            let inline = tags.iter().filter_map(|(_, has)| has.get("style"));
-            inline.for_each(|style| properties.extend(declared(style)));
-            for sheet in style_sheets {
-                rules.extend(conditional(&sheet));
-                properties.extend(
-                    sheet.split(['{', '}']).filter(|part| !part.trim_start().starts_with('@')).flat_map(declared),
-                );
-            }
+        for picture in [format!("pictures/mails/{name}.webp"), format!("pictures/mails/{name}-dark.webp")] {
+            assert!(guide.contains(&format!("({picture})")), "{picture} is not shown");
+            assert!(
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(&picture).is_file(),
+                "there is no {picture}"
+            );
         }
     }
-    assert_eq!(properties, taken.property.into_keys().collect(), "properties that are used, and those of css.toml");
-    assert_eq!(rules, taken.rule.into_keys().collect(), "rules that are used, and those of css.toml");
-}
-
-/// The properties of declarations; of what is none, such as selectors, nothing.
-fn declared(style: &str) -> impl Iterator<Item = String> {
-    style.split(';').filter_map(|declaration| Some(declaration.split_once(':')?.0.trim().to_owned()))
-}
-
-/// Rules that hold in some programs only: at-rules by their feature, attribute selectors by their attribute.
-fn conditional(sheet: &str) -> Vec<String> {
-    let media = sheet.split('@').skip(1).map(|rule| {
-        let (name, rest) = rule.split_once('(').unwrap();
-        format!("@{name}({})", rest.split(':').next().unwrap())
-    });
-    // The one is set on what is written, the other on what is behind it.
-    let marked = sheet.contains("[data-ogs").then(|| "[data-ogsc]".to_owned());
-    media.chain(marked).collect()
-}
-
-async fn a_spam_filter_lets_every_mail_pass() {
-    let writer = writer(&json!({ "legal": ["Fixture & Sons Ltd, 1 Strand, London"] })).await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let keys = [(Algorithm::Ed25519, "e2026"), (Algorithm::Rsa, "s2026")].map(|(algorithm, selector)| {
-        let path = folder.path().join(selector);
-        std::fs::write(&path, Key::generate(algorithm).unwrap()).unwrap();
-        KeySettings::new("shop.example", selector, &path)
-    });
-    let mut settings = config().mail;
-    settings.dkim = keys.to_vec();
-    settings.relays = vec![RelaySettings { tls: Tls::None, ..RelaySettings::new("default", "127.0.0.1", 1) }];
-    let mailer = Mailer::new(settings, &Clock::system()).unwrap();
-    let mut mbox = Vec::new();
-    let mut names = Vec::new();
-    for (name, _) in samples() {
-        // Perl is slow: in the other languages the mails that come most often.
-        let often = ["order-placed", "order-shipped", "account-reset-password"].contains(name);
-        for language in &LANGUAGES[..if often { LANGUAGES.len() } else { 1 }] {
-            let event = sample(name, language);
-            let email = writer.mail(&event).await;
-            let now = Clock::system().now_ms();
-            let message = mailer.build(&event.notification, &email, 7, now).unwrap();
-            mbox.extend(b"From shop@shop.example Thu Nov 26 10:00:00 2026\n");
-            let text = message.text.replace("\r\n", "\n");
-            mbox.extend(text.replace("\nFrom ", "\n>From ").into_bytes());
-            mbox.extend(b"\n\n");
-            names.push(format!("{name} in {language}"));
-        }
-    }
-    let home = folder.path().join("home");
-    std::fs::create_dir(&home).unwrap();
-    let mut filter = Command::new("spamassassin")
-        .args(["--local", "--mbox", "--test-mode"])
-        .env("HOME", &home)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut stdin = filter.stdin.take().unwrap();
-    let writing = std::thread::spawn(move || stdin.write_all(&mbox));
-    let said = String::from_utf8_lossy(&filter.wait_with_output().unwrap().stdout).into_owned();
-    writing.join().unwrap().unwrap();
-    let said = said.replace("\n\t", " ").replace('\r', "");
-    let scores: Vec<&str> = said.lines().filter(|line| line.starts_with("X-Spam-Status:")).collect();
-    assert_eq!(scores.len(), names.len(), "a score for each mail");
-    for (name, status) in names.iter().zip(scores) {
-        let score = status.split("score=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
-        assert!(score.parse::<f64>().unwrap() <= SCORE_MAX, "{name}: {status}");
+    // What the guide shows as configs are some.
+    for block in guide.split("```json\n").skip(1) {
+        let config: Value = serde_json::from_str(block.split("```").next().unwrap()).unwrap();
+        writer(&config).await.unwrap_or_else(|e| panic!("{config}: {e}"));
     }
 }

@@ -46,6 +46,10 @@ fn wrong_settings_are_named() {
     assert!(said.contains("queue.lease_ms") && said.contains("soon"), "{said}");
     let said = fails(&["serve"], &[FILE, SIGNED, BOX, ("MAIL__FROM", "nobody")]);
     assert!(said.contains("mail.from") && said.contains("e-mail address"), "{said}");
+    for address in ["https://shop.example/orders", "javascript:{number}"] {
+        let said = fails(&["serve"], &[FILE, SIGNED, BOX, ("SHOP__ORDER_URL", address)]);
+        assert!(said.contains("shop.order_url") && said.contains("with {number} where"), "{said}");
+    }
     let said = fails(&["serve"], &[FILE, SIGNED]);
     assert!(said.contains("mail.relays"), "{said}");
     let said = fails(&["serve", "--config", "/nowhere.toml"], &[FILE, SIGNED]);

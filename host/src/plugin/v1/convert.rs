@@ -191,7 +191,7 @@ impl To<'_> {
 }
 
 fn shop<'a, S: From<&'a str>>(shop: &'a Shop) -> records::Shop<S> {
-    let Shop { name, url, support_email, attributes } = shop;
+    let Shop { name, url, support_email, order_url: _, attributes } = shop;
     records::Shop {
         name: S::from(name),
         url: S::from(url),
