@@ -96,7 +96,7 @@ pub(super) fn built_in(slot: Slot) -> impl Iterator<Item = File> {
     let own: &[File] = match slot {
         Slot::Renderer => built_in!["renderer": "Cargo.toml" "config.schema.json" "locales/ar.ftl" "locales/de.ftl"
             "locales/en.ftl" "locales/es.ftl" "locales/fr.ftl" "locales/it.ftl" "locales/ja.ftl" "locales/nl.ftl"
-            "locales/pl.ftl" "locales/pt.ftl" "locales/sv.ftl" "locales/zh.ftl" "src/config.rs" "src/format.rs"
+            "locales/pl.ftl" "locales/pt.ftl" "locales/pt-br.ftl" "locales/sv.ftl" "locales/zh.ftl" "src/config.rs" "src/format.rs"
             "src/lib.rs" "src/messages.rs" "src/pdf.rs" "src/render.rs" "src/structured.rs" "src/theme.rs"
             "src/variables.rs" "src/view.rs" "src/view/order.rs" "templates/base.html" "templates/base.txt"],
         Slot::Policy => built_in!["policy": "Cargo.toml" "config.schema.json" "src/config.rs" "src/decide.rs"

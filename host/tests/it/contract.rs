@@ -79,7 +79,7 @@ async fn a_component_describes_itself() {
     };
     let (renderer, policy) = (manifest("renderer"), manifest("policy"));
     assert_eq!((&renderer["name"], &policy["name"]), (&json!("default-renderer"), &json!("default-policy")));
-    let locales = ["en", "ar", "de", "es", "fr", "it", "ja", "nl", "pl", "pt", "sv", "zh"];
+    let locales = ["en", "ar", "de", "es", "fr", "it", "ja", "nl", "pl", "pt", "pt-br", "sv", "zh"];
     assert_eq!(renderer["locales"], json!(locales));
     let schema: Value = serde_json::from_str(policy["config_schema"].as_str().unwrap()).unwrap();
     assert_eq!(schema["properties"]["attempts_max"]["default"], 3);

@@ -20,6 +20,7 @@ tests! {
     once {
         every_mail_is_whole_in_every_language
         an_order_of_many_lines_stays_small
+        what_is_said_is_so
         orders_are_data_as_well
         an_order_has_a_page
         what_a_shop_writes_takes_its_place
@@ -28,7 +29,7 @@ tests! {
     }
 }
 
-const LANGUAGES: [&str; 12] = ["en", "ar", "de", "es", "fr", "it", "ja", "nl", "pl", "pt", "sv", "zh"];
+const LANGUAGES: [&str; 13] = ["en", "ar", "de", "es", "fr", "it", "ja", "nl", "pl", "pt", "pt-br", "sv", "zh"];
 /// Of the HTML part, so that a mail is there at once, and far from where Gmail cuts it off (102 kB).
 const HTML_BYTES_MAX: usize = 30_000;
 
@@ -68,7 +69,7 @@ fn sample(name: &str, language: &str) -> Event {
     find(name, &[]).unwrap().in_locale(language.to_owned().try_into().unwrap())
 }
 
-/// The start tags of an HTML part, with their attributes, and the text of each element that is no other's parent.
+/// The start tags of an HTML part with their attributes, its style sheets, and its data.
 struct Read {
     tags: Vec<(String, BTreeMap<String, String>)>,
     style_sheets: Vec<String>,
@@ -168,6 +169,39 @@ async fn an_order_of_many_lines_stays_small() {
     assert!(email.text.contains("and one more product\n"), "{}", email.text);
 }
 
+async fn what_is_said_is_so() {
+    let writer = writer(&json!({ "shop_name": "Ada's Teas" })).await.unwrap();
+    let cancelled = shipped(|order| {
+        order["status"] = json!("cancelled");
+        order["payment"]["due"] = json!({ "amount": 9_999, "currency": "EUR" });
+    });
+    let email = writer.mail(&cancelled).await;
+    assert!(!email.text.contains("99.99"), "what is cancelled is not to be paid: {}", email.text);
+    assert_eq!(email.from_name.as_deref(), Some("Ada's Teas"));
+    assert_eq!(read(&email.html.unwrap()).data.unwrap()[0]["merchant"]["name"], "Ada's Teas");
+    // A sign stands where the language has it.
+    let arabic = writer.mail(&sample("order-refunded", "ar")).await;
+    assert!(arabic.text.contains("\u{200f}\u{200e}-3.80\u{a0}€\n"), "{:?}", arabic.text);
+    // A link of an hour says which hour, and where it is that late.
+    let reset = writer.mail(&sample("account-reset-password", "en")).await;
+    let until = reset.text.lines().find(|line| line.starts_with("The link works until")).unwrap();
+    assert!(until.contains(" at ") || until.contains("(UTC"), "{until}");
+    // The font of the invoice has no letters of these languages: it is in English.
+    for language in LANGUAGES {
+        let email = writer.mail(&sample("order-invoiced", language)).await;
+        let pdf = String::from_utf8_lossy(&email.attachments[0].data).into_owned();
+        let is_english = pdf.contains("(Invoice 2026-000042)");
+        assert_eq!(is_english, ["en", "ar", "ja", "pl", "zh"].contains(&language), "{language}: {pdf}");
+        assert!(!pdf.contains('?'), "{language}: {pdf}");
+    }
+    let mut name = sample("order-invoiced", "ja");
+    let payload = &mut Arc::make_mut(&mut name.notification).payload;
+    let mut told = serde_json::to_value(&*payload).unwrap();
+    told["subject"]["order"]["bill_to"]["name"] = json!("北京");
+    *payload = ecomm::notification::Payload::read(&told.to_string()).unwrap();
+    assert!(writer.mail(&name).await.attachments.is_empty(), "a name that cannot be written is not left out");
+}
+
 async fn orders_are_data_as_well() {
     let hostile = shipped(|order| order["lines"][0]["name"] = json!("</script><!--<script>\u{2028}&amp;"));
     let email = writer(&json!({})).await.unwrap().mail(&hostile).await;
@@ -209,7 +243,7 @@ async fn an_order_has_a_page() {
     assert!(mail.body_text(0).unwrap().contains(&format!("See your order: {page}\r\n")));
     let Read { tags, data, .. } = read(&mail.body_html(0).unwrap());
     assert_eq!(tags.iter().filter(|(name, has)| name == "a" && has["href"] == page).count(), 1, "the button");
-    assert_eq!(data.unwrap()["url"], page);
+    assert_eq!(data.unwrap()[0]["url"], page);
     app.end().await;
 }
 
@@ -218,7 +252,10 @@ async fn what_a_shop_writes_takes_its_place() {
         "footer": "Tea since 1706",
         "legal": ["Fixture & Sons Ltd", "1 Strand, London"],
         "links": [{ "label": "Privacy", "url": "https://shop.example/privacy" }],
-        "footers": { "DE": { "legal": ["Fixture & Söhne GmbH"] } },
+        "footers": {
+            "DE": { "legal": ["Fixture & Söhne GmbH"] },
+            "de-CH": { "links": [{ "label": "Datenschutz", "url": "https://shop.example/ch" }] },
+        },
         "logo_url": "https://shop.example/logo.png",
         "dark_logo_url": "https://shop.example/dark.png",
         "colors": { "accent": "#facc15", "card": "#fffbeb" },
@@ -256,7 +293,12 @@ async fn what_a_shop_writes_takes_its_place() {
     assert!(
         english.text.contains("In all: €54.38\n") && english.text.contains("\nPrivacy: https://shop.example/privacy\n")
     );
-    let german = mail("de-CH").await;
+    let swiss = mail("de-CH").await.text;
+    assert!(
+        swiss.contains("Datenschutz: https://shop.example/ch\n") && swiss.contains("Fixture & Söhne GmbH\n"),
+        "{swiss}"
+    );
+    let german = mail("de-AT").await;
     assert!(german.text.contains("Fixture & Söhne GmbH\n") && !german.text.contains("Strand"), "{}", german.text);
     assert!(german.text.contains("Tea since 1706\n") && german.subject == "Bestellung 4242424242 ist unterwegs");
     let czech = mail("cs").await;
@@ -270,7 +312,7 @@ async fn what_cannot_be_written_is_refused_by_its_place() {
     for (config, wanted) in [
         (
             json!({ "colors": { "text": "#999999" } }),
-            "/colors/text: #999999 on the background #f4f4f5 has a contrast of 2.6",
+            "/colors/text: the text #999999 on the card #ffffff has a contrast of 2.8",
         ),
         (json!({ "colors": { "accent": "teal" } }), "/colors/accent"),
         (
@@ -278,7 +320,7 @@ async fn what_cannot_be_written_is_refused_by_its_place() {
             "/messages/en/order.placed/subject",
         ),
         (json!({ "messages": { "en": { "totals": "x" } } }), "/messages/en/totals"),
-        (json!({ "messages": { "not a tag": { "total": "x" } } }), "\"not a tag\" is not a language tag"),
+        (json!({ "messages": { "not a tag": { "total": "x" } } }), "/messages/not a tag: is not a language tag"),
         (json!({ "templates": { "en": { "base": { "html": "{{ x" } } } }), "/templates/en/base/html"),
         (json!({ "default_locale": "tlh" }), "/default_locale: \"tlh\" has no texts"),
         (json!({ "links": [{ "label": "x", "url": "http://x" }] }), "/links/0/url"),

@@ -22,7 +22,7 @@ order-shipped =
 order-delivered =
     .subject = Bestellung { $number } ist angekommen
     .headline = Ihre Bestellung ist da, { $customer }.
-    .intro = Die Bestellung { $number } wurde zugestellt. Viel Freude damit! Sollte etwas nicht stimmen, antworten Sie einfach auf diese Mail.
+    .intro = Die Bestellung { $number } wurde zugestellt. Viel Freude damit! Sollte etwas nicht stimmen, antworten Sie einfach auf diese E-Mail.
 order-cancelled =
     .subject = Bestellung { $number } ist storniert
     .headline = Ihre Bestellung ist storniert, { $customer }.
@@ -32,8 +32,8 @@ order-refunded =
     .headline = Sie bekommen Geld zurück, { $customer }.
     .intro = Zur Bestellung { $number } erstatten wir { $refund }.
 order-payment-failed =
-    .subject = Bitte bezahlen Sie die Bestellung { $number } noch einmal
-    .headline = Die Zahlung hat nicht geklappt, { $customer }.
+    .subject = Zahlung der Bestellung { $number } fehlgeschlagen
+    .headline = Die Zahlung ist fehlgeschlagen, { $customer }.
     .intro = Die Bestellung { $number } ist noch nicht bezahlt. Wir halten sie für Sie bereit.
     .action = Jetzt bezahlen
 order-invoiced =
@@ -51,31 +51,31 @@ order =
     .intro = Die Bestellung { $number } ist jetzt: { $status }.
 
 account-verify-email =
-    .subject = Bitte bestätigen Sie Ihre Adresse bei { $shop }
-    .headline = Ist das Ihre Adresse, { $customer }?
-    .intro = Bitte bestätigen Sie, dass { $email } Ihnen gehört. Wenn Sie das nicht wollten, übergehen Sie diese Mail.
-    .action = Adresse bestätigen
+    .subject = Bitte bestätigen Sie Ihre E-Mail-Adresse bei { $shop }
+    .headline = Ist das Ihre E-Mail-Adresse, { $customer }?
+    .intro = Bitte bestätigen Sie, dass { $email } Ihnen gehört. Wenn Sie das nicht wollten, ignorieren Sie diese E-Mail.
+    .action = E-Mail-Adresse bestätigen
 account-reset-password =
     .subject = Neues Passwort bei { $shop }
     .headline = Ein neues Passwort, { $customer }?
-    .intro = Für Ihr Konto wurde ein neues Passwort verlangt. Wenn Sie das nicht waren, übergehen Sie diese Mail: Ihr Passwort bleibt, wie es ist.
+    .intro = Für Ihr Konto wurde ein neues Passwort angefordert. Wenn Sie das nicht waren, ignorieren Sie diese E-Mail: Ihr Passwort bleibt, wie es ist.
     .action = Passwort wählen
 account-password-changed =
     .subject = Ihr Passwort bei { $shop } wurde geändert
     .headline = Ihr Passwort wurde geändert, { $customer }.
     .intro = Wenn Sie es nicht selbst geändert haben, schreiben Sie uns sofort: { $support_email }.
 account-email-changed =
-    .subject = Ihre Adresse bei { $shop } wurde geändert
-    .headline = Ihre Adresse wurde geändert, { $customer }.
-    .intro = Mails zu Ihrem Konto und Ihren Bestellungen gehen jetzt an { $email }. Wenn Sie das nicht selbst geändert haben, schreiben Sie uns sofort: { $support_email }.
+    .subject = Ihre E-Mail-Adresse bei { $shop } wurde geändert
+    .headline = Ihre E-Mail-Adresse wurde geändert, { $customer }.
+    .intro = E-Mails zu Ihrem Konto und Ihren Bestellungen gehen jetzt an { $email }. Wenn Sie das nicht selbst geändert haben, schreiben Sie uns sofort: { $support_email }.
 account-new-log-in =
     .subject = Neue Anmeldung bei { $shop }
     .headline = Waren Sie das, { $customer }?
-    .intro = Bei Ihrem Konto hat sich jemand von einem Ort angemeldet, von dem Sie sich bisher nicht angemeldet haben. Wenn Sie das waren, ist alles gut. Wenn nicht, wählen Sie sofort ein anderes Passwort.
+    .intro = In Ihrem Konto hat sich jemand von einem neuen Ort angemeldet. Wenn Sie das waren, ist alles gut. Wenn nicht, wählen Sie sofort ein anderes Passwort.
 account-closed =
     .subject = Ihr Konto bei { $shop } ist geschlossen
     .headline = Auf Wiedersehen, { $customer }.
-    .intro = Ihr Konto ist geschlossen, Ihre Adresse und Ihr Name sind gelöscht. Das ist unsere letzte Mail. Wenn Sie das nicht selbst waren, schreiben Sie uns: { $support_email }.
+    .intro = Ihr Konto ist geschlossen, Ihre E-Mail-Adresse und Ihr Name sind gelöscht. Das ist unsere letzte E-Mail. Wenn Sie das nicht selbst waren, schreiben Sie uns: { $support_email }.
 account =
     .subject = Neues zu Ihrem Konto bei { $shop }
     .headline = Neues zu Ihrem Konto, { $customer }.
@@ -122,8 +122,8 @@ your_vat_id = Ihre USt-IdNr.
 gift_message = Ihre Grußbotschaft
 merged =
     { $count ->
-        [one] Eine weitere Änderung seit unserer letzten Mail
-       *[other] { $count } weitere Änderungen seit unserer letzten Mail
+        [one] Eine weitere Änderung seit unserer letzten E-Mail
+       *[other] { $count } weitere Änderungen seit unserer letzten E-Mail
     }
 more_lines =
     { $count ->
@@ -136,5 +136,5 @@ until = Der Link gilt bis { $date }.
 continue = Weiter
 open_order = Bestellung ansehen
 questions = Fragen? Schreiben Sie uns:
-preferences = Mails auswählen
+preferences = E-Mail-Einstellungen
 unsubscribe = Abbestellen

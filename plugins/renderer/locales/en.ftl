@@ -1,4 +1,4 @@
-# Each text may use $customer, $shop and $support_email, and those of its kind:
+# The texts of a kind of mail may use $customer, $shop and $support_email, and those of the kind; labels have no others than those shown:
 # order: $number, $status, $placed_on, $items (how many pieces), $shipped (how many of them are on their way), $item (the
 # first one's name), $total, $refund (what this change pays back), $invoice_number, $invoice_on
 # account: $email, $at
@@ -14,8 +14,8 @@ order-placed =
     .headline = Thank you for your order, { $customer }!
     .intro = We have received order { $number } of { $placed_on } and are getting it ready. We will write again when it is on its way.
 order-partly-shipped =
-    .subject = A part of order { $number } is on its way
-    .headline = A part is on its way, { $customer }!
+    .subject = Part of order { $number } is on its way
+    .headline = Part of it is on its way, { $customer }!
     .intro =
         { $shipped ->
             [one] One of { $items } items of order { $number } has left our warehouse.
@@ -28,7 +28,7 @@ order-shipped =
 order-delivered =
     .subject = Order { $number } has arrived
     .headline = It has arrived, { $customer }.
-    .intro = Order { $number } was delivered. We hope you enjoy it; if anything is wrong, just answer this mail.
+    .intro = Order { $number } was delivered. We hope you enjoy it; if anything is wrong, just reply to this email.
 order-cancelled =
     .subject = Order { $number } is cancelled
     .headline = Your order is cancelled, { $customer }.
@@ -38,7 +38,7 @@ order-refunded =
     .headline = We return your money, { $customer }.
     .intro = For order { $number } you get { $refund } back.
 order-payment-failed =
-    .subject = Please pay order { $number } again
+    .subject = Payment for order { $number } failed
     .headline = The payment did not go through, { $customer }.
     .intro = Order { $number } is not paid yet. We keep it for you.
     .action = Pay now
@@ -48,54 +48,54 @@ order-invoiced =
     .intro = Here is invoice { $invoice_number } of { $invoice_on } for order { $number }.
     .action = Download the invoice
 order-noted =
-    .subject = News of your order { $number }
-    .headline = News of your order, { $customer }.
-    .intro = There is news of order { $number }.
+    .subject = Update on your order { $number }
+    .headline = An update on your order, { $customer }.
+    .intro = There is an update on order { $number }.
 order =
-    .subject = News of your order { $number }
-    .headline = News of your order, { $customer }.
+    .subject = Update on your order { $number }
+    .headline = An update on your order, { $customer }.
     .intro = Order { $number } is now: { $status }.
 
 account-verify-email =
-    .subject = Please confirm your address at { $shop }
-    .headline = Is this your address, { $customer }?
-    .intro = Please confirm that { $email } is yours. If you did not ask for this, ignore this mail.
-    .action = Confirm the address
+    .subject = Please confirm your email address at { $shop }
+    .headline = Is this your email address, { $customer }?
+    .intro = Please confirm that { $email } is yours. If you did not ask for this, ignore this email.
+    .action = Confirm the email address
 account-reset-password =
     .subject = Choose a new password at { $shop }
     .headline = A new password, { $customer }?
-    .intro = Somebody asked for a new password for your account. If it was not you, ignore this mail: your password stays as it is.
+    .intro = Somebody asked for a new password for your account. If it was not you, ignore this email: your password stays as it is.
     .action = Choose a password
 account-password-changed =
     .subject = Your password at { $shop } was changed
     .headline = Your password was changed, { $customer }.
     .intro = If it was not you who changed it, write to us at once: { $support_email }.
 account-email-changed =
-    .subject = Your address at { $shop } was changed
-    .headline = Your address was changed, { $customer }.
-    .intro = Mails about your account and your orders now go to { $email }. If it was not you who changed it, write to us at once: { $support_email }.
+    .subject = Your email address at { $shop } was changed
+    .headline = Your email address was changed, { $customer }.
+    .intro = Emails about your account and your orders now go to { $email }. If it was not you who changed it, write to us at once: { $support_email }.
 account-new-log-in =
     .subject = A new log-in at { $shop }
     .headline = Was that you, { $customer }?
-    .intro = Somebody logged in to your account from where you were not seen before. If it was you, all is well. If not, choose another password at once.
+    .intro = Somebody logged in to your account from a new location. If it was you, all is well. If not, choose another password at once.
 account-closed =
     .subject = Your account at { $shop } is closed
     .headline = Goodbye, { $customer }.
-    .intro = Your account is closed, and your address and name are deleted. This is our last mail. If it was not you who closed it, write to us: { $support_email }.
+    .intro = Your account is closed, and your email address and name are deleted. This is our last email. If it was not you who closed it, write to us: { $support_email }.
 account =
-    .subject = News of your account at { $shop }
-    .headline = News of your account, { $customer }.
-    .intro = There is news of your account at { $shop }.
+    .subject = Update on your account at { $shop }
+    .headline = An update on your account, { $customer }.
+    .intro = There is an update on your account at { $shop }.
 
 product-back-in-stock =
     .subject = { $product } is back
     .headline = It is back, { $customer }!
-    .intro = You asked us to write when { $product } can be had again. Now it can, for { $price }.
+    .intro = You asked us to write when { $product } is available again. It is now, for { $price }.
     .action = See it in the shop
 product =
-    .subject = News of { $product }
-    .headline = News of { $product }, { $customer }.
-    .intro = There is news of { $product }.
+    .subject = News about { $product }
+    .headline = News about { $product }, { $customer }.
+    .intro = There is news about { $product }.
     .action = See it in the shop
 
 other =
@@ -112,7 +112,7 @@ status_cancelled = cancelled
 subtotal = Subtotal
 discount = Discount
 tax = Tax
-tax_included = Includes { $tax }
+tax_included = Included: { $tax }
 shipping = Shipping
 total = Total
 due = Still to pay
@@ -128,8 +128,8 @@ your_vat_id = Your VAT ID
 gift_message = Your gift message
 merged =
     { $count ->
-        [one] One more change since our last mail
-       *[other] { $count } more changes since our last mail
+        [one] One more change since our last email
+       *[other] { $count } more changes since our last email
     }
 more_lines =
     { $count ->
@@ -142,5 +142,5 @@ until = The link works until { $date }.
 continue = Continue
 open_order = See your order
 questions = Questions? Write to us:
-preferences = Choose your mails
+preferences = Email preferences
 unsubscribe = Unsubscribe

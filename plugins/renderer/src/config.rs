@@ -18,19 +18,19 @@ pub struct Config {
     pub reply_to: Option<String>,
     /// A closing line under every mail.
     pub footer: Option<String>,
-    /// Who sells, as the law wants it: company, address, register; at most 10 lines.
+    /// Legal notice: company, address, register; at most 10 lines.
     pub legal: Option<Vec<String>>,
     /// Links at the end, such as to the imprint and the privacy policy: at most 10.
     pub links: Option<Vec<FooterLink>>,
-    /// The three of them for one language, by its tag. What is left out is as for all.
-    pub footers: BTreeMap<String, Ending>,
+    /// `footer`, `legal` and `links` of one language or region, by its tag. What is left out is as for the language, or for all.
+    pub footers: BTreeMap<String, Footer>,
     /// An https address of the shop's logo, shown on top of the HTML.
     pub logo_url: Option<String>,
-    /// The logo for dark surroundings; the same one when left out.
+    /// The logo in dark mode; the same one when left out.
     pub dark_logo_url: Option<String>,
     /// The colours of the HTML.
     pub colors: Palette,
-    /// The colours where people want them dark.
+    /// The colours in dark mode.
     pub dark_colors: Palette,
     /// Names of fonts with commas between; what each system has, when left out.
     pub font: Option<String>,
@@ -49,13 +49,14 @@ pub struct Config {
     pub templates: BTreeMap<String, BTreeMap<String, Frames>>,
 }
 
-/// What stands at the end of a mail in one language.
+/// What is at the end of a mail in one language or region.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Ending {
+pub struct Footer {
     /// A closing line.
-    pub footer: Option<String>,
-    /// Who sells.
+    #[serde(rename = "footer")]
+    pub line: Option<String>,
+    /// Legal notice.
     pub legal: Option<Vec<String>>,
     /// Links.
     pub links: Option<Vec<FooterLink>>,
@@ -169,11 +170,41 @@ fn https(at: &str, url: &str) -> Result<(), ConfigError> {
 }
 
 impl Config {
+    /// The kinds of mail that have texts or templates of their own, and where.
+    fn kinds(&self) -> impl Iterator<Item = (String, &str)> {
+        let messages = self.messages.iter().flat_map(|(tag, all)| {
+            let kinds = all.iter().filter(|(_, message)| matches!(message, Message::Kind(_)));
+            kinds.map(move |(kind, _)| (format!("/messages/{tag}"), kind.as_str()))
+        });
+        let templates = self.templates.iter();
+        let templates =
+            templates.flat_map(|(tag, all)| all.keys().map(move |kind| (format!("/templates/{tag}"), kind.as_str())));
+        messages.chain(templates)
+    }
+
+    /// A part of the footer for a customer's language.
+    pub(crate) fn of_footer<'a, T: ?Sized>(
+        &'a self,
+        locale: &str,
+        part: fn(&'a Footer) -> Option<&'a T>,
+    ) -> Option<&'a T> {
+        let locale = locale.to_ascii_lowercase();
+        with_wider(&locale).find_map(|tag| self.footers.get(tag).and_then(part))
+    }
+
     /// Reads the JSON text and checks every value but colours, texts and frames, whether or not the host checked the schema.
     pub fn parse(json: &str) -> Result<Self, ConfigError> {
         let mut config: Self = serde_json::from_str(json).map_err(|e| refuse("", e.to_string()))?;
-        (config.footers, config.messages, config.templates) =
-            (by_tag(config.footers), by_tag(config.messages), by_tag(config.templates));
+        config.footers = by_tag("/footers", config.footers)?;
+        config.messages = by_tag("/messages", config.messages)?;
+        config.templates = by_tag("/templates", config.templates)?;
+        for (at, kind) in config.kinds() {
+            let about = kind.split(['.', '@']).next().unwrap_or_default();
+            if !["order", "account", "product", "other", "base"].contains(&about) {
+                let message = "is no kind of mail: those begin with order, account, product or other";
+                return Err(refuse(&format!("{at}/{}", escaped(kind)), message));
+            }
+        }
         for (at, url) in [("/logo_url", &config.logo_url), ("/dark_logo_url", &config.dark_logo_url)] {
             url.as_deref().map_or(Ok(()), |url| https(at, url))?;
         }
@@ -189,7 +220,7 @@ impl Config {
             return Err(refuse("/lines_max", format!("must be 1 to {LINES_MAX}")));
         }
         check_footer("", config.footer.as_deref(), config.legal.as_deref(), config.links.as_deref())?;
-        for (tag, Ending { footer, legal, links }) in &config.footers {
+        for (tag, Footer { line: footer, legal, links }) in &config.footers {
             check_footer(&format!("/footers/{tag}"), footer.as_deref(), legal.as_deref(), links.as_deref())?;
         }
         Ok(config)
@@ -197,8 +228,29 @@ impl Config {
 }
 
 /// By tags in lower case, as customers' languages are looked up; a language comes before its regions.
-fn by_tag<V>(all: BTreeMap<String, V>) -> BTreeMap<String, V> {
-    all.into_iter().map(|(tag, value)| (tag.to_ascii_lowercase(), value)).collect()
+fn by_tag<V>(at: &str, all: BTreeMap<String, V>) -> Result<BTreeMap<String, V>, ConfigError> {
+    let mut lower = BTreeMap::new();
+    for (tag, value) in all {
+        let at = format!("{at}/{}", escaped(&tag));
+        let is_subtag = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !tag.split('-').all(is_subtag) {
+            return Err(refuse(&at, "is not a language tag such as \"de\" or \"pt-BR\" (BCP 47)"));
+        }
+        if lower.insert(tag.to_ascii_lowercase(), value).is_some() {
+            return Err(refuse(&at, "is there twice, in upper and lower case"));
+        }
+    }
+    Ok(lower)
+}
+
+/// A key in a JSON Pointer (RFC 6901, 3).
+pub(crate) fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// A language tag and those that it is more exact than, the most exact first (RFC 4647, lookup).
+pub(crate) fn with_wider(tag: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(tag), |tag| tag.rfind('-').map(|end| &tag[..end]))
 }
 
 fn check_footer(
@@ -245,6 +297,10 @@ mod tests {
         assert_eq!(error(link).pointer, "/links/0/url");
         let many = format!(r#"{{"legal": [{}"a"]}}"#, r#""a","#.repeat(10));
         assert_eq!(error(&many).pointer, "/legal");
+        assert_eq!(error(r#"{"messages": {"pt_BR": {}}}"#).pointer, "/messages/pt_BR");
+        assert!(error(r#"{"footers": {"de": {}, "DE": {}}}"#).message.contains("twice"));
+        assert_eq!(error(r#"{"templates": {"de": {"shipped": {}}}}"#).pointer, "/templates/de/shipped");
+        assert_eq!(error(r#"{"messages": {"de": {"Order.shipped": {}}}}"#).pointer, "/messages/de/Order.shipped");
         assert!(Config::parse("{}").is_ok());
     }
 }

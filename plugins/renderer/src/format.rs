@@ -33,7 +33,35 @@ impl Writer<'_> {
         self.formats.date(self.locale, at, self.time_zone)
     }
 
+    /// What is taken off, or paid back.
+    pub(crate) fn less(self, money: &Money) -> String {
+        self.money(&Money { amount: money.amount.saturating_neg(), ..money.clone() })
+    }
+
+    /// With how much the clocks are ahead of UTC: to whoever travels it may not be the time on the wall.
     pub(crate) fn date_and_time(self, at: &Moment) -> String {
-        format!("{}, {}", self.date(at), self.formats.time(self.locale, at, self.time_zone))
+        let time = self.formats.time(self.locale, at, self.time_zone);
+        format!("{}, {time} ({})", self.date(at), offset(at.utc_offset_minutes))
+    }
+}
+
+/// "UTC", "UTC+2", "UTC-3:30".
+fn offset(minutes: i32) -> String {
+    let (hours, rest) = (minutes.unsigned_abs() / 60, minutes.unsigned_abs() % 60);
+    let sign = if minutes < 0 { '-' } else { '+' };
+    match (hours, rest) {
+        (0, 0) => "UTC".to_owned(),
+        (_, 0) => format!("UTC{sign}{hours}"),
+        _ => format!("UTC{sign}{hours}:{rest:02}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::offset;
+
+    #[test]
+    fn offsets_are_written_out() {
+        assert_eq!([0, 120, -210, 345, -30].map(offset), ["UTC", "UTC+2", "UTC-3:30", "UTC+5:45", "UTC-0:30"]);
     }
 }

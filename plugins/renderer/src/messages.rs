@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
-use crate::config::{Message, Parts, refuse};
+use crate::config::{Message, Parts, escaped, refuse};
 use crate::contract::ConfigError;
 use crate::variables;
 
@@ -17,7 +17,7 @@ macro_rules! locales {
     };
 }
 
-locales! { "en" "ar" "de" "es" "fr" "it" "ja" "nl" "pl" "pt" "sv" "zh" }
+locales! { "en" "ar" "de" "es" "fr" "it" "ja" "nl" "pl" "pt" "pt-br" "sv" "zh" }
 
 /// What stands for whatever has no text in a language.
 pub(crate) const ENGLISH: &str = "en";
@@ -96,13 +96,13 @@ impl Language {
         let mut source = String::new();
         let mut ids: BTreeMap<String, BTreeMap<&'static str, String>> = BTreeMap::new();
         for (name, message) in messages {
-            let at = format!("/messages/{tag}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let at = format!("/messages/{tag}/{}", escaped(name));
             for (part, pattern) in patterns(name, message, &at)? {
                 let at = if part == WHOLE { at.clone() } else { format!("{at}/{part}") };
                 // A kind may be called what no identifier may.
                 let id = format!("m{}", source.len());
                 let entry = format!("{id} =\n    {}\n", pattern.replace('\n', "\n    "));
-                variables::check(name, &entry).map_err(|e| refuse(&at, e))?;
+                variables::check_one(name, &entry).map_err(|e| refuse(&at, e))?;
                 source.push_str(&entry);
                 ids.entry(name.clone()).or_default().insert(part, id);
             }
@@ -261,8 +261,9 @@ mod tests {
     #[test]
     fn every_language_has_its_plurals() {
         for (tag, source) in LOCALES {
-            let tag: LanguageIdentifier = tag.parse().expect("a tag");
-            let rules = PluralRules::create(tag.clone(), PluralRuleType::CARDINAL).expect("rules");
+            // As Fluent does: the rules of a region are its language's.
+            let language: LanguageIdentifier = tag.split('-').next().unwrap_or(tag).parse().expect("a tag");
+            let rules = PluralRules::create(language, PluralRuleType::CARDINAL).expect("rules");
             let mut forms: BTreeSet<String> =
                 (0..=200_u32).map(|n| format!("{:?}", rules.select(n).expect("a form")).to_lowercase()).collect();
             // Every choice of Fluent has it, and fractions need it.

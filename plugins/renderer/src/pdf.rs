@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::contract::{Invoice, Notification, Order};
+use crate::contract::{Invoice, Order};
 use crate::format::Writer;
+use crate::view::Labels;
 use crate::view::order::address;
 
 /// A4, in points.
@@ -15,15 +16,16 @@ const LINES_PER_PAGE: usize = ((PAGE.1 - 2 * MARGIN) / LINE) as usize;
 const COLUMNS: usize = 80;
 const SIZE: u32 = 10;
 
-/// The invoice; `label` gives the customer's words.
-pub(crate) fn invoice<'a>(
-    n: &Notification,
+/// The invoice; none where the font lacks a letter of it.
+pub(crate) fn invoice(
     order: &Order,
     invoice: &Invoice,
+    shop: &str,
     writer: Writer<'_>,
-    label: &impl Fn(&str) -> &'a str,
-) -> Vec<u8> {
-    let mut lines = vec![n.shop.name.clone()];
+    labels: &Labels,
+) -> Option<Vec<u8>> {
+    let label = |name| labels.get(name);
+    let mut lines = vec![shop.to_owned()];
     if !invoice.seller_vat_id.is_empty() {
         lines.push(format!("{}: {}", label("our_vat_id"), invoice.seller_vat_id));
     }
@@ -42,7 +44,7 @@ pub(crate) fn invoice<'a>(
     lines.push(String::new());
     lines.push(columns(label("subtotal"), &writer.money(&order.subtotal)));
     for discount in &order.discounts {
-        lines.push(columns(&discount.label, &format!("-{}", writer.money(&discount.amount))));
+        lines.push(columns(&discount.label, &writer.less(&discount.amount)));
     }
     lines.push(columns(label("shipping"), &writer.money(&order.shipping)));
     for tax in &order.taxes {
@@ -50,7 +52,7 @@ pub(crate) fn invoice<'a>(
         lines.push(columns(&net, &writer.money(&tax.amount)));
     }
     lines.push(columns(label("total"), &writer.money(&order.total)));
-    document(&lines)
+    lines.iter().flat_map(|line| line.chars()).all(|c| encoded(c).is_some()).then(|| document(&lines))
 }
 
 /// Left and right on one line.
@@ -80,7 +82,7 @@ fn document(lines: &[String]) -> Vec<u8> {
         let mut content = format!("BT /F1 {SIZE} Tf {LINE} TL {MARGIN} {} Td\n", height - MARGIN).into_bytes();
         for line in *page {
             content.push(b'(');
-            content.extend(line.chars().flat_map(encoded));
+            content.extend(line.chars().flat_map(|c| encoded(c).unwrap_or_else(|| vec![b'?'])));
             content.extend(b") Tj T*\n");
         }
         content.extend(b"ET");
@@ -109,22 +111,36 @@ fn file(objects: &[Vec<u8>]) -> Vec<u8> {
     file
 }
 
-/// A character in the font's encoding (ISO 32000-1, annex D.2): Latin 1 and a few more; what it lacks is a question mark.
-fn encoded(c: char) -> Vec<u8> {
-    match c {
+/// A character in the font's encoding (ISO 32000-1, annex D.2): Latin 1 and a few more; none where it lacks it.
+fn encoded(c: char) -> Option<Vec<u8>> {
+    Some(match c {
         '(' | ')' | '\\' => vec![b'\\', c as u8],
         ' '..='~' | '\u{a0}'..='\u{ff}' => vec![c as u8],
-        '€' => vec![0x80],
         '\u{202f}' => vec![b' '],
-        '–' => vec![0x96],
-        '—' => vec![0x97],
-        '‘' => vec![0x91],
-        '’' => vec![0x92],
-        '“' => vec![0x93],
-        '”' => vec![0x94],
-        _ => vec![b'?'],
-    }
+        '\u{2212}' => vec![b'-'],
+        _ => vec![MORE.iter().find(|(known, _)| *known == c)?.1],
+    })
 }
+
+/// What the encoding has beside Latin 1.
+const MORE: [(char, u8); 16] = [
+    ('€', 0x80),
+    ('…', 0x85),
+    ('Š', 0x8a),
+    ('Œ', 0x8c),
+    ('Ž', 0x8e),
+    ('‘', 0x91),
+    ('’', 0x92),
+    ('“', 0x93),
+    ('”', 0x94),
+    ('•', 0x95),
+    ('–', 0x96),
+    ('—', 0x97),
+    ('š', 0x9a),
+    ('œ', 0x9c),
+    ('ž', 0x9e),
+    ('Ÿ', 0x9f),
+];
 
 #[cfg(test)]
 mod tests {

@@ -6,12 +6,12 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, Output, escape_formatter};
 
-use crate::config::{Config, Frames, refuse};
+use crate::config::{Config, Frames, escaped, refuse, with_wider};
 use crate::contract::{Attachment, ConfigError, Email, Notification, Subject};
 use crate::format::{Formats, Writer};
 use crate::messages::{ENGLISH, Language};
 use crate::theme::Theme;
-use crate::view::{Labels, Style, View};
+use crate::view::{Labels, Style, View, shop};
 use crate::{pdf, structured, variables};
 
 const BASE_TEXT: &str = include_str!("../templates/base.txt");
@@ -55,9 +55,12 @@ impl Renderer {
         }
         for (tag, kinds) in &config.templates {
             begun(&mut languages, tag);
-            let of_language = tag.split('-').next().and_then(|language| frames.get(language)).cloned();
-            let mut all = of_language.unwrap_or_default();
-            all.extend(take_in(&mut environment, tag, kinds)?);
+            let wider = with_wider(tag).skip(1).find_map(|tag| frames.get(tag));
+            let mut all = wider.cloned().unwrap_or_default();
+            for (kind, Frames { text, html }) in take_in(&mut environment, &theme, tag, kinds)? {
+                let own: &mut Frames = all.entry(kind).or_default();
+                (own.text, own.html) = (text.or(own.text.take()), html.or(own.html.take()));
+            }
             frames.insert(tag.clone(), all);
         }
         let default_locale = config.default_locale.as_deref().unwrap_or(ENGLISH).to_ascii_lowercase();
@@ -67,8 +70,7 @@ impl Renderer {
         let locale = |(tag, language): (String, Language)| {
             let by_name = language.labels();
             let labels = Labels { value: Value::from(Serde(&by_name)), by_name };
-            let of = [tag.as_str(), tag.split('-').next().unwrap_or_default()];
-            let frames = of.iter().find_map(|tag| frames.get(*tag)).cloned().unwrap_or_default();
+            let frames = with_wider(&tag).find_map(|tag| frames.get(tag)).cloned().unwrap_or_default();
             (tag, Locale { language, labels, frames })
         };
         Ok(Self {
@@ -106,13 +108,14 @@ impl Renderer {
         view.preheader = text("preheader").unwrap_or_else(|| view.intro.clone());
         if let Some(merged) = &mut view.merged {
             for (change, shown) in n.merged.iter().zip(&mut merged.changes) {
-                shown.headline = change_of(language, &change.kind, &args);
+                shown.headline = change_of(language, &change.kind, n, &args);
             }
         }
         if let Subject::Order(order) = &n.subject
             && self.config.structured_data
         {
-            let data = structured::of(n, order, self.config.lines_max, writer);
+            let placed_at = formats.utc(&order.placed_at);
+            let data = structured::of(n, order, shop(n, &self.config), &placed_at);
             view.structured_data = Some(Value::from_safe_string(data));
         }
         let frame = |of: fn(&Frames) -> &Option<String>, base| locale.frame(&names, of).unwrap_or(base);
@@ -125,7 +128,7 @@ impl Renderer {
             text: part(frame(|frames| &frames.text, "base.txt"))?,
             html: Some(part(frame(|frames| &frames.html, "base.html"))?),
             subject: view.subject,
-            from_name: Some(self.config.from_name.clone().unwrap_or_else(|| n.shop.name.clone())),
+            from_name: Some(self.config.from_name.clone().unwrap_or_else(|| shop(n, &self.config).to_owned())),
             reply_to: self.config.reply_to.clone(),
             headers: Vec::new(),
             attachments: self.attachments(n, style),
@@ -139,13 +142,18 @@ impl Renderer {
         else {
             return Vec::new();
         };
+        let english = &self.locales[ENGLISH].labels;
+        let own = |writer, labels| pdf::invoice(order, invoice, shop(n, &self.config), writer, labels);
+        let in_english = || own(Writer { locale: ENGLISH, ..style.writer }, english);
+        // Where the font lacks letters of the names as well, the mail and its link have to do.
+        let Some(data) = own(style.writer, style.labels).or_else(in_english) else { return Vec::new() };
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         let number: String = invoice.number.chars().map(|c| if is_plain(c) { c } else { '-' }).collect();
         vec![Attachment {
             name: format!("{number}.pdf"),
             content_type: "application/pdf".to_owned(),
             content_id: None,
-            data: pdf::invoice(n, order, invoice, style.writer, &|label| style.labels.get(label)),
+            data,
             attributes: Vec::new(),
         }]
     }
@@ -180,10 +188,8 @@ impl<'a> Names<'a> {
             Subject::Product(_) => "product",
             Subject::Other(_) => "other",
         };
-        let lacks_its_invoice = matches!(&n.subject, Subject::Order(order) if order.invoice.is_none());
-        let fits = n.kind.split_once('.').is_some_and(|(of, _)| of == about)
-            && !(n.kind == "order.invoiced" && lacks_its_invoice);
-        let kind = if fits { n.kind.as_str() } else { about };
+        let has_invoice = matches!(&n.subject, Subject::Order(order) if order.invoice.is_some());
+        let kind = if fits(about, &n.kind, has_invoice) { n.kind.as_str() } else { about };
         let variant = ab_variant.map(|variant| Cow::Owned(format!("{kind}@{variant}")));
         let from = usize::from(variant.is_none());
         Self { all: [variant.unwrap_or_default(), Cow::Borrowed(kind), Cow::Borrowed(about)], from }
@@ -195,15 +201,22 @@ impl<'a> Names<'a> {
 }
 
 /// What an earlier change was, by the subject that its own mail would have had.
-fn change_of(language: &Language, kind: &str, args: &FluentArgs<'_>) -> String {
+fn change_of(language: &Language, kind: &str, n: &Notification, args: &FluentArgs<'_>) -> String {
     // A later contract's mail may merge what is not about an order.
-    let names: &[&str] = if kind.starts_with("order.") { &[kind, "order"] } else { &[kind] };
+    let Subject::Order(order) = &n.subject else { return kind.to_owned() };
+    let of_kind = [kind, "order"];
+    let names = if fits("order", kind, order.invoice.is_some()) { &of_kind[..] } else { &of_kind[1..] };
     language.text(names, "subject", args).map_or_else(|| kind.to_owned(), |subject| one_line(&subject))
+}
+
+/// Whether the texts of a kind are about what a notification is about, and about what is there.
+fn fits(about: &str, kind: &str, has_invoice: bool) -> bool {
+    kind.split_once('.').is_some_and(|(of, _)| of == about) && (kind != "order.invoiced" || has_invoice)
 }
 
 /// A language, which begins as the one that it is a region of, or as English.
 fn begun<'a>(languages: &'a mut BTreeMap<String, Language>, tag: &str) -> &'a mut Language {
-    let nearest = tag.split('-').next().filter(|nearest| languages.contains_key(*nearest)).unwrap_or(ENGLISH);
+    let nearest = with_wider(tag).find(|nearest| languages.contains_key(*nearest)).unwrap_or(ENGLISH);
     let new = Language::begun_as(&languages[nearest]);
     languages.entry(tag.to_owned()).or_insert(new)
 }
@@ -211,6 +224,7 @@ fn begun<'a>(languages: &'a mut BTreeMap<String, Language>, tag: &str) -> &'a mu
 /// Parses the operator's templates of a language, and says by which names they are found.
 fn take_in(
     environment: &mut Environment<'static>,
+    theme: &Theme,
     tag: &str,
     kinds: &BTreeMap<String, Frames>,
 ) -> Result<BTreeMap<String, Frames>, ConfigError> {
@@ -219,8 +233,8 @@ fn take_in(
         let mut put = |part: &str, ending: &str, source: &Option<String>| {
             let Some(source) = source else { return Ok(None) };
             let name = format!("{tag}/{kind}.{ending}");
-            let at = || format!("/templates/{tag}/{}/{part}", kind.replace('~', "~0").replace('/', "~1"));
-            add(environment, &name, source.clone()).map_err(|e| refuse(&at(), e))?;
+            let at = || format!("/templates/{tag}/{}/{part}", escaped(kind));
+            add(environment, &name, theme.put_in(source)).map_err(|e| refuse(&at(), e))?;
             Ok(Some(name))
         };
         let frames = Frames { text: put("text", "txt", text)?, html: put("html", "html", html)? };

@@ -17,7 +17,7 @@ pub struct Palette {
     pub card: Option<String>,
     /// Running text and links.
     pub text: Option<String>,
-    /// What matters less.
+    /// Secondary text. In the footer black or white where it would be hard to read on the background.
     pub muted: Option<String>,
     /// Thin lines.
     pub border: Option<String>,
@@ -29,6 +29,7 @@ pub(crate) struct Colors {
     accent: String,
     on_accent: &'static str,
     background: String,
+    on_background: String,
     card: String,
     text: String,
     muted: String,
@@ -49,14 +50,15 @@ pub(crate) struct Theme {
     font: String,
 }
 
-/// Fonts that are there already, on whatever it is read.
+/// The fonts that each system has.
 const FONT: &str = "-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif";
 
 impl Theme {
     pub(crate) fn new(light: &Palette, dark: &Palette, font: Option<&str>) -> Result<Self, ConfigError> {
         let font = font.unwrap_or(FONT);
         let fits = |c: char| c.is_ascii_alphanumeric() || " ,'-".contains(c);
-        if font.is_empty() || !font.chars().all(fits) {
+        let is_closed = font.matches('\'').count().is_multiple_of(2);
+        if font.trim().is_empty() || !font.chars().all(fits) || !is_closed {
             return Err(refuse("/font", "must be names of fonts with commas between, such as \"Georgia, serif\""));
         }
         Ok(Self {
@@ -70,11 +72,12 @@ impl Theme {
     pub(crate) fn put_in(&self, frame: &str) -> String {
         let mut frame = frame.replace("[[font]]", &self.font);
         for (scheme, colors) in [("light", &self.light), ("dark", &self.dark)] {
-            let Colors { accent, on_accent, background, card, text, muted, border } = colors;
+            let Colors { accent, on_accent, background, on_background, card, text, muted, border } = colors;
             let all = [
                 ("accent", accent.as_str()),
                 ("on_accent", on_accent),
                 ("background", background),
+                ("on_background", on_background),
                 ("card", card),
                 ("text", text),
                 ("muted", muted),
@@ -91,6 +94,7 @@ impl Theme {
 impl Colors {
     fn new(at: &str, palette: &Palette, defaults: [&str; 6]) -> Result<Self, ConfigError> {
         let Palette { accent, background, card, text, muted, border } = palette;
+        let is_given = |name| if name == "text" { text.is_some() } else { muted.is_some() };
         let all = [
             ("accent", accent),
             ("background", background),
@@ -109,22 +113,26 @@ impl Colors {
         }
         let [accent, background, card, text, muted, border] = <[_; 6]>::try_from(colors).expect("one for each name");
         for (name, ink) in [("text", &text), ("muted", &muted)] {
-            for (behind, paper) in [("background", &background), ("card", &card)] {
-                let contrast = contrast(ink.1, paper.1);
-                if contrast < CONTRAST_MIN {
-                    let ink = &ink.0;
-                    let message = format!(
-                        "{ink} on the {behind} {} has a contrast of {contrast:.1}; people need {CONTRAST_MIN} to read it (WCAG 2.2, 1.4.3)",
-                        paper.0
-                    );
-                    return Err(refuse(&format!("{at}/{name}"), message));
-                }
+            let contrast = contrast(ink.1, card.1);
+            if contrast < CONTRAST_MIN {
+                let (ink, card) = (&ink.0, &card.0);
+                let message = format!(
+                    "the {name} {ink} on the card {card} has a contrast of {contrast:.1}; people need {CONTRAST_MIN} to read it \
+                     (WCAG 2.2, 1.4.3)"
+                );
+                // Of the two the operator may have given one.
+                let key = if palette.card.is_some() && !is_given(name) { "card" } else { name };
+                return Err(refuse(&format!("{at}/{key}"), message));
             }
         }
-        let on_accent = if contrast(accent.1, 1.0) >= contrast(accent.1, 0.0) { "#ffffff" } else { "#000000" };
+        let black_or_white =
+            |behind| if contrast(behind, 1.0) >= contrast(behind, 0.0) { "#ffffff" } else { "#000000" };
+        let on_accent = black_or_white(accent.1);
+        let is_legible = contrast(muted.1, background.1) >= CONTRAST_MIN;
+        let on_background = if is_legible { muted.0.clone() } else { black_or_white(background.1).to_owned() };
         let [accent, background, card, text, muted, border] =
             [accent, background, card, text, muted, border].map(|(value, _)| value);
-        Ok(Self { accent, on_accent, background, card, text, muted, border })
+        Ok(Self { accent, on_accent, background, on_background, card, text, muted, border })
     }
 }
 
@@ -138,7 +146,7 @@ fn luminance(color: &str) -> Option<f64> {
     Some(0.2126 * channel(0)? + 0.7152 * channel(2)? + 0.0722 * channel(4)?)
 }
 
-/// From 1, which nobody sees, to 21 (WCAG 2.2, contrast ratio).
+/// From 1, no contrast, to 21 (WCAG 2.2, contrast ratio).
 fn contrast(one: f64, other: f64) -> f64 {
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
@@ -161,9 +169,15 @@ mod tests {
         let grey = Palette { muted: Some("#aaaaaa".to_owned()), ..Palette::default() };
         let error = of(&grey, None).expect_err("must be refused");
         assert_eq!(error.pointer, "/colors/muted");
-        assert!(error.message.contains("has a contrast of 2.1"), "{}", error.message);
+        assert!(error.message.contains("has a contrast of 2.3"), "{}", error.message);
         assert_eq!(of(&Palette::default(), Some("x;}")).expect_err("must be refused").pointer, "/font");
         let yellow = Palette { accent: Some("#facc15".to_owned()), ..Palette::default() };
+        assert_eq!(of(&Palette::default(), Some("Ada's, serif")).expect_err("must be refused").pointer, "/font");
+        assert_eq!(of(&Palette::default(), Some(" ")).expect_err("must be refused").pointer, "/font");
+        let black = Palette { card: Some("#000000".to_owned()), ..Palette::default() };
+        assert_eq!(of(&black, None).expect_err("must be refused").pointer, "/colors/card");
+        let blue = Palette { background: Some("#1e3a8a".to_owned()), ..Palette::default() };
+        assert_eq!(of(&blue, None).expect("taken").light.on_background, "#ffffff");
         assert_eq!(of(&yellow, None).expect("taken").light.on_accent, "#000000");
     }
 }

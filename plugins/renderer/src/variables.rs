@@ -8,6 +8,9 @@ use crate::messages::{LABELS, explain};
 use crate::view::order::{new_refunds, status};
 use crate::view::{Style, shop};
 
+const NOT_ONE: &str = "is not one text: it is empty, or a line begins with \".\", \"*\" or \"[\", which Fluent takes for \
+     something else; write such a character as { \".\" }";
+
 const COMMON: [&str; 3] = ["customer", "shop", "support_email"];
 const ORDER: [&str; 10] =
     ["number", "status", "placed_on", "items", "shipped", "item", "total", "refund", "invoice_number", "invoice_on"];
@@ -37,18 +40,20 @@ pub(crate) fn args<'a>(n: &'a Notification, style: Style<'a>) -> FluentArgs<'a> 
     let mut args = FluentArgs::with_capacity(16);
     args.set("customer", style.isolated(n.customer.name.as_str()));
     args.set("shop", style.isolated(shop(n, style.config)));
-    args.set("support_email", style.isolated(n.shop.support_email.as_str()));
+    // An address is made a link by mail programs, which might take the marks into it.
+    args.set("support_email", n.shop.support_email.as_str());
     match &n.subject {
         Subject::Order(order) => {
             args.set("number", style.isolated(order.number.as_str()));
-            args.set("status", status(&order.status, labels));
+            args.set("status", style.isolated(status(&order.status, labels)));
             args.set("placed_on", style.isolated(writer.date(&order.placed_at)));
             args.set("items", order.lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>());
             args.set("shipped", order.lines.iter().map(|line| u64::from(line.shipped_quantity)).sum::<u64>());
             args.set("item", style.isolated(order.lines.first().map_or("", |line| line.name.as_str())));
             args.set("total", style.isolated(writer.money(&order.total)));
             let amount = new_refunds(order).fold(0_i64, |sum, refund| sum.saturating_add(refund.amount.amount));
-            args.set("refund", style.isolated(writer.money(&Money { amount, ..order.total.clone() })));
+            let refund = new_refunds(order).next().map(|refund| Money { amount, ..refund.amount.clone() });
+            args.set("refund", style.isolated(refund.map_or_else(String::new, |refund| writer.money(&refund))));
             let invoice = order.invoice.as_ref();
             args.set("invoice_number", style.isolated(invoice.map_or("", |invoice| invoice.number.as_str())));
             args.set(
@@ -57,7 +62,7 @@ pub(crate) fn args<'a>(n: &'a Notification, style: Style<'a>) -> FluentArgs<'a> 
             );
         }
         Subject::Account(account) => {
-            args.set("email", style.isolated(account.email.as_str()));
+            args.set("email", account.email.as_str());
             args.set("at", style.isolated(writer.date_and_time(&n.occurred_at)));
         }
         Subject::Product(product) => {
@@ -74,11 +79,29 @@ pub(crate) fn check(name: &str, source: &str) -> Result<(), String> {
     let resource = FluentResource::try_new(source.to_owned()).map_err(|(_, errors)| explain(&errors))?;
     let known = of(name);
     for entry in resource.entries() {
-        let Entry::Message(message) = entry else { return Err("is not one text".to_owned()) };
+        let Entry::Message(message) = entry else { return Err(NOT_ONE.to_owned()) };
         let patterns = message.value.iter().chain(message.attributes.iter().map(|attribute| &attribute.value));
         patterns.into_iter().try_for_each(|pattern| pattern_uses(pattern, &known))?;
     }
     Ok(())
+}
+
+/// The same for one text of a config, by the identifier `id`.
+pub(crate) fn check_one(name: &str, source: &str) -> Result<(), String> {
+    let resource = FluentResource::try_new(source.to_owned());
+    let is_one = resource.is_ok_and(|resource| {
+        let mut entries = resource.entries();
+        let is_whole = |entry: &Entry<&str>| {
+            matches!(entry, Entry::Message(message) if message.value.is_some() && message.attributes.is_empty())
+        };
+        entries.next().is_some_and(is_whole) && entries.next().is_none()
+    });
+    // What Fluent itself finds wrong says more, where it is in a placeable.
+    if !is_one && !source.contains('{') {
+        return Err(NOT_ONE.to_owned());
+    }
+    check(name, source)?;
+    if is_one { Ok(()) } else { Err(NOT_ONE.to_owned()) }
 }
 
 fn pattern_uses(pattern: &Pattern<&str>, known: &[&str]) -> Result<(), String> {
@@ -104,6 +127,9 @@ fn inline_uses(inline: &InlineExpression<&str>, known: &[&str]) -> Result<(), St
         InlineExpression::VariableReference { id } if known.contains(&id.name) => Ok(()),
         InlineExpression::VariableReference { id } => {
             let known: Vec<String> = known.iter().map(|name| format!("${name}")).collect();
+            if known.is_empty() {
+                return Err(format!("${} is not known here; a label has no values", id.name));
+            }
             Err(format!("${} is not known here; there are {}", id.name, known.join(", ")))
         }
         InlineExpression::Placeable { expression } => expression_uses(expression, known),
@@ -117,7 +143,7 @@ fn inline_uses(inline: &InlineExpression<&str>, known: &[&str]) -> Result<(), St
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::{check, check_one};
 
     #[test]
     fn only_what_a_mail_has_is_taken() {
@@ -132,5 +158,12 @@ mod tests {
         assert!(error("order", "x = { NUMBER($items) }\n").contains("no functions"));
         assert!(error("order", "x = { other }\n").contains("no other messages"));
         assert!(error("order", "x = { $number\n").contains("Expected"));
+        assert!(error("questions", "x = Ask { $shop }\n").contains("a label has no values"));
+        let one = |source: &str| check_one("order", source).expect_err("must be refused");
+        for source in ["x =\n", "x =\n    .note = two\n", "x =\n    One\n    .note = two\n", "x =\n    A\n    * b\n"] {
+            assert!(one(source).contains("is not one text"), "{source}");
+        }
+        assert!(one("x = { $number\n").contains("Expected"));
+        assert_eq!(check_one("order", "x =\n    A\n    { \"*\" } b\n"), Ok(()));
     }
 }

@@ -88,7 +88,6 @@ struct Fact<'a> {
 #[derive(Serialize)]
 struct ProductView<'a> {
     name: &'a str,
-    price: String,
     url: Option<&'a str>,
     image_url: Option<&'a str>,
 }
@@ -131,14 +130,14 @@ impl Labels {
 impl<'a> View<'a> {
     /// The texts are still empty: they are of the language.
     pub(crate) fn new(n: &'a Notification, style: Style<'a>, action: Option<&str>) -> Self {
-        let Style { config, tag, is_right_to_left, labels, writer, .. } = style;
+        let Style { config, tag, is_right_to_left, labels, .. } = style;
         let (order, product) = match &n.subject {
             Subject::Order(order) => (Some(OrderView::new(order, style)), None),
-            Subject::Product(product) => (None, Some(ProductView::new(product, writer))),
+            Subject::Product(product) => (None, Some(ProductView::new(product))),
             Subject::Account(_) | Subject::Other(_) => (None, None),
         };
         let (start, end) = if is_right_to_left { ("right", "left") } else { ("left", "right") };
-        let own = config.footers.get(tag);
+        let locale = n.customer.locale.as_str();
         Self {
             shop: ShopView { name: shop(n, config), url: web(&n.shop.url), support_email: &n.shop.support_email },
             customer: &n.customer.name,
@@ -163,9 +162,9 @@ impl<'a> View<'a> {
             colors: style.colors,
             logo_url: config.logo_url.as_deref(),
             dark_logo_url: config.dark_logo_url.as_deref(),
-            footer: own.and_then(|own| own.footer.as_deref()).or(config.footer.as_deref()),
-            legal: own.and_then(|own| own.legal.as_deref()).or(config.legal.as_deref()).unwrap_or_default(),
-            links: own.and_then(|own| own.links.as_deref()).or(config.links.as_deref()).unwrap_or_default(),
+            footer: config.of_footer(locale, |own| own.line.as_deref()).or(config.footer.as_deref()),
+            legal: config.of_footer(locale, |own| own.legal.as_deref()).or(config.legal.as_deref()).unwrap_or_default(),
+            links: config.of_footer(locale, |own| own.links.as_deref()).or(config.links.as_deref()).unwrap_or_default(),
         }
     }
 }
@@ -179,7 +178,7 @@ pub(crate) fn shop<'a>(n: &'a Notification, config: &'a Config) -> &'a str {
 fn action<'a>(n: &'a Notification, style: Style<'a>, label: Option<&str>) -> Option<Action<'a>> {
     let or = |name: &str| label.unwrap_or_else(|| style.labels.get(name)).to_owned();
     let to = |link: &'a Link| {
-        let until = link.expires_at.as_ref().map(|at| style.writer.date(at));
+        let until = link.expires_at.as_ref().map(|at| style.writer.date_and_time(at));
         let until = until.map(|date| style.language.around("until", "date", style.isolated(date)));
         Some(Action { label: or("continue"), url: web(&link.url)?, until })
     };
@@ -193,7 +192,7 @@ fn action<'a>(n: &'a Notification, style: Style<'a>, label: Option<&str>) -> Opt
             let mut new = order.shipments.iter().filter(|shipment| shipment.since_version == order.version);
             let parcel = new.find_map(|shipment| shipment.tracking_url.as_deref().and_then(web));
             let page = order.url.as_deref().and_then(web);
-            let open = |url, label: &str| Action { label: style.labels.get(label).to_owned(), url, until: None };
+            let open = |url, name: &str| Action { label: or(name), url, until: None };
             link.and_then(to)
                 .or_else(|| parcel.map(|url| open(url, "track")))
                 .or_else(|| page.map(|url| open(url, "open_order")))
@@ -257,14 +256,9 @@ fn merged<'a>(n: &'a Notification, style: Style<'a>) -> Option<Merged<'a>> {
 }
 
 impl<'a> ProductView<'a> {
-    fn new(product: &'a Product, writer: Writer<'_>) -> Self {
-        let Product { name, price, url, image_url, .. } = product;
-        Self {
-            name,
-            price: writer.money(price),
-            url: url.as_deref().and_then(web),
-            image_url: image_url.as_deref().and_then(web),
-        }
+    fn new(product: &'a Product) -> Self {
+        let web = |url: &'a Option<String>| url.as_deref().and_then(web);
+        Self { name: &product.name, url: web(&product.url), image_url: web(&product.image_url) }
     }
 }
 

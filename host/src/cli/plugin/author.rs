@@ -224,16 +224,22 @@ impl Source {
             Some(_) => Some(Value::Object(object(config).await?).to_string()),
             None => None,
         };
-        if path.is_dir() && (slot.is_none() || path.join(kit::project::SETTINGS).is_file()) {
+        let is_project = !is_here(path) || path.join(kit::project::SETTINGS).is_file();
+        if path.is_dir() && (slot.is_none() || is_project) {
             let project = Project::open(path)?;
             let (wasm, events) = (project.wasm()?, project.events()?);
             let config = given.map_or_else(|| project.config(), Ok)?;
             return Ok(Self { slot: project.settings.slot, wasm, config, events });
         }
         let slot = slot.context("a component's file needs --slot renderer or --slot policy")?.into();
-        let wasm = if path.is_dir() { builtin(slot).into() } else { read(path).await?.into() };
+        let wasm = if is_here(path) { builtin(slot).into() } else { read(path).await?.into() };
         Ok(Self { slot, wasm, config: given.unwrap_or_else(|| "{}".to_owned()), events: Vec::new() })
     }
+}
+
+/// Whether no other project or file was named.
+fn is_here(path: &Path) -> bool {
+    path == Path::new(".")
 }
 
 /// A component that is ready to be asked.

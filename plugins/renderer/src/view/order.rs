@@ -11,12 +11,10 @@ use crate::contract::{Address, Line, LinePart, Money, Order, OrderStatus, Refund
 pub(super) struct OrderView<'a> {
     number: &'a str,
     status: &'a str,
-    placed_on: String,
     lines: Vec<LineView<'a>>,
     /// How many more lines there are, in words.
     more_lines: Option<String>,
     totals: Vec<Total<'a>>,
-    total: String,
     ship_to: Option<Vec<Cow<'a, str>>>,
     bill_to: Option<Vec<Cow<'a, str>>>,
     parcels: Vec<Parcel<'a>>,
@@ -27,12 +25,12 @@ pub(super) struct OrderView<'a> {
 #[derive(Serialize)]
 struct LineView<'a> {
     name: Cow<'a, str>,
-    sku: Cow<'a, str>,
+    sku: &'a str,
     url: Option<&'a str>,
     image_url: Option<&'a str>,
     quantity: u32,
     unit_price: String,
-    /// Absent when zero.
+    /// With its sign; absent when zero.
     discount: Option<String>,
     total: String,
 }
@@ -49,9 +47,11 @@ struct Total<'a> {
 #[derive(Serialize)]
 struct Parcel<'a> {
     carrier: Cow<'a, str>,
-    number: Cow<'a, str>,
+    number: &'a str,
     url: Option<&'a str>,
     parts: Vec<PartView<'a>>,
+    /// How many more there are, in words.
+    more_parts: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -62,16 +62,14 @@ struct PartView<'a> {
 
 impl<'a> OrderView<'a> {
     pub(super) fn new(order: &'a Order, style: Style<'a>) -> Self {
-        let Style { config, labels, writer, .. } = style;
+        let Style { config, labels, .. } = style;
         let more = order.lines.len().saturating_sub(config.lines_max);
         Self {
             number: &order.number,
             status: status(&order.status, labels),
-            placed_on: writer.date(&order.placed_at),
             lines: order.lines.iter().take(config.lines_max).map(|l| line(l, style)).collect(),
             more_lines: (more > 0).then(|| style.language.around("more_lines", "count", more)),
             totals: totals(order, style),
-            total: writer.money(&order.total),
             ship_to: order.ship_to.as_ref().map(|to| isolated(to, style)),
             // Once there is a bill, it says whom it is for.
             bill_to: order.bill_to.as_ref().filter(|_| order.invoice.is_some()).map(|to| isolated(to, style)),
@@ -86,7 +84,7 @@ impl<'a> OrderView<'a> {
 fn totals<'a>(order: &'a Order, style: Style<'a>) -> Vec<Total<'a>> {
     let Style { language, labels, writer, .. } = style;
     let row = |role, label: &'a str, amount| Total { label: label.into(), amount, role };
-    let less = |amount: &Money| format!("-{}", writer.money(amount));
+    let less = |amount: &Money| writer.less(amount);
     let mut rows = vec![row("part", labels.get("subtotal"), writer.money(&order.subtotal))];
     for discount in &order.discounts {
         let label = match &discount.code {
@@ -121,7 +119,9 @@ fn totals<'a>(order: &'a Order, style: Style<'a>) -> Vec<Total<'a>> {
         rows.push(total);
     }
     rows.extend(order.refunds.iter().map(|r| row("part", labels.get("refunded"), less(&r.amount))));
-    rows.extend(order.payment.due.as_ref().map(|due| row("sum", labels.get("due"), writer.money(due))));
+    // What is not sent is not paid either.
+    let due = order.payment.due.as_ref().filter(|_| !matches!(order.status, OrderStatus::Cancelled));
+    rows.extend(due.map(|due| row("sum", labels.get("due"), writer.money(due))));
     rows
 }
 
@@ -141,12 +141,12 @@ fn line<'a>(l: &'a Line, style: Style<'a>) -> LineView<'a> {
     let writer = style.writer;
     LineView {
         name: style.isolated(&l.name),
-        sku: style.isolated(&l.sku),
+        sku: &l.sku,
         url: l.url.as_deref().and_then(web),
         image_url: l.image_url.as_deref().and_then(web),
         quantity: l.quantity,
         unit_price: writer.money(&l.unit_price),
-        discount: (l.discount.amount != 0).then(|| writer.money(&l.discount)),
+        discount: (l.discount.amount != 0).then(|| writer.less(&l.discount)),
         total: writer.money(&l.total),
     }
 }
@@ -156,11 +156,14 @@ fn parcel<'a>(shipment: &'a Shipment, lines: &'a [Line], style: Style<'a>) -> Pa
         let line = lines.iter().find(|line| line.number == part.line_number)?;
         Some(PartView { name: style.isolated(&line.name), quantity: part.quantity })
     };
+    let lines_max = style.config.lines_max;
+    let more = shipment.parts.len().saturating_sub(lines_max);
     Parcel {
         carrier: style.isolated(&shipment.carrier),
-        number: style.isolated(&shipment.tracking_number),
+        number: &shipment.tracking_number,
         url: shipment.tracking_url.as_deref().and_then(web),
-        parts: shipment.parts.iter().filter_map(part).collect(),
+        parts: shipment.parts.iter().take(lines_max).filter_map(part).collect(),
+        more_parts: (more > 0).then(|| style.language.around("more_lines", "count", more)),
     }
 }
 
