@@ -8,7 +8,7 @@ import { start } from "./browser.js";
 
 const [program, folder, pictures] = process.argv.slice(2);
 const events = readdirSync("plugins/events").map((file) => file.replace(".json", "")).sort();
-const languages = ["ar", "de", "es", "fr", "it", "ja", "nl", "pl", "pt", "sv", "zh"];
+const languages = ["ar", "de", "es", "fr", "it", "ja", "nl", "pl", "pt", "pt-br", "sv", "zh"];
 const fullest = ["order-digest", "order-invoiced", "account-new-log-in"];
 const sizes = [{ width: 375, height: 700 }, { width: 800, height: 700 }];
 // A mail is shown within a page that has its landmarks.

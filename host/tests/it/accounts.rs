@@ -39,7 +39,7 @@ pub const SETTINGS: [(&str, &str); 3] = [
 pub async fn start(database: Database) -> App {
     let app = App::with(database, &SETTINGS).await;
     app.drain().await;
-    assert_eq!(app.subjects(), ["Please confirm your address at My Shop"]);
+    assert_eq!(app.subjects(), ["Please confirm your email address at My Shop"]);
     app
 }
 
@@ -142,7 +142,10 @@ async fn another_address_waits_until_it_is_verified(database: Database) {
     last.sort_unstable();
     assert_eq!(
         last,
-        [("ada@example.com", "Your address at My Shop was changed"), ("countess@example.com", "Order 1 is on its way"),],
+        [
+            ("ada@example.com", "Your email address at My Shop was changed"),
+            ("countess@example.com", "Order 1 is on its way"),
+        ],
         "what was queued goes to the new address, and the old one is told"
     );
     assert_eq!(log_in(&app, "ada@example.com", PASSWORD).await, 401);

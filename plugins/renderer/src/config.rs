@@ -45,8 +45,8 @@ pub struct Config {
     /// Replaces texts (Project Fluent): by language, then by label, or by kind of mail ("order.shipped"; "order.shipped@merry"
     /// for the variant "merry") and part.
     pub messages: BTreeMap<String, BTreeMap<String, Message>>,
-    /// Replaces the frames around the texts (minijinja): by language, then by kind of mail, or "base" for all.
-    pub templates: BTreeMap<String, BTreeMap<String, Frames>>,
+    /// Replaces the templates around the texts (minijinja): by language, then by kind of mail, or "base" for all.
+    pub templates: BTreeMap<String, BTreeMap<String, Templates>>,
 }
 
 /// What is at the end of a mail in one language or region.
@@ -98,10 +98,10 @@ pub struct Parts {
     pub action: Option<String>,
 }
 
-/// The frames of a kind of mail (minijinja). One that is left out keeps its default.
+/// The templates of a kind of mail (minijinja). One that is left out keeps its default.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Frames {
+pub struct Templates {
     /// All of the plain text.
     pub text: Option<String>,
     /// All of the HTML; values are escaped.
@@ -146,7 +146,7 @@ pub fn manifest() -> Manifest {
         name: "default-renderer".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         description:
-            "Writes every mail of a shop in twelve languages; texts, colours and frames can be replaced by its config."
+            "Writes every mail of a shop in twelve languages; texts, colours and templates can be replaced by its config."
                 .to_owned(),
         locales: LOCALES.iter().map(|(tag, _)| (*tag).to_owned()).collect(),
         config_schema: include_str!("../config.schema.json").to_owned(),
@@ -192,7 +192,7 @@ impl Config {
         with_wider(&locale).find_map(|tag| self.footers.get(tag).and_then(part))
     }
 
-    /// Reads the JSON text and checks every value but colours, texts and frames, whether or not the host checked the schema.
+    /// Reads the JSON text and checks every value but colours, texts and templates, whether or not the host checked the schema.
     pub fn parse(json: &str) -> Result<Self, ConfigError> {
         let mut config: Self = serde_json::from_str(json).map_err(|e| refuse("", e.to_string()))?;
         config.footers = by_tag("/footers", config.footers)?;

@@ -1,4 +1,4 @@
-//! The default renderer: texts (Project Fluent) in twelve languages and frames (minijinja) around them, every one of them
+//! The default renderer: texts (Project Fluent) in twelve languages and templates (minijinja) around them, every one of them
 //! replaceable by the operator's config. An ordinary plugin; it has no privileges.
 
 #[expect(clippy::pedantic, reason = "generated; wit/v1 documents every item")]

@@ -87,7 +87,7 @@ impl Language {
     }
 
     /// The same texts, for a language or region that the operator begins.
-    pub(crate) fn begun_as(other: &Self) -> Self {
+    pub(crate) fn derived_from(other: &Self) -> Self {
         Self { own: other.own.clone(), default: Arc::clone(&other.default) }
     }
 
@@ -295,13 +295,13 @@ mod tests {
         assert!(german.text(&names, "intro", &args).is_some_and(|intro| intro.starts_with("Wir haben")));
         assert_eq!(german.labels()["total"], "Zusammen");
         assert_eq!(german.labels()["subtotal"], "Zwischensumme");
-        let mut austrian = Language::begun_as(&all["de"]);
+        let mut austrian = Language::derived_from(&all["de"]);
         austrian
             .replace("de-at", &BTreeMap::from([("tax".to_owned(), Message::Label("USt.".to_owned()))]))
             .expect("taken");
         assert_eq!((&*austrian.labels()["tax"], &*austrian.labels()["total"]), ("USt.", "Zusammen"));
         let refused = |name: &str, message: Message| {
-            let mut language = Language::begun_as(&all["en"]);
+            let mut language = Language::derived_from(&all["en"]);
             language.replace("en", &BTreeMap::from([(name.to_owned(), message)])).expect_err("must be refused")
         };
         let error = refused("totl", Message::Label("Sum".to_owned()));
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(refused("order/x", parts("{ $nummer }")).pointer, "/messages/en/order~1x/intro");
         assert!(refused("order", parts("{ $number")).message.contains("Expected"));
         // What looks like another message is text.
-        let mut language = Language::begun_as(&all["en"]);
+        let mut language = Language::derived_from(&all["en"]);
         language.replace("en", &BTreeMap::from([("order".to_owned(), parts("one\ntotal = two"))])).expect("taken");
         assert_eq!(language.text(&["order"], "intro", &args).as_deref(), Some("one\ntotal = two"));
     }

@@ -6,7 +6,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, Output, escape_formatter};
 
-use crate::config::{Config, Frames, escaped, refuse, with_wider};
+use crate::config::{Config, Templates, escaped, refuse, with_wider};
 use crate::contract::{Attachment, ConfigError, Email, Notification, Subject};
 use crate::format::{Formats, Writer};
 use crate::messages::{ENGLISH, Language};
@@ -31,7 +31,7 @@ struct Locale {
     language: Language,
     labels: Labels,
     /// The templates of a kind of mail, or of all ("base"), by their names.
-    frames: BTreeMap<String, Frames>,
+    templates: BTreeMap<String, Templates>,
 }
 
 /// What texts and templates a notification has, the nearest first: of its variant, of its kind, of what it is about.
@@ -45,23 +45,23 @@ impl Renderer {
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let theme = Theme::new(&config.colors, &config.dark_colors, config.font.as_deref())?;
         let mut environment = environment();
-        for (name, source) in [("base.txt", BASE_TEXT.to_owned()), ("base.html", theme.put_in(BASE_HTML))] {
+        for (name, source) in [("base.txt", BASE_TEXT.to_owned()), ("base.html", theme.apply_to(BASE_HTML))] {
             add(&mut environment, name, source).map_err(|e| refuse("", e))?;
         }
         let mut languages = Language::defaults().map_err(|e| refuse("", e))?;
-        let mut frames: BTreeMap<String, BTreeMap<String, Frames>> = BTreeMap::new();
+        let mut templates: BTreeMap<String, BTreeMap<String, Templates>> = BTreeMap::new();
         for (tag, messages) in &config.messages {
-            begun(&mut languages, tag).replace(tag, messages)?;
+            language_of(&mut languages, tag).replace(tag, messages)?;
         }
         for (tag, kinds) in &config.templates {
-            begun(&mut languages, tag);
-            let wider = with_wider(tag).skip(1).find_map(|tag| frames.get(tag));
+            language_of(&mut languages, tag);
+            let wider = with_wider(tag).skip(1).find_map(|tag| templates.get(tag));
             let mut all = wider.cloned().unwrap_or_default();
-            for (kind, Frames { text, html }) in take_in(&mut environment, &theme, tag, kinds)? {
-                let own: &mut Frames = all.entry(kind).or_default();
+            for (kind, Templates { text, html }) in parse_templates(&mut environment, &theme, tag, kinds)? {
+                let own: &mut Templates = all.entry(kind).or_default();
                 (own.text, own.html) = (text.or(own.text.take()), html.or(own.html.take()));
             }
-            frames.insert(tag.clone(), all);
+            templates.insert(tag.clone(), all);
         }
         let default_locale = config.default_locale.as_deref().unwrap_or(ENGLISH).to_ascii_lowercase();
         if !languages.contains_key(&default_locale) {
@@ -70,8 +70,8 @@ impl Renderer {
         let locale = |(tag, language): (String, Language)| {
             let by_name = language.labels();
             let labels = Labels { value: Value::from(Serde(&by_name)), by_name };
-            let frames = with_wider(&tag).find_map(|tag| frames.get(tag)).cloned().unwrap_or_default();
-            (tag, Locale { language, labels, frames })
+            let templates = with_wider(&tag).find_map(|tag| templates.get(tag)).cloned().unwrap_or_default();
+            (tag, Locale { language, labels, templates })
         };
         Ok(Self {
             environment,
@@ -118,15 +118,15 @@ impl Renderer {
             let data = structured::of(n, order, shop(n, &self.config), &placed_at);
             view.structured_data = Some(Value::from_safe_string(data));
         }
-        let frame = |of: fn(&Frames) -> &Option<String>, base| locale.frame(&names, of).unwrap_or(base);
+        let template = |of: fn(&Templates) -> &Option<String>, base| locale.template(&names, of).unwrap_or(base);
         let context = Value::from(Serde(&view));
         let part = |name: &str| {
             let template = self.environment.get_template(name).map_err(|e| explain(name, &e))?;
             template.render(&context).map_err(|e| explain(name, &e))
         };
         Ok(Email {
-            text: part(frame(|frames| &frames.text, "base.txt"))?,
-            html: Some(part(frame(|frames| &frames.html, "base.html"))?),
+            text: part(template(|templates| &templates.text, "base.txt"))?,
+            html: Some(part(template(|templates| &templates.html, "base.html"))?),
             subject: view.subject,
             from_name: Some(self.config.from_name.clone().unwrap_or_else(|| shop(n, &self.config).to_owned())),
             reply_to: self.config.reply_to.clone(),
@@ -175,8 +175,8 @@ impl Renderer {
 
 impl Locale {
     /// The template that the operator put in the default one's place.
-    fn frame<'a>(&'a self, names: &[&str], of: fn(&Frames) -> &Option<String>) -> Option<&'a str> {
-        names.iter().chain(&["base"]).find_map(|name| of(self.frames.get(*name)?).as_deref())
+    fn template<'a>(&'a self, names: &[&str], of: fn(&Templates) -> &Option<String>) -> Option<&'a str> {
+        names.iter().chain(&["base"]).find_map(|name| of(self.templates.get(*name)?).as_deref())
     }
 }
 
@@ -215,30 +215,30 @@ fn fits(about: &str, kind: &str, has_invoice: bool) -> bool {
 }
 
 /// A language, which begins as the one that it is a region of, or as English.
-fn begun<'a>(languages: &'a mut BTreeMap<String, Language>, tag: &str) -> &'a mut Language {
+fn language_of<'a>(languages: &'a mut BTreeMap<String, Language>, tag: &str) -> &'a mut Language {
     let nearest = with_wider(tag).find(|nearest| languages.contains_key(*nearest)).unwrap_or(ENGLISH);
-    let new = Language::begun_as(&languages[nearest]);
+    let new = Language::derived_from(&languages[nearest]);
     languages.entry(tag.to_owned()).or_insert(new)
 }
 
 /// Parses the operator's templates of a language, and says by which names they are found.
-fn take_in(
+fn parse_templates(
     environment: &mut Environment<'static>,
     theme: &Theme,
     tag: &str,
-    kinds: &BTreeMap<String, Frames>,
-) -> Result<BTreeMap<String, Frames>, ConfigError> {
+    kinds: &BTreeMap<String, Templates>,
+) -> Result<BTreeMap<String, Templates>, ConfigError> {
     let mut all = BTreeMap::new();
-    for (kind, Frames { text, html }) in kinds {
+    for (kind, Templates { text, html }) in kinds {
         let mut put = |part: &str, ending: &str, source: &Option<String>| {
             let Some(source) = source else { return Ok(None) };
             let name = format!("{tag}/{kind}.{ending}");
             let at = || format!("/templates/{tag}/{}/{part}", escaped(kind));
-            add(environment, &name, theme.put_in(source)).map_err(|e| refuse(&at(), e))?;
+            add(environment, &name, theme.apply_to(source)).map_err(|e| refuse(&at(), e))?;
             Ok(Some(name))
         };
-        let frames = Frames { text: put("text", "txt", text)?, html: put("html", "html", html)? };
-        all.insert(kind.clone(), frames);
+        let templates = Templates { text: put("text", "txt", text)?, html: put("html", "html", html)? };
+        all.insert(kind.clone(), templates);
     }
     Ok(all)
 }

@@ -1,4 +1,4 @@
-//! Colours and type: what of the frame does not change from mail to mail, put in when the config is read.
+//! Colours and type: what of the template does not change from mail to mail, put in when the config is read.
 
 use serde::{Deserialize, Serialize};
 
@@ -68,9 +68,9 @@ impl Theme {
         })
     }
 
-    /// The frame, with each `[[name]]` replaced.
-    pub(crate) fn put_in(&self, frame: &str) -> String {
-        let mut frame = frame.replace("[[font]]", &self.font);
+    /// The template, with each `[[name]]` replaced.
+    pub(crate) fn apply_to(&self, template: &str) -> String {
+        let mut template = template.replace("[[font]]", &self.font);
         for (scheme, colors) in [("light", &self.light), ("dark", &self.dark)] {
             let Colors { accent, on_accent, background, on_background, card, text, muted, border } = colors;
             let all = [
@@ -84,10 +84,10 @@ impl Theme {
                 ("border", border),
             ];
             for (name, value) in all {
-                frame = frame.replace(&format!("[[{scheme}.{name}]]"), value);
+                template = template.replace(&format!("[[{scheme}.{name}]]"), value);
             }
         }
-        frame
+        template
     }
 }
 
