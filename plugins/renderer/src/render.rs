@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use fluent_bundle::FluentArgs;
@@ -32,12 +31,6 @@ struct Locale {
     labels: Labels,
     /// The templates of a kind of mail, or of all ("base"), by their names.
     templates: BTreeMap<String, Templates>,
-}
-
-/// What texts and templates a notification has, the nearest first: of its variant, of its kind, of what it is about.
-struct Names<'a> {
-    all: [Cow<'a, str>; 3],
-    from: usize,
 }
 
 impl Renderer {
@@ -85,8 +78,10 @@ impl Renderer {
     /// Renders the mail in the customer's language.
     pub fn render(&self, n: &Notification, ab_variant: Option<&str>, formats: &dyn Formats) -> Result<Email, String> {
         let (tag, locale) = self.locale(&n.customer.locale);
-        let names = Names::of(n, ab_variant);
-        let names = names.each();
+        let (kind, about) = kind_of(n);
+        let variant = ab_variant.map(|variant| format!("{kind}@{variant}"));
+        // Whose texts and templates are taken, the nearest first.
+        let names: Vec<&str> = variant.as_deref().into_iter().chain([kind, about]).collect();
         // Numbers as in the customer's country, if the mail is in their language.
         let is_theirs = n.customer.locale.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
         let writer = Writer {
@@ -160,16 +155,12 @@ impl Renderer {
 
     /// "de-AT" before "de" before the default (RFC 4647 lookup).
     fn locale(&self, tag: &str) -> (&str, &Locale) {
-        let mut tag: Cow<'_, str> = Cow::Owned(tag.to_ascii_lowercase());
-        loop {
-            if let Some((tag, locale)) = self.locales.get_key_value(tag.as_ref()) {
-                return (tag, locale);
-            }
-            match tag.rfind('-') {
-                Some(end) => tag.to_mut().truncate(end),
-                None => tag = Cow::Borrowed(&self.default_locale),
-            }
-        }
+        let tag = tag.to_ascii_lowercase();
+        let (tag, locale) = with_wider(&tag)
+            .chain([self.default_locale.as_str()])
+            .find_map(|tag| self.locales.get_key_value(tag))
+            .expect("the default has texts, or the config is refused");
+        (tag, locale)
     }
 }
 
@@ -180,24 +171,16 @@ impl Locale {
     }
 }
 
-impl<'a> Names<'a> {
-    fn of(n: &'a Notification, ab_variant: Option<&str>) -> Self {
-        let about = match &n.subject {
-            Subject::Order(_) => "order",
-            Subject::Account(_) => "account",
-            Subject::Product(_) => "product",
-            Subject::Other(_) => "other",
-        };
-        let has_invoice = matches!(&n.subject, Subject::Order(order) if order.invoice.is_some());
-        let kind = if fits(about, &n.kind, has_invoice) { n.kind.as_str() } else { about };
-        let variant = ab_variant.map(|variant| Cow::Owned(format!("{kind}@{variant}")));
-        let from = usize::from(variant.is_none());
-        Self { all: [variant.unwrap_or_default(), Cow::Borrowed(kind), Cow::Borrowed(about)], from }
-    }
-
-    fn each(&self) -> Vec<&str> {
-        self.all[self.from..].iter().map(Cow::as_ref).collect()
-    }
+/// The kind whose texts fit a notification, and what it is about.
+fn kind_of(n: &Notification) -> (&str, &'static str) {
+    let about = match &n.subject {
+        Subject::Order(_) => "order",
+        Subject::Account(_) => "account",
+        Subject::Product(_) => "product",
+        Subject::Other(_) => "other",
+    };
+    let has_invoice = matches!(&n.subject, Subject::Order(order) if order.invoice.is_some());
+    (if fits(about, &n.kind, has_invoice) { &n.kind } else { about }, about)
 }
 
 /// What an earlier change was, by the subject that its own mail would have had.

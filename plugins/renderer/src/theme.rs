@@ -1,6 +1,8 @@
 //! Colours and type: what of the template does not change from mail to mail, put in when the config is read.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
 
 use crate::config::refuse;
 use crate::contract::ConfigError;
@@ -23,18 +25,8 @@ pub struct Palette {
     pub border: Option<String>,
 }
 
-/// All colours of one scheme.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Colors {
-    accent: String,
-    on_accent: &'static str,
-    background: String,
-    on_background: String,
-    card: String,
-    text: String,
-    muted: String,
-    border: String,
-}
+/// All colours of one scheme by their names: those of a palette, and what is read on the accent and on the background.
+type Colors = BTreeMap<&'static str, String>;
 
 const LIGHT: [&str; 6] = ["#0f766e", "#f4f4f5", "#ffffff", "#18181b", "#52525b", "#e4e4e7"];
 const DARK: [&str; 6] = ["#5eead4", "#18181b", "#27272a", "#fafafa", "#d4d4d8", "#52525b"];
@@ -62,8 +54,8 @@ impl Theme {
             return Err(refuse("/font", "must be names of fonts with commas between, such as \"Georgia, serif\""));
         }
         Ok(Self {
-            light: Colors::new("/colors", light, LIGHT)?,
-            dark: Colors::new("/dark_colors", dark, DARK)?,
+            light: light.colors("/colors", LIGHT)?,
+            dark: dark.colors("/dark_colors", DARK)?,
             font: font.to_owned(),
         })
     }
@@ -72,18 +64,7 @@ impl Theme {
     pub(crate) fn apply_to(&self, template: &str) -> String {
         let mut template = template.replace("[[font]]", &self.font);
         for (scheme, colors) in [("light", &self.light), ("dark", &self.dark)] {
-            let Colors { accent, on_accent, background, on_background, card, text, muted, border } = colors;
-            let all = [
-                ("accent", accent.as_str()),
-                ("on_accent", on_accent),
-                ("background", background),
-                ("on_background", on_background),
-                ("card", card),
-                ("text", text),
-                ("muted", muted),
-                ("border", border),
-            ];
-            for (name, value) in all {
+            for (name, value) in colors {
                 template = template.replace(&format!("[[{scheme}.{name}]]"), value);
             }
         }
@@ -91,48 +72,53 @@ impl Theme {
     }
 }
 
-impl Colors {
-    fn new(at: &str, palette: &Palette, defaults: [&str; 6]) -> Result<Self, ConfigError> {
-        let Palette { accent, background, card, text, muted, border } = palette;
-        let is_given = |name| if name == "text" { text.is_some() } else { muted.is_some() };
-        let all = [
-            ("accent", accent),
-            ("background", background),
-            ("card", card),
-            ("text", text),
-            ("muted", muted),
-            ("border", border),
-        ];
-        let mut colors = Vec::with_capacity(all.len());
-        for ((name, value), default) in all.into_iter().zip(defaults) {
-            let value = value.as_deref().unwrap_or(default);
-            let light = luminance(value).ok_or_else(|| {
+impl Palette {
+    /// Every colour by its name.
+    fn each(&self) -> [(&'static str, Option<&str>); 6] {
+        let Self { accent, background, card, text, muted, border } = self;
+        [
+            ("accent", accent.as_deref()),
+            ("background", background.as_deref()),
+            ("card", card.as_deref()),
+            ("text", text.as_deref()),
+            ("muted", muted.as_deref()),
+            ("border", border.as_deref()),
+        ]
+    }
+
+    /// The colours of a scheme, with `defaults` in the order of the names.
+    fn colors(&self, at: &str, defaults: [&str; 6]) -> Result<Colors, ConfigError> {
+        let mut colors = Colors::new();
+        let mut light = BTreeMap::new();
+        for ((name, given), default) in self.each().into_iter().zip(defaults) {
+            let value = given.unwrap_or(default);
+            let luminance = luminance(value).ok_or_else(|| {
                 refuse(&format!("{at}/{name}"), format!("\"{value}\" is no colour such as \"#0f766e\""))
             })?;
-            colors.push((value.to_owned(), light));
+            light.insert(name, luminance);
+            colors.insert(name, value.to_owned());
         }
-        let [accent, background, card, text, muted, border] = <[_; 6]>::try_from(colors).expect("one for each name");
-        for (name, ink) in [("text", &text), ("muted", &muted)] {
-            let contrast = contrast(ink.1, card.1);
+        for (name, given) in [("text", &self.text), ("muted", &self.muted)] {
+            let contrast = contrast(light[name], light["card"]);
             if contrast < CONTRAST_MIN {
-                let (ink, card) = (&ink.0, &card.0);
+                let (ink, card) = (&colors[name], &colors["card"]);
                 let message = format!(
                     "the {name} {ink} on the card {card} has a contrast of {contrast:.1}; people need {CONTRAST_MIN} to read it \
                      (WCAG 2.2, 1.4.3)"
                 );
                 // Of the two the operator may have given one.
-                let key = if palette.card.is_some() && !is_given(name) { "card" } else { name };
+                let key = if self.card.is_some() && given.is_none() { "card" } else { name };
                 return Err(refuse(&format!("{at}/{key}"), message));
             }
         }
         let black_or_white =
             |behind| if contrast(behind, 1.0) >= contrast(behind, 0.0) { "#ffffff" } else { "#000000" };
-        let on_accent = black_or_white(accent.1);
-        let is_legible = contrast(muted.1, background.1) >= CONTRAST_MIN;
-        let on_background = if is_legible { muted.0.clone() } else { black_or_white(background.1).to_owned() };
-        let [accent, background, card, text, muted, border] =
-            [accent, background, card, text, muted, border].map(|(value, _)| value);
-        Ok(Self { accent, on_accent, background, on_background, card, text, muted, border })
+        let is_legible = contrast(light["muted"], light["background"]) >= CONTRAST_MIN;
+        let on_background = if is_legible { &colors["muted"] } else { black_or_white(light["background"]) };
+        let on_background = on_background.to_owned();
+        colors.insert("on_background", on_background);
+        colors.insert("on_accent", black_or_white(light["accent"]).to_owned());
+        Ok(colors)
     }
 }
 
@@ -177,7 +163,7 @@ mod tests {
         let black = Palette { card: Some("#000000".to_owned()), ..Palette::default() };
         assert_eq!(of(&black, None).expect_err("must be refused").pointer, "/colors/card");
         let blue = Palette { background: Some("#1e3a8a".to_owned()), ..Palette::default() };
-        assert_eq!(of(&blue, None).expect("taken").light.on_background, "#ffffff");
-        assert_eq!(of(&yellow, None).expect("taken").light.on_accent, "#000000");
+        assert_eq!(of(&blue, None).expect("taken").light["on_background"], "#ffffff");
+        assert_eq!(of(&yellow, None).expect("taken").light["on_accent"], "#000000");
     }
 }

@@ -1,7 +1,7 @@
 //! Which values a text may use. One that names another would show it as it is written, in every mail.
 
 use fluent_bundle::{FluentArgs, FluentResource};
-use fluent_syntax::ast::{CallArguments, Entry, Expression, InlineExpression, Pattern, PatternElement};
+use fluent_syntax::ast::{Entry, Expression, InlineExpression, Pattern, PatternElement};
 
 use crate::contract::{Money, Notification, Subject};
 use crate::messages::{LABELS, explain};
@@ -74,9 +74,28 @@ pub(crate) fn args<'a>(n: &'a Notification, style: Style<'a>) -> FluentArgs<'a> 
     args
 }
 
-/// Refuses what is no message of Fluent, what uses other values, and what calls functions or other messages.
+/// Refuses what is no text of Fluent, or more than one, what uses other values, and what calls functions or other messages.
+/// `source` is the text with an identifier.
+pub(crate) fn check_one(name: &str, source: &str) -> Result<(), String> {
+    let resource = match FluentResource::try_new(source.to_owned()) {
+        Ok(resource) => resource,
+        // What Fluent itself finds wrong says more, where it is in a placeable.
+        Err((_, errors)) if source.contains('{') => return Err(explain(&errors)),
+        Err(_) => return Err(NOT_ONE.to_owned()),
+    };
+    uses(&resource, name)?;
+    let is_whole = |entry: &Entry<&str>| matches!(entry, Entry::Message(message) if message.value.is_some() && message.attributes.is_empty());
+    let mut entries = resource.entries();
+    if entries.next().is_some_and(is_whole) && entries.next().is_none() { Ok(()) } else { Err(NOT_ONE.to_owned()) }
+}
+
+/// The same for a message of a default language, which has its parts as attributes.
+#[cfg(test)]
 pub(crate) fn check(name: &str, source: &str) -> Result<(), String> {
-    let resource = FluentResource::try_new(source.to_owned()).map_err(|(_, errors)| explain(&errors))?;
+    uses(&FluentResource::try_new(source.to_owned()).map_err(|(_, errors)| explain(&errors))?, name)
+}
+
+fn uses(resource: &FluentResource, name: &str) -> Result<(), String> {
     let known = of(name);
     for entry in resource.entries() {
         let Entry::Message(message) = entry else { return Err(NOT_ONE.to_owned()) };
@@ -84,24 +103,6 @@ pub(crate) fn check(name: &str, source: &str) -> Result<(), String> {
         patterns.into_iter().try_for_each(|pattern| pattern_uses(pattern, &known))?;
     }
     Ok(())
-}
-
-/// The same for one text of a config, by the identifier `id`.
-pub(crate) fn check_one(name: &str, source: &str) -> Result<(), String> {
-    let resource = FluentResource::try_new(source.to_owned());
-    let is_one = resource.is_ok_and(|resource| {
-        let mut entries = resource.entries();
-        let is_whole = |entry: &Entry<&str>| {
-            matches!(entry, Entry::Message(message) if message.value.is_some() && message.attributes.is_empty())
-        };
-        entries.next().is_some_and(is_whole) && entries.next().is_none()
-    });
-    // What Fluent itself finds wrong says more, where it is in a placeable.
-    if !is_one && !source.contains('{') {
-        return Err(NOT_ONE.to_owned());
-    }
-    check(name, source)?;
-    if is_one { Ok(()) } else { Err(NOT_ONE.to_owned()) }
 }
 
 fn pattern_uses(pattern: &Pattern<&str>, known: &[&str]) -> Result<(), String> {
@@ -133,7 +134,7 @@ fn inline_uses(inline: &InlineExpression<&str>, known: &[&str]) -> Result<(), St
             Err(format!("${} is not known here; there are {}", id.name, known.join(", ")))
         }
         InlineExpression::Placeable { expression } => expression_uses(expression, known),
-        InlineExpression::FunctionReference { arguments: CallArguments { .. }, .. }
+        InlineExpression::FunctionReference { .. }
         | InlineExpression::MessageReference { .. }
         | InlineExpression::TermReference { .. } => {
             Err("may use values only, no functions and no other messages".to_owned())

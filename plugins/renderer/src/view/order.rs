@@ -84,17 +84,16 @@ impl<'a> OrderView<'a> {
 fn totals<'a>(order: &'a Order, style: Style<'a>) -> Vec<Total<'a>> {
     let Style { language, labels, writer, .. } = style;
     let row = |role, label: &'a str, amount| Total { label: label.into(), amount, role };
-    let less = |amount: &Money| writer.less(amount);
     let mut rows = vec![row("part", labels.get("subtotal"), writer.money(&order.subtotal))];
     for discount in &order.discounts {
         let label = match &discount.code {
             Some(code) => Cow::Owned(format!("{} ({code})", discount.label)),
             None => Cow::Borrowed(discount.label.as_str()),
         };
-        rows.push(Total { label: style.isolated(label), amount: less(&discount.amount), role: "part" });
+        rows.push(Total { label: style.isolated(label), amount: writer.less(&discount.amount), role: "part" });
     }
     if order.discounts.is_empty() && order.discount.amount != 0 {
-        rows.push(row("part", labels.get("discount"), less(&order.discount)));
+        rows.push(row("part", labels.get("discount"), writer.less(&order.discount)));
     }
     if order.shipping.amount != 0 {
         rows.push(row("part", labels.get("shipping"), writer.money(&order.shipping)));
@@ -118,7 +117,7 @@ fn totals<'a>(order: &'a Order, style: Style<'a>) -> Vec<Total<'a>> {
         }));
         rows.push(total);
     }
-    rows.extend(order.refunds.iter().map(|r| row("part", labels.get("refunded"), less(&r.amount))));
+    rows.extend(order.refunds.iter().map(|r| row("part", labels.get("refunded"), writer.less(&r.amount))));
     // What is not sent is not paid either.
     let due = order.payment.due.as_ref().filter(|_| !matches!(order.status, OrderStatus::Cancelled));
     rows.extend(due.map(|due| row("sum", labels.get("due"), writer.money(due))));
