@@ -49,7 +49,7 @@ pub(crate) async fn measure() {
         host.stop().await;
         if database.name != "SQLite" {
             for listen in [true, false] {
-                let mut times = by_another_host(&database, listen).await;
+                let mut times = Box::pin(by_another_host(&database, listen)).await;
                 println!(
                     "  order on one host, worker on another, {}   p50 {:.2} ms   p99 {:.2} ms",
                     if listen { "database.listen" } else { "polled        " },

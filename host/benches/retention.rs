@@ -36,7 +36,7 @@ pub(crate) async fn measure() {
     let ended = std::env::var("ECOMM_BENCH_ENDED").ok().and_then(|n| n.parse().ok()).unwrap_or(ENDED);
     for database in rig::databases() {
         Box::pin(beside_deliveries(&database, ended)).await;
-        a_year(&database).await;
+        Box::pin(a_year(&database)).await;
     }
 }
 

@@ -7,6 +7,7 @@ mod bulk;
 mod layout;
 mod live;
 mod notifications;
+mod orders;
 mod overview;
 mod plugins;
 mod revision;
@@ -70,9 +71,9 @@ pub(crate) fn routes(service: &App, settings: Settings) -> Router<App> {
         .route("/console/plugins/revisions/{id}/replay", post(revision::replay))
         .route("/console/plugins/revisions/{id}/preview", get(revision::preview))
         .route("/console/plugins/revisions/{id}/preview/{side}", get(revision::previewed))
-        .route("/console/orders", get(shop::orders))
-        .route("/console/orders/{id}", get(shop::order))
-        .route("/console/orders/{id}/status", post(shop::change_status))
+        .route("/console/orders", get(orders::orders))
+        .route("/console/orders/{id}", get(orders::order))
+        .route("/console/orders/{id}/{what}", post(orders::change))
         .route("/console/products", get(shop::products).post(shop::create_product))
         .route("/console/products/{id}", get(shop::product).post(shop::update_product))
         .route("/console/users", get(shop::users))

@@ -6,6 +6,8 @@ mod filters;
 mod hosts;
 mod measure;
 mod notifications;
+mod order_messages;
+mod orders;
 mod plugin_messages;
 mod plugins;
 mod services;

@@ -29,7 +29,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, patch, post, put};
 use serde::{Deserialize, Serialize};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -110,6 +110,10 @@ pub fn router(service: App, settings: &Settings, console: console::Settings) -> 
         .route("/v1/orders", get(orders::list).post(orders::place))
         .route("/v1/orders/{id}", get(orders::one).delete(orders::cancel))
         .route("/v1/orders/{id}/status", patch(orders::change_status))
+        .route("/v1/orders/{id}/refunds", post(orders::refund))
+        .route("/v1/orders/{id}/payment", put(orders::report_payment))
+        .route("/v1/orders/{id}/invoice", put(orders::invoice))
+        .route("/v1/orders/{id}/notes", post(orders::note))
         .route("/v1/orders/{id}/notifications", get(notifications::of_order))
         .route("/v1/notifications", get(notifications::list))
         .route("/v1/notifications/operations", get(bulk::list).post(bulk::start))

@@ -171,13 +171,21 @@ impl Money {
 
 /// `amount` times `basis_points` / 10,000, half up. None on overflow.
 pub fn share(amount: i64, basis_points: u32) -> Option<i64> {
-    let exact = i128::from(amount) * i128::from(basis_points);
-    i64::try_from((exact + 5_000).div_euclid(10_000)).ok()
+    part(amount, basis_points.into(), 10_000)
+}
+
+/// `amount` times `numerator` / `denominator`, half up. None on overflow, and of a denominator that is not positive.
+pub fn part(amount: i64, numerator: i64, denominator: i64) -> Option<i64> {
+    let (exact, denominator) = (i128::from(amount) * i128::from(numerator), i128::from(denominator));
+    if denominator <= 0 {
+        return None;
+    }
+    i64::try_from((2 * exact + denominator).div_euclid(2 * denominator)).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Currency, share};
+    use super::{Currency, part, share};
 
     #[test]
     fn whole_doubles_are_integers_and_others_are_not() {
@@ -212,5 +220,7 @@ mod tests {
         assert_eq!(share(24, 1_000), Some(2));
         assert_eq!(share(0, 2_000), Some(0));
         assert_eq!(share(i64::MAX, 20_000), None);
+        assert_eq!((part(10, 1, 3), part(5, 1, 2), part(-5, 1, 2)), (Some(3), Some(3), Some(-2)));
+        assert_eq!((part(i64::MAX, i64::MAX, i64::MAX), part(1, 1, 0)), (Some(i64::MAX), None));
     }
 }

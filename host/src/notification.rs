@@ -10,7 +10,7 @@ mod transition;
 use serde::{Deserialize, Serialize};
 
 pub use lane::{Lane, Portions, Urgency};
-pub use payload::{Category, Customer, KINDS, MergedChange, Payload};
+pub use payload::{Category, Customer, KINDS, MergedChange, OrderKind, Payload};
 pub use subject::order::Status as OrderStatus;
 pub use transition::{admit, is_overdue, native_verdict, settle};
 

@@ -1,4 +1,4 @@
-//! Orders, products and users: enough for a small shop to live with. For admins.
+//! Products and users: enough for a small shop to live with. For admins.
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -10,7 +10,6 @@ use super::layout::{Failed, Page, act, badge, money, more, page, page_at, table,
 use super::session::{Act, Operator};
 use super::{App, see};
 use crate::service::Error;
-use crate::shop::order::{Order, OrderFilter, Status, StatusChange};
 use crate::shop::product::{NewProduct, Product, ProductFilter};
 use crate::shop::user::User;
 
@@ -19,121 +18,12 @@ pub(super) struct Asked {
     #[serde(default)]
     cursor: String,
     #[serde(default)]
-    status: String,
-    #[serde(default)]
     search: String,
 }
 
 /// A value of a form by the rules of the API: what breaks one is pointed at.
-fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, Error> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, Error> {
     crate::service::patch::from_value(value)
-}
-
-pub(super) async fn orders(
-    State(app): State<App>,
-    operator: Operator,
-    Query(asked): Query<Asked>,
-) -> Result<Page, Failed> {
-    operator.who.must_be_admin()?;
-    let status = Some(asked.status.clone()).filter(|status| !status.is_empty()).map(Status::try_from).transpose();
-    let status = status.map_err(|detail| Error::invalid("/status", &detail))?;
-    let filter = OrderFilter { status, ..OrderFilter::default() };
-    let found = app.orders(operator.who, &filter, &page_at(&asked.cursor)).await?;
-    let row = |order: &Order| {
-        html! {
-            th scope="row" { a href={ "/console/orders/" (order.id) } { (order.id) } }
-            td { (badge(order.status.as_str())) }
-            td { a href={ "/console/users/" (order.user_id) } { (order.user_id) } }
-            td { (order.lines.len()) }
-            td { (money(&order.total)) }
-            td { (time(order.placed_at)) }
-        }
-    };
-    let rows: Vec<Markup> = found.items.iter().map(row).collect();
-    Ok(page(
-        &operator,
-        "Orders",
-        &html! {
-            h1 { "Orders" }
-            form.filter method="get" role="search" {
-                label { "Status" select.choice name="status" {
-                    option value="" { "any" }
-                    @for status in Status::ALL { option value=(status) selected[asked.status == status.as_str()] { (status) } }
-                } }
-                button { "Show" }
-            }
-            (table("Orders", &["Order", "Status", "Customer", "Lines", "Total", "Placed"], &rows))
-            (more(found.next.as_deref(), "/console/orders", &[("status", &asked.status)]))
-        },
-    ))
-}
-
-pub(super) async fn order(State(app): State<App>, operator: Operator, Path(id): Path<i64>) -> Result<Page, Failed> {
-    operator.who.must_be_admin()?;
-    let order = app.order(operator.who, id).await?;
-    let notifications = app.notifications_of(operator.who, id).await?;
-    let line = |line: &crate::shop::order::OrderLine| {
-        html! { th scope="row" { (line.name.as_str()) } td { (line.quantity) } td { (money(&line.unit_price)) } td { (money(&line.total)) } }
-    };
-    let sums = [
-        ("Subtotal", &order.subtotal),
-        ("Discount", &order.discount),
-        ("Shipping", &order.shipping),
-        ("Tax", &order.tax),
-        ("Total", &order.total),
-    ];
-    let next = Status::ALL.into_iter().filter(|next| order.status.allows(*next));
-    Ok(page(
-        &operator,
-        &format!("Order {id}"),
-        &html! {
-            h1 { "Order " (id) " " (badge(order.status.as_str())) }
-            (table("Lines", &["Product", "Pieces", "Price", "Sum"], &order.lines.iter().map(line).collect::<Vec<_>>()))
-            dl { @for (name, sum) in sums { dt { (name) } dd { (money(sum)) } }
-                dt { "Customer" } dd { a href={ "/console/users/" (order.user_id) } { (order.user_id) } }
-                @if let Some(note) = &order.note { dt { "Note" } dd { (note.as_str()) } }
-                @for parcel in &order.tracking { dt { "Parcel" } dd { (parcel.carrier.as_str()) " " (parcel.number.as_str()) } }
-            }
-            div.acts {
-                @for next in next {
-                    details { summary { "Mark as " (next) }
-                        (act(&operator, &format!("/console/orders/{id}/status"), &format!("Mark as {next}"), &html! {
-                            input type="hidden" name="status" value=(next);
-                            input type="hidden" name="version" value=(order.version);
-                            @if next == Status::Shipped {
-                                label { "Carrier" input name="carrier" maxlength="200" autocomplete="off"; }
-                                label { "Parcel number" input name="number" maxlength="200" autocomplete="off"; }
-                            }
-                            label { "Note to the customer" textarea name="note" rows="3" maxlength="2000" {} }
-                            label.check { input type="checkbox" name="silent" value="1"; " Send no mail of it; the reason is recorded" }
-                        }))
-                    }
-                }
-            }
-            h2 { "Notifications" }
-            (table("Notifications", &["Notification", "Kind", "State", "Attempts", "Made"], &notifications.iter().map(|record| html! {
-                th scope="row" { a href={ "/console/notifications/" (record.id) } { (record.id) } }
-                td { (record.kind) } td { (badge(record.state.as_str())) } td { (record.attempts) } td { (time(record.created_at)) }
-            }).collect::<Vec<_>>()))
-        },
-    ))
-}
-
-pub(super) async fn change_status(State(app): State<App>, Path(id): Path<i64>, form: Act) -> Result<Response, Failed> {
-    let (who, why) = (form.operator.who, form.why()?);
-    let tracking = match (form.field("carrier"), form.field("number")) {
-        ("", "") => json!([]),
-        (carrier, number) => json!([{ "carrier": carrier, "number": number }]),
-    };
-    let note = Some(form.field("note")).filter(|note| !note.is_empty());
-    let silent_reason = (form.field("silent") == "1").then_some(why);
-    let change: StatusChange = read(json!({
-        "status": form.field("status"), "tracking": tracking, "note": note, "silent_reason": silent_reason,
-    }))?;
-    let act = format!("mark-{}", change.status);
-    let doing = app.change_status(who, id, change, form.number("version")?, None);
-    app.recorded(who, &act, &format!("order {id}"), why, Box::pin(doing)).await?;
-    Ok(see(&format!("/console/orders/{id}")))
 }
 
 pub(super) async fn products(

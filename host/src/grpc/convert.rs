@@ -16,9 +16,8 @@ use crate::service::{
     Session, SessionInfo,
 };
 use crate::shop::Attributes;
-use crate::shop::order::{self, Address, Item, NewOrder, Order, OrderLine, Parcels, Tracking};
 use crate::shop::product::{NewProduct, Product};
-use crate::shop::text::{Line, WebAddress};
+use crate::shop::text::WebAddress;
 use crate::shop::user::{Credentials, NewUser, RefreshToken, User, english, utc};
 
 /// A field breaks a rule.
@@ -31,11 +30,11 @@ pub(super) fn take<T, U: TryFrom<T, Error = String>>(name: &str, value: T) -> Re
     U::try_from(value).map_err(|why| field(name, &why))
 }
 
-fn attributes(map: BTreeMap<String, String>) -> Result<Attributes, Status> {
+pub(super) fn attributes(map: BTreeMap<String, String>) -> Result<Attributes, Status> {
     take("attributes", map)
 }
 
-fn pairs(attributes: Attributes) -> BTreeMap<String, String> {
+pub(super) fn pairs(attributes: Attributes) -> BTreeMap<String, String> {
     attributes.into_inner()
 }
 
@@ -51,7 +50,7 @@ impl From<Money> for pb::Money {
     }
 }
 
-fn money(name: &str, money: Option<pb::Money>) -> Result<Money, Status> {
+pub(super) fn money(name: &str, money: Option<pb::Money>) -> Result<Money, Status> {
     let pb::Money { amount, currency } = money.ok_or_else(|| field(name, "must be given"))?;
     Ok(Money { amount, currency: take::<_, Currency>(&format!("{name}.currency"), currency)? })
 }
@@ -183,7 +182,7 @@ impl TryFrom<pb::CreateProductRequest> for NewProduct {
     }
 }
 
-fn web(name: &str, address: Option<String>) -> Result<Option<WebAddress>, Status> {
+pub(super) fn web(name: &str, address: Option<String>) -> Result<Option<WebAddress>, Status> {
     address.map(|a| take(name, a)).transpose()
 }
 
@@ -220,156 +219,6 @@ impl From<Product> for pb::Product {
             created_at: Some(at(created_at)),
             updated_at: Some(at(updated_at)),
             archived_at: archived_at.map(at),
-        }
-    }
-}
-
-impl TryFrom<pb::CreateOrderRequest> for NewOrder {
-    type Error = Status;
-
-    fn try_from(request: pb::CreateOrderRequest) -> Result<Self, Status> {
-        let pb::CreateOrderRequest { items, payment_method, ship_to, bill_to, attributes, request_id: _ } = request;
-        let item = |i: pb::OrderItem| {
-            let pb::OrderItem { product_id, quantity } = i;
-            Item { product_id, quantity }
-        };
-        Ok(Self {
-            items: take("items", items.into_iter().map(item).collect::<Vec<_>>())?,
-            payment_method: take("payment_method", payment_method)?,
-            ship_to: ship_to.map(|a| address("ship_to", a)).transpose()?,
-            bill_to: bill_to.map(|a| address("bill_to", a)).transpose()?,
-            attributes: self::attributes(attributes)?,
-        })
-    }
-}
-
-fn address(name: &str, address: pb::Address) -> Result<Address, Status> {
-    let inner = |field: &str| format!("{name}.{field}");
-    let pb::Address { name: addressee, lines, city, region, postal_code, country } = address;
-    let lines: Result<Vec<Line>, Status> = lines.into_iter().map(|l| take(&inner("lines"), l)).collect();
-    Ok(Address {
-        name: take(&inner("name"), addressee)?,
-        lines: take(&inner("lines"), lines?)?,
-        city: take(&inner("city"), city)?,
-        region: take(&inner("region"), region)?,
-        postal_code: take(&inner("postal_code"), postal_code)?,
-        country: take(&inner("country"), country)?,
-    })
-}
-
-impl From<Address> for pb::Address {
-    fn from(address: Address) -> Self {
-        let Address { name, lines, city, region, postal_code, country } = address;
-        Self {
-            name: name.into(),
-            lines: Vec::from(lines).into_iter().map(Into::into).collect(),
-            city: city.into(),
-            region: region.into(),
-            postal_code: postal_code.into(),
-            country: country.into(),
-        }
-    }
-}
-
-pub(super) fn changed(status: i32) -> Result<order::Status, Status> {
-    match pb::OrderStatus::try_from(status) {
-        Ok(pb::OrderStatus::Pending) => Ok(order::Status::Pending),
-        Ok(pb::OrderStatus::Shipped) => Ok(order::Status::Shipped),
-        Ok(pb::OrderStatus::Delivered) => Ok(order::Status::Delivered),
-        Ok(pb::OrderStatus::Cancelled) => Ok(order::Status::Cancelled),
-        Ok(pb::OrderStatus::Unspecified) | Err(_) => Err(field("status", "must be a status that an order can have")),
-    }
-}
-
-pub(super) fn parcels(parcels: Vec<pb::Tracking>) -> Result<Parcels, Status> {
-    let parcel = |t: pb::Tracking| {
-        let pb::Tracking { carrier, number, url } = t;
-        Ok(Tracking {
-            carrier: take("tracking.carrier", carrier)?,
-            number: take("tracking.number", number)?,
-            url: web("tracking.url", url)?,
-        })
-    };
-    let parcels: Result<Vec<Tracking>, Status> = parcels.into_iter().map(parcel).collect();
-    take("tracking", parcels?)
-}
-
-impl From<Tracking> for pb::Tracking {
-    fn from(tracking: Tracking) -> Self {
-        let Tracking { carrier, number, url } = tracking;
-        Self { carrier: carrier.into(), number: number.into(), url: url.map(Into::into) }
-    }
-}
-
-impl From<order::Status> for pb::OrderStatus {
-    fn from(status: order::Status) -> Self {
-        match status {
-            order::Status::Pending => Self::Pending,
-            order::Status::Shipped => Self::Shipped,
-            order::Status::Delivered => Self::Delivered,
-            order::Status::Cancelled => Self::Cancelled,
-        }
-    }
-}
-
-impl From<OrderLine> for pb::OrderLine {
-    fn from(line: OrderLine) -> Self {
-        let OrderLine { product_id, sku, name, quantity, unit_price, total, url, image, attributes } = line;
-        Self {
-            product_id,
-            sku: sku.into(),
-            name: name.into(),
-            quantity,
-            unit_price: Some(unit_price.into()),
-            total: Some(total.into()),
-            url: url.map(Into::into),
-            image: image.map(Into::into),
-            attributes: pairs(attributes),
-        }
-    }
-}
-
-impl From<Order> for pb::Order {
-    fn from(order: Order) -> Self {
-        let Order {
-            id,
-            user_id,
-            version,
-            status,
-            lines,
-            subtotal,
-            discount,
-            tax,
-            shipping,
-            total,
-            payment_method,
-            ship_to,
-            bill_to,
-            tracking,
-            note,
-            attributes,
-            placed_at,
-            updated_at,
-        } = order;
-        Self {
-            id,
-            user_id,
-            version,
-            status: pb::OrderStatus::from(status).into(),
-            lines: lines.into_iter().map(Into::into).collect(),
-            subtotal: Some(subtotal.into()),
-            discount: Some(discount.into()),
-            tax: Some(tax.into()),
-            shipping: Some(shipping.into()),
-            total: Some(total.into()),
-            payment_method: payment_method.into(),
-            ship_to: ship_to.map(Into::into),
-            bill_to: bill_to.map(Into::into),
-            tracking: tracking.into_iter().map(Into::into).collect(),
-            note: note.map(Into::into),
-            attributes: pairs(attributes),
-            placed_at: Some(at(placed_at)),
-            updated_at: Some(at(updated_at)),
         }
     }
 }

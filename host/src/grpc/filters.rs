@@ -94,7 +94,7 @@ pub(super) fn orders(request: pb::ListOrdersRequest) -> Result<(OrderFilter, Pag
     };
     let filter = OrderFilter {
         user_id,
-        status: if status == 0 { None } else { Some(super::convert::changed(status)?) },
+        status: if status == 0 { None } else { Some(super::order_messages::changed(status)?) },
         created_after: unix_ms("created_after", created_after)?,
         created_before: unix_ms("created_before", created_before)?,
         sort,

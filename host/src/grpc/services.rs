@@ -1,26 +1,20 @@
 //! A few lines for each call: who asks, what is asked, the use case, the answer.
 
-use std::pin::Pin;
-
-use futures_util::{Stream, StreamExt};
 use serde_json::Value;
 use tonic::{Request, Response, Status};
 
-use super::convert::{changed, field, parcels, take};
+use super::convert::{field, take};
 use super::pb::{
-    self, CancelOrderRequest, CancelOrderResponse, ChangeOrderStatusRequest, ChangeOrderStatusResponse,
-    CreateOrderRequest, CreateOrderResponse, CreateProductRequest, CreateProductResponse, CreateSessionRequest,
-    CreateSessionResponse, CreateUserRequest, CreateUserResponse, DeleteProductRequest, DeleteProductResponse,
-    DeleteSessionRequest, DeleteSessionResponse, DeleteUserRequest, DeleteUserResponse, GetOrderRequest,
-    GetOrderResponse, GetProductRequest, GetProductResponse, GetUserRequest, GetUserResponse, ListOrdersRequest,
-    ListOrdersResponse, ListProductsRequest, ListProductsResponse, ListSessionsRequest, ListSessionsResponse,
-    ListUsersRequest, ListUsersResponse, RenewSessionRequest, RenewSessionResponse, UpdateProductRequest,
-    UpdateProductResponse, UpdateUserRequest, UpdateUserResponse, WatchOrderRequest, WatchOrderResponse,
+    self, CreateProductRequest, CreateProductResponse, CreateSessionRequest, CreateSessionResponse, CreateUserRequest,
+    CreateUserResponse, DeleteProductRequest, DeleteProductResponse, DeleteSessionRequest, DeleteSessionResponse,
+    DeleteUserRequest, DeleteUserResponse, GetProductRequest, GetProductResponse, GetUserRequest, GetUserResponse,
+    ListProductsRequest, ListProductsResponse, ListSessionsRequest, ListSessionsResponse, ListUsersRequest,
+    ListUsersResponse, RenewSessionRequest, RenewSessionResponse, UpdateProductRequest, UpdateProductResponse,
+    UpdateUserRequest, UpdateUserResponse,
 };
 use super::{Api, filters, status};
-use crate::shop::order::StatusChange;
 
-type Answer<T> = Result<Response<T>, Status>;
+pub(super) type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl pb::user_service_server::UserService for Api {
@@ -194,74 +188,5 @@ impl pb::product_service_server::ProductService for Api {
         let who = self.caller(&request)?;
         self.0.forget_alert(who, request.into_inner().product_id).await.map_err(status)?;
         Ok(Response::new(pb::DeleteStockAlertResponse {}))
-    }
-}
-
-#[tonic::async_trait]
-impl pb::order_service_server::OrderService for Api {
-    async fn create_order(&self, request: Request<CreateOrderRequest>) -> Answer<CreateOrderResponse> {
-        let who = self.caller(&request)?;
-        let request = request.into_inner();
-        let once = filters::once(&self.0, &request.request_id, &request)?;
-        let order = self.0.place_order(who, request.try_into()?, once.as_ref()).await.map_err(status)?;
-        Ok(Response::new(CreateOrderResponse { order: Some(order.into()) }))
-    }
-
-    async fn get_order(&self, request: Request<GetOrderRequest>) -> Answer<GetOrderResponse> {
-        let who = self.caller(&request)?;
-        let order = self.0.order(who, request.into_inner().id).await.map_err(status)?;
-        Ok(Response::new(GetOrderResponse { order: Some(order.into()) }))
-    }
-
-    async fn list_orders(&self, request: Request<ListOrdersRequest>) -> Answer<ListOrdersResponse> {
-        let who = self.caller(&request)?;
-        let (filter, page) = filters::orders(request.into_inner())?;
-        let found = self.0.orders(who, &filter, &page).await.map_err(status)?;
-        Ok(Response::new(ListOrdersResponse {
-            orders: found.items.into_iter().map(Into::into).collect(),
-            next_page_token: found.next.unwrap_or_default(),
-        }))
-    }
-
-    async fn change_order_status(
-        &self,
-        request: Request<ChangeOrderStatusRequest>,
-    ) -> Answer<ChangeOrderStatusResponse> {
-        let who = self.caller(&request)?;
-        let request = request.into_inner();
-        let once = filters::once(&self.0, &request.request_id, &request)?;
-        let ChangeOrderStatusRequest { id, status: wanted, tracking, etag, request_id: _, note, silent_reason } =
-            request;
-        let change = StatusChange {
-            status: changed(wanted)?,
-            tracking: parcels(tracking)?,
-            note: note.map(|note| take("note", note)).transpose()?,
-            silent_reason: silent_reason.map(|why| take("silent_reason", why)).transpose()?,
-        };
-        let expected = filters::etag(&etag)?;
-        let order = self.0.change_status(who, id, change, expected, once.as_ref()).await.map_err(status)?;
-        Ok(Response::new(ChangeOrderStatusResponse { order: Some(order.into()) }))
-    }
-
-    async fn cancel_order(&self, request: Request<CancelOrderRequest>) -> Answer<CancelOrderResponse> {
-        let who = self.caller(&request)?;
-        let CancelOrderRequest { id, etag } = request.into_inner();
-        let order = self.0.cancel_order(who, id, filters::etag(&etag)?).await.map_err(status)?;
-        Ok(Response::new(CancelOrderResponse { order: Some(order.into()) }))
-    }
-
-    type WatchOrderStream = Pin<Box<dyn Stream<Item = Result<WatchOrderResponse, Status>> + Send>>;
-
-    async fn watch_order(&self, request: Request<WatchOrderRequest>) -> Answer<Self::WatchOrderStream> {
-        let who = self.caller(&request)?;
-        let id = request.into_inner().id;
-        // Refused as a whole, not in the stream.
-        self.0.order(who, id).await.map_err(status)?;
-        let orders = self.0.clone().watch_order(who, id);
-        let answers = orders.map(|order| {
-            let order = order.map_err(status)?;
-            Ok(WatchOrderResponse { order: Some(order.into()) })
-        });
-        Ok(Response::new(Box::pin(answers.take_until(self.1.clone().cancelled_owned()))))
     }
 }

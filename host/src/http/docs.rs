@@ -34,6 +34,7 @@ use crate::shop::product::ProductSort;
         products::create, products::list, products::one, products::update, products::archive,
         products::alert, products::forget_alert,
         orders::place, orders::list, orders::one, orders::cancel, orders::change_status,
+        orders::refund, orders::report_payment, orders::invoice, orders::note,
         notifications::of_order, notifications::list, notifications::one, notifications::retry, notifications::cancel,
         notifications::hold, bulk::start, bulk::list, bulk::one, bulk::cancel, queue::one, queue::pause, queue::resume,
         notifications::mails, notifications::mail, hosts::list,

@@ -8,8 +8,11 @@ use super::App;
 use super::answer::{List, changed, created, page, tagged};
 use super::extract::{Asked, Body, Caller, Id, IfMatch};
 use super::problem::Problem;
-use crate::service::PageRequest;
-use crate::shop::order::{NewOrder, Order, OrderFilter, OrderSort, Status, StatusChange};
+use crate::service::{Once, PageRequest, Principal};
+use crate::shop::order::{
+    Change, NewInvoice, NewNote, NewOrder, NewRefund, Order, OrderFilter, OrderSort, PaymentReport, Status,
+    StatusChange,
+};
 
 /// A point in time, as clients write it (RFC 3339).
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -120,6 +123,18 @@ pub(super) async fn list(
     Ok(page(app.orders(who, &filter, &PageRequest { limit, cursor }).await?, &uri))
 }
 
+async fn make(
+    app: &App,
+    who: Principal,
+    id: i64,
+    change: Change,
+    expected: Option<i64>,
+    once: Option<&Once>,
+) -> Result<Response, Problem> {
+    let order = app.change_order(who, id, change, expected, once).await?;
+    Ok(changed(&order, order.version))
+}
+
 /// Moves an order on. For admins.
 #[utoipa::path(
     patch,
@@ -141,8 +156,103 @@ pub(super) async fn change_status(
     IfMatch(expected): IfMatch,
     Body(change, once): Body<StatusChange>,
 ) -> Result<Response, Problem> {
-    let order = app.change_status(who, id, change, expected, once.as_ref()).await?;
-    Ok(changed(&order, order.version))
+    make(&app, who, id, change.into(), expected, once.as_ref()).await
+}
+
+/// Records money that is paid back: an amount, pieces, or an amount for pieces. For admins.
+#[utoipa::path(
+    post,
+    path = "/v1/orders/{id}/refunds",
+    tag = "orders",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The entity tag that the change expects."), ("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key are one request.", min_length = 1, max_length = 255, pattern = "^(\"[!#-~]+\"|[!#-~]+)$")),
+    request_body = NewRefund,
+    responses(
+        (status = 200, description = "The order", body = Order),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn refund(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+    IfMatch(expected): IfMatch,
+    Body(change, once): Body<NewRefund>,
+) -> Result<Response, Problem> {
+    make(&app, who, id, change.into(), expected, once.as_ref()).await
+}
+
+/// Records what became of a payment. For admins.
+#[utoipa::path(
+    put,
+    path = "/v1/orders/{id}/payment",
+    tag = "orders",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The entity tag that the change expects."), ("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key are one request.", min_length = 1, max_length = 255, pattern = "^(\"[!#-~]+\"|[!#-~]+)$")),
+    request_body = PaymentReport,
+    responses(
+        (status = 200, description = "The order", body = Order),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn report_payment(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+    IfMatch(expected): IfMatch,
+    Body(change, once): Body<PaymentReport>,
+) -> Result<Response, Problem> {
+    make(&app, who, id, change.into(), expected, once.as_ref()).await
+}
+
+/// Records the bill of an order: its first, or another one instead. For admins.
+#[utoipa::path(
+    put,
+    path = "/v1/orders/{id}/invoice",
+    tag = "orders",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The entity tag that the change expects."), ("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key are one request.", min_length = 1, max_length = 255, pattern = "^(\"[!#-~]+\"|[!#-~]+)$")),
+    request_body = NewInvoice,
+    responses(
+        (status = 200, description = "The order", body = Order),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn invoice(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+    IfMatch(expected): IfMatch,
+    Body(change, once): Body<NewInvoice>,
+) -> Result<Response, Problem> {
+    make(&app, who, id, change.into(), expected, once.as_ref()).await
+}
+
+/// Says something to the customer about an order while nothing else happens to it. For admins.
+#[utoipa::path(
+    post,
+    path = "/v1/orders/{id}/notes",
+    tag = "orders",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The entity tag that the change expects."), ("Idempotency-Key" = Option<String>, Header, description = "Requests with the same key are one request.", min_length = 1, max_length = 255, pattern = "^(\"[!#-~]+\"|[!#-~]+)$")),
+    request_body = NewNote,
+    responses(
+        (status = 200, description = "The order", body = Order),
+        (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = []))
+)]
+pub(super) async fn note(
+    State(app): State<App>,
+    Caller(who): Caller,
+    Id(id): Id<i64>,
+    IfMatch(expected): IfMatch,
+    Body(change, once): Body<NewNote>,
+) -> Result<Response, Problem> {
+    make(&app, who, id, change.into(), expected, once.as_ref()).await
 }
 
 /// Cancels an order that is pending; its pieces return to the stock. One's own, or any for admins.

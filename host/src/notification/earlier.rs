@@ -20,7 +20,9 @@ struct Earlier {
 
 /// Reads it as what would be stored today.
 pub(super) fn read(text: &str) -> serde_json::Result<Payload> {
-    let Earlier { kind, occurred_at, shop, customer, order, previous, attributes } = kept::read(text)?;
+    let Earlier { kind, occurred_at, shop, customer, mut order, previous, attributes } = kept::read(text)?;
+    order.lines.iter_mut().for_each(|line| line.open_quantity = line.quantity);
+    order.settle();
     Ok(Payload {
         kind: if kind == "order.pending" { "order.placed".to_owned() } else { kind },
         category: Category::Transactional,

@@ -1,6 +1,7 @@
 //! What a notification can be about: the contract's `subject`, as it is stored and as a preview is given it. What the shop
 //! does not say is left out of the JSON.
 
+mod from_shop;
 pub mod order;
 
 use serde::{Deserialize, Serialize};

@@ -19,9 +19,9 @@ macro_rules! events {
 }
 
 /// One for each mail that a shop sends: the samples of `plugins/events`.
-pub(crate) const EVENTS: [(&str, &str); 20] = events! {
+pub(crate) const EVENTS: [(&str, &str); 21] = events! {
     "order-placed" "order-partly-shipped" "order-shipped" "order-delivered" "order-cancelled" "order-refunded"
-    "order-payment-failed" "order-invoiced" "order-gift" "order-noted" "order-discounted" "order-tax-included"
+    "order-payment-received" "order-payment-failed" "order-invoiced" "order-gift" "order-noted" "order-discounted" "order-tax-included"
     "order-digest" "account-verify-email" "account-reset-password" "account-password-changed" "account-email-changed"
     "account-new-log-in" "account-closed" "product-back-in-stock"
 };
@@ -109,7 +109,7 @@ impl Case {
         Notification {
             id: 1,
             message_id: MESSAGE_ID.to_owned(),
-            payload: Payload::of_change(&self.order(), previous, customer, &shop),
+            payload: Payload::of_change(self.status.into(), &self.order(), previous, customer, &shop),
         }
     }
 
@@ -121,7 +121,7 @@ impl Case {
             serde_json::json!({
                 "product_id": i, "sku": format!("SKU-{i}"),
                 "name": format!("{name} no. {i}").chars().take(200).collect::<String>(),
-                "quantity": 2, "unit_price": money(1_999), "total": money(3_998), "url": url, "image": null,
+                "quantity": 2, "open_quantity": 2, "unit_price": money(1_999), "total": money(3_998), "url": url, "image": null,
                 "attributes": {},
             })
         };
@@ -129,12 +129,14 @@ impl Case {
         let address = serde_json::json!({
             "name": name, "lines": ["12 St James's Square"], "city": "London", "postal_code": "SW1Y 4JH", "country": "GB",
         });
-        let is_sent = matches!(status, Status::Shipped | Status::Delivered);
+        let is_sent = matches!(status, Status::PartlyShipped | Status::Shipped | Status::Delivered);
         let tracking = match (is_sent, is_bare) {
             (false, _) => serde_json::json!([]),
             (true, true) => serde_json::json!([{ "carrier": "Post", "number": "1", "url": null }]),
             (true, false) => {
-                serde_json::json!([{ "carrier": "Post", "number": "RR123456785AT", "url": "https://post.example/t" }])
+                let since = if status == Status::Delivered { 1 } else { 2 };
+                let (number, url) = ("RR123456785AT", "https://post.example/t");
+                serde_json::json!([{ "since_version": since, "carrier": "Post", "number": number, "url": url }])
             }
         };
         let order = serde_json::json!({
@@ -148,7 +150,12 @@ impl Case {
             "attributes": if is_bare { serde_json::json!({}) } else { serde_json::json!({ "gift": "yes" }) },
             "placed_at": at, "updated_at": at,
         });
-        serde_json::from_value(order).expect("the fixture is an order")
+        let mut order: Order = serde_json::from_value(order).expect("the fixture is an order");
+        order.settle();
+        if let (Status::PartlyShipped, Some(line)) = (status, order.lines.first_mut()) {
+            (line.shipped_quantity, line.open_quantity) = (1, 1);
+        }
+        order
     }
 }
 

@@ -5,14 +5,12 @@ use futures_util::Stream;
 use super::notifications::by;
 use super::plugins::name;
 use super::{Error, Once, Page, PageRequest, Principal, Service};
-use crate::notification::{Customer, Lane, Payload};
-use crate::shop::order::{Order, OrderFilter, Status, StatusChange};
+use crate::notification::{Customer, Lane, OrderKind, Payload};
+use crate::shop::order::{Change, Order, OrderFilter, Status, StatusChange};
 use crate::shop::text::Line;
 use crate::store::notifications::NewEvent;
-use crate::store::orders;
+use crate::store::{Tx, orders};
 use crate::trace;
-
-const CHANGE: &str = "change-order-status";
 
 impl Service {
     /// One order: the caller's own, or any for admins.
@@ -32,30 +30,41 @@ impl Service {
         Ok(Page::cut(items, limit, |o| o.id))
     }
 
-    /// Moves an order on. For admins. The notification is recorded in the same transaction.
-    pub async fn change_status(
+    /// Changes an order. For admins. The notification is recorded in the same transaction.
+    pub async fn change_order(
         &self,
         who: Principal,
         id: i64,
-        change: StatusChange,
+        change: Change,
         expected: Option<i64>,
         once: Option<&Once>,
     ) -> Result<Order, Error> {
         who.must_be_admin()?;
-        let order = self.once(who, CHANGE, once, || self.try_change(who, id, change.clone(), expected, once)).await?;
-        self.changed(order.id);
-        if order.status == Status::Cancelled {
-            self.restocked.notify_one();
-        }
-        Ok(order)
+        self.make(who, id, change, expected, once).await
     }
 
     /// Cancels an order that is pending: one's own, or any for admins. Its pieces return to the stock.
     pub async fn cancel_order(&self, who: Principal, id: i64, expected: Option<i64>) -> Result<Order, Error> {
-        let cancel = || StatusChange::to(Status::Cancelled);
-        let order = self.once(who, CHANGE, None, || self.try_change(who, id, cancel(), expected, None)).await?;
+        self.make(who, id, Change::Status(StatusChange::to(Status::Cancelled)), expected, None).await
+    }
+
+    async fn make(
+        &self,
+        who: Principal,
+        id: i64,
+        change: Change,
+        expected: Option<i64>,
+        once: Option<&Once>,
+    ) -> Result<Order, Error> {
+        let may_restock = match &change {
+            Change::Status(change) => change.status == Status::Cancelled,
+            Change::Refund(_) => true,
+            Change::Payment(_) | Change::Invoice(_) | Change::Note(_) => false,
+        };
+        let make = || self.try_change(who, id, change.clone(), expected, once);
+        let order = self.once(who, name_of(&change), once, make).await?;
         self.changed(order.id);
-        if order.status == Status::Cancelled {
+        if may_restock {
             self.restocked.notify_one();
         }
         Ok(order)
@@ -65,30 +74,26 @@ impl Service {
         &self,
         who: Principal,
         id: i64,
-        change: StatusChange,
+        change: Change,
         expected: Option<i64>,
         once: Option<&Once>,
     ) -> Result<Order, Error> {
-        let status = change.status;
-        if status != Status::Shipped && !change.tracking.is_empty() {
-            return Err(Error::Conflict("parcels go only with the status \"shipped\"".to_owned()));
-        }
         let mut span = trace::enqueue();
-        let mut work = self.begin(who, CHANGE, once).await?;
+        let mut work = self.begin(who, name_of(&change), once).await?;
         let tx = &mut work.tx;
         let order = orders::lock(tx, id).await?.filter(|o| who.is_admin || o.user_id == who.user_id);
         let order = order.ok_or(Error::NotFound("order"))?;
         super::must_match(expected, order.version)?;
-        let previous = order.status;
-        if !previous.allows(status) {
-            return Err(Error::Conflict(format!("an order that is {previous} cannot become {status}")));
+        let (kind, previous) = (OrderKind::of(&change), order.status);
+        let silent = change.silent_reason().map(|why| silent(who, why));
+        let bill = if let Change::Invoice(bill) = &change { Some(bill.number.clone()) } else { None };
+        let changed = order.change(change, self.clock.now_ms()).map_err(|e| Error::Conflict(e.to_string()))?;
+        if let Some(number) = bill {
+            self.number_invoice(tx, &number, id).await?;
         }
-        // Two changes within a millisecond still have an order.
-        let now = self.clock.now_ms().max(order.updated_at);
-        let silent = change.silent_reason.as_ref().map(|why| silent(who, why));
-        let order = orders::advance(tx, order, change, now).await?;
+        let order = orders::advance(tx, changed).await?;
         if let Some(customer) = orders::customer(tx, &order).await? {
-            let event = self.event(&order, Some(previous), customer.into(), span.traceparent());
+            let event = self.event(kind, &order, Some(previous), customer.into(), span.traceparent());
             let event = NewEvent { silent, ..event };
             orders::notify(tx, &[event], self.store.offset_ms()).await?;
         }
@@ -99,9 +104,19 @@ impl Service {
         done
     }
 
+    async fn number_invoice(&self, tx: &mut Tx, number: &Line, order_id: i64) -> Result<(), Error> {
+        match orders::number_invoice(tx, number, order_id).await {
+            Ok(None) => Ok(()),
+            Ok(Some(other)) => Err(Error::Taken(format!("the invoice number is that of order {other}"))),
+            Err(e) if e.is_taken() => Err(Error::Taken("the invoice number is another order's".to_owned())),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     /// The notification of a change that has just been made.
     pub(super) fn event(
         &self,
+        kind: OrderKind,
         order: &Order,
         previous: Option<Status>,
         customer: Customer,
@@ -112,7 +127,7 @@ impl Service {
             place: order.version,
             silent: None,
             message_id: self.message_id(),
-            payload: Payload { trace, ..Payload::of_change(order, previous, customer, &self.shop) },
+            payload: Payload { trace, ..Payload::of_change(kind, order, previous, customer, &self.shop) },
         }
     }
 
@@ -150,6 +165,17 @@ impl Service {
 
     pub(super) fn message_id(&self) -> String {
         format!("{}@{}", self.clock.uuid(), self.message_id_domain)
+    }
+}
+
+/// What idempotency keys of a change are for.
+fn name_of(change: &Change) -> &'static str {
+    match change {
+        Change::Status(_) => "change-order-status",
+        Change::Refund(_) => "refund-order",
+        Change::Payment(_) => "report-order-payment",
+        Change::Invoice(_) => "invoice-order",
+        Change::Note(_) => "note-order",
     }
 }
 

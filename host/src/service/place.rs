@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Error, Once, Principal, Service};
 use crate::group::Group;
 use crate::money::Money;
-use crate::notification::Customer;
+use crate::notification::{Customer, OrderKind};
 use crate::shop::order::{Item, NewOrder, Order, OrderLine};
 use crate::shop::product::Product;
 use crate::shop::user::User;
@@ -122,7 +122,8 @@ impl Service {
             for line in &lines {
                 stock.entry(line.product_id).and_modify(|p| p.stock -= i64::from(line.quantity));
             }
-            let order = NewRow { user_id: user.id, new: placing.new.clone(), lines, totals };
+            let prices_include_tax = self.pricing.prices_include_tax;
+            let order = NewRow { user_id: user.id, new: placing.new.clone(), lines, totals, prices_include_tax };
             let Placing { who, once, trace, .. } = placing.clone();
             Ok(Draft { order, customer: user.clone().into(), who, once, trace })
         };
@@ -139,7 +140,7 @@ impl Service {
         let orders = orders::insert(tx, rows, now).await?;
         let (mut events, mut keys) = (Vec::new(), Vec::new());
         for (order, (customer, who, once, trace)) in orders.iter().zip(rest) {
-            events.push(self.event(order, None, customer, trace));
+            events.push(self.event(OrderKind::Placed, order, None, customer, trace));
             keys.extend(once.map(|once| once.keep(who, PLACE, order)));
         }
         orders::notify(tx, &events, self.store.offset_ms()).await?;
@@ -187,6 +188,9 @@ fn lines(items: &[Item], stock: &BTreeMap<i64, Product>) -> Result<Vec<OrderLine
             sku,
             name,
             quantity: item.quantity,
+            shipped_quantity: 0,
+            refunded_quantity: 0,
+            open_quantity: item.quantity,
             unit_price: product.price,
             total: Money::new(total, product.price.currency),
             url,

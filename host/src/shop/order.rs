@@ -1,27 +1,38 @@
-//! Orders: what they cost and how they move.
+//! Orders: what they are, what they cost and how they change.
 
-use std::collections::BTreeMap;
+mod change;
+mod money;
+mod new;
+mod pricing;
+mod rules;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::Attributes;
 use super::text::{AddressLines, Country, Line, Note, OptionalLine, Sku, WebAddress};
-use crate::money::{self, AMOUNT_MAX, Money};
+use crate::money::Money;
 
-/// The most lines an order may have.
-pub const LINES_MAX: usize = 100;
-/// The most pieces of one product in an order.
-pub const QUANTITY_MAX: u32 = 10_000;
+pub use change::{Change, NewInvoice, NewNote, NewRefund, NewTracking, Parcels, PaymentReport, StatusChange};
+pub use money::REFUNDS_MAX;
+pub use new::{Item, Items, LINES_MAX, NewOrder, QUANTITY_MAX};
+pub use pricing::{Pricing, PricingError, Totals};
+pub use rules::{ChangeError, Changed, PARCELS_MAX};
 
-/// Where an order stands. `pending → shipped → delivered`, `pending → cancelled`.
+/// Where an order stands. `pending → partly_shipped → shipped → delivered`, where the second may come several times or not
+/// at all, or `pending → cancelled`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 #[schema(as = OrderStatus)]
 pub enum Status {
     /// Placed, not sent yet.
     Pending,
-    /// On its way.
+    /// Some pieces are on their way, others are still to be sent.
+    PartlyShipped,
+    /// All pieces are on their way that are to be sent.
     Shipped,
     /// Arrived.
     Delivered,
@@ -31,12 +42,13 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Shipped, Self::Delivered, Self::Cancelled];
+    pub const ALL: [Self; 5] = [Self::Pending, Self::PartlyShipped, Self::Shipped, Self::Delivered, Self::Cancelled];
 
     /// The name that the store and the APIs use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
+            Self::PartlyShipped => "partly_shipped",
             Self::Shipped => "shipped",
             Self::Delivered => "delivered",
             Self::Cancelled => "cancelled",
@@ -45,7 +57,12 @@ impl Status {
 
     /// Whether an order may go from here to `next`.
     pub fn allows(self, next: Self) -> bool {
-        matches!((self, next), (Self::Pending, Self::Shipped | Self::Cancelled) | (Self::Shipped, Self::Delivered))
+        matches!(
+            (self, next),
+            (Self::Pending, Self::PartlyShipped | Self::Shipped | Self::Cancelled)
+                | (Self::PartlyShipped, Self::PartlyShipped | Self::Shipped)
+                | (Self::Shipped, Self::Delivered)
+        )
     }
 }
 
@@ -80,22 +97,44 @@ pub struct Order {
     pub subtotal: Money,
     /// Subtracted from the subtotal.
     pub discount: Money,
-    /// On the discounted subtotal and the shipping.
+    /// On the discounted subtotal and the shipping, or in them.
     pub tax: Money,
+    /// The tax by rate; empty when the shop has no name for it, or takes none.
+    #[serde(default)]
+    pub taxes: Vec<TaxLine>,
+    /// Whether the prices and the shipping have the tax in them: then the total is the subtotal less the discount plus the
+    /// shipping, else plus the tax.
+    #[serde(default)]
+    pub prices_include_tax: bool,
     /// What sending costs.
     pub shipping: Money,
     /// What the customer pays.
     pub total: Money,
     /// How they pay.
     pub payment_method: OptionalLine,
+    /// How far it is paid, as the shop was told.
+    #[serde(default)]
+    pub payment: Payment,
     /// Where it goes.
     pub ship_to: Option<Address>,
     /// Where the bill goes.
     pub bill_to: Option<Address>,
-    /// The parcels.
+    /// The parcels, the oldest first.
     pub tracking: Vec<Tracking>,
+    /// What was paid back, the oldest first.
+    #[serde(default)]
+    pub refunds: Vec<Refund>,
+    /// The bill, once there is one.
+    #[serde(default)]
+    pub invoice: Option<Invoice>,
     /// What the shop said to the customer about the newest change.
     pub note: Option<Note>,
+    /// What the buyer wants the receiver of a present to read.
+    #[serde(default)]
+    pub gift_message: Option<Note>,
+    /// Why it was cancelled, in the shop's words.
+    #[serde(default)]
+    pub cancel_reason: Option<Line>,
     /// Values that templates and policies may use.
     pub attributes: Attributes,
     /// When, in unix milliseconds.
@@ -145,8 +184,17 @@ pub struct OrderLine {
     pub sku: Sku,
     /// Its name.
     pub name: Line,
-    /// Pieces.
+    /// Pieces that were ordered.
     pub quantity: u32,
+    /// Of them on their way or arrived.
+    #[serde(default)]
+    pub shipped_quantity: u32,
+    /// Of them paid back.
+    #[serde(default)]
+    pub refunded_quantity: u32,
+    /// Of them still to be sent.
+    #[serde(default)]
+    pub open_quantity: u32,
     /// What one piece cost.
     pub unit_price: Money,
     /// The price times the pieces.
@@ -165,6 +213,9 @@ pub struct OrderLine {
 pub struct Address {
     /// Who gets it.
     pub name: Line,
+    /// The company, where there is one.
+    #[serde(default)]
+    pub company: OptionalLine,
     /// Street, house, floor; 1 to 5 lines.
     #[schema(value_type = Vec<Line>, min_items = 1, max_items = 5)]
     pub lines: AddressLines,
@@ -178,12 +229,17 @@ pub struct Address {
     pub postal_code: OptionalLine,
     /// The country.
     pub country: Country,
+    /// For the carrier, where one is given.
+    #[serde(default)]
+    pub phone: OptionalLine,
 }
 
-/// One parcel of a shipment.
+/// One parcel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Tracking {
+    /// The order's version that added it.
+    #[serde(default = "first_change")]
+    pub since_version: i64,
     /// Who carries it.
     pub carrier: Line,
     /// The carrier's number.
@@ -191,226 +247,78 @@ pub struct Tracking {
     /// The carrier's page.
     #[serde(default)]
     pub url: Option<WebAddress>,
+    /// What is in it, by product; empty when the shop does not say.
+    #[serde(default)]
+    pub items: Vec<Item>,
 }
 
-/// An order to be placed. Prices, tax and shipping are the server's to say.
-#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+/// The version of parcels that were kept without one: orders were sent as a whole, by their first change.
+fn first_change() -> i64 {
+    2
+}
+
+/// Money that was paid back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Refund {
+    /// The order's version that added it.
+    pub since_version: i64,
+    /// How much.
+    pub amount: Money,
+    /// The shop's words for why.
+    pub reason: OptionalLine,
+    /// For which pieces, by product; empty when it is not for pieces.
+    pub items: Vec<Item>,
+}
+
+/// How far an order is paid.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Payment {
+    /// What is still to be paid; none: the shop was not told.
+    pub due: Option<Money>,
+    /// Why the last payment failed; none when it did not.
+    pub failure: Option<Line>,
+    /// Where it can be paid.
+    pub link: Option<Link>,
+}
+
+/// A page for the customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewOrder {
-    /// What is bought.
-    #[schema(value_type = Vec<Item>, min_items = 1, max_items = 100)]
-    pub items: Items,
-    /// How it is paid; free text.
-    #[serde(default)]
-    pub payment_method: OptionalLine,
-    /// Where it goes.
-    #[serde(default)]
-    pub ship_to: Option<Address>,
-    /// Where the bill goes.
-    #[serde(default)]
-    pub bill_to: Option<Address>,
-    /// Values that templates and policies may use.
-    #[serde(default)]
-    pub attributes: Attributes,
+pub struct Link {
+    /// Where it is.
+    pub url: WebAddress,
+    /// Until when it is there; none: for ever.
+    #[serde(default, with = "crate::clock::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<i64>,
 }
 
-/// 1 to [`LINES_MAX`] items; those of one product are added up.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Vec<Item>")]
-pub struct Items(Vec<Item>);
-
-/// So many pieces of a product.
-#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Item {
-    /// Which product.
-    #[serde(deserialize_with = "crate::money::whole")]
-    pub product_id: i64,
-    /// How many pieces; 1 to 10,000.
-    #[serde(deserialize_with = "crate::money::whole")]
-    #[schema(minimum = 1, maximum = 10_000)]
-    pub quantity: u32,
+/// The bill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Invoice {
+    /// Its number, of which there is one in the shop.
+    pub number: Line,
+    /// Its date.
+    #[serde(with = "crate::clock::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub issued_at: i64,
+    /// The shop's VAT identification number, where it has one.
+    pub seller_vat_id: OptionalLine,
+    /// The customer's, where they have one.
+    pub buyer_vat_id: OptionalLine,
+    /// Where it can be downloaded.
+    pub link: Option<Link>,
 }
 
-impl TryFrom<Vec<Item>> for Items {
-    type Error = String;
-
-    fn try_from(mut items: Vec<Item>) -> Result<Self, String> {
-        if !(1..=LINES_MAX).contains(&items.len()) {
-            return Err(format!("must hold 1 to {LINES_MAX} items"));
-        }
-        if let Some(item) = items.iter().find(|i| !(1..=QUANTITY_MAX).contains(&i.quantity)) {
-            return Err(format!("product {}: quantity must be within 1 to {QUANTITY_MAX}", item.product_id));
-        }
-        // By product, so that orders take their rows in one order and never wait for each other in a circle; one that
-        // stands there twice is one line.
-        items.sort_by_key(|i| i.product_id);
-        items.dedup_by(|more, kept| {
-            let same = more.product_id == kept.product_id;
-            kept.quantity += if same { more.quantity } else { 0 };
-            same
-        });
-        Ok(Self(items))
-    }
-}
-
-impl Items {
-    /// The items, by product.
-    pub fn as_slice(&self) -> &[Item] {
-        &self.0
-    }
-}
-
-/// A change of an order's status.
-#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StatusChange {
-    /// Where it stands now.
-    pub status: Status,
-    /// The parcels; only with `shipped`.
-    #[serde(default)]
-    #[schema(value_type = Vec<Tracking>, max_items = 20)]
-    pub tracking: Parcels,
-    /// What the shop says to the customer about it: in the mail, and with the order until its next change.
-    #[serde(default)]
-    pub note: Option<Note>,
-    /// Given, the customer gets no mail of this change: its notification is recorded as skipped, with who made the change
-    /// and this reason. An operator can still send it.
-    #[serde(default)]
-    pub silent_reason: Option<Line>,
-}
-
-impl StatusChange {
-    /// To this status, with nothing beside.
-    pub fn to(status: Status) -> Self {
-        Self { status, tracking: Parcels::default(), note: None, silent_reason: None }
-    }
-}
-
-/// At most 20 parcels.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(try_from = "Vec<Tracking>")]
-pub struct Parcels(Vec<Tracking>);
-
-impl TryFrom<Vec<Tracking>> for Parcels {
-    type Error = String;
-
-    fn try_from(parcels: Vec<Tracking>) -> Result<Self, String> {
-        if parcels.len() > 20 {
-            return Err("must be at most 20 parcels".to_owned());
-        }
-        Ok(Self(parcels))
-    }
-}
-
-impl Parcels {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The parcels.
-    pub fn into_inner(self) -> Vec<Tracking> {
-        self.0
-    }
-}
-
-/// What the shop adds to the lines' sum: a rule for every country, and others for those that are named.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pricing {
-    /// Tax on the discounted subtotal and the shipping, in hundredths of a per cent: 2000 is 20 %.
-    pub tax_basis_points: u32,
-    /// The same for orders that go to these countries.
-    #[serde(default)]
-    pub tax_basis_points_by_country: BTreeMap<Country, u32>,
-    /// Shipping of every order, in minor units of its currency.
-    pub shipping_flat: i64,
-    /// The same for orders that go to these countries.
-    #[serde(default)]
-    pub shipping_flat_by_country: BTreeMap<Country, i64>,
-    /// From this subtotal on, in minor units, shipping is free; 0: never.
-    pub shipping_free_from: i64,
-}
-
-/// An order's sums, all in one currency.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Totals {
-    /// The lines' sum.
-    pub subtotal: Money,
-    /// Subtracted from it.
-    pub discount: Money,
-    /// Added.
-    pub tax: Money,
-    /// Added.
-    pub shipping: Money,
-    /// What the customer pays.
-    pub total: Money,
-}
-
-/// Why an order has no sums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PricingError {
-    /// Two products are priced in different currencies.
-    #[error("all products of an order must be priced in one currency")]
-    Currencies,
-    /// The total is more than an order may cost.
-    #[error("an order may cost at most {AMOUNT_MAX} minor units")]
-    TooMuch,
-    /// There is nothing to add up.
-    #[error("an order needs a line")]
-    Empty,
-}
-
-impl Pricing {
-    /// Adds up the lines of an order that goes to `country`.
-    pub fn totals(&self, lines: &[OrderLine], country: Option<&Country>) -> Result<Totals, PricingError> {
-        let flat = country.and_then(|c| self.shipping_flat_by_country.get(c)).unwrap_or(&self.shipping_flat);
-        let rate = country.and_then(|c| self.tax_basis_points_by_country.get(c)).unwrap_or(&self.tax_basis_points);
-        let first = lines.first().ok_or(PricingError::Empty)?.total;
-        let mut subtotal = 0_i64;
-        for line in lines {
-            if line.total.currency != first.currency {
-                return Err(PricingError::Currencies);
-            }
-            subtotal = subtotal.checked_add(line.total.amount).ok_or(PricingError::TooMuch)?;
-        }
-        let free = self.shipping_free_from > 0 && subtotal >= self.shipping_free_from;
-        let shipping = if free { 0 } else { *flat };
-        let taxed = subtotal.checked_add(shipping).ok_or(PricingError::TooMuch)?;
-        let tax = money::share(taxed, *rate).ok_or(PricingError::TooMuch)?;
-        let total = taxed.checked_add(tax).filter(|t| *t <= AMOUNT_MAX).ok_or(PricingError::TooMuch)?;
-        Ok(Totals {
-            subtotal: first.with(subtotal),
-            discount: first.with(0),
-            tax: first.with(tax),
-            shipping: first.with(shipping),
-            total: first.with(total),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Item, Items, Status};
-
-    #[test]
-    fn only_three_moves_are_allowed() {
-        let allowed: Vec<String> = Status::ALL
-            .iter()
-            .flat_map(|a| Status::ALL.iter().filter(|b| a.allows(**b)).map(move |b| format!("{a} {b}")))
-            .collect();
-        assert_eq!(allowed, ["pending shipped", "pending cancelled", "shipped delivered"]);
-    }
-
-    #[test]
-    fn items_are_checked_and_sorted() {
-        let item = |product_id, quantity| Item { product_id, quantity };
-        assert!(Items::try_from(vec![]).is_err());
-        assert!(Items::try_from(vec![item(1, 0)]).is_err());
-        let twice = Items::try_from(vec![item(1, 1), item(2, 5), item(1, 2)]).expect("valid");
-        assert_eq!(twice.as_slice().iter().map(|i| i.quantity).collect::<Vec<_>>(), [3, 5]);
-        let items = Items::try_from(vec![item(2, 1), item(1, 2)]).expect("valid");
-        assert_eq!(items.as_slice()[0].product_id, 1);
-    }
+/// The tax of one rate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TaxLine {
+    /// What it is called on a bill, such as "VAT 20 %".
+    pub label: Line,
+    /// Hundredths of a per cent: 2000 is 20 %.
+    pub rate_basis_points: u32,
+    /// What it is taken of, without the tax.
+    pub net: Money,
+    /// The tax.
+    pub amount: Money,
 }

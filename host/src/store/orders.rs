@@ -1,5 +1,8 @@
 //! Orders and their lines. Every change is written together with its notification.
 
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
 use super::conditions::{Arg, Conditions};
 use super::dialect::Column::{Int, Text};
 use super::insert::Insert;
@@ -8,13 +11,14 @@ use super::users::{self, json};
 use super::{Error, Result, Store, Tx, notifications, products, with_pool, with_tx};
 use crate::money::{Currency, Money};
 use crate::shop::kept;
-use crate::shop::order::{NewOrder, Order, OrderFilter, OrderLine, OrderSort, Status, StatusChange, Totals};
+use crate::shop::order::{Changed, Link, NewOrder, Order, OrderFilter, OrderLine, OrderSort, Payment, Status, Totals};
 use crate::shop::product::Product;
-use crate::shop::text::{Note, WebAddress};
+use crate::shop::text::{Line, Note, WebAddress};
 use crate::shop::user::User;
 
-const COLUMNS: &str = "id, user_id, version, status, currency, subtotal, discount, tax, shipping, total, \
-    payment_method, ship_to, bill_to, tracking, note, attributes, placed_at, updated_at";
+const COLUMNS: &str = "id, user_id, version, status, currency, subtotal, discount, tax, taxes, prices_include_tax, \
+    shipping, total, payment_method, payment_due, payment, ship_to, bill_to, tracking, pieces, refunds, invoice, note, \
+    gift_message, cancel_reason, attributes, placed_at, updated_at";
 const LINE_COLUMNS: &str =
     "q.order_id, q.product_id, q.sku, q.name, q.quantity, q.unit_price, q.total, q.url, q.image, q.attributes";
 
@@ -28,13 +32,22 @@ struct Row {
     subtotal: i64,
     discount: i64,
     tax: i64,
+    taxes: Option<String>,
+    prices_include_tax: i64,
     shipping: i64,
     total: i64,
     payment_method: String,
+    payment_due: Option<i64>,
+    payment: Option<String>,
     ship_to: Option<String>,
     bill_to: Option<String>,
     tracking: String,
+    pieces: Option<String>,
+    refunds: Option<String>,
+    invoice: Option<String>,
     note: Option<String>,
+    gift_message: Option<String>,
+    cancel_reason: Option<String>,
     attributes: String,
     placed_at: i64,
     updated_at: i64,
@@ -54,6 +67,21 @@ struct LineRow {
     attributes: String,
 }
 
+/// What is kept of a line's pieces: how many were sent, paid back, and are still to be sent.
+type Pieces = [u32; 3];
+
+/// What a payment said beside what is due.
+#[derive(Default, Serialize, Deserialize)]
+struct Said {
+    failure: Option<Line>,
+    link: Option<Link>,
+}
+
+/// JSON that may not be there.
+fn kept_or<T: DeserializeOwned + Default>(text: Option<&str>) -> serde_json::Result<T> {
+    text.map_or_else(|| Ok(T::default()), kept::read)
+}
+
 impl Row {
     fn with_lines(self, lines: &mut std::iter::Peekable<std::vec::IntoIter<LineRow>>) -> Result<Order> {
         let id = self.id;
@@ -61,13 +89,20 @@ impl Row {
         let unreadable = |e: serde_json::Error| corrupt(e.to_string());
         let currency = Currency::try_from(self.currency).map_err(corrupt)?;
         let money = |amount| Money::new(amount, currency);
+        // Kept from the first change on.
+        let mut pieces = kept_or::<Vec<Pieces>>(self.pieces.as_deref()).map_err(unreadable)?.into_iter();
         let mut own = Vec::new();
         while let Some(line) = lines.next_if(|l| l.order_id == id) {
+            let quantity = u32::try_from(line.quantity).map_err(|e| corrupt(e.to_string()))?;
+            let [shipped_quantity, refunded_quantity, open_quantity] = pieces.next().unwrap_or([0, 0, quantity]);
             own.push(OrderLine {
                 product_id: line.product_id,
                 sku: line.sku.try_into().map_err(corrupt)?,
                 name: line.name.try_into().map_err(corrupt)?,
-                quantity: u32::try_from(line.quantity).map_err(|e| corrupt(e.to_string()))?,
+                quantity,
+                shipped_quantity,
+                refunded_quantity,
+                open_quantity,
                 unit_price: money(line.unit_price),
                 total: money(line.total),
                 url: line.url.and_then(kept::web_address),
@@ -75,7 +110,8 @@ impl Row {
                 attributes: serde_json::from_str(&line.attributes).map_err(unreadable)?,
             });
         }
-        Ok(Order {
+        let Said { failure, link } = kept_or(self.payment.as_deref()).map_err(unreadable)?;
+        let mut order = Order {
             id,
             user_id: self.user_id,
             version: self.version,
@@ -84,17 +120,27 @@ impl Row {
             subtotal: money(self.subtotal),
             discount: money(self.discount),
             tax: money(self.tax),
+            taxes: kept_or(self.taxes.as_deref()).map_err(unreadable)?,
+            prices_include_tax: self.prices_include_tax != 0,
             shipping: money(self.shipping),
             total: money(self.total),
             payment_method: self.payment_method.try_into().map_err(corrupt)?,
+            payment: Payment { due: self.payment_due.map(money), failure, link },
             ship_to: self.ship_to.map(|a| serde_json::from_str(&a)).transpose().map_err(unreadable)?,
             bill_to: self.bill_to.map(|a| serde_json::from_str(&a)).transpose().map_err(unreadable)?,
             tracking: kept::read(&self.tracking).map_err(unreadable)?,
+            refunds: kept_or(self.refunds.as_deref()).map_err(unreadable)?,
+            invoice: kept_or(self.invoice.as_deref()).map_err(unreadable)?,
             note: self.note.map(TryInto::try_into).transpose().map_err(corrupt)?,
+            gift_message: self.gift_message.map(TryInto::try_into).transpose().map_err(corrupt)?,
+            cancel_reason: self.cancel_reason.map(TryInto::try_into).transpose().map_err(corrupt)?,
             attributes: serde_json::from_str(&self.attributes).map_err(unreadable)?,
             placed_at: self.placed_at,
             updated_at: self.updated_at,
-        })
+        };
+        // A host that knew no parts of orders may have moved it on.
+        order.settle();
+        Ok(order)
     }
 }
 
@@ -170,6 +216,7 @@ pub(crate) struct NewRow {
     pub(crate) new: NewOrder,
     pub(crate) lines: Vec<OrderLine>,
     pub(crate) totals: Totals,
+    pub(crate) prices_include_tax: bool,
 }
 
 /// Writes orders and their lines.
@@ -183,12 +230,15 @@ pub(crate) async fn insert(tx: &mut Tx, rows: Vec<NewRow>, now: i64) -> Result<V
         Int("subtotal"),
         Int("discount"),
         Int("tax"),
+        Text("taxes"),
+        Int("prices_include_tax"),
         Int("shipping"),
         Int("total"),
         Text("payment_method"),
         Text("ship_to"),
         Text("bill_to"),
         Text("tracking"),
+        Text("gift_message"),
         Text("attributes"),
         Int("placed_at"),
         Int("updated_at"),
@@ -197,9 +247,11 @@ pub(crate) async fn insert(tx: &mut Tx, rows: Vec<NewRow>, now: i64) -> Result<V
         serde_json::json!({
             "user_id": o.user_id, "version": o.version, "status": o.status.as_str(),
             "currency": o.total.currency.code(), "subtotal": o.subtotal.amount, "discount": o.discount.amount,
-            "tax": o.tax.amount, "shipping": o.shipping.amount, "total": o.total.amount,
+            "tax": o.tax.amount, "taxes": some(&o.taxes), "prices_include_tax": i64::from(o.prices_include_tax),
+            "shipping": o.shipping.amount, "total": o.total.amount,
             "payment_method": o.payment_method.as_str(), "ship_to": o.ship_to.as_ref().map(json),
             "bill_to": o.bill_to.as_ref().map(json), "tracking": json(&o.tracking),
+            "gift_message": o.gift_message.as_ref().map(Note::as_str),
             "attributes": json(&o.attributes), "placed_at": o.placed_at, "updated_at": o.updated_at,
         })
     };
@@ -213,8 +265,8 @@ pub(crate) async fn insert(tx: &mut Tx, rows: Vec<NewRow>, now: i64) -> Result<V
 impl NewRow {
     /// The order as it stands once it is placed, but for its id.
     fn placed(self, now: i64) -> Order {
-        let Totals { subtotal, discount, tax, shipping, total } = self.totals;
-        let NewOrder { items: _, payment_method, ship_to, bill_to, attributes } = self.new;
+        let Totals { subtotal, discount, tax, taxes, shipping, total } = self.totals;
+        let NewOrder { items: _, payment_method, ship_to, bill_to, gift_message, attributes } = self.new;
         Order {
             id: 0,
             user_id: self.user_id,
@@ -224,13 +276,20 @@ impl NewRow {
             subtotal,
             discount,
             tax,
+            taxes,
+            prices_include_tax: self.prices_include_tax,
             shipping,
             total,
             payment_method,
+            payment: Payment::default(),
             ship_to,
             bill_to,
             tracking: Vec::new(),
+            refunds: Vec::new(),
+            invoice: None,
             note: None,
+            gift_message,
+            cancel_reason: None,
             attributes,
             placed_at: now,
             updated_at: now,
@@ -279,32 +338,53 @@ pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<Option<Order>> {
     rows.into_iter().next().map(|row| row.with_lines(&mut lines)).transpose()
 }
 
-/// Writes the status, the parcels, the note and the next version of a locked order; a cancelled order's pieces return.
-pub(crate) async fn advance(tx: &mut Tx, mut order: Order, change: StatusChange, now: i64) -> Result<Order> {
-    let StatusChange { status, tracking, note, silent_reason: _ } = change;
-    if status == Status::Cancelled {
-        let moves: Vec<_> = order.lines.iter().map(|l| (l.product_id, i64::from(l.quantity))).collect();
-        products::move_stock(tx, &moves).await?;
+/// Writes what changes of a locked order; pieces that are in stock again return.
+pub(crate) async fn advance(tx: &mut Tx, changed: Changed) -> Result<Order> {
+    let Changed { order, returned } = changed;
+    if !returned.is_empty() {
+        products::move_stock(tx, &returned).await?;
     }
-    order.status = status;
-    order.tracking.extend(tracking.into_inner());
-    order.note = note;
-    order.version += 1;
-    order.updated_at = now;
-    let sql = tx
-        .dialect()
-        .sql("update orders set status = $1, tracking = $2, note = $3, version = $4, updated_at = $5 where id = $6");
+    let Payment { due, failure, link } = order.payment.clone();
+    let said = (failure.is_some() || link.is_some()).then(|| json(&Said { failure, link }));
+    let piece = |line: &OrderLine| -> Pieces { [line.shipped_quantity, line.refunded_quantity, line.open_quantity] };
+    let sql = tx.dialect().sql(
+        "update orders set status = $1, tracking = $2, note = $3, version = $4, updated_at = $5, pieces = $6, refunds = $7, \
+         payment_due = $8, payment = $9, invoice = $10, cancel_reason = $11 where id = $12",
+    );
     with_tx!(tx, |connection| sqlx::query(sql)
-        .bind(status.as_str())
+        .bind(order.status.as_str())
         .bind(json(&order.tracking))
         .bind(order.note.as_ref().map(Note::as_str))
         .bind(order.version)
-        .bind(now)
+        .bind(order.updated_at)
+        .bind(json(&order.lines.iter().map(piece).collect::<Vec<_>>()))
+        .bind(some(&order.refunds))
+        .bind(due.map(|due| due.amount))
+        .bind(said)
+        .bind(order.invoice.as_ref().map(json))
+        .bind(order.cancel_reason.as_ref().map(Line::as_str))
         .bind(order.id)
         .execute(connection)
         .await
         .map(drop))?;
     Ok(order)
+}
+
+/// Gives an invoice number to an order; the order that has it already, if that is another one.
+pub(crate) async fn number_invoice(tx: &mut Tx, number: &Line, order_id: i64) -> Result<Option<i64>> {
+    let sql = tx.dialect().sql("select order_id from invoice_numbers where number = $1");
+    let owner: Option<i64> =
+        with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(number.as_str()).fetch_optional(c).await)?;
+    if owner.is_none() {
+        let sql = tx.dialect().sql("insert into invoice_numbers (number, order_id) values ($1, $2)");
+        with_tx!(tx, |c| sqlx::query(sql).bind(number.as_str()).bind(order_id).execute(c).await.map(drop))?;
+    }
+    Ok(owner.filter(|owner| *owner != order_id))
+}
+
+/// A list as JSON; nothing of an empty one.
+fn some<T: Serialize>(list: &[T]) -> Option<String> {
+    (!list.is_empty()).then(|| json(&list))
 }
 
 /// Records the notifications of changes in the changes' own transaction.

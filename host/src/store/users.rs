@@ -348,7 +348,10 @@ pub(crate) async fn anonymise(tx: &mut Tx, user_id: i64, nobody: &Customer, now:
         .await
         .map(drop))?;
     revoke_sessions(tx, user_id, 0, now).await?;
-    let sql = tx.dialect().sql("update orders set ship_to = null, bill_to = null, note = null where user_id = $1");
+    let sql = tx.dialect().sql(
+        "update orders set ship_to = null, bill_to = null, note = null, gift_message = null, cancel_reason = null, \
+         payment = null, invoice = null where user_id = $1",
+    );
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(user_id).execute(c).await.map(drop))?;
     once::forget(tx, user_id).await?;
     stock_alerts::remove_of(tx, user_id).await?;

@@ -73,7 +73,7 @@ async fn an_order_over_grpc_becomes_a_mail() {
     let shipped = pb::ChangeOrderStatusRequest {
         id: order.id,
         status: pb::OrderStatus::Shipped.into(),
-        tracking: vec![pb::Tracking { carrier: "Post".to_owned(), number: "RR1".to_owned(), url: None }],
+        tracking: vec![pb::Tracking { carrier: "Post".to_owned(), number: "RR1".to_owned(), ..Default::default() }],
         ..Default::default()
     };
     orders.change_order_status(with(&app.admin, shipped)).await.unwrap();

@@ -85,8 +85,8 @@ async fn fill(app: &App) {
         let new: NewOrder = serde_json::from_value(items).unwrap();
         let order = service.place_order(customer, new, None).await.unwrap().id;
         for status in [Status::Shipped, Status::Delivered] {
-            let change = StatusChange::to(status);
-            service.change_status(admin, order, change, None, None).await.unwrap();
+            let change = StatusChange::to(status).into();
+            service.change_order(admin, order, change, None, None).await.unwrap();
         }
     }
 }

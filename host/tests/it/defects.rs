@@ -3,12 +3,11 @@
 
 use ecomm::grpc::pb;
 use serde_json::{Value, json};
-use sqlx::migrate::Migrator;
 use tonic::{Code, Request};
 
 use crate::app::{App, PASSWORD, sqlite};
 use crate::both_apis::{channel, with};
-use crate::database::{Database, Kind};
+use crate::database::Database;
 use crate::harness::tests;
 
 /// What each defect was, and the test that would fail with it.
@@ -47,7 +46,7 @@ const DEFECTS: [(&str, &str); 49] = [
     ("a change could happen twice", "store::a_change_happens_once"),
     ("lists asked once for each item", "rest::a_list_never_asks_once_for_each_item"),
     ("what was ordered could not be deleted", "shop::an_archived_product_stays_in_its_orders"),
-    ("a migration failed on tables with rows", "defects::older_data_is_migrated"),
+    ("a migration failed on tables with rows", "migrations::older_data_is_migrated"),
     ("a failed transaction was left open", "defects::an_order_and_its_notification_are_one"),
     ("passwords over gRPC were kept in clear", "defects::a_password_over_grpc_is_hashed"),
     ("the notification was a second transaction", "defects::an_order_and_its_notification_are_one"),
@@ -79,7 +78,6 @@ fn each_defect_has_its_test() {
 
 tests! {
     on_each_database {
-        older_data_is_migrated
         an_order_and_its_notification_are_one
     }
     once {
@@ -318,57 +316,6 @@ async fn a_thing_looks_the_same_made_changed_and_got() {
     let shipped = app.client.ok("PATCH", &format!("{path}/status"), &app.admin, Some(status)).await;
     assert_eq!((keys(&shipped), &shipped["total"]), (keys(&placed), &placed["total"]));
     assert_eq!(app.client.ok("GET", &path, &app.customer, None).await, shipped);
-    app.end().await;
-}
-
-async fn older_data_is_migrated(database: Database) {
-    let folder = match database.kind {
-        Kind::Sqlite => "sqlite",
-        kind if kind.speaks_postgres() => "postgres",
-        _ => "mysql",
-    };
-    let all = format!("{}/../migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
-    let mut names: Vec<_> = std::fs::read_dir(&all).unwrap().map(|f| f.unwrap().file_name()).collect();
-    names.sort();
-    let first = database.folder.path().join("first");
-    std::fs::create_dir(&first).unwrap();
-    std::fs::copy(std::path::Path::new(&all).join(&names[0]), first.join(&names[0])).unwrap();
-    let first = Migrator::new(first.as_path()).await.unwrap();
-    let created = if database.kind == Kind::Sqlite { "?mode=rwc" } else { "" };
-    let pool = format!("{}{created}", database.direct);
-    match database.kind {
-        Kind::Sqlite => first.run(&sqlx::SqlitePool::connect(&pool).await.unwrap()).await,
-        kind if kind.speaks_postgres() => first.run(&sqlx::PgPool::connect(&pool).await.unwrap()).await,
-        _ => first.run(&sqlx::MySqlPool::connect(&pool).await.unwrap()).await,
-    }
-    .unwrap();
-    for row in [
-        "users (email, password_hash, name, locale, time_zone, attributes, version, created_at, updated_at) values \
-         ('old@example.com', 'x', 'Old', 'en', 'UTC', '{}', 1, 1, 1)",
-        "products (sku, name, description, category, price_amount, price_currency, stock, attributes, version, \
-         created_at, updated_at) values ('OLD', 'Old', '', '', 1, 'USD', 1, '{}', 1, 1, 1)",
-        "orders (user_id, version, status, currency, subtotal, discount, tax, shipping, total, payment_method, \
-         tracking, attributes, placed_at, updated_at) values (1, 1, 'pending', 'USD', 1, 0, 0, 0, 1, '', '[]', '{}', \
-         1, 1)",
-        "sessions (user_id, token_hash, created_at, expires_at) values (1, 'x', 1, 1)",
-        "notification_states (order_id, order_version, message_id, kind, state, attempts, reason, created_at, \
-         completed_at, payload) values (1, 1, 'm', 'order.pending', 'sent', 1, '', 1, 1, 'what it told')",
-    ] {
-        database.execute(&format!("insert into {row}")).await;
-    }
-    let is_sqlite = database.kind == Kind::Sqlite;
-    if is_sqlite {
-        database.execute("analyze").await;
-    }
-    let app = App::start(database).await;
-    if is_sqlite {
-        assert_eq!(app.database.number("select count(*) from sqlite_stat1").await, 0);
-    }
-    let listed = app.client.ok("GET", "/v1/orders?sort=created_at", &app.admin, None).await;
-    assert_eq!((&listed["items"][0]["id"], &listed["items"][0]["total"]["amount"]), (&json!(1), &json!(1)));
-    assert_eq!(app.client.ok("GET", "/v1/products/1", "", None).await["sku"], "OLD");
-    assert_eq!(app.database.texts("select payload from notification_payloads").await, ["what it told"]);
-    app.order().await;
     app.end().await;
 }
 

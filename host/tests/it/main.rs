@@ -31,10 +31,12 @@ mod kit;
 mod lanes;
 mod logs;
 mod mails;
+mod migrations;
 mod misbehaviour;
 mod observed;
 mod operations;
 mod operators;
+mod parts;
 mod pauses;
 mod place;
 mod postfix;
@@ -97,10 +99,12 @@ fn listed() -> impl Iterator<Item = libtest_mimic::Trial> {
         mails::tests(),
         mails::programs::tests(),
         mails::programs::with_spamassassin(),
+        migrations::tests(),
         misbehaviour::tests(),
         observed::tests(),
         operations::tests(),
         operators::tests(),
+        parts::tests(),
         pauses::tests(),
         place::tests(),
         postfix::tests(),

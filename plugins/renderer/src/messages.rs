@@ -23,7 +23,7 @@ locales! { "en" "ar" "de" "es" "fr" "it" "ja" "nl" "pl" "pt" "pt-br" "sv" "zh" }
 pub(crate) const ENGLISH: &str = "en";
 
 /// Texts around the values of a mail.
-pub(crate) const LABELS: [&str; 32] = [
+pub(crate) const LABELS: [&str; 33] = [
     "bill_to",
     "continue",
     "discount",
@@ -36,6 +36,7 @@ pub(crate) const LABELS: [&str; 32] = [
     "open_order",
     "our_vat_id",
     "parcel",
+    "pay",
     "payment",
     "preferences",
     "questions",

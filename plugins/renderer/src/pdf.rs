@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::contract::{Invoice, Order};
+use crate::contract::{Invoice, Order, TaxLine};
 use crate::format::Writer;
 use crate::view::Labels;
 use crate::view::order::address;
@@ -46,12 +46,19 @@ pub(crate) fn invoice(
     for discount in &order.discounts {
         lines.push(columns(&discount.label, &writer.less(&discount.amount)));
     }
-    lines.push(columns(label("shipping"), &writer.money(&order.shipping)));
-    for tax in &order.taxes {
-        let net = format!("{} ({})", tax.label, writer.money(&tax.net));
-        lines.push(columns(&net, &writer.money(&tax.amount)));
+    if order.discounts.is_empty() && order.discount.amount != 0 {
+        lines.push(columns(label("discount"), &writer.less(&order.discount)));
     }
-    lines.push(columns(label("total"), &writer.money(&order.total)));
+    lines.push(columns(label("shipping"), &writer.money(&order.shipping)));
+    let net = |tax: &TaxLine| format!("{} ({})", tax.label, writer.money(&tax.net));
+    let mut taxes: Vec<String> = order.taxes.iter().map(|tax| columns(&net(tax), &writer.money(&tax.amount))).collect();
+    if taxes.is_empty() && order.tax.amount != 0 {
+        taxes.push(columns(label("tax"), &writer.money(&order.tax)));
+    }
+    let total = columns(label("total"), &writer.money(&order.total));
+    // Below the total stands what is in it.
+    let sums = if order.prices_include_tax { [vec![total], taxes] } else { [taxes, vec![total]] };
+    lines.extend(sums.into_iter().flatten());
     lines.iter().flat_map(|line| line.chars()).all(|c| encoded(c).is_some()).then(|| document(&lines))
 }
 

@@ -177,27 +177,28 @@ pub(crate) fn shop<'a>(n: &'a Notification, config: &'a Config) -> &'a str {
 /// What the mail asks the customer to follow: what its kind is about, or else the parcel, or the order's page.
 fn action<'a>(n: &'a Notification, style: Style<'a>, label: Option<&str>) -> Option<Action<'a>> {
     let or = |name: &str| label.unwrap_or_else(|| style.labels.get(name)).to_owned();
-    let to = |link: &'a Link| {
+    let to = |name: &str, link: &'a Link| {
         let until = link.expires_at.as_ref().map(|at| style.writer.date_and_time(at));
         let until = until.map(|date| style.language.around("until", "date", style.isolated(date)));
-        Some(Action { label: or("continue"), url: web(&link.url)?, until })
+        Some(Action { label: or(name), url: web(&link.url)?, until })
     };
     match &n.subject {
         Subject::Order(order) => {
-            let link = match n.kind.as_str() {
-                "order.payment-failed" => order.payment.link.as_ref(),
-                "order.invoiced" => order.invoice.as_ref().and_then(|invoice| invoice.link.as_ref()),
+            let pay = || order.payment.link.as_ref().and_then(|link| to("pay", link));
+            let asked = match n.kind.as_str() {
+                "order.payment-failed" => pay(),
+                // Of a part; what is paid as a whole is not paid again.
+                "order.payment-received" => order.payment.due.as_ref().and_then(|_| pay()),
+                "order.invoiced" => order.invoice.as_ref().and_then(|bill| to("continue", bill.link.as_ref()?)),
                 _ => None,
             };
             let mut new = order.shipments.iter().filter(|shipment| shipment.since_version == order.version);
             let parcel = new.find_map(|shipment| shipment.tracking_url.as_deref().and_then(web));
             let page = order.url.as_deref().and_then(web);
             let open = |url, name: &str| Action { label: or(name), url, until: None };
-            link.and_then(to)
-                .or_else(|| parcel.map(|url| open(url, "track")))
-                .or_else(|| page.map(|url| open(url, "open_order")))
+            asked.or_else(|| parcel.map(|url| open(url, "track"))).or_else(|| page.map(|url| open(url, "open_order")))
         }
-        Subject::Account(account) => account.link.as_ref().and_then(to),
+        Subject::Account(account) => account.link.as_ref().and_then(|link| to("continue", link)),
         Subject::Product(product) => {
             Some(Action { label: or("continue"), url: product.url.as_deref().and_then(web)?, until: None })
         }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Link;
 use crate::money::Money;
+use crate::shop::Attributes;
 use crate::shop::text::{AddressLines, Country, Line, OptionalLine, Sku, WebAddress};
-use crate::shop::{Attributes, order};
 
 /// Where an order stands, a status of a later version among it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -307,91 +307,5 @@ impl From<Status> for String {
             Status::Cancelled => "cancelled".to_owned(),
             Status::Other(name) => name,
         }
-    }
-}
-
-impl From<order::Status> for Status {
-    fn from(status: order::Status) -> Self {
-        match status {
-            order::Status::Pending => Self::Pending,
-            order::Status::Shipped => Self::Shipped,
-            order::Status::Delivered => Self::Delivered,
-            order::Status::Cancelled => Self::Cancelled,
-        }
-    }
-}
-
-impl Order {
-    /// The shop's order right after a change, and where it stood before.
-    pub fn after_change(order: &order::Order, previous: Option<order::Status>) -> Self {
-        let version = u32::try_from(order.version).unwrap_or(u32::MAX);
-        let is_sent = matches!(order.status, order::Status::Shipped | order::Status::Delivered);
-        // The shop sends an order as a whole, by the change that follows its being placed.
-        let since_version = if order.status == order::Status::Delivered { version.saturating_sub(1) } else { version };
-        let line = |line: &order::OrderLine| OrderLine {
-            product_id: line.product_id,
-            sku: line.sku.clone(),
-            name: line.name.clone(),
-            quantity: line.quantity,
-            shipped_quantity: if is_sent { line.quantity } else { 0 },
-            refunded_quantity: 0,
-            unit_price: line.unit_price,
-            discount: None,
-            total: line.total,
-            tax_rate_basis_points: None,
-            url: line.url.clone(),
-            image_url: line.image.clone(),
-            attributes: line.attributes.clone(),
-        };
-        let shipment = |parcel: &order::Tracking| Shipment {
-            since_version,
-            carrier: parcel.carrier.clone(),
-            tracking_number: parcel.number.clone().into(),
-            tracking_url: parcel.url.clone(),
-            parts: Vec::new(),
-            attributes: Attributes::default(),
-        };
-        Self {
-            id: order.id,
-            number: order.id.to_string(),
-            version,
-            status: order.status.into(),
-            previous_status: previous.map(Into::into),
-            placed_at: order.placed_at,
-            lines: order.lines.iter().map(line).collect(),
-            subtotal: order.subtotal,
-            discounts: Vec::new(),
-            discount: order.discount,
-            shipping: order.shipping,
-            taxes: Vec::new(),
-            tax: order.tax,
-            prices_include_tax: false,
-            total: order.total,
-            payment: Payment {
-                method: order.payment_method.clone(),
-                due: None,
-                link: None,
-                failure: None,
-                attributes: Attributes::default(),
-            },
-            ship_to: order.ship_to.as_ref().map(Address::from),
-            bill_to: order.bill_to.as_ref().map(Address::from),
-            shipments: order.tracking.iter().map(shipment).collect(),
-            refunds: Vec::new(),
-            invoice: None,
-            gift_message: None,
-            note: order.note.as_ref().map(|note| note.as_str().to_owned()),
-            cancel_reason: None,
-            url: None,
-            attributes: order.attributes.clone(),
-        }
-    }
-}
-
-impl From<&order::Address> for Address {
-    fn from(address: &order::Address) -> Self {
-        let order::Address { name, lines, city, region, postal_code, country } = address.clone();
-        let (company, phone) = (OptionalLine::default(), OptionalLine::default());
-        Self { name, company, lines, city, region, postal_code, country, phone, attributes: Attributes::default() }
     }
 }

@@ -9,6 +9,7 @@ use super::{QUEUE, events, is_head, postgres, sqlite};
 use crate::notification::{
     Failure, HISTORY_MAX, Notification, OrderStatus, Payload, QUEUED_MAX, QueuedChange, Urgency,
 };
+use crate::shop::order::Status;
 use crate::store::dialect::Column::Int;
 use crate::store::users::json;
 use crate::store::{Db, Dialect, Result, Store, Tx, with_pool, with_tx};
@@ -351,7 +352,7 @@ impl Row {
             claimed_at: self.claimed_at,
             first_failed_at,
             dated_at: None,
-            newest_status: self.status.map(OrderStatus::from),
+            newest_status: self.status.map(newest),
             queued: behind.collect(),
             history: failures.into_iter().filter_map(FailureRow::failure).collect(),
             message_id: self.message_id,
@@ -372,4 +373,9 @@ impl FailureRow {
             relay: self.relay.unwrap_or_default(),
         })
     }
+}
+
+/// Where an order stands, as components know it; what this host does not know, by its name.
+fn newest(status: String) -> OrderStatus {
+    Status::try_from(status.clone()).map_or(OrderStatus::Other(status), OrderStatus::from)
 }

@@ -1,0 +1,126 @@
+//! What orders cost.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{OrderLine, TaxLine};
+use crate::money::{self, AMOUNT_MAX, Money};
+use crate::shop::text::{Country, Line, OptionalLine};
+
+/// What the shop adds to the lines' sum: a rule for every country, and others for those that are named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pricing {
+    /// Tax on the discounted subtotal and the shipping, in hundredths of a per cent: 2000 is 20 %.
+    pub tax_basis_points: u32,
+    /// The same for orders that go to these countries.
+    #[serde(default)]
+    pub tax_basis_points_by_country: BTreeMap<Country, u32>,
+    /// What the tax is called on a bill, such as "VAT": bills have a line for it with its rate. Empty: mails call it tax in the
+    /// customer's language.
+    #[serde(default)]
+    pub tax_label: OptionalLine,
+    /// The same for orders that go to these countries.
+    #[serde(default)]
+    pub tax_label_by_country: BTreeMap<Country, OptionalLine>,
+    /// Whether the prices and the shipping have the tax in them.
+    #[serde(default)]
+    pub prices_include_tax: bool,
+    /// Shipping of every order, in minor units of its currency.
+    pub shipping_flat: i64,
+    /// The same for orders that go to these countries.
+    #[serde(default)]
+    pub shipping_flat_by_country: BTreeMap<Country, i64>,
+    /// From this subtotal on, in minor units, shipping is free; 0: never.
+    pub shipping_free_from: i64,
+}
+
+/// An order's sums, all in one currency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// The lines' sum.
+    pub subtotal: Money,
+    /// Subtracted from it.
+    pub discount: Money,
+    /// Added, unless the prices have it in them.
+    pub tax: Money,
+    /// By rate.
+    pub taxes: Vec<TaxLine>,
+    /// Added.
+    pub shipping: Money,
+    /// What the customer pays.
+    pub total: Money,
+}
+
+/// Why an order has no sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PricingError {
+    /// Two products are priced in different currencies.
+    #[error("all products of an order must be priced in one currency")]
+    Currencies,
+    /// The total is more than an order may cost.
+    #[error("an order may cost at most {AMOUNT_MAX} minor units")]
+    TooMuch,
+    /// There is nothing to add up.
+    #[error("an order needs a line")]
+    Empty,
+}
+
+impl Pricing {
+    /// Adds up the lines of an order that goes to `country`.
+    pub fn totals(&self, lines: &[OrderLine], country: Option<&Country>) -> Result<Totals, PricingError> {
+        let flat = country.and_then(|c| self.shipping_flat_by_country.get(c)).unwrap_or(&self.shipping_flat);
+        let rate = *country.and_then(|c| self.tax_basis_points_by_country.get(c)).unwrap_or(&self.tax_basis_points);
+        let label = country.and_then(|c| self.tax_label_by_country.get(c)).unwrap_or(&self.tax_label);
+        let first = lines.first().ok_or(PricingError::Empty)?.total;
+        let mut subtotal = 0_i64;
+        for line in lines {
+            if line.total.currency != first.currency {
+                return Err(PricingError::Currencies);
+            }
+            subtotal = subtotal.checked_add(line.total.amount).ok_or(PricingError::TooMuch)?;
+        }
+        let free = self.shipping_free_from > 0 && subtotal >= self.shipping_free_from;
+        let shipping = if free { 0 } else { *flat };
+        let taxed = subtotal.checked_add(shipping).ok_or(PricingError::TooMuch)?;
+        let (tax, net, total) = if self.prices_include_tax {
+            let tax = money::part(taxed, rate.into(), 10_000 + i64::from(rate)).ok_or(PricingError::TooMuch)?;
+            (tax, taxed - tax, Some(taxed))
+        } else {
+            let tax = money::share(taxed, rate).ok_or(PricingError::TooMuch)?;
+            (tax, taxed, taxed.checked_add(tax))
+        };
+        let total = total.filter(|t| *t <= AMOUNT_MAX).ok_or(PricingError::TooMuch)?;
+        let line = |label| TaxLine { label, rate_basis_points: rate, net: first.with(net), amount: first.with(tax) };
+        let on_bill = if rate > 0 { on_bill(label, rate).map(line) } else { None };
+        Ok(Totals {
+            subtotal: first.with(subtotal),
+            discount: first.with(0),
+            tax: first.with(tax),
+            taxes: on_bill.into_iter().collect(),
+            shipping: first.with(shipping),
+            total: first.with(total),
+        })
+    }
+}
+
+/// What the tax of a rate is called: "VAT 20 %", "TVA 5.5 %". None without a name for it, or with too long a one.
+fn on_bill(label: &OptionalLine, basis_points: u32) -> Option<Line> {
+    let (whole, hundredths) = (basis_points / 100, basis_points % 100);
+    let decimals = if hundredths == 0 { String::new() } else { format!(".{hundredths:02}") };
+    let rate = format!("{whole}{}", decimals.trim_end_matches('0'));
+    if label.as_str().is_empty() { None } else { format!("{} {rate} %", label.as_str()).try_into().ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::on_bill;
+
+    #[test]
+    fn rates_have_the_decimals_that_they_need() {
+        let of = |rate| on_bill(&"VAT".to_owned().try_into().unwrap(), rate).unwrap().as_str().to_owned();
+        assert_eq!([of(2_000), of(550), of(825), of(5)], ["VAT 20 %", "VAT 5.5 %", "VAT 8.25 %", "VAT 0.05 %"]);
+        assert_eq!(on_bill(&String::new().try_into().unwrap(), 2_000), None);
+    }
+}
