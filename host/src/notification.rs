@@ -10,7 +10,7 @@ mod transition;
 use serde::{Deserialize, Serialize};
 
 pub use lane::{Lane, Portions, Urgency};
-pub use payload::{Category, Customer, KINDS, MergedChange, OrderKind, Payload};
+pub use payload::{Category, Customer, KINDS, MergedChange, Payload};
 pub use subject::order::Status as OrderStatus;
 pub use transition::{admit, is_overdue, native_verdict, settle};
 
@@ -182,7 +182,7 @@ pub struct Failure {
     pub class: Class,
     /// How far it got: "connect", "greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "body", "render".
     pub phase: String,
-    /// The SMTP reply code (RFC 5321 4.2).
+    /// The SMTP reply code (RFC 5321 4.2), or the HTTP status.
     pub code: Option<u16>,
     /// The enhanced status code (RFC 3463).
     pub enhanced: Option<String>,

@@ -98,7 +98,7 @@ pub enum Note {
         class: Option<Class>,
         /// How far it got.
         phase: String,
-        /// The SMTP reply code.
+        /// The SMTP reply code, or the HTTP status.
         code: Option<u16>,
         /// The enhanced status code.
         enhanced: Option<String>,

@@ -6,6 +6,7 @@ use tonic::Status;
 
 use super::convert::{field, take};
 use super::pb;
+use crate::clock::rfc3339;
 use crate::notification::report::{Delivery, ReportKind};
 use crate::notification::{Filter, State};
 use crate::service::{NewNotificationOperation, NotificationAct, Once, PageRequest, Patch, Service};
@@ -50,6 +51,7 @@ pub(super) fn wait(wait: Option<prost_types::Duration>) -> Result<std::time::Dur
 pub(super) fn unix_ms(name: &str, at: Option<Timestamp>) -> Result<Option<i64>, Status> {
     let Some(Timestamp { seconds, nanos }) = at else { return Ok(None) };
     let ms = seconds.checked_mul(1_000).and_then(|ms| ms.checked_add(i64::from(nanos) / 1_000_000));
+    let ms = ms.filter(|ms| rfc3339::is_in_range(*ms));
     ms.map(Some).ok_or_else(|| field(name, "is out of range"))
 }
 

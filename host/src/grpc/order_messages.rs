@@ -131,11 +131,11 @@ impl TryFrom<pb::ChangeOrderStatusRequest> for Change {
     }
 }
 
-impl TryFrom<pb::RefundOrderRequest> for Change {
+impl TryFrom<pb::RecordOrderRefundRequest> for Change {
     type Error = Status;
 
-    fn try_from(request: pb::RefundOrderRequest) -> Result<Self, Status> {
-        let pb::RefundOrderRequest {
+    fn try_from(request: pb::RecordOrderRefundRequest) -> Result<Self, Status> {
+        let pb::RecordOrderRefundRequest {
             id: _,
             amount,
             items,
@@ -157,11 +157,11 @@ impl TryFrom<pb::RefundOrderRequest> for Change {
     }
 }
 
-impl TryFrom<pb::ReportOrderPaymentRequest> for Change {
+impl TryFrom<pb::RecordOrderPaymentRequest> for Change {
     type Error = Status;
 
-    fn try_from(request: pb::ReportOrderPaymentRequest) -> Result<Self, Status> {
-        let pb::ReportOrderPaymentRequest { id: _, due, failure, link, note, silent_reason, etag: _, request_id: _ } =
+    fn try_from(request: pb::RecordOrderPaymentRequest) -> Result<Self, Status> {
+        let pb::RecordOrderPaymentRequest { id: _, due, failure, link, note, silent_reason, etag: _, request_id: _ } =
             request;
         Ok(Self::Payment(PaymentReport {
             due: take("due", money("due", due)?)?,
@@ -173,11 +173,11 @@ impl TryFrom<pb::ReportOrderPaymentRequest> for Change {
     }
 }
 
-impl TryFrom<pb::InvoiceOrderRequest> for Change {
+impl TryFrom<pb::RecordOrderInvoiceRequest> for Change {
     type Error = Status;
 
-    fn try_from(request: pb::InvoiceOrderRequest) -> Result<Self, Status> {
-        let pb::InvoiceOrderRequest {
+    fn try_from(request: pb::RecordOrderInvoiceRequest) -> Result<Self, Status> {
+        let pb::RecordOrderInvoiceRequest {
             id: _,
             number,
             issued_at,
@@ -201,11 +201,11 @@ impl TryFrom<pb::InvoiceOrderRequest> for Change {
     }
 }
 
-impl TryFrom<pb::NoteOrderRequest> for Change {
+impl TryFrom<pb::AddOrderNoteRequest> for Change {
     type Error = Status;
 
-    fn try_from(request: pb::NoteOrderRequest) -> Result<Self, Status> {
-        let pb::NoteOrderRequest { id: _, note, silent_reason, etag: _, request_id: _ } = request;
+    fn try_from(request: pb::AddOrderNoteRequest) -> Result<Self, Status> {
+        let pb::AddOrderNoteRequest { id: _, note, silent_reason, etag: _, request_id: _ } = request;
         Ok(Self::Note(NewNote { note: take("note", note)?, silent_reason: text("silent_reason", silent_reason)? }))
     }
 }

@@ -54,27 +54,33 @@ impl pb::order_service_server::OrderService for Api {
         Ok(Response::new(pb::ChangeOrderStatusResponse { order: Some(order.into()) }))
     }
 
-    async fn refund_order(&self, request: Request<pb::RefundOrderRequest>) -> Answer<pb::RefundOrderResponse> {
-        let order = change!(self, request);
-        Ok(Response::new(pb::RefundOrderResponse { order: Some(order.into()) }))
-    }
-
-    async fn report_order_payment(
+    async fn record_order_refund(
         &self,
-        request: Request<pb::ReportOrderPaymentRequest>,
-    ) -> Answer<pb::ReportOrderPaymentResponse> {
+        request: Request<pb::RecordOrderRefundRequest>,
+    ) -> Answer<pb::RecordOrderRefundResponse> {
         let order = change!(self, request);
-        Ok(Response::new(pb::ReportOrderPaymentResponse { order: Some(order.into()) }))
+        Ok(Response::new(pb::RecordOrderRefundResponse { order: Some(order.into()) }))
     }
 
-    async fn invoice_order(&self, request: Request<pb::InvoiceOrderRequest>) -> Answer<pb::InvoiceOrderResponse> {
+    async fn record_order_payment(
+        &self,
+        request: Request<pb::RecordOrderPaymentRequest>,
+    ) -> Answer<pb::RecordOrderPaymentResponse> {
         let order = change!(self, request);
-        Ok(Response::new(pb::InvoiceOrderResponse { order: Some(order.into()) }))
+        Ok(Response::new(pb::RecordOrderPaymentResponse { order: Some(order.into()) }))
     }
 
-    async fn note_order(&self, request: Request<pb::NoteOrderRequest>) -> Answer<pb::NoteOrderResponse> {
+    async fn record_order_invoice(
+        &self,
+        request: Request<pb::RecordOrderInvoiceRequest>,
+    ) -> Answer<pb::RecordOrderInvoiceResponse> {
         let order = change!(self, request);
-        Ok(Response::new(pb::NoteOrderResponse { order: Some(order.into()) }))
+        Ok(Response::new(pb::RecordOrderInvoiceResponse { order: Some(order.into()) }))
+    }
+
+    async fn add_order_note(&self, request: Request<pb::AddOrderNoteRequest>) -> Answer<pb::AddOrderNoteResponse> {
+        let order = change!(self, request);
+        Ok(Response::new(pb::AddOrderNoteResponse { order: Some(order.into()) }))
     }
 
     async fn cancel_order(&self, request: Request<pb::CancelOrderRequest>) -> Answer<pb::CancelOrderResponse> {

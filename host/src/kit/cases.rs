@@ -196,7 +196,11 @@ fn question(draw: &mut Draw, relays: &[Relay], occurred_at: i64) -> Question {
         domain_throttled_at: draw.once_in(5).then_some(now - 1_000),
         suppressed: None,
         newest_status: Some(
-            draw.pick(&[OrderStatus::Pending, OrderStatus::Shipped, OrderStatus::Cancelled].each_ref()).clone(),
+            draw.pick(
+                &[OrderStatus::Pending, OrderStatus::PartlyShipped, OrderStatus::Shipped, OrderStatus::Cancelled]
+                    .each_ref(),
+            )
+            .clone(),
         ),
         queued: queued(draw, now),
     };

@@ -22,7 +22,7 @@ struct Earlier {
 pub(super) fn read(text: &str) -> serde_json::Result<Payload> {
     let Earlier { kind, occurred_at, shop, customer, mut order, previous, attributes } = kept::read(text)?;
     order.lines.iter_mut().for_each(|line| line.open_quantity = line.quantity);
-    order.settle();
+    order.settle_pieces();
     Ok(Payload {
         kind: if kind == "order.pending" { "order.placed".to_owned() } else { kind },
         category: Category::Transactional,

@@ -95,91 +95,12 @@ pub struct Customer {
     pub attributes: Attributes,
 }
 
-/// What happened to an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OrderKind {
-    /// It was placed.
-    Placed,
-    /// Some of it is on its way.
-    PartlyShipped,
-    /// All of it is on its way.
-    Shipped,
-    /// It arrived.
-    Delivered,
-    /// It will not be sent.
-    Cancelled,
-    /// Money was paid back.
-    Refunded,
-    /// Money came.
-    PaymentReceived,
-    /// Money did not come.
-    PaymentFailed,
-    /// It was billed.
-    Invoiced,
-    /// The shop has something to say.
-    Noted,
-}
-
-impl OrderKind {
-    const ALL: [Self; 10] = [
-        Self::Placed,
-        Self::PartlyShipped,
-        Self::Shipped,
-        Self::Delivered,
-        Self::Cancelled,
-        Self::Refunded,
-        Self::PaymentReceived,
-        Self::PaymentFailed,
-        Self::Invoiced,
-        Self::Noted,
-    ];
-
-    /// Of a change.
-    pub fn of(change: &order::Change) -> Self {
-        match change {
-            order::Change::Status(change) => change.status.into(),
-            order::Change::Refund(_) => Self::Refunded,
-            order::Change::Payment(report) if report.failure.is_some() => Self::PaymentFailed,
-            order::Change::Payment(_) => Self::PaymentReceived,
-            order::Change::Invoice(_) => Self::Invoiced,
-            order::Change::Note(_) => Self::Noted,
-        }
-    }
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Placed => "order.placed",
-            Self::PartlyShipped => "order.partly-shipped",
-            Self::Shipped => "order.shipped",
-            Self::Delivered => "order.delivered",
-            Self::Cancelled => "order.cancelled",
-            Self::Refunded => "order.refunded",
-            Self::PaymentReceived => "order.payment-received",
-            Self::PaymentFailed => "order.payment-failed",
-            Self::Invoiced => "order.invoiced",
-            Self::Noted => "order.noted",
-        }
-    }
-}
-
-impl From<order::Status> for OrderKind {
-    fn from(status: order::Status) -> Self {
-        match status {
-            order::Status::Pending => Self::Placed,
-            order::Status::PartlyShipped => Self::PartlyShipped,
-            order::Status::Shipped => Self::Shipped,
-            order::Status::Delivered => Self::Delivered,
-            order::Status::Cancelled => Self::Cancelled,
-        }
-    }
-}
-
 /// The kinds of notifications of orders, as their changes make them.
-pub const KINDS: [&str; OrderKind::ALL.len()] = {
-    let mut kinds = [""; OrderKind::ALL.len()];
+pub const KINDS: [&str; order::Kind::ALL.len()] = {
+    let mut kinds = [""; order::Kind::ALL.len()];
     let mut i = 0;
     while i < kinds.len() {
-        kinds[i] = OrderKind::ALL[i].as_str();
+        kinds[i] = order::Kind::ALL[i].as_str();
         i += 1;
     }
     kinds
@@ -188,7 +109,7 @@ pub const KINDS: [&str; OrderKind::ALL.len()] = {
 impl Payload {
     /// The notification of a change that has just been made.
     pub fn of_change(
-        kind: OrderKind,
+        kind: order::Kind,
         order: &order::Order,
         previous: Option<order::Status>,
         customer: Customer,
@@ -289,8 +210,11 @@ impl Payload {
         match &mut self.subject {
             Subject::Order(order) => {
                 (order.ship_to, order.bill_to, order.gift_message, order.note) = (None, None, None, None);
-                (order.payment.link, order.invoice, order.url) = (None, None, None);
+                (order.payment.link, order.payment.failure, order.url) = (None, None, None);
                 order.cancel_reason = None;
+                if let Some(invoice) = &mut order.invoice {
+                    (invoice.buyer_vat_id, invoice.link) = (OptionalLine::default(), None);
+                }
                 order.refunds.iter_mut().for_each(|refund| refund.reason = OptionalLine::default());
             }
             Subject::Account(account) => {

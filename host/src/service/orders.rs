@@ -5,8 +5,8 @@ use futures_util::Stream;
 use super::notifications::by;
 use super::plugins::name;
 use super::{Error, Once, Page, PageRequest, Principal, Service};
-use crate::notification::{Customer, Lane, OrderKind, Payload};
-use crate::shop::order::{Change, Order, OrderFilter, Status, StatusChange};
+use crate::notification::{Customer, Lane, Payload};
+use crate::shop::order::{Change, Changed, Kind, Order, OrderFilter, Status, StatusChange};
 use crate::shop::text::Line;
 use crate::store::notifications::NewEvent;
 use crate::store::{Tx, orders};
@@ -84,10 +84,14 @@ impl Service {
         let order = orders::lock(tx, id).await?.filter(|o| who.is_admin || o.user_id == who.user_id);
         let order = order.ok_or(Error::NotFound("order"))?;
         super::must_match(expected, order.version)?;
-        let (kind, previous) = (OrderKind::of(&change), order.status);
+        let previous = order.status;
         let silent = change.silent_reason().map(|why| silent(who, why));
         let bill = if let Change::Invoice(bill) = &change { Some(bill.number.clone()) } else { None };
-        let changed = order.change(change, self.clock.now_ms()).map_err(|e| Error::Conflict(e.to_string()))?;
+        let changed = order.clone().change(change, self.clock.now_ms());
+        let Some(changed) = changed.map_err(|e| Error::Conflict(e.to_string()))? else {
+            return work.commit(order).await;
+        };
+        let Changed { kind, .. } = changed;
         if let Some(number) = bill {
             self.number_invoice(tx, &number, id).await?;
         }
@@ -116,7 +120,7 @@ impl Service {
     /// The notification of a change that has just been made.
     pub(super) fn event(
         &self,
-        kind: OrderKind,
+        kind: Kind,
         order: &Order,
         previous: Option<Status>,
         customer: Customer,
@@ -131,7 +135,7 @@ impl Service {
         }
     }
 
-    /// The order now and after each change, until it cannot change any more or nobody listens.
+    /// The order now and after each change, until it is delivered or cancelled or nobody listens.
     pub fn watch_order(
         self: Arc<Self>,
         who: Principal,
@@ -172,10 +176,10 @@ impl Service {
 fn name_of(change: &Change) -> &'static str {
     match change {
         Change::Status(_) => "change-order-status",
-        Change::Refund(_) => "refund-order",
-        Change::Payment(_) => "report-order-payment",
-        Change::Invoice(_) => "invoice-order",
-        Change::Note(_) => "note-order",
+        Change::Refund(_) => "record-order-refund",
+        Change::Payment(_) => "record-order-payment",
+        Change::Invoice(_) => "record-order-invoice",
+        Change::Note(_) => "add-order-note",
     }
 }
 

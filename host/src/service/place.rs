@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Error, Once, Principal, Service};
 use crate::group::Group;
 use crate::money::Money;
-use crate::notification::{Customer, OrderKind};
-use crate::shop::order::{Item, NewOrder, Order, OrderLine};
+use crate::notification::Customer;
+use crate::shop::order::{Item, Kind, NewOrder, Order, OrderLine};
 use crate::shop::product::Product;
 use crate::shop::user::User;
 use crate::store::orders::{self, NewRow};
@@ -140,7 +140,7 @@ impl Service {
         let orders = orders::insert(tx, rows, now).await?;
         let (mut events, mut keys) = (Vec::new(), Vec::new());
         for (order, (customer, who, once, trace)) in orders.iter().zip(rest) {
-            events.push(self.event(OrderKind::Placed, order, None, customer, trace));
+            events.push(self.event(Kind::Placed, order, None, customer, trace));
             keys.extend(once.map(|once| once.keep(who, PLACE, order)));
         }
         orders::notify(tx, &events, self.store.offset_ms()).await?;

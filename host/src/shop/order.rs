@@ -1,6 +1,7 @@
 //! Orders: what they are, what they cost and how they change.
 
 mod change;
+mod kind;
 mod money;
 mod new;
 mod pricing;
@@ -17,13 +18,15 @@ use super::text::{AddressLines, Country, Line, Note, OptionalLine, Sku, WebAddre
 use crate::money::Money;
 
 pub use change::{Change, NewInvoice, NewNote, NewRefund, NewTracking, Parcels, PaymentReport, StatusChange};
+pub use kind::Kind;
 pub use money::REFUNDS_MAX;
 pub use new::{Item, Items, LINES_MAX, NewOrder, QUANTITY_MAX};
 pub use pricing::{Pricing, PricingError, Totals};
 pub use rules::{ChangeError, Changed, PARCELS_MAX};
 
 /// Where an order stands. `pending → partly_shipped → shipped → delivered`, where the second may come several times or not
-/// at all, or `pending → cancelled`.
+/// at all, or `pending → cancelled`. Pieces that are paid back before they are sent are not sent: without the last of them,
+/// `pending` becomes `cancelled` and `partly_shipped` becomes `shipped`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = OrderStatus)]
@@ -214,7 +217,7 @@ pub struct Address {
     /// Who gets it.
     pub name: Line,
     /// The company, where there is one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "OptionalLine::is_empty")]
     pub company: OptionalLine,
     /// Street, house, floor; 1 to 5 lines.
     #[schema(value_type = Vec<Line>, min_items = 1, max_items = 5)]
@@ -230,7 +233,7 @@ pub struct Address {
     /// The country.
     pub country: Country,
     /// For the carrier, where one is given.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "OptionalLine::is_empty")]
     pub phone: OptionalLine,
 }
 
@@ -296,7 +299,7 @@ pub struct Link {
 /// The bill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Invoice {
-    /// Its number, of which there is one in the shop.
+    /// Its number: no other order has it.
     pub number: Line,
     /// Its date.
     #[serde(with = "crate::clock::rfc3339")]

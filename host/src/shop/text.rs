@@ -184,6 +184,13 @@ impl Default for OptionalLine {
     }
 }
 
+impl OptionalLine {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl From<Line> for OptionalLine {
     fn from(line: Line) -> Self {
         Self(line.0)

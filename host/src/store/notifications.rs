@@ -75,7 +75,7 @@ pub struct Entry {
     pub phase: Option<String>,
     /// "delivered", a class of failure, or a fault's error code. None while an intent is open.
     pub class: Option<String>,
-    /// The SMTP reply code.
+    /// The SMTP reply code, or the HTTP status.
     pub code: Option<i64>,
     /// The enhanced status code.
     pub enhanced: Option<String>,

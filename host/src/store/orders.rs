@@ -1,7 +1,9 @@
 //! Orders and their lines. Every change is written together with its notification.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+mod parts;
+
+pub(crate) use parts::redact;
+use parts::{Parts, Said, kept_or, parcels, some};
 
 use super::conditions::{Arg, Conditions};
 use super::dialect::Column::{Int, Text};
@@ -11,13 +13,13 @@ use super::users::{self, json};
 use super::{Error, Result, Store, Tx, notifications, products, with_pool, with_tx};
 use crate::money::{Currency, Money};
 use crate::shop::kept;
-use crate::shop::order::{Changed, Link, NewOrder, Order, OrderFilter, OrderLine, OrderSort, Payment, Status, Totals};
+use crate::shop::order::{Changed, NewOrder, Order, OrderFilter, OrderLine, OrderSort, Payment, Status, Totals};
 use crate::shop::product::Product;
 use crate::shop::text::{Line, Note, WebAddress};
 use crate::shop::user::User;
 
 const COLUMNS: &str = "id, user_id, version, status, currency, subtotal, discount, tax, taxes, prices_include_tax, \
-    shipping, total, payment_method, payment_due, payment, ship_to, bill_to, tracking, pieces, refunds, invoice, note, \
+    shipping, total, payment_method, payment_due, payment, ship_to, bill_to, tracking, parts, refunds, invoice, note, \
     gift_message, cancel_reason, attributes, placed_at, updated_at";
 const LINE_COLUMNS: &str =
     "q.order_id, q.product_id, q.sku, q.name, q.quantity, q.unit_price, q.total, q.url, q.image, q.attributes";
@@ -42,7 +44,7 @@ struct Row {
     ship_to: Option<String>,
     bill_to: Option<String>,
     tracking: String,
-    pieces: Option<String>,
+    parts: Option<String>,
     refunds: Option<String>,
     invoice: Option<String>,
     note: Option<String>,
@@ -67,21 +69,6 @@ struct LineRow {
     attributes: String,
 }
 
-/// What is kept of a line's pieces: how many were sent, paid back, and are still to be sent.
-type Pieces = [u32; 3];
-
-/// What a payment said beside what is due.
-#[derive(Default, Serialize, Deserialize)]
-struct Said {
-    failure: Option<Line>,
-    link: Option<Link>,
-}
-
-/// JSON that may not be there.
-fn kept_or<T: DeserializeOwned + Default>(text: Option<&str>) -> serde_json::Result<T> {
-    text.map_or_else(|| Ok(T::default()), kept::read)
-}
-
 impl Row {
     fn with_lines(self, lines: &mut std::iter::Peekable<std::vec::IntoIter<LineRow>>) -> Result<Order> {
         let id = self.id;
@@ -89,20 +76,17 @@ impl Row {
         let unreadable = |e: serde_json::Error| corrupt(e.to_string());
         let currency = Currency::try_from(self.currency).map_err(corrupt)?;
         let money = |amount| Money::new(amount, currency);
-        // Kept from the first change on.
-        let mut pieces = kept_or::<Vec<Pieces>>(self.pieces.as_deref()).map_err(unreadable)?.into_iter();
         let mut own = Vec::new();
         while let Some(line) = lines.next_if(|l| l.order_id == id) {
             let quantity = u32::try_from(line.quantity).map_err(|e| corrupt(e.to_string()))?;
-            let [shipped_quantity, refunded_quantity, open_quantity] = pieces.next().unwrap_or([0, 0, quantity]);
             own.push(OrderLine {
                 product_id: line.product_id,
                 sku: line.sku.try_into().map_err(corrupt)?,
                 name: line.name.try_into().map_err(corrupt)?,
                 quantity,
-                shipped_quantity,
-                refunded_quantity,
-                open_quantity,
+                shipped_quantity: 0,
+                refunded_quantity: 0,
+                open_quantity: quantity,
                 unit_price: money(line.unit_price),
                 total: money(line.total),
                 url: line.url.and_then(kept::web_address),
@@ -138,8 +122,7 @@ impl Row {
             placed_at: self.placed_at,
             updated_at: self.updated_at,
         };
-        // A host that knew no parts of orders may have moved it on.
-        order.settle();
+        kept_or::<Parts>(self.parts.as_deref()).map_err(unreadable)?.put_into(&mut order);
         Ok(order)
     }
 }
@@ -250,7 +233,7 @@ pub(crate) async fn insert(tx: &mut Tx, rows: Vec<NewRow>, now: i64) -> Result<V
             "tax": o.tax.amount, "taxes": some(&o.taxes), "prices_include_tax": i64::from(o.prices_include_tax),
             "shipping": o.shipping.amount, "total": o.total.amount,
             "payment_method": o.payment_method.as_str(), "ship_to": o.ship_to.as_ref().map(json),
-            "bill_to": o.bill_to.as_ref().map(json), "tracking": json(&o.tracking),
+            "bill_to": o.bill_to.as_ref().map(json), "tracking": parcels(&o.tracking),
             "gift_message": o.gift_message.as_ref().map(Note::as_str),
             "attributes": json(&o.attributes), "placed_at": o.placed_at, "updated_at": o.updated_at,
         })
@@ -340,24 +323,23 @@ pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<Option<Order>> {
 
 /// Writes what changes of a locked order; pieces that are in stock again return.
 pub(crate) async fn advance(tx: &mut Tx, changed: Changed) -> Result<Order> {
-    let Changed { order, returned } = changed;
+    let Changed { order, kind: _, returned } = changed;
     if !returned.is_empty() {
         products::move_stock(tx, &returned).await?;
     }
     let Payment { due, failure, link } = order.payment.clone();
     let said = (failure.is_some() || link.is_some()).then(|| json(&Said { failure, link }));
-    let piece = |line: &OrderLine| -> Pieces { [line.shipped_quantity, line.refunded_quantity, line.open_quantity] };
     let sql = tx.dialect().sql(
-        "update orders set status = $1, tracking = $2, note = $3, version = $4, updated_at = $5, pieces = $6, refunds = $7, \
+        "update orders set status = $1, tracking = $2, note = $3, version = $4, updated_at = $5, parts = $6, refunds = $7, \
          payment_due = $8, payment = $9, invoice = $10, cancel_reason = $11 where id = $12",
     );
     with_tx!(tx, |connection| sqlx::query(sql)
         .bind(order.status.as_str())
-        .bind(json(&order.tracking))
+        .bind(parcels(&order.tracking))
         .bind(order.note.as_ref().map(Note::as_str))
         .bind(order.version)
         .bind(order.updated_at)
-        .bind(json(&order.lines.iter().map(piece).collect::<Vec<_>>()))
+        .bind(json(&Parts::of(&order)))
         .bind(some(&order.refunds))
         .bind(due.map(|due| due.amount))
         .bind(said)
@@ -380,11 +362,6 @@ pub(crate) async fn number_invoice(tx: &mut Tx, number: &Line, order_id: i64) ->
         with_tx!(tx, |c| sqlx::query(sql).bind(number.as_str()).bind(order_id).execute(c).await.map(drop))?;
     }
     Ok(owner.filter(|owner| *owner != order_id))
-}
-
-/// A list as JSON; nothing of an empty one.
-fn some<T: Serialize>(list: &[T]) -> Option<String> {
-    (!list.is_empty()).then(|| json(&list))
 }
 
 /// Records the notifications of changes in the changes' own transaction.

@@ -2,7 +2,7 @@
 
 use super::dialect::Column::Int;
 use super::tx::insert_id;
-use super::{Dialect, Error, Result, Store, Tx, once, stock_alerts, with_pool, with_tx};
+use super::{Dialect, Error, Result, Store, Tx, once, orders, stock_alerts, with_pool, with_tx};
 use crate::notification::Customer;
 use crate::shop::text::Email;
 use crate::shop::user::{NewUser, Role, User};
@@ -348,11 +348,7 @@ pub(crate) async fn anonymise(tx: &mut Tx, user_id: i64, nobody: &Customer, now:
         .await
         .map(drop))?;
     revoke_sessions(tx, user_id, 0, now).await?;
-    let sql = tx.dialect().sql(
-        "update orders set ship_to = null, bill_to = null, note = null, gift_message = null, cancel_reason = null, \
-         payment = null, invoice = null where user_id = $1",
-    );
-    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(user_id).execute(c).await.map(drop))?;
+    orders::redact(tx, user_id).await?;
     once::forget(tx, user_id).await?;
     stock_alerts::remove_of(tx, user_id).await?;
     Ok(())

@@ -199,7 +199,11 @@ async fn what_is_said_is_so() {
     let mut told = serde_json::to_value(&*payload).unwrap();
     told["subject"]["order"]["bill_to"]["name"] = json!("北京");
     *payload = ecomm::notification::Payload::read(&told.to_string()).unwrap();
-    assert!(writer.mail(&name).await.attachments.is_empty(), "a name that cannot be written is not left out");
+    // A name that cannot be written so is not left out: the invoice is a text.
+    let file = writer.mail(&name).await.attachments.remove(0);
+    assert_eq!((file.name.as_str(), file.content_type.as_str()), ("2026-000042.txt", "text/plain"));
+    let text = String::from_utf8(file.data).unwrap();
+    assert!(text.starts_with('\u{feff}') && text.contains("\r\n北京\r\n"), "{text}");
 }
 
 async fn orders_are_data_as_well() {

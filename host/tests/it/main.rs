@@ -36,6 +36,7 @@ mod misbehaviour;
 mod observed;
 mod operations;
 mod operators;
+mod order_money;
 mod parts;
 mod pauses;
 mod place;
@@ -104,6 +105,7 @@ fn listed() -> impl Iterator<Item = libtest_mimic::Trial> {
         observed::tests(),
         operations::tests(),
         operators::tests(),
+        order_money::tests(),
         parts::tests(),
         pauses::tests(),
         place::tests(),

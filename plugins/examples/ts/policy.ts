@@ -107,6 +107,15 @@ const retry = (afterMs: number, relay?: string): Verdict => ({
   val: { afterMs: whole(afterMs), relay, attributes: [] },
 });
 
+// These say where an order stands and nothing else: the next one says it better.
+const statusKinds = new Set([
+  "order.placed",
+  "order.partly-shipped",
+  "order.shipped",
+  "order.delivered",
+  "order.cancelled",
+]);
+
 export const plugin = {
   describe: () => ({
     name: "my-plugin",
@@ -136,7 +145,7 @@ export const policy = {
       const wanted = config.relays_by_country?.[order.shipToCountry];
       relay = s.relays.find(({ name, available }) => available && name === wanted)?.name;
     }
-    if (config.merge_queued && s.queued.length > 0) return { tag: "merge" };
+    if (config.merge_queued && statusKinds.has(b.kind) && s.queued.length > 0) return { tag: "merge" };
     // Whoever is to verify an address or set a password waits for the mail, whatever the hour.
     const nightMs = b.subject.tag === "account" ? 0 : quietMs(nowMs, b.customer.timeZone);
     const waitMs = nightMs || domainMs(s, nowMs);

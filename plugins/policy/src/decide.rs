@@ -22,17 +22,22 @@ pub trait Zones {
     fn unix_ms(&self, civil: Civil, time_zone: &str) -> Option<u64>;
 }
 
+/// Kinds that say where an order stands and nothing else: a later one says it better.
+const STATUS_KINDS: [&str; 5] =
+    ["order.placed", "order.partly-shipped", "order.shipped", "order.delivered", "order.cancelled"];
+
 /// Whether to send now.
 pub fn admit(config: &Config, b: &Brief, s: &Situation, zones: &impl Zones) -> Admission {
+    let tells_status = STATUS_KINDS.contains(&b.kind.as_str());
     if let SubjectBrief::Order(order) = &b.subject {
-        if config.skip_superseded && !same(&order.status, &order.newest_status) {
+        if config.skip_superseded && tells_status && !same(&order.status, &order.newest_status) {
             return Admission::Skip("the order has moved on".to_owned());
         }
         if config.hold_above.get(&order.total.currency).is_some_and(|most| order.total.amount > *most) {
             return Admission::Hold(unhurried(format!("order {} costs more than hold_above", order.number)));
         }
     }
-    if config.merge_queued && !s.queued.is_empty() {
+    if config.merge_queued && tells_status && !s.queued.is_empty() {
         return Admission::Merge;
     }
     let zone = &b.customer.time_zone;

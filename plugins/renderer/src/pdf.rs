@@ -16,14 +16,14 @@ const LINES_PER_PAGE: usize = ((PAGE.1 - 2 * MARGIN) / LINE) as usize;
 const COLUMNS: usize = 80;
 const SIZE: u32 = 10;
 
-/// The invoice; none where the font lacks a letter of it.
+/// The invoice's lines.
 pub(crate) fn invoice(
     order: &Order,
     invoice: &Invoice,
     shop: &str,
     writer: Writer<'_>,
     labels: &Labels,
-) -> Option<Vec<u8>> {
+) -> Vec<String> {
     let label = |name| labels.get(name);
     let mut lines = vec![shop.to_owned()];
     if !invoice.seller_vat_id.is_empty() {
@@ -59,7 +59,12 @@ pub(crate) fn invoice(
     // Below the total stands what is in it.
     let sums = if order.prices_include_tax { [vec![total], taxes] } else { [taxes, vec![total]] };
     lines.extend(sums.into_iter().flatten());
-    lines.iter().flat_map(|line| line.chars()).all(|c| encoded(c).is_some()).then(|| document(&lines))
+    lines
+}
+
+/// A document of these lines; none where the font lacks a letter of them.
+pub(crate) fn document(lines: &[String]) -> Option<Vec<u8>> {
+    lines.iter().flat_map(|line| line.chars()).all(|c| encoded(c).is_some()).then(|| pages(lines))
 }
 
 /// Left and right on one line.
@@ -70,7 +75,7 @@ fn columns(left: &str, right: &str) -> String {
 }
 
 /// Pages of lines: catalogue, pages, font, then a page and its content for each.
-fn document(lines: &[String]) -> Vec<u8> {
+fn pages(lines: &[String]) -> Vec<u8> {
     let pages: Vec<&[String]> = lines.chunks(LINES_PER_PAGE).collect();
     let kids: Vec<String> = (0..pages.len()).map(|i| format!("{} 0 R", 4 + 2 * i)).collect();
     let mut objects = vec![
@@ -151,12 +156,12 @@ const MORE: [(char, u8); 16] = [
 
 #[cfg(test)]
 mod tests {
-    use super::{LINES_PER_PAGE, columns, document};
+    use super::{LINES_PER_PAGE, columns, pages};
 
     #[test]
     fn every_object_is_where_the_table_says() {
         let lines: Vec<String> = (0..=LINES_PER_PAGE).map(|i| format!("Zeile {i} (ä\\) 5 €")).collect();
-        let file = document(&lines);
+        let file = pages(&lines);
         let text = String::from_utf8_lossy(&file);
         assert_eq!(text.matches("/Type /Page ").count(), 2);
         let table = text.split("xref\n").nth(1).expect("a table");

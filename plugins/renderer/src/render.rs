@@ -138,15 +138,19 @@ impl Renderer {
             return Vec::new();
         };
         let english = &self.locales[ENGLISH].labels;
-        let own = |writer, labels| pdf::invoice(order, invoice, shop(n, &self.config), writer, labels);
-        let in_english = || own(Writer { locale: ENGLISH, ..style.writer }, english);
-        // Where the font lacks letters of the names as well, the mail and its link have to do.
-        let Some(data) = own(style.writer, style.labels).or_else(in_english) else { return Vec::new() };
+        let lines = |writer, labels| pdf::invoice(order, invoice, shop(n, &self.config), writer, labels);
+        let own = lines(style.writer, style.labels);
+        let in_english = || pdf::document(&lines(Writer { locale: ENGLISH, ..style.writer }, english));
+        // Where the font lacks letters of the names as well, it is a text, whose first character says that it is Unicode.
+        let (end, content_type, data) = match pdf::document(&own).or_else(in_english) {
+            Some(data) => ("pdf", "application/pdf", data),
+            None => ("txt", "text/plain", format!("\u{feff}{}\r\n", own.join("\r\n")).into_bytes()),
+        };
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         let number: String = invoice.number.chars().map(|c| if is_plain(c) { c } else { '-' }).collect();
         vec![Attachment {
-            name: format!("{number}.pdf"),
-            content_type: "application/pdf".to_owned(),
+            name: format!("{number}.{end}"),
+            content_type: content_type.to_owned(),
             content_id: None,
             data,
             attributes: Vec::new(),

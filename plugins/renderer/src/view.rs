@@ -187,8 +187,8 @@ fn action<'a>(n: &'a Notification, style: Style<'a>, label: Option<&str>) -> Opt
             let pay = || order.payment.link.as_ref().and_then(|link| to("pay", link));
             let asked = match n.kind.as_str() {
                 "order.payment-failed" => pay(),
-                // Of a part; what is paid as a whole is not paid again.
-                "order.payment-received" => order.payment.due.as_ref().and_then(|_| pay()),
+                // What is left of it, if something is.
+                "order.payment-received" | "order.noted" => order.payment.due.as_ref().and_then(|_| pay()),
                 "order.invoiced" => order.invoice.as_ref().and_then(|bill| to("continue", bill.link.as_ref()?)),
                 _ => None,
             };

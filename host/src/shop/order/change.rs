@@ -84,14 +84,15 @@ impl Parcels {
 #[serde(deny_unknown_fields)]
 pub struct NewRefund {
     /// How much. Left out: what the pieces cost, their share of the discount and of the tax with it, so that all pieces,
-    /// paid back one by one, make the whole sum; the shipping is not in it.
+    /// paid back one by one, make the whole sum; all that is left where nothing of the order will be sent; never more than is
+    /// left of what was paid. 0 with `items` takes them back without paying.
     #[serde(default)]
     pub amount: Option<Price>,
     /// For which pieces, by product. Those that were not sent yet come first: they return to the stock and will not be sent.
     #[serde(default)]
     #[schema(value_type = Option<Vec<super::Item>>, min_items = 1, max_items = 100)]
     pub items: Option<Items>,
-    /// Whether pieces that were sent are back in stock.
+    /// Whether they were sent and are back in stock: those then come first.
     #[serde(default)]
     pub restock: bool,
     /// The shop's words for why.
@@ -105,7 +106,8 @@ pub struct NewRefund {
     pub silent_reason: Option<Line>,
 }
 
-/// What became of a payment.
+/// What became of a payment. The customer is told that it came if less is due than before; if not, and nothing failed, of a
+/// change. What says nothing new changes nothing.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentReport {
@@ -125,13 +127,13 @@ pub struct PaymentReport {
     pub silent_reason: Option<Line>,
 }
 
-/// The bill of an order: its first, or another one instead.
+/// The bill of an order: its first, or another one instead. What says nothing new changes nothing.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewInvoice {
     /// Its number; no other order may have it.
     pub number: Line,
-    /// Its date; now when left out.
+    /// Its date; when left out, now, or that of the invoice of the same number.
     #[serde(default, with = "crate::clock::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub issued_at: Option<i64>,
@@ -141,7 +143,7 @@ pub struct NewInvoice {
     /// The customer's.
     #[serde(default)]
     pub buyer_vat_id: OptionalLine,
-    /// Where it can be downloaded. Left out, the default renderer attaches one that it writes.
+    /// Where it can be downloaded. The default renderer attaches one that it writes as well.
     #[serde(default)]
     pub link: Option<Link>,
     /// What the shop says to the customer about it: in the mail, and with the order until its next change.

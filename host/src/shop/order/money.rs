@@ -2,7 +2,7 @@
 
 use super::change::{NewInvoice, NewRefund, PaymentReport};
 use super::rules::{ChangeError, Changed};
-use super::{Invoice, Item, Items, Order, OrderLine, Payment, Refund, Status};
+use super::{Invoice, Item, Items, Kind, Order, OrderLine, Payment, Refund, Status};
 use crate::money::{Money, part};
 use crate::shop::product::Price;
 
@@ -37,32 +37,51 @@ impl Order {
         Ok(money)
     }
 
-    pub(super) fn take_payment(&mut self, report: PaymentReport) -> Result<(), ChangeError> {
-        let PaymentReport { due, failure, link, note, silent_reason: _ } = report;
-        let due = self.same_currency(due)?;
-        let most = self.total.with(self.total.amount - self.refunded());
-        if due.amount > most.amount {
-            return Err(ChangeError::Due(most));
-        }
-        match (&failure, self.status) {
-            (Some(_), Status::Cancelled) => return Err(ChangeError::Cancelled),
-            (Some(_), _) if due.amount == 0 => return Err(ChangeError::NothingDue),
-            _ => {}
-        }
-        self.payment = Payment { due: Some(due), failure, link };
-        self.note = note;
-        Ok(())
-    }
-
-    pub(super) fn bill(&mut self, invoice: NewInvoice) {
-        let NewInvoice { number, issued_at, seller_vat_id, buyer_vat_id, link, note, silent_reason: _ } = invoice;
-        let issued_at = issued_at.unwrap_or(self.updated_at);
-        self.invoice = Some(Invoice { number, issued_at, seller_vat_id, buyer_vat_id, link });
-        self.note = note;
+    /// What is still to be paid: all of it, as long as nobody said otherwise.
+    fn owed(&self) -> i64 {
+        self.payment.due.unwrap_or(self.total).amount
     }
 }
 
 impl Changed {
+    /// False if it says nothing new.
+    pub(super) fn take_payment(&mut self, report: PaymentReport) -> Result<bool, ChangeError> {
+        let PaymentReport { due, failure, link, note, silent_reason: _ } = report;
+        let order = &mut self.order;
+        let due = order.same_currency(due)?;
+        let most = order.total.with(order.total.amount - order.refunded());
+        if due.amount > most.amount {
+            return Err(ChangeError::Due(most));
+        }
+        match (&failure, order.status) {
+            (Some(_), Status::Cancelled) => return Err(ChangeError::Cancelled),
+            (Some(_), _) if due.amount == 0 => return Err(ChangeError::NothingDue),
+            _ => {}
+        }
+        self.kind = match &failure {
+            Some(_) => Kind::PaymentFailed,
+            None if due.amount < order.owed() => Kind::PaymentReceived,
+            None => Kind::Noted,
+        };
+        let payment = Payment { due: Some(due), failure, link };
+        let is_new = (&payment, &note) != (&order.payment, &order.note);
+        (order.payment, order.note) = (payment, note);
+        Ok(is_new)
+    }
+
+    /// False if it says nothing new.
+    pub(super) fn bill(&mut self, invoice: NewInvoice) -> bool {
+        let NewInvoice { number, issued_at, seller_vat_id, buyer_vat_id, link, note, silent_reason: _ } = invoice;
+        let order = &mut self.order;
+        let before = order.invoice.as_ref().filter(|before| before.number == number).map(|before| before.issued_at);
+        let issued_at = issued_at.or(before).unwrap_or(order.updated_at);
+        let invoice = Some(Invoice { number, issued_at, seller_vat_id, buyer_vat_id, link });
+        let is_new = (&invoice, &note) != (&order.invoice, &order.note);
+        (order.invoice, order.note) = (invoice, note);
+        self.kind = Kind::Invoiced;
+        is_new
+    }
+
     pub(super) fn pay_back(&mut self, refund: NewRefund) -> Result<(), ChangeError> {
         let NewRefund { amount, items, restock, reason, note, silent_reason: _ } = refund;
         let items = items.map_or_else(Vec::new, Items::into_inner);
@@ -77,16 +96,22 @@ impl Changed {
             self.take_back(item, restock)?;
         }
         let order = &mut self.order;
-        let worth = order.total.with(order.worth_of_refunded() - before);
-        let amount = amount.map(|amount| order.same_currency(amount)).transpose()?.unwrap_or(worth);
         let due = order.payment.due.map_or(0, |due| due.amount);
-        let left = order.total.with(order.total.amount - due - order.refunded());
-        if amount.amount == 0 {
+        let left = order.total.with((order.total.amount - due - order.refunded()).max(0));
+        // Nothing will be sent, the shipping was for nothing too.
+        let is_all = order.status == Status::Pending && !order.is_open();
+        let worth = if is_all { left.amount } else { order.worth_of_refunded() - before };
+        let amount = match amount {
+            Some(amount) => order.same_currency(amount)?,
+            None => left.with(worth.min(left.amount)),
+        };
+        if amount.amount == 0 && items.is_empty() {
             return Err(ChangeError::Zero);
         }
         if amount.amount > left.amount {
             return Err(ChangeError::TooMuch(left));
         }
+        self.kind = if amount.amount > 0 { Kind::Refunded } else { Kind::Noted };
         order.refunds.push(Refund { since_version: order.version, amount, reason, items });
         order.note = note;
         // Who gets the rest has all that is to come.
@@ -105,13 +130,18 @@ impl Changed {
         if item.quantity > left {
             return Err(ChangeError::Pieces(item.product_id, left));
         }
-        let unsent = line.open_quantity.min(item.quantity);
-        line.open_quantity -= unsent;
         line.refunded_quantity += item.quantity;
         // The pieces of a cancelled order have returned with it.
-        let sent = if restock && !is_cancelled { item.quantity - unsent } else { 0 };
-        if unsent + sent > 0 {
-            self.returned.push((item.product_id, (unsent + sent).into()));
+        if is_cancelled {
+            return Ok(());
+        }
+        let sent_left = left - line.open_quantity;
+        let sent =
+            if restock { item.quantity.min(sent_left) } else { item.quantity - item.quantity.min(line.open_quantity) };
+        line.open_quantity -= item.quantity - sent;
+        let returned = if restock { item.quantity } else { item.quantity - sent };
+        if returned > 0 {
+            self.returned.push((item.product_id, returned.into()));
         }
         Ok(())
     }

@@ -17,13 +17,12 @@ pub struct Pricing {
     /// The same for orders that go to these countries.
     #[serde(default)]
     pub tax_basis_points_by_country: BTreeMap<Country, u32>,
-    /// What the tax is called on a bill, such as "VAT": bills have a line for it with its rate. Empty: mails call it tax in the
-    /// customer's language.
+    /// What the tax is called on a bill, such as "VAT 20 %". Empty: mails call it tax in the customer's language.
     #[serde(default)]
     pub tax_label: OptionalLine,
     /// The same for orders that go to these countries.
     #[serde(default)]
-    pub tax_label_by_country: BTreeMap<Country, OptionalLine>,
+    pub tax_label_by_country: BTreeMap<Country, Line>,
     /// Whether the prices and the shipping have the tax in them.
     #[serde(default)]
     pub prices_include_tax: bool,
@@ -72,7 +71,8 @@ impl Pricing {
     pub fn totals(&self, lines: &[OrderLine], country: Option<&Country>) -> Result<Totals, PricingError> {
         let flat = country.and_then(|c| self.shipping_flat_by_country.get(c)).unwrap_or(&self.shipping_flat);
         let rate = *country.and_then(|c| self.tax_basis_points_by_country.get(c)).unwrap_or(&self.tax_basis_points);
-        let label = country.and_then(|c| self.tax_label_by_country.get(c)).unwrap_or(&self.tax_label);
+        let label = country.and_then(|c| self.tax_label_by_country.get(c)).cloned();
+        let label = label.or_else(|| String::from(self.tax_label.clone()).try_into().ok());
         let first = lines.first().ok_or(PricingError::Empty)?.total;
         let mut subtotal = 0_i64;
         for line in lines {
@@ -93,34 +93,13 @@ impl Pricing {
         };
         let total = total.filter(|t| *t <= AMOUNT_MAX).ok_or(PricingError::TooMuch)?;
         let line = |label| TaxLine { label, rate_basis_points: rate, net: first.with(net), amount: first.with(tax) };
-        let on_bill = if rate > 0 { on_bill(label, rate).map(line) } else { None };
         Ok(Totals {
             subtotal: first.with(subtotal),
             discount: first.with(0),
             tax: first.with(tax),
-            taxes: on_bill.into_iter().collect(),
+            taxes: label.filter(|_| rate > 0).map(line).into_iter().collect(),
             shipping: first.with(shipping),
             total: first.with(total),
         })
-    }
-}
-
-/// What the tax of a rate is called: "VAT 20 %", "TVA 5.5 %". None without a name for it, or with too long a one.
-fn on_bill(label: &OptionalLine, basis_points: u32) -> Option<Line> {
-    let (whole, hundredths) = (basis_points / 100, basis_points % 100);
-    let decimals = if hundredths == 0 { String::new() } else { format!(".{hundredths:02}") };
-    let rate = format!("{whole}{}", decimals.trim_end_matches('0'));
-    if label.as_str().is_empty() { None } else { format!("{} {rate} %", label.as_str()).try_into().ok() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::on_bill;
-
-    #[test]
-    fn rates_have_the_decimals_that_they_need() {
-        let of = |rate| on_bill(&"VAT".to_owned().try_into().unwrap(), rate).unwrap().as_str().to_owned();
-        assert_eq!([of(2_000), of(550), of(825), of(5)], ["VAT 20 %", "VAT 5.5 %", "VAT 8.25 %", "VAT 0.05 %"]);
-        assert_eq!(on_bill(&String::new().try_into().unwrap(), 2_000), None);
     }
 }

@@ -1,7 +1,7 @@
 //! What a change makes of an order: where it stands, and where its pieces are.
 
 use super::change::{Change, NewNote, NewTracking, StatusChange};
-use super::{Item, Items, Order, OrderLine, Status, Tracking};
+use super::{Item, Items, Kind, Order, OrderLine, Status, Tracking};
 use crate::money::Money;
 
 /// The most parcels of an order.
@@ -12,6 +12,8 @@ pub const PARCELS_MAX: usize = 100;
 pub struct Changed {
     /// As it is now.
     pub order: Order,
+    /// What its customer is told.
+    pub kind: Kind,
     /// Pieces that are in stock again, by product.
     pub returned: Vec<(i64, i64)>,
 }
@@ -49,8 +51,8 @@ pub enum ChangeError {
     /// Neither an amount nor pieces.
     #[error("a refund says how much is paid back (amount), for which pieces (items), or both")]
     Nothing,
-    /// The pieces cost nothing, or the amount is zero.
-    #[error("nothing would be paid back: a refund has an amount above zero")]
+    /// No pieces, and the amount is zero.
+    #[error("nothing would be paid back: without pieces (items), a refund has an amount above zero")]
     Zero,
     /// More than was paid.
     #[error("at most {left} {currency} in minor units can be paid back: the rest is paid back already, or was never paid", left = .0.amount, currency = .0.currency.code())]
@@ -73,24 +75,27 @@ pub enum ChangeError {
 }
 
 impl Order {
-    /// The order after a change at a time in unix milliseconds.
-    pub fn change(self, change: Change, now: i64) -> Result<Changed, ChangeError> {
+    /// The order after a change at a time in unix milliseconds; none: it is as it was.
+    pub fn change(self, change: Change, now: i64) -> Result<Option<Changed>, ChangeError> {
         // Two changes within a millisecond still have an order.
         let updated_at = now.max(self.updated_at);
         let order = Self { version: self.version + 1, updated_at, ..self };
-        let mut changed = Changed { order, returned: Vec::new() };
-        match change {
-            Change::Status(change) => changed.go_on(change)?,
-            Change::Refund(refund) => changed.pay_back(refund)?,
-            Change::Payment(report) => changed.order.take_payment(report)?,
-            Change::Invoice(invoice) => changed.order.bill(invoice),
-            Change::Note(NewNote { note, silent_reason: _ }) => changed.order.note = Some(note),
-        }
-        Ok(changed)
+        let mut changed = Changed { order, kind: Kind::Noted, returned: Vec::new() };
+        let is_new = match change {
+            Change::Status(change) => changed.go_on(change).map(|()| true)?,
+            Change::Refund(refund) => changed.pay_back(refund).map(|()| true)?,
+            Change::Payment(report) => changed.take_payment(report)?,
+            Change::Invoice(invoice) => changed.bill(invoice),
+            Change::Note(NewNote { note, silent_reason: _ }) => {
+                changed.order.note = Some(note);
+                true
+            }
+        };
+        Ok(is_new.then_some(changed))
     }
 
     /// Puts its pieces where its status says they are: what was still to be sent is on its way, or will not be sent.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn settle_pieces(&mut self) {
         for line in &mut self.lines {
             match self.status {
                 Status::Pending | Status::PartlyShipped => {}
@@ -151,8 +156,9 @@ impl Changed {
             _ => {}
         }
         (order.status, order.cancel_reason, order.note) = (status, cancel_reason, note);
+        self.kind = status.into();
         // What no parcel says it holds goes with those that say nothing, or with none that the shop tells of.
-        order.settle();
+        order.settle_pieces();
         Ok(())
     }
 

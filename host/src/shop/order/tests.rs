@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Change, ChangeError, Changed, Order, Status};
+use super::{Change, ChangeError, Changed, Kind, Order, Status};
 
 /// Two lines: 3 pieces for 3.33 and 2 for 10.01, 20 % tax, 4.90 shipping.
 fn order() -> Order {
@@ -27,7 +27,7 @@ fn order() -> Order {
 }
 
 fn try_to(order: &Order, change: Change) -> Result<Changed, ChangeError> {
-    order.clone().change(change, 0)
+    Ok(order.clone().change(change, 0)?.expect("something changes"))
 }
 
 fn to(order: &Order, change: Change) -> Order {
@@ -107,14 +107,60 @@ fn pieces_paid_back_one_by_one_make_the_whole_sum() {
 }
 
 #[test]
-fn pieces_that_were_not_sent_come_back_first() {
+fn pieces_that_were_not_sent_come_back_first_unless_they_are_said_to_be_back() {
     let partly = status(json!({ "status": "partly_shipped", "tracking": [parcel(&[(1, 2)])] }));
     let order = to(&order(), partly);
-    let changed = try_to(&order, refund(json!({ "items": these(&[(1, 2), (2, 2)]), "restock": false }))).unwrap();
-    assert_eq!((changed.order.status, pieces(&changed.order)), (Status::Shipped, vec![[2, 2, 0], [0, 2, 0]]));
-    assert_eq!(changed.returned, [(1, 1), (2, 2)]);
-    let changed = try_to(&order, refund(json!({ "items": these(&[(1, 2)]), "restock": true }))).unwrap();
-    assert_eq!((changed.order.status, changed.returned), (Status::PartlyShipped, vec![(1, 2)]));
+    let of = |items: &[(i64, u32)], restock: bool| {
+        try_to(&order, refund(json!({ "items": these(items), "restock": restock }))).unwrap()
+    };
+    let unsent = of(&[(1, 2), (2, 2)], false);
+    assert_eq!((unsent.order.status, pieces(&unsent.order)), (Status::Shipped, vec![[2, 2, 0], [0, 2, 0]]));
+    assert_eq!(unsent.returned, [(1, 1), (2, 2)]);
+    let sent = of(&[(1, 2)], true);
+    assert_eq!((sent.order.status, pieces(&sent.order)), (Status::PartlyShipped, vec![[2, 2, 1], [0, 0, 2]]));
+    assert_eq!(sent.returned, [(1, 2)]);
+    let both = of(&[(1, 3)], true);
+    assert_eq!((pieces(&both.order)[0], both.returned), ([2, 3, 0], vec![(1, 3)]));
+}
+
+#[test]
+fn a_refund_never_asks_for_more_than_is_left() {
+    let whole = to(&order(), status(json!({ "status": "shipped" })));
+    let total = whole.total.amount;
+    let goodwill = to(&whole, refund(json!({ "amount": euros(total - 100) })));
+    let rest = try_to(&goodwill, refund(json!({ "items": these(&[(1, 3), (2, 2)]) }))).unwrap();
+    assert_eq!((rest.order.refunds[1].amount.amount, rest.kind), (100, Kind::Refunded));
+    // Without anything to send, the shipping was for nothing too.
+    let all = to(&order(), refund(json!({ "items": these(&[(1, 3), (2, 2)]) })));
+    assert_eq!((all.refunded(), all.status), (total, Status::Cancelled));
+}
+
+#[test]
+fn a_payment_came_if_less_is_due() {
+    let whole = order();
+    let total = whole.total.amount;
+    let of = |order: &Order, amount: i64, failure: Value| {
+        try_to(order, payment(json!({ "due": euros(amount), "failure": failure }))).unwrap()
+    };
+    let awaited = of(&whole, total, Value::Null);
+    assert_eq!(awaited.kind, Kind::Noted);
+    let part = of(&awaited.order, 1_000, Value::Null);
+    assert_eq!(part.kind, Kind::PaymentReceived);
+    assert_eq!(of(&part.order, 1_000, json!("declined")).kind, Kind::PaymentFailed);
+    assert_eq!(of(&part.order, 2_000, Value::Null).kind, Kind::Noted);
+    assert_eq!(of(&whole, 0, Value::Null).kind, Kind::PaymentReceived);
+}
+
+#[test]
+fn what_is_said_twice_changes_nothing() {
+    let invoice = |value: Value| Change::Invoice(serde_json::from_value(value).unwrap());
+    let billed = to(&order(), invoice(json!({ "number": "7" })));
+    assert_eq!(billed.clone().change(invoice(json!({ "number": "7" })), i64::MAX).unwrap(), None);
+    assert_ne!(billed.clone().change(invoice(json!({ "number": "7", "buyer_vat_id": "X" })), 0).unwrap(), None);
+    let due = || payment(json!({ "due": euros(5) }));
+    let paid = to(&order(), due());
+    assert_eq!(paid.clone().change(due(), 0).unwrap(), None);
+    assert_ne!(paid.change(payment(json!({ "due": euros(5), "note": "x" })), 0).unwrap(), None);
 }
 
 #[test]
@@ -137,6 +183,9 @@ fn what_was_never_paid_is_not_paid_back() {
     let failed = to(&whole, payment(json!({ "due": euros(total), "failure": "card declined" })));
     let back = |amount| refund(json!({ "amount": euros(amount) }));
     assert_eq!(try_to(&failed, back(1)).unwrap_err(), ChangeError::TooMuch(whole.total.with(0)));
+    // Pieces can be taken back all the same.
+    let pieces = try_to(&failed, refund(json!({ "items": these(&[(1, 1)]) }))).unwrap();
+    assert_eq!((pieces.kind, pieces.order.refunded(), pieces.returned), (Kind::Noted, 0, vec![(1, 1)]));
     let half = to(&failed, payment(json!({ "due": euros(1_000) })));
     assert_eq!(half.payment.failure, None);
     assert_eq!(try_to(&half, back(total - 999)).unwrap_err(), ChangeError::TooMuch(whole.total.with(total - 1_000)));
@@ -176,7 +225,7 @@ fn pieces_and_money_add_up_whatever_happens() {
                 6 => payment(json!({ "due": euros(amount) })),
                 _ => refund(json!({ "amount": euros(amount), "items": these(&items) })),
             };
-            let Ok(changed) = try_to(&order, change) else { continue };
+            let Ok(Some(changed)) = order.clone().change(change, 0) else { continue };
             taken += 1;
             returned += changed.returned.iter().map(|(_, pieces)| pieces).sum::<i64>();
             assert_eq!(changed.order.version, order.version + 1);

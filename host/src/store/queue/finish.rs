@@ -24,7 +24,7 @@ pub struct Note {
     pub phase: Option<String>,
     /// "delivered", a class of failure, or an error code.
     pub class: Option<String>,
-    /// The SMTP reply code.
+    /// The SMTP reply code, or the HTTP status.
     pub code: Option<i64>,
     /// The enhanced status code.
     pub enhanced: Option<String>,
