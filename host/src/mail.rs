@@ -1,10 +1,12 @@
-//! From a rendered mail to a relay's answer: builds the message, drives the SMTP session phase by phase, keeps
-//! connections. A mailbox for development and tests speaks the other side.
+//! From a rendered mail to a relay's answer: builds the message, drives the session phase by phase (SMTP, or a provider's HTTP
+//! API), keeps connections. A mailbox for development and tests speaks the other side.
 
+mod api;
 mod connections;
 pub mod dkim;
 mod domains;
 mod examine;
+mod http;
 mod load;
 pub mod mailbox;
 mod message;
@@ -13,145 +15,31 @@ mod pauses;
 mod relay;
 mod reply;
 mod session;
+mod settings;
+mod smtp;
 mod socket;
 mod turns;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::Future;
-use std::path::PathBuf;
 
-use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
-
+pub use api::Transport;
 pub use domains::DomainSettings;
 pub use examine::{Certificate, Examined, Refusal};
 pub use message::Message;
 pub use session::Deadlines;
+pub use settings::{RelaySettings, Settings, Tls};
 
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{self, Caps, Class, Failure, Verdict};
 use crate::quota::{self, Ask};
 use crate::return_path::ReturnPaths;
-use crate::shop::text::{Email, Line};
+use crate::shop::text::Email;
 use dkim::{DkimError, Signers};
 use domains::{Domain, Domains};
 use pauses::Pauses;
 use relay::Relay;
-
-/// Who mails are from, and which relays take them.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The sender's address; its domain makes the Message-IDs.
-    pub from: Email,
-    /// The sender's display name, unless the renderer says otherwise.
-    pub from_name: Line,
-    /// Where answers go, unless the renderer says otherwise; the sender when empty.
-    #[serde(default)]
-    pub reply_to: Option<Email>,
-    /// Where mails come back to that cannot be delivered, each to a sub-address of its own (VERP); to the sender when empty.
-    #[serde(default)]
-    pub return_path: Option<Email>,
-    /// How this host introduces itself (EHLO, RFC 5321 4.1.1.1).
-    pub hello_name: Line,
-    /// Headers that are for the relay, such as which of its configurations counts. `{return_path}` stands for where the mail comes
-    /// back to. Not signed: relays take them away.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// Keys that sign what is sent.
-    #[serde(default)]
-    pub dkim: Vec<dkim::key::KeySettings>,
-    /// How long each step may take.
-    pub deadlines: Deadlines,
-    /// By preference.
-    pub relays: Vec<RelaySettings>,
-    /// Recipients' domains for which there are limits of their own.
-    #[serde(default)]
-    pub domains: Vec<DomainSettings>,
-}
-
-/// A relay that takes mails.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RelaySettings {
-    /// What policies call it.
-    pub name: String,
-    /// Host name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// How the connection is protected.
-    #[serde(default)]
-    pub tls: Tls,
-    /// A PEM file of more authorities to trust; none when empty.
-    #[serde(default)]
-    pub ca_path: PathBuf,
-    /// Who logs in; nobody when empty.
-    #[serde(default)]
-    pub username: String,
-    /// The password.
-    #[serde(default)]
-    pub password: SecretString,
-    /// The most connections at one time.
-    #[serde(default = "connections_max")]
-    pub connections_max: u32,
-    /// The most mails in any second, as the relay counts them; 0: no limit but what its answers teach.
-    #[serde(default)]
-    pub mails_per_second_max: u32,
-    /// The most mails in 24 hours; 0: any number.
-    #[serde(default)]
-    pub mails_per_day_max: u32,
-    /// The most mails over one connection.
-    #[serde(default = "mails_max")]
-    pub mails_per_connection_max: u32,
-    /// How long a connection may wait for its next mail, in milliseconds.
-    #[serde(default = "idle_ms_max")]
-    pub idle_ms_max: i64,
-}
-
-impl RelaySettings {
-    /// A relay with every other setting at its default.
-    pub fn new(name: &str, host: &str, port: u16) -> Self {
-        Self {
-            name: name.to_owned(),
-            host: host.to_owned(),
-            port,
-            tls: Tls::default(),
-            ca_path: PathBuf::new(),
-            username: String::new(),
-            password: SecretString::default(),
-            connections_max: connections_max(),
-            mails_per_second_max: 0,
-            mails_per_day_max: 0,
-            mails_per_connection_max: mails_max(),
-            idle_ms_max: idle_ms_max(),
-        }
-    }
-}
-
-fn connections_max() -> u32 {
-    16
-}
-fn mails_max() -> u32 {
-    1_000
-}
-fn idle_ms_max() -> i64 {
-    30_000
-}
-
-/// How a connection is protected. Certificates are verified in both protected ways.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tls {
-    /// STARTTLS (RFC 3207); a relay without it gets no mail.
-    #[default]
-    Starttls,
-    /// TLS from the first byte (RFC 8314).
-    Implicit,
-    /// Unprotected: loopback only.
-    None,
-}
 
 /// What came of a send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,7 +48,7 @@ pub struct Outcome {
     pub result: Result<(), Class>,
     /// How far it got.
     pub phase: &'static str,
-    /// The SMTP reply code.
+    /// The SMTP reply code, or the HTTP status.
     pub code: Option<u16>,
     /// The enhanced status code.
     pub enhanced: Option<String>,
@@ -223,6 +111,14 @@ pub enum MailerError {
         name: String,
         /// What is wrong.
         why: String,
+    },
+    /// The settings of a provider's API do not go together.
+    #[error("the relay \"{name}\": {why}")]
+    Api {
+        /// Which relay.
+        name: String,
+        /// What would be right.
+        why: &'static str,
     },
     /// A name is none, or stands twice.
     #[error("mail.domains: \"{0}\" is no domain, or stands there twice")]

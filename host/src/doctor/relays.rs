@@ -4,7 +4,7 @@ use super::{Check, Finding};
 use crate::clock::{Clock, DAY_MS};
 use crate::config::Config;
 use crate::lease::{Lease, NotRecorded};
-use crate::mail::{Examined, Mailer, Message, Tls};
+use crate::mail::{Examined, Mailer, Message, Tls, Transport};
 use crate::notification::{Notification, Payload};
 use crate::plugin::{self, Email};
 use crate::shop::text;
@@ -70,16 +70,22 @@ fn relay(examined: &Examined, config: &Config, now_ms: i64) -> Vec<Finding> {
         Tls::None => "no TLS",
     };
     let login = if examined.is_logged_in { "logged in" } else { "no log-in" };
-    let offers: Vec<&str> = examined.extensions.iter().map(String::as_str).collect();
-    let says = format!("{}, {protection}, {login}, {} ms; {}", examined.address, examined.took_ms, offers.join(", "));
-    let mut findings = vec![Finding::ok(Check::Relay, name, says)];
+    let Examined { address, took_ms, .. } = examined;
+    let mut findings = if examined.transport == Transport::Smtp {
+        let offers = examined.extensions.join(", ");
+        vec![Finding::ok(Check::Relay, name, format!("{address}, {protection}, {login}, {took_ms} ms; {offers}"))]
+    } else {
+        let says =
+            format!("{address}, {protection}, {took_ms} ms; an API says whether it knows the key once it gets a mail");
+        vec![Finding::ok(Check::Relay, name, says)]
+    };
     let largest = config.plugins.call.output_bytes_max as u64 / 3 * 4;
     if let Some(size) = examined.size_max().filter(|size| *size < largest) {
         let says = format!("takes mails of {size} bytes at most; a renderer may write {largest}");
         let advice = "lower plugins.call.output_bytes_max, so that a mail too large fails before it is sent";
         findings.push(Finding::warning(Check::Relay, name, says, advice));
     }
-    if examined.parameters("SMTPUTF8").is_none() {
+    if examined.transport == Transport::Smtp && examined.parameters("SMTPUTF8").is_none() {
         let says = "has no SMTPUTF8 (RFC 6531): customers with letters outside ASCII before the @ get no mail";
         findings.push(Finding::warning(
             Check::Relay,

@@ -4,7 +4,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::relay::Relay;
 use super::session::{Deadlines, Session};
-use super::{RelaySettings, Tls};
+use super::{RelaySettings, Tls, Transport};
 
 /// No step of a check-up is waited for longer: its operator sits before a terminal.
 const STEP_MS_MAX: u64 = 10_000;
@@ -16,6 +16,8 @@ pub struct Examined {
     pub relay: String,
     /// Host and port.
     pub address: String,
+    /// What it speaks.
+    pub transport: Transport,
     /// How the connection is protected.
     pub tls: Tls,
     /// Whether it asked for a log-in that it accepted.
@@ -65,7 +67,7 @@ impl Examined {
 
 impl Relay {
     pub(super) async fn examine(&self) -> Examined {
-        let RelaySettings { name, host, port, tls, username, .. } = &self.settings;
+        let RelaySettings { name, host, port, tls, transport, .. } = &self.settings;
         let short = |ms: u64| ms.min(STEP_MS_MAX);
         let Deadlines { connect_ms_max, command_ms_max, .. } = self.deadlines;
         let deadlines = Deadlines {
@@ -74,10 +76,11 @@ impl Relay {
             ..self.deadlines
         };
         let began_ms = self.clock.monotonic_ms();
-        let connected = Session::connect(&self.settings, &self.protection, &self.hello, &deadlines).await;
+        let connected = Session::connect(self.peer(), &deadlines).await;
         let mut examined = Examined {
             relay: name.clone(),
             address: format!("{host}:{port}"),
+            transport: *transport,
             tls: *tls,
             is_logged_in: false,
             took_ms: self.clock.monotonic_ms() - began_ms,
@@ -87,7 +90,7 @@ impl Relay {
         };
         match connected {
             Ok(mut session) => {
-                examined.is_logged_in = !username.is_empty();
+                examined.is_logged_in = session.greeted.is_logged_in;
                 examined.extensions = std::mem::take(&mut session.greeted.extensions);
                 examined.certificate = session.greeted.certificate.as_deref().and_then(certificate);
                 session.quit().await;

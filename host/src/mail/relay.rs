@@ -8,22 +8,22 @@ use std::time::Duration;
 use futures_util::future::maybe_done;
 use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::response::Response;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use super::api::Api;
 use super::connections::Connections;
 use super::load::Load;
 use super::pauses::Pauses;
-use super::session::{Broken, Deadlines, Protection, Session, Transacted};
-use super::turns::Turns;
+use super::session::{Broken, Deadlines, Peer, Protection, Session, Taken, Transacted};
+use super::turns::{Turn, Turns};
 use super::{MailerError, Message, Outcome, RelaySettings, Settings, Standing, Tls, Untried};
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
-use crate::notification::{Class, bounded};
+use crate::notification::Class;
 use crate::quota::{Ask, Caps};
 use crate::trace;
 
@@ -47,6 +47,8 @@ pub(super) struct Relay {
     pub(super) settings: RelaySettings,
     pub(super) protection: Protection,
     pub(super) hello: ClientId,
+    /// None: it speaks SMTP.
+    api: Option<Arc<Api>>,
     pub(super) deadlines: Deadlines,
     pub(super) clock: Clock,
     /// Whose intents may be on record: those that have a connection, and the next in line for one.
@@ -75,11 +77,13 @@ impl Relay {
         if settings.tls == Tls::None && !loopback {
             return Err(MailerError::Unprotected(settings.name));
         }
+        let api = Api::new(&settings, mail.from.domain(), &clock)?.map(Arc::new);
         let protection = protection(&settings).map_err(|why| MailerError::Tls { name: settings.name.clone(), why })?;
         let per_second_max = settings.mails_per_second_max;
         Ok(Self {
             number,
             protection,
+            api,
             hello: ClientId::Domain(mail.hello_name.as_str().to_owned()),
             deadlines: mail.deadlines,
             ready: Semaphore::new(settings.connections_max as usize * READY_PER_CONNECTION),
@@ -241,14 +245,14 @@ impl Relay {
                 }
             };
             match session.transact(message, &self.deadlines, lease, intent.as_mut()).await {
-                Transacted::Done(response) => {
+                Transacted::Done(taken) => {
                     self.reached();
                     turn.taken();
                     self.connections.accepted();
                     drop(measured);
                     self.give_back(session).await;
                     drop((connection, ready));
-                    return Ok(self.delivered(&response));
+                    return Ok(self.delivered(taken));
                 }
                 // The relay hung up while the connection waited; the mail never began.
                 Transacted::Stale => {}
@@ -257,19 +261,34 @@ impl Relay {
                     return Err(Untried { delay_ms: UNTRIED_MS, why });
                 }
                 Transacted::Failed(class, broken) => {
-                    match class {
-                        Class::Throttled => turn.throttled(),
-                        Class::Deferred | Class::Rejected | Class::Greylisted => turn.taken(),
-                        Class::NotHandedOver | Class::InDoubt | Class::RenderFailed => {}
-                    }
-                    if !broken.unusable && session.reset(&self.deadlines).await {
-                        self.reached();
-                        self.give_back(session).await;
-                    }
+                    self.failed(class, &broken, session, &mut turn).await;
                     return Ok(self.outcome(class, &broken));
                 }
             }
         }
+    }
+
+    /// Takes from a failure what it says of the relay; the connection serves again if it can.
+    async fn failed(&self, class: Class, broken: &Broken, mut session: Session, turn: &mut Turn<'_>) {
+        // It refuses this host, not this mail: a provider says so once it has the mail.
+        let refuses_host = class == Class::NotHandedOver && broken.phase == "auth";
+        match class {
+            Class::Throttled => turn.throttled(),
+            Class::Deferred | Class::Rejected | Class::Greylisted => turn.taken(),
+            Class::NotHandedOver if refuses_host => self.leave_alone(),
+            Class::NotHandedOver | Class::InDoubt | Class::RenderFailed => {}
+        }
+        if !broken.unusable && session.reset(&self.deadlines).await {
+            if !refuses_host {
+                self.reached();
+            }
+            self.give_back(session).await;
+        }
+    }
+
+    /// How it is spoken to.
+    pub(super) fn peer(&self) -> Peer<'_> {
+        Peer { settings: &self.settings, protection: &self.protection, hello: &self.hello, api: self.api.as_ref() }
     }
 
     async fn take(&self) -> Result<Session, Broken> {
@@ -282,7 +301,7 @@ impl Relay {
         if let Some(session) = waiting {
             return Ok(session);
         }
-        let mut session = Session::connect(&self.settings, &self.protection, &self.hello, &self.deadlines).await?;
+        let mut session = Session::connect(self.peer(), &self.deadlines).await?;
         session.open = Some(self.connections.count());
         Ok(session)
     }
@@ -311,13 +330,14 @@ impl Relay {
         self.closed_until_ms.store(0, Ordering::Relaxed);
     }
 
-    fn delivered(&self, response: &Response) -> Outcome {
+    fn delivered(&self, taken: Taken) -> Outcome {
+        let Taken { code, reply } = taken;
         Outcome {
             result: Ok(()),
             phase: "body",
-            code: Some(u16::from(response.code())),
+            code: Some(code),
             enhanced: None,
-            reply: bounded(&response.message().collect::<Vec<_>>().join(" ")),
+            reply,
             relay: self.settings.name.clone(),
         }
     }

@@ -12,6 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::RelaySettings;
+use super::session::Protection;
+
 /// A socket that counts what it has taken.
 #[derive(Debug)]
 pub(super) struct Counted {
@@ -27,6 +30,29 @@ pub(super) struct Counted {
 pub(super) enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Opens one to a relay; its certificate with it, where the first byte is TLS.
+pub(super) async fn open(
+    relay: &RelaySettings,
+    protection: &Protection,
+    written: Arc<AtomicU64>,
+    narrow: Arc<AtomicBool>,
+) -> io::Result<(Counted, Option<Vec<u8>>)> {
+    let socket = TcpStream::connect((relay.host.as_str(), relay.port)).await?;
+    // A mail is a few small writes: without this each waits for a delayed ACK.
+    socket.set_nodelay(true)?;
+    let mut certificate = None;
+    let socket = match protection {
+        Protection::Implicit(connector, name) => {
+            let socket = connector.connect(name.clone(), socket).await?;
+            let chain = socket.get_ref().1.peer_certificates();
+            certificate = chain.and_then(<[_]>::first).map(|first| first.to_vec());
+            Socket::Tls(Box::new(socket))
+        }
+        Protection::None | Protection::Starttls(_) => Socket::Plain(socket),
+    };
+    Ok((Counted { socket, written, narrow }, certificate))
 }
 
 impl AsyncTokioStream for Counted {

@@ -30,6 +30,7 @@ mod interventions;
 mod kit;
 mod lanes;
 mod logs;
+mod mail_apis;
 mod mails;
 mod migrations;
 mod misbehaviour;
@@ -97,6 +98,7 @@ fn listed() -> impl Iterator<Item = libtest_mimic::Trial> {
         kit::tests(),
         lanes::tests(),
         logs::tests(),
+        mail_apis::tests(),
         mails::tests(),
         mails::programs::tests(),
         mails::programs::with_spamassassin(),

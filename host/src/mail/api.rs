@@ -1,0 +1,175 @@
+//! Providers that take mails over HTTP: what a request is, and what an answer is about. A file for each. Pure, but for the time
+//! that a signature names.
+
+mod mailgun;
+mod postmark;
+mod ses;
+
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::header::{HeaderValue, RETRY_AFTER};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+
+use super::http::Answer;
+use super::session::{Broken, Taken};
+use super::{MailerError, Message, RelaySettings, Tls};
+use crate::clock::Clock;
+use crate::notification::{Class, bounded};
+
+/// What a relay speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// SMTP (RFC 5321).
+    #[default]
+    Smtp,
+    /// Amazon SES, API v2: `username` is the id of the access key, `password` its secret.
+    Ses,
+    /// Mailgun, API v3: `password` is the API key.
+    Mailgun,
+    /// Postmark: `password` is the server's token.
+    Postmark,
+}
+
+/// How a provider is spoken to.
+pub(super) struct Api {
+    kind: Kind,
+    host: HeaderValue,
+    clock: Clock,
+}
+
+enum Kind {
+    Ses(ses::Ses),
+    Mailgun(mailgun::Mailgun),
+    Postmark(postmark::Postmark),
+}
+
+/// A request, before the headers that all have.
+struct Draft {
+    path: String,
+    headers: Vec<(&'static str, HeaderValue)>,
+    content_type: HeaderValue,
+    body: String,
+}
+
+impl Api {
+    /// None for a relay that speaks SMTP.
+    pub(super) fn new(
+        settings: &RelaySettings,
+        sender_domain: &str,
+        clock: &Clock,
+    ) -> Result<Option<Self>, MailerError> {
+        let refused = |why| MailerError::Api { name: settings.name.clone(), why };
+        if settings.transport != Transport::Smtp && settings.tls == Tls::Starttls {
+            return Err(refused("an HTTP API speaks TLS from the first byte; say tls = \"implicit\""));
+        }
+        let password = settings.password.expose_secret();
+        let kind = match settings.transport {
+            Transport::Smtp => return Ok(None),
+            Transport::Ses => ses::Ses::new(settings).map(Kind::Ses),
+            Transport::Mailgun => {
+                let domain = if settings.domain.is_empty() { sender_domain } else { &settings.domain };
+                mailgun::Mailgun::new(domain, password).map(Kind::Mailgun)
+            }
+            Transport::Postmark => postmark::Postmark::new(password).map(Kind::Postmark),
+        };
+        let host =
+            if settings.port == 443 { settings.host.clone() } else { format!("{}:{}", settings.host, settings.port) };
+        let host = HeaderValue::try_from(host).map_err(|_| refused("host is no host's name"))?;
+        Ok(Some(Self { kind: kind.map_err(refused)?, host, clock: clock.clone() }))
+    }
+
+    /// What a mail is offered with.
+    pub(super) fn request(&self, message: &Message) -> Result<Request<Full<Bytes>>, String> {
+        let draft = match &self.kind {
+            Kind::Ses(ses) => ses.draft(message, self.host.to_str().unwrap_or_default(), self.clock.now_ms()),
+            Kind::Mailgun(mailgun) => mailgun.draft(message),
+            Kind::Postmark(postmark) => postmark.draft(message)?,
+        };
+        let Draft { path, headers, content_type, body } = draft;
+        let mut request = Request::post(path)
+            .header("host", self.host.clone())
+            .header("user-agent", concat!("ecomm/", env!("CARGO_PKG_VERSION")))
+            .header("accept", "application/json")
+            .header("content-type", content_type)
+            .header("content-length", body.len());
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        request.body(Full::from(body)).map_err(|e| e.to_string())
+    }
+
+    /// What an answer is about: the mail was taken, or the class of its failure.
+    pub(super) fn read(&self, answer: &Answer) -> Result<Taken, (Class, Broken)> {
+        let code = answer.status.as_u16();
+        let mut reply = answer.body.split_whitespace().collect::<Vec<_>>().join(" ");
+        if let Some(after) = answer.headers.get(RETRY_AFTER).and_then(|after| after.to_str().ok()) {
+            reply = format!("retry after {after} s: {reply}");
+        }
+        if reply.is_empty() {
+            answer.status.canonical_reason().unwrap_or("no words").clone_into(&mut reply);
+        }
+        let reply = bounded(&reply);
+        if answer.status.is_success() {
+            return Ok(Taken { code, reply });
+        }
+        let known = match &self.kind {
+            Kind::Ses(_) => ses::class(answer),
+            Kind::Mailgun(_) => None,
+            Kind::Postmark(_) => postmark::class(answer),
+        };
+        let class = known.unwrap_or_else(|| class(code));
+        let phase = if class == Class::NotHandedOver { "auth" } else { "body" };
+        Err((class, Broken { phase, code: Some(code), enhanced: None, reply, unusable: false }))
+    }
+}
+
+/// What a status is about (RFC 9110 15): this mail, this host's account, the provider's load, or nothing that is known.
+fn class(status: u16) -> Class {
+    match status {
+        429 | 503 => Class::Throttled,
+        // The account, the address or the path: no mail would be taken.
+        300..=399 | 401..=407 => Class::NotHandedOver,
+        // A gateway did not hear what became of it.
+        502 | 504 => Class::InDoubt,
+        408 | 425 | 500..=599 => Class::Deferred,
+        _ => Class::Rejected,
+    }
+}
+
+/// A value that a header can hold and no log shows.
+fn secret(value: String) -> Result<HeaderValue, &'static str> {
+    let mut value = HeaderValue::try_from(value).map_err(|_| "password must be one line of ASCII")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Class, class};
+
+    #[test]
+    fn a_status_is_about_the_mail_the_account_or_the_provider() {
+        for (status, expected) in [
+            (301, Class::NotHandedOver),
+            (400, Class::Rejected),
+            (401, Class::NotHandedOver),
+            (402, Class::NotHandedOver),
+            (403, Class::NotHandedOver),
+            (404, Class::NotHandedOver),
+            (408, Class::Deferred),
+            (413, Class::Rejected),
+            (422, Class::Rejected),
+            (429, Class::Throttled),
+            (500, Class::Deferred),
+            (502, Class::InDoubt),
+            (503, Class::Throttled),
+            (504, Class::InDoubt),
+            (599, Class::Deferred),
+        ] {
+            assert_eq!(class(status), expected, "{status}");
+        }
+    }
+}

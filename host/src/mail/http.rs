@@ -1,0 +1,202 @@
+//! One connection to a provider's HTTP API (HTTP/1.1, RFC 9112), driven over hyper's protocol code. hyper's pooling client is not
+//! used: it sends again by itself what a server may have taken, and hides how far a request got.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use futures_util::future::MaybeDone;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper::{HeaderMap, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+
+use super::api::Api;
+use super::session::{Broken, Deadlines, Greeted, Late, Protection, Transacted, held, record, within};
+use super::socket::{self, Counted};
+use super::{Message, RelaySettings};
+use crate::cause;
+use crate::lease::{Lease, NotRecorded};
+use crate::notification::Class;
+use crate::trace;
+
+/// The most bytes of an answer that are read.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// A connection that is open.
+pub(super) struct Http {
+    requests: SendRequest<Full<Bytes>>,
+    connection: Pin<Box<Connection<TokioIo<Counted>, Full<Bytes>>>>,
+    is_over: bool,
+    written: Arc<AtomicU64>,
+    api: Arc<Api>,
+}
+
+/// What a server said.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+}
+
+impl Http {
+    pub(super) async fn connect(
+        relay: &RelaySettings,
+        protection: &Protection,
+        api: Arc<Api>,
+        deadlines: &Deadlines,
+    ) -> Result<(Self, Greeted), Broken> {
+        let written = Arc::new(AtomicU64::new(0));
+        let opening = socket::open(relay, protection, written.clone(), Arc::new(AtomicBool::new(false)));
+        let opened = trace::timed("http connect", within(deadlines.connect_ms_max, opening)).await;
+        let (stream, certificate) = opened.map_err(|why| Broken::silent("connect", &why.to_string()))?;
+        let (requests, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|e| Broken::silent("connect", &cause::chain(&e)))?;
+        let greeted = Greeted { extensions: Vec::new(), certificate, is_logged_in: false };
+        Ok((Self { requests, connection: Box::pin(connection), is_over: false, written, api }, greeted))
+    }
+
+    /// One mail: a request, and its answer. Ended by the lease whatever the deadlines say.
+    pub(super) async fn transact(
+        &mut self,
+        is_reused: bool,
+        message: &Message,
+        deadlines: &Deadlines,
+        lease: &Lease,
+        intent: Pin<&mut MaybeDone<impl Future<Output = Result<(), NotRecorded>>>>,
+    ) -> Transacted {
+        if let Err(why) = record(intent, deadlines, lease).await {
+            return Transacted::NotRecorded(why);
+        }
+        if let Err(why) = self.ready().await {
+            // The server closed the connection while it waited; nothing of the mail was written.
+            let broken = Broken::silent("connect", &why);
+            return if is_reused { Transacted::Stale } else { Transacted::Failed(Class::NotHandedOver, broken) };
+        }
+        let request = match self.api.request(message) {
+            Ok(request) => request,
+            Err(why) => return Transacted::Failed(Class::Rejected, Broken::silent("body", &why)),
+        };
+        let length = length(&request);
+        lease.hand_over();
+        let before = self.written.load(Ordering::Relaxed);
+        match trace::timed("http request", held(lease, deadlines.body_ms_max, self.exchange(request))).await {
+            Ok(answer) => match self.api.read(&answer) {
+                Ok(taken) => Transacted::Done(taken),
+                Err((class, broken)) => Transacted::Failed(class, Broken { unusable: self.is_over, ..broken }),
+            },
+            Err(late) => {
+                let why = match late {
+                    Late::Failed(why) => why,
+                    late => late.to_string(),
+                };
+                let class = after_request(self.written.load(Ordering::Relaxed) - before, length);
+                Transacted::Failed(class, Broken::silent("body", &why))
+            }
+        }
+    }
+
+    /// Waits until a request can be written; finds out whether the server has closed the connection.
+    async fn ready(&mut self) -> Result<(), String> {
+        if self.is_over {
+            return Err("the connection is closed".to_owned());
+        }
+        tokio::select! {
+            biased;
+            ended = &mut self.connection => {
+                self.is_over = true;
+                Err(ended.map_or_else(|e| cause::chain(&e), |()| "the connection is closed".to_owned()))
+            }
+            ready = self.requests.ready() => ready.map_err(|e| cause::chain(&e)),
+        }
+    }
+
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+        let requests = &mut self.requests;
+        let mut answering = std::pin::pin!(async move {
+            let response = requests.send_request(request).await.map_err(|e| cause::chain(&e))?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|e| cause::chain(&*e))?.to_bytes();
+            let body = String::from_utf8_lossy(&body).into_owned();
+            Ok(Answer { status: head.status, headers: head.headers, body })
+        });
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answering => return answer,
+                // What ended it, the answer's future says.
+                _ = &mut self.connection, if !self.is_over => self.is_over = true,
+            }
+        }
+    }
+}
+
+/// How many bytes a request has on the wire: hyper adds nothing to it. A test compares.
+fn length(request: &Request<Full<Bytes>>) -> u64 {
+    use hyper::body::Body;
+    let line = request.method().as_str().len() + 1 + request.uri().to_string().len() + " HTTP/1.1\r\n".len();
+    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    (line + headers + 2) as u64 + request.body().size_hint().exact().unwrap_or_default()
+}
+
+/// Whether a request whose answer was lost may have been taken: once its last byte was written.
+fn after_request(written: u64, length: u64) -> Class {
+    if written >= length { Class::InDoubt } else { Class::NotHandedOver }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http_body_util::Full;
+    use hyper::Request;
+    use hyper::body::Bytes;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::AsyncReadExt;
+
+    use super::{Class, after_request, http1, length};
+
+    #[tokio::test]
+    async fn a_request_is_as_long_on_the_wire_as_it_was_counted() {
+        for body in ["", "x", &"long ".repeat(100_000)] {
+            let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+            let (mut requests, connection) = http1::handshake(TokioIo::new(ours)).await.expect("a handshake");
+            let request = Request::post("/v3/shop.example/messages.mime?a=b")
+                .header("host", "api.example:8443")
+                .header("authorization", "Basic abc")
+                .header("content-length", body.len())
+                .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
+                .expect("a request");
+            let expected = length(&request);
+            let mut read = Vec::new();
+            let sending = async { tokio::join!(requests.send_request(request), connection) };
+            let reading = async {
+                while (read.len() as u64) < expected {
+                    assert!(theirs.read_buf(&mut read).await.expect("bytes") > 0);
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = sending => panic!("there is no answer"),
+                () = reading => {}
+            }
+            assert_eq!(read.len() as u64, expected);
+            assert!(read.ends_with(body.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn doubt_begins_with_the_last_byte() {
+        assert_eq!(after_request(9, 10), Class::NotHandedOver);
+        assert_eq!(after_request(10, 10), Class::InDoubt);
+    }
+
+    #[test]
+    fn connections_can_be_kept_by_many_threads() {
+        fn kept<T: Send>() {}
+        kept::<super::Http>();
+        kept::<Arc<super::Api>>();
+    }
+}

@@ -1,0 +1,266 @@
+//! One SMTP connection, driven phase by phase over lettre's protocol code.
+//!
+//! lettre's own transport is not used: a send that is cancelled half-way goes back to its pool and shifts every later
+//! reply by one, so that a rejected mail is reported as sent (lettre 0.11.23; `tests/it/relay.rs` holds the case); it
+//! hides how far a send got; and its sockets wait for delayed acknowledgements.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::MaybeDone;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt, Rset};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use secrecy::ExposeSecret;
+
+use super::session::{Broken, Deadlines, Greeted, Late, Protection, Taken, Transacted, held, record, within};
+use super::{Message, RelaySettings, socket};
+use crate::lease::{Lease, NotRecorded};
+use crate::notification::{Class, bounded};
+use crate::trace;
+
+/// A connection that has greeted.
+pub(super) struct Smtp {
+    connection: AsyncSmtpConnection,
+    written: Arc<AtomicU64>,
+    /// The relay takes an envelope in one piece (PIPELINING, RFC 2920).
+    pipelines: bool,
+}
+
+impl Smtp {
+    pub(super) async fn connect(
+        relay: &RelaySettings,
+        protection: &Protection,
+        hello: &ClientId,
+        deadlines: &Deadlines,
+    ) -> Result<(Self, Greeted), Broken> {
+        let written = Arc::new(AtomicU64::new(0));
+        let narrow = Arc::new(AtomicBool::new(matches!(protection, Protection::Starttls(_))));
+        let opening = socket::open(relay, protection, written.clone(), narrow.clone());
+        let opened = trace::timed("smtp connect", within(deadlines.connect_ms_max, opening)).await;
+        let (stream, mut certificate) = opened.map_err(|why| Broken::silent("connect", &why.to_string()))?;
+        let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello);
+        let mut connection = trace::timed("smtp greeting", within(deadlines.command_ms_max, greeting))
+            .await
+            .map_err(|e| broken(if written.load(Ordering::Relaxed) == 0 { "greeting" } else { "ehlo" }, e))?;
+        if let Protection::Starttls(parameters) = protection {
+            let upgrading = connection.starttls(TlsParameters::clone(parameters), hello);
+            trace::timed("smtp starttls", within(deadlines.command_ms_max, upgrading))
+                .await
+                .map_err(|e| broken("starttls", e))?;
+            narrow.store(false, Ordering::Relaxed);
+            certificate = connection.peer_certificate().ok();
+        }
+        // Once more: lettre keeps of the first answer what it knows.
+        let said = within(deadlines.command_ms_max, connection.command(Ehlo::new(hello.clone())));
+        let said = trace::timed("smtp ehlo", said).await.map_err(|e| broken("ehlo", e))?;
+        // The first line is its name.
+        let extensions: Vec<String> = said.message().skip(1).map(str::to_ascii_uppercase).collect();
+        let pipelines = extensions.iter().any(|line| line == "PIPELINING");
+        if !relay.username.is_empty() {
+            let credentials = Credentials::new(relay.username.clone(), relay.password.expose_secret().to_owned());
+            let mechanisms = [Mechanism::Plain, Mechanism::Login];
+            let login = connection.auth(&mechanisms, &credentials);
+            trace::timed("smtp auth", within(deadlines.command_ms_max, login)).await.map_err(|e| broken("auth", e))?;
+        }
+        let greeted = Greeted { extensions, certificate, is_logged_in: !relay.username.is_empty() };
+        Ok((Self { connection, written, pipelines }, greeted))
+    }
+
+    /// One mail: the envelope while the intent is committed, then the message. Ended by the lease whatever the deadlines
+    /// say.
+    pub(super) async fn transact(
+        &mut self,
+        is_reused: bool,
+        message: &Message,
+        deadlines: &Deadlines,
+        lease: &Lease,
+        intent: Pin<&mut MaybeDone<impl Future<Output = Result<(), NotRecorded>>>>,
+    ) -> Transacted {
+        // A refused envelope waits for the commit too: the attempt's end then closes the intent.
+        let recording = record(intent, deadlines, lease);
+        let (enveloped, recorded) = tokio::join!(self.envelope(message, deadlines, lease), recording);
+        if let Err(broken) = enveloped {
+            // Silence or a good-bye (RFC 5321 3.8) to a connection that had waited says nothing about the mail.
+            let hung_up = broken.phase == "mail" && matches!(broken.code, None | Some(421));
+            let stale = is_reused && hung_up && lease.left_ms() > 0;
+            return if stale { Transacted::Stale } else { Transacted::Failed(broken.class(), broken) };
+        }
+        if let Err(why) = recorded {
+            return Transacted::NotRecorded(why);
+        }
+        let data = mail_data(&message.text);
+        let length = data.len() as u64;
+        lease.hand_over();
+        let before = self.written.load(Ordering::Relaxed);
+        // As a command, in one piece: lettre's `message` writes the final dot apart, which costs both sides a wake-up.
+        let sent = trace::timed("smtp body", held(lease, deadlines.body_ms_max, self.connection.command(data))).await;
+        match sent {
+            Ok(response) => Transacted::Done(Taken {
+                code: response.code().into(),
+                reply: bounded(&response.message().collect::<Vec<_>>().join(" ")),
+            }),
+            Err(e) => {
+                let broken = broken("body", e);
+                let out = self.written.load(Ordering::Relaxed) - before;
+                let class = if broken.code.is_some() { broken.class() } else { after_body(out, length) };
+                Transacted::Failed(class, broken)
+            }
+        }
+    }
+
+    async fn envelope(&mut self, message: &Message, deadlines: &Deadlines, lease: &Lease) -> Result<(), Broken> {
+        let mut parameters = Vec::new();
+        let server = self.connection.server_info();
+        let is_ascii = |a: &lettre::Address| a.user().is_ascii() && a.domain().is_ascii();
+        if !is_ascii(&message.to) || !is_ascii(&message.returns_to) {
+            if !server.supports_feature(Extension::SmtpUtfEight) {
+                return Err(Broken {
+                    phase: "mail",
+                    code: Some(550),
+                    enhanced: Some("5.6.7".to_owned()),
+                    reply: "the relay does not take addresses outside ASCII (no SMTPUTF8)".to_owned(),
+                    unusable: false,
+                });
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if !message.text.is_ascii() {
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        let mail = Mail::new(Some(message.returns_to.clone()), parameters).to_string();
+        self.offer([mail, Rcpt::new(message.to.clone(), Vec::new()).to_string(), Data.to_string()], deadlines, lease)
+            .await
+    }
+
+    /// MAIL, RCPT and DATA: in one piece, or each after the reply to the one before. Each reply is its phase's.
+    async fn offer(&mut self, commands: [String; 3], deadlines: &Deadlines, lease: &Lease) -> Result<(), Broken> {
+        let mut refused: Option<Broken> = None;
+        let steps =
+            [("mail", deadlines.command_ms_max), ("rcpt", deadlines.command_ms_max), ("data", deadlines.data_ms_max)];
+        for (n, (phase, ms)) in steps.into_iter().enumerate() {
+            let mut step = trace::step(STEPS[n]);
+            let reply = match n {
+                0 if self.pipelines => held(lease, ms, self.connection.command(commands.concat())).await,
+                _ if self.pipelines => held(lease, ms, self.connection.read_response()).await,
+                n => held(lease, ms, self.connection.command(&commands[n])).await,
+            };
+            if reply.is_err() {
+                step.fail("failed");
+            }
+            drop(step);
+            match reply {
+                Ok(reply) if phase == "data" => match &mut refused {
+                    // It waits for a message that will not come.
+                    Some(refused) => refused.unusable = true,
+                    None if reply.has_code(354) => {}
+                    None => return Err(Broken::silent(phase, "the relay did not answer DATA with 354")),
+                },
+                Ok(_) => {}
+                Err(e) => {
+                    let broken = broken(phase, e);
+                    let last = !self.pipelines || broken.unusable;
+                    let unusable = broken.unusable;
+                    let first = refused.get_or_insert(broken);
+                    first.unusable |= unusable;
+                    if last {
+                        break;
+                    }
+                }
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Forgets a refused transaction, so that the connection can serve again.
+    pub(super) async fn reset(&mut self, deadlines: &Deadlines) -> bool {
+        within(deadlines.command_ms_max, self.connection.command(Rset)).await.is_ok()
+    }
+
+    /// Says good-bye; nobody waits long for the answer.
+    pub(super) async fn quit(mut self) {
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.connection.quit()).await;
+    }
+}
+
+/// The message as it goes over the wire (RFC 5321 4.1.1.4): dots at the beginning of lines doubled (4.5.2), and the line
+/// that ends it.
+fn mail_data(text: &str) -> String {
+    let mut data = String::with_capacity(text.len() + 2 + END.len());
+    let mut rest = text;
+    if rest.starts_with('.') {
+        data.push('.');
+    }
+    while let Some(at) = memchr::memmem::find(rest.as_bytes(), b"\r\n.") {
+        data.push_str(&rest[..at + 3]);
+        data.push('.');
+        rest = &rest[at + 3..];
+    }
+    data.push_str(rest);
+    if !data.ends_with("\r\n") {
+        data.push_str("\r\n");
+    }
+    data.push_str(END);
+    data
+}
+
+/// The steps of an envelope, as a trace names them.
+const STEPS: [&str; 3] = ["smtp mail", "smtp rcpt", "smtp data"];
+
+/// What ends the mail data.
+const END: &str = ".\r\n";
+
+/// Whether a message whose reply was lost may have been taken, of `length` bytes on the wire: once the first byte of what
+/// ends it was written. Under STARTTLS the count is of ciphertext and errs on the side of doubt.
+fn after_body(written: u64, length: u64) -> Class {
+    if written > length - END.len() as u64 { Class::InDoubt } else { Class::NotHandedOver }
+}
+
+fn broken(phase: &'static str, late: Late<lettre::transport::smtp::Error>) -> Broken {
+    let Late::Failed(error) = late else { return Broken::silent(phase, &late.to_string()) };
+    let said = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+    let Some(code) = error.status().map(u16::from) else { return Broken::silent(phase, &said) };
+    let unusable = code == 421 || !matches!(phase, "mail" | "rcpt" | "data" | "body");
+    Broken { phase, code: Some(code), enhanced: enhanced(code, &said), reply: bounded(&said), unusable }
+}
+
+/// The enhanced status code at the start of a reply (RFC 3463 2), if its class fits the code's.
+fn enhanced(code: u16, text: &str) -> Option<String> {
+    let word = text.split_whitespace().next()?;
+    let parts: Vec<&str> = word.split('.').collect();
+    let fits = |p: &&str| (1..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit());
+    let class = (code / 100).to_string();
+    (parts.len() == 3 && parts.iter().all(fits) && parts[0] == class).then(|| word.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Class, after_body, enhanced, mail_data};
+
+    #[test]
+    fn dots_are_doubled_and_the_end_is_a_line() {
+        assert_eq!(mail_data(".a\r\n..b\r\nc.d\r\n.\r\n"), "..a\r\n...b\r\nc.d\r\n..\r\n.\r\n");
+        assert_eq!(mail_data("a"), "a\r\n.\r\n");
+    }
+
+    #[test]
+    fn doubt_begins_with_the_first_byte_of_the_end() {
+        assert_eq!(mail_data(".a\r\n").len(), 8);
+        assert_eq!(after_body(0, 8), Class::NotHandedOver);
+        assert_eq!(after_body(5, 8), Class::NotHandedOver);
+        assert_eq!(after_body(6, 8), Class::InDoubt);
+    }
+
+    #[test]
+    fn enhanced_codes_must_fit() {
+        assert_eq!(enhanced(550, "5.1.1 no such user").as_deref(), Some("5.1.1"));
+        assert_eq!(enhanced(450, "4.7.1").as_deref(), Some("4.7.1"));
+        for text in ["4.1.1 x", "5.1 x", "5.1.1111 x", "no", "", "5.a.1"] {
+            assert_eq!(enhanced(550, text), None, "{text}");
+        }
+    }
+}
