@@ -12,8 +12,11 @@ use super::shop::read;
 use super::{App, see};
 use crate::service::Error;
 use crate::shop::order::{
-    Change, NewInvoice, NewNote, NewRefund, Order, OrderFilter, OrderLine, PaymentReport, Status, StatusChange,
+    Change, Item, NewInvoice, NewNote, NewRefund, Order, OrderFilter, OrderLine, PaymentReport, Status, StatusChange,
 };
+
+/// The longest reason to send no mail, as `Line` has it.
+const SILENT_CHARS_MAX: usize = 200;
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
@@ -111,9 +114,18 @@ fn facts(order: &Order) -> Markup {
             @if let Some(reason) = &order.cancel_reason { dt { "Cancelled" } dd { (reason.as_str()) } }
             @if let Some(message) = &order.gift_message { dt { "Gift message" } dd { (message.as_str()) } }
             @if let Some(note) = &order.note { dt { "Note" } dd { (note.as_str()) } }
-            @for parcel in &order.tracking { dt { "Parcel" } dd { (parcel.carrier.as_str()) " " (parcel.number.as_str()) } }
+            @for parcel in &order.tracking {
+                dt { "Parcel" }
+                dd { (parcel.carrier.as_str()) " " (parcel.number.as_str()) @if !parcel.items.is_empty() { ": " (contents(order, &parcel.items)) } }
+            }
         }
     }
+}
+
+fn contents(order: &Order, items: &[Item]) -> String {
+    let name = |item: &Item| order.lines.iter().find(|line| line.product_id == item.product_id);
+    let part = |item: &Item| Some(format!("{} × {}", item.quantity, name(item)?.name.as_str()));
+    items.iter().filter_map(part).collect::<Vec<_>>().join(", ")
 }
 
 /// The forms, one for each thing that can happen to it now.
@@ -131,7 +143,10 @@ fn acts(operator: &Operator, order: &Order) -> Markup {
             }
         }
     };
-    let next = Status::ALL.into_iter().filter(|next| order.status.allows(*next));
+    // Of one piece there is no part.
+    let open: u32 = order.lines.iter().map(|line| line.open_quantity).sum();
+    let can = |next: &Status| order.status.allows(*next) && (*next != Status::PartlyShipped || open > 1);
+    let next = Status::ALL.into_iter().filter(can);
     let moving = |next: Status| {
         html! {
             input type="hidden" name="status" value=(next);
@@ -143,24 +158,32 @@ fn acts(operator: &Operator, order: &Order) -> Markup {
             @if next == Status::Cancelled { label { "Reason for the customer" input name="cancel_reason" maxlength="200"; } }
         }
     };
+    let unpaid = order.payment.due.map_or(0, |due| due.amount);
     let left = order.total.amount - order.refunded();
+    let link = order.payment.link.as_ref().map_or("", |link| link.url.as_str());
     html! {
         div.acts {
             @for next in next { (form("status", &format!("Mark as {}", next.as_str().replace('_', " ")), moving(next))) }
             (form("refunds", "Pay back", html! {
                 (pieces(order, |line| line.quantity - line.refunded_quantity))
-                label { "Amount, in minor units; empty: what the pieces cost" input type="number" name="amount" min="1" max=(left); }
+                label { "Amount, in minor units of " (order.total.currency.code()) "; empty: what the pieces cost"
+                    input type="number" name="amount" min="0" max=(left - unpaid);
+                }
                 label { "Reason for the customer" input name="reason" maxlength="200"; }
                 label.check { input type="checkbox" name="restock" value="1"; " Pieces that were sent are back in stock" }
             }))
             (form("payment", "Record a payment", html! {
-                label { "Still to be paid, in minor units" input type="number" name="due" min="0" max=(left) value="0" required; }
+                label { "Still to be paid, in minor units of " (order.total.currency.code())
+                    input type="number" name="due" min="0" max=(left) value="0" required;
+                }
                 label { "Why it failed; empty: something was paid" input name="failure" maxlength="200"; }
-                label { "Page to pay the rest at" input type="url" name="link" maxlength="1000"; }
+                label { "Page to pay the rest at" input type="url" name="link" maxlength="1000" value=(link); }
             }))
             (form("invoice", "Send an invoice", html! {
                 label { "Number" input name="number" maxlength="200" required autocomplete="off"; }
-                label { "Page to download it from; empty: the mail has it" input type="url" name="link" maxlength="1000"; }
+                label { "VAT number of the shop" input name="seller_vat_id" maxlength="200"; }
+                label { "VAT number of the customer" input name="buyer_vat_id" maxlength="200"; }
+                label { "Page to download it from" input type="url" name="link" maxlength="1000"; }
             }))
             (form("notes", "Write to the customer", html! {
                 label { "Note to the customer" textarea name="note" rows="3" maxlength="2000" required {} }
@@ -227,12 +250,22 @@ fn asked(form: &Act, order: &Order, what: &str, why: &str) -> Result<Change, Err
             "restock": form.field("restock") == "1",
         }),
         "payment" => json!({ "due": sum("due")?, "failure": filled("failure"), "link": link }),
-        "invoice" => json!({ "number": form.field("number"), "link": link }),
+        "invoice" => json!({
+            "number": form.field("number"), "seller_vat_id": form.field("seller_vat_id"),
+            "buyer_vat_id": form.field("buyer_vat_id"), "link": link,
+        }),
         "notes" => json!({}),
         _ => return Err(Error::NotFound("page")),
     };
     request["note"] = json!(filled("note"));
-    request["silent_reason"] = json!((form.field("silent") == "1").then_some(why));
+    let is_silent = form.field("silent") == "1";
+    if is_silent && why.chars().count() > SILENT_CHARS_MAX {
+        let detail = format!(
+            "at most {SILENT_CHARS_MAX} characters where no mail is sent: the reason stands with the notification"
+        );
+        return Err(Error::invalid("/why", &detail));
+    }
+    request["silent_reason"] = json!(is_silent.then_some(why));
     Ok(match what {
         "status" => read::<StatusChange>(request)?.into(),
         "refunds" => read::<NewRefund>(request)?.into(),

@@ -22,7 +22,7 @@ pub struct Product {
     pub description: Prose,
     /// What kind of thing it is.
     pub category: OptionalLine,
-    /// What one piece costs, without tax.
+    /// What one piece costs: without the tax, unless `pricing.prices_include_tax` is set.
     pub price: Money,
     /// Pieces that can be ordered.
     pub stock: i64,
@@ -124,7 +124,7 @@ pub struct NewProduct {
     /// What kind of thing it is.
     #[serde(default)]
     pub category: OptionalLine,
-    /// What one piece costs, without tax.
+    /// What one piece costs: without the tax, unless `pricing.prices_include_tax` is set.
     pub price: Price,
     /// Pieces that can be ordered.
     #[schema(value_type = i64, minimum = 0, maximum = 1_000_000_000)]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD, newest, sqlite};
 use crate::both_apis::{channel, with};
+use crate::console::Browser;
 use crate::database::Database;
 use crate::harness::tests;
 
@@ -20,6 +21,7 @@ tests! {
         only_admins_change_orders_and_only_what_they_saw
         both_apis_change_orders
         a_cancelled_order_says_why
+        the_console_has_a_form_for_each
     }
 }
 
@@ -312,5 +314,36 @@ async fn a_cancelled_order_says_why() {
     make(&app, order, "POST", "refunds", json!({ "amount": dollars(1_999) })).await;
     let failed = refused(&app, order, "PUT", "payment", json!({ "due": dollars(0), "failure": "declined" })).await;
     assert_eq!(failed.0, 409);
+    app.end().await;
+}
+
+async fn the_console_has_a_form_for_each() {
+    let app = App::start(sqlite().await).await;
+    let admin = Browser::log_in(&app, "admin@shop.example").await;
+    let order = order_of(&app, &[(app.product, 3)]).await;
+    let page = format!("/console/orders/{order}");
+    let pieces = format!("pieces-{}", app.product);
+    let acts: [(_, &[_], _); 6] = [
+        ("status", &[("status", "partly_shipped"), ("carrier", "Post"), ("number", "RR1"), (&pieces, "1")], "1 × Cup"),
+        ("refunds", &[(&pieces, "1"), ("reason", "broken")], " broken</dd>"),
+        ("payment", &[("due", "100"), ("failure", "declined"), ("link", "https://pay.example/")], "declined"),
+        ("invoice", &[("number", "2026-1"), ("seller_vat_id", "ATU1")], "2026-1"),
+        ("notes", &[("note", "Soon."), ("silent", "1")], "Soon."),
+        ("status", &[("status", "shipped")], "shipped"),
+    ];
+    for (version, (what, fields, expected)) in acts.into_iter().enumerate() {
+        let version = (version + 1).to_string();
+        let fields = [fields, &[("version", version.as_str())]].concat();
+        let seen = admin.act(&format!("{page}/{what}"), &fields).await;
+        assert!(seen.status == 200 && seen.text.contains(expected), "{what}: {} {}", seen.status, seen.text);
+    }
+    let open = admin.get(&page).await.text;
+    assert!(!open.contains("Mark as partly shipped") && open.contains("Mark as delivered"), "{open}");
+    let kinds: Vec<_> = app.notifications(order).await.as_array().unwrap().iter().map(|n| n["state"].clone()).collect();
+    assert_eq!(kinds.iter().filter(|state| **state == "skipped").count(), 1, "the silent one");
+    let long = "x".repeat(201);
+    let refused = admin.act(&format!("{page}/notes"), &[("note", "x"), ("silent", "1"), ("why", &long)]).await;
+    assert!(refused.status == 422 && refused.text.contains("at most 200"), "{}", refused.text);
+    assert_eq!(admin.act(&format!("{page}/lost"), &[]).await.status, 404);
     app.end().await;
 }
