@@ -1,4 +1,5 @@
-//! A real mail server between the host and the world: it takes the mails, and says what became of them.
+//! A real mail server between the host and the world: it takes the mails, has their signatures verified by opendkim, and says
+//! what became of them.
 
 use ecomm::config::Config;
 use ecomm::mail::mailbox::{Fault, Mailbox, Phase};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, environment, eventually, reply, sqlite, user};
+use crate::app::{App, environment, eventually, reply, sqlite, text, user};
 use crate::{harness, reports};
 
 /// Where it takes mails.
@@ -17,19 +18,26 @@ const POSTFIX: &str = "ECOMM_TEST_POSTFIX";
 const WORLD: &str = "ECOMM_TEST_POSTFIX_WORLD";
 /// Where it hands over what comes back.
 const RETURNS: &str = "ECOMM_TEST_POSTFIX_RETURNS";
+/// The folder of the keys whose signatures it takes for the shop's.
+const KEYS: &str = "ECOMM_TEST_POSTFIX_KEYS";
 
 pub fn tests() -> Vec<Trial> {
     let name = "postfix::what_it_says_of_mails_is_known";
-    let found = [POSTFIX, WORLD, RETURNS].map(std::env::var);
-    let [Ok(postfix), Ok(world), Ok(returns)] = found else {
+    let found = [POSTFIX, WORLD, RETURNS, KEYS].map(std::env::var);
+    let [Ok(postfix), Ok(world), Ok(returns), Ok(keys)] = found else {
         return vec![harness::lacking(name.to_owned(), format!("{POSTFIX} is not set"))];
     };
-    vec![harness::trial(name, move || harness::run(2, what_it_says_of_mails_is_known(postfix, world, returns)))]
+    vec![harness::trial(name, move || harness::run(2, what_it_says_of_mails_is_known(postfix, world, returns, keys)))]
 }
 
-async fn what_it_says_of_mails_is_known(postfix: String, world: String, returns: String) {
+async fn what_it_says_of_mails_is_known(postfix: String, world: String, returns: String, keys: String) {
     let database = sqlite().await;
-    let more = [("MAIL__RETURN_PATH", reports::BASE), ("INBOUND__LISTEN", returns.as_str())];
+    let key = |selector: &str| {
+        format!(r#"{{ domain = "shop.example", selector = "{selector}", key_path = "{keys}/{selector}.pem" }}"#)
+    };
+    let keys = format!("[{}, {}]", key("rsa"), key("ed25519"));
+    let more =
+        [("MAIL__RETURN_PATH", reports::BASE), ("INBOUND__LISTEN", returns.as_str()), ("MAIL__DKIM", keys.as_str())];
     let mut config = Config::load(None, environment(&database, &more)).unwrap();
     let (host, port) = postfix.rsplit_once(':').unwrap();
     let relay = RelaySettings::new("postfix", host, port.parse().unwrap());
@@ -75,6 +83,19 @@ async fn what_it_says_of_mails_is_known(postfix: String, world: String, returns:
     assert_eq!(addresses, ["gone@example.com"]);
     // What was late arrives.
     eventually("the mail", async || mailbox.messages().iter().any(|mail| mail.to == "ada@example.com")).await;
+    // Both signatures hold for a verifier that is not the signer.
+    let arrived = mailbox.messages().into_iter().find(|mail| mail.to == "ada@example.com").unwrap();
+    let arrived = text(&arrived).replace("\r\n", "\n").replace("\n\t", " ");
+    let results: Vec<&str> = arrived
+        .lines()
+        .filter(|line| line.starts_with("Authentication-Results: relay.example"))
+        .flat_map(|line| line.split(';'))
+        .collect();
+    let verified = |selector: &str| {
+        let of_key = |result: &&&str| result.contains(&format!("header.s={selector} "));
+        results.iter().find(of_key).is_some_and(|result| result.trim().starts_with("dkim=pass"))
+    };
+    assert!(verified("rsa") && verified("ed25519"), "{arrived}");
     stop.cancel();
     app.end().await;
 }
