@@ -8,9 +8,10 @@ mod ses;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper::header::{HeaderValue, RETRY_AFTER};
+use hyper::header::HeaderValue;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::http::Answer;
 use super::session::{Broken, Taken};
@@ -65,7 +66,14 @@ impl Api {
         if settings.transport != Transport::Smtp && settings.tls == Tls::Starttls {
             return Err(refused("an HTTP API speaks TLS from the first byte; say tls = \"implicit\""));
         }
+        let is_stray = |value: &str, of: Transport| !value.is_empty() && settings.transport != of;
+        if is_stray(&settings.region, Transport::Ses) || is_stray(&settings.domain, Transport::Mailgun) {
+            return Err(refused("region is for transport = \"ses\", domain for \"mailgun\""));
+        }
         let password = settings.password.expose_secret();
+        if settings.transport != Transport::Smtp && !is_word(password) {
+            return Err(refused("password must be one word of ASCII"));
+        }
         let kind = match settings.transport {
             Transport::Smtp => return Ok(None),
             Transport::Ses => ses::Ses::new(settings).map(Kind::Ses),
@@ -104,44 +112,51 @@ impl Api {
     /// What an answer is about: the mail was taken, or the class of its failure.
     pub(super) fn read(&self, answer: &Answer) -> Result<Taken, (Class, Broken)> {
         let code = answer.status.as_u16();
+        let said = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
         let mut reply = answer.body.split_whitespace().collect::<Vec<_>>().join(" ");
-        if let Some(after) = answer.headers.get(RETRY_AFTER).and_then(|after| after.to_str().ok()) {
-            reply = format!("retry after {after} s: {reply}");
-        }
         if reply.is_empty() {
             answer.status.canonical_reason().unwrap_or("no words").clone_into(&mut reply);
         }
         let reply = bounded(&reply);
-        if answer.status.is_success() {
-            return Ok(Taken { code, reply });
-        }
-        let known = match &self.kind {
-            Kind::Ses(_) => ses::class(answer),
-            Kind::Mailgun(_) => None,
-            Kind::Postmark(_) => postmark::class(answer),
+        let (is_taken, known) = match &self.kind {
+            Kind::Ses(_) => (said["MessageId"].is_string(), ses::class(answer, &said)),
+            Kind::Mailgun(_) => (said["id"].is_string(), None),
+            Kind::Postmark(_) => (said["ErrorCode"] == 0 && said["MessageID"].is_string(), postmark::class(&said)),
         };
-        let class = known.unwrap_or_else(|| class(code));
+        let class = match (answer.status.is_success(), is_taken) {
+            (true, true) => return Ok(Taken { code, reply }),
+            // It is no answer of the provider's: somebody else has the mail, or nobody.
+            (true, false) => Class::InDoubt,
+            (false, _) => known.unwrap_or_else(|| class(code)),
+        };
+        let is_general = class == Class::NotHandedOver || class == Class::InDoubt;
         let phase = if class == Class::NotHandedOver { "auth" } else { "body" };
-        Err((class, Broken { phase, code: Some(code), enhanced: None, reply, unusable: false }))
+        Err((class, Broken { phase, code: Some(code), enhanced: None, reply, unusable: false, is_general }))
     }
 }
 
 /// What a status is about (RFC 9110 15): this mail, this host's account, the provider's load, or nothing that is known.
 fn class(status: u16) -> Class {
     match status {
-        429 | 503 => Class::Throttled,
-        // The account, the address or the path: no mail would be taken.
-        300..=399 | 401..=407 => Class::NotHandedOver,
-        // A gateway did not hear what became of it.
-        502 | 504 => Class::InDoubt,
-        408 | 425 | 500..=599 => Class::Deferred,
-        _ => Class::Rejected,
+        400 | 413 | 422 => Class::Rejected,
+        // 420 is Mailgun's.
+        420 | 429 | 503 => Class::Throttled,
+        408 | 425 => Class::Deferred,
+        // Something failed on the way or behind it, and what became of the mail nobody says.
+        500 | 502 | 504 | 520..=599 => Class::InDoubt,
+        // The account, the address, the path or the protocol: no mail would be taken.
+        _ => Class::NotHandedOver,
     }
 }
 
-/// A value that a header can hold and no log shows.
-fn secret(value: String) -> Result<HeaderValue, &'static str> {
-    let mut value = HeaderValue::try_from(value).map_err(|_| "password must be one line of ASCII")?;
+/// Whether a text can stand in a header as it is; it may be empty.
+fn is_word(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// A value that no log shows, of a text that [`is_word`].
+fn secret(value: &str) -> Result<HeaderValue, &'static str> {
+    let mut value = HeaderValue::try_from(value).map_err(|_| "password must be one word of ASCII")?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -152,24 +167,16 @@ mod tests {
 
     #[test]
     fn a_status_is_about_the_mail_the_account_or_the_provider() {
-        for (status, expected) in [
-            (301, Class::NotHandedOver),
-            (400, Class::Rejected),
-            (401, Class::NotHandedOver),
-            (402, Class::NotHandedOver),
-            (403, Class::NotHandedOver),
-            (404, Class::NotHandedOver),
-            (408, Class::Deferred),
-            (413, Class::Rejected),
-            (422, Class::Rejected),
-            (429, Class::Throttled),
-            (500, Class::Deferred),
-            (502, Class::InDoubt),
-            (503, Class::Throttled),
-            (504, Class::InDoubt),
-            (599, Class::Deferred),
+        for (statuses, expected) in [
+            (&[400, 413, 422][..], Class::Rejected),
+            (&[420, 429, 503], Class::Throttled),
+            (&[408, 425], Class::Deferred),
+            (&[500, 502, 504, 520, 524], Class::InDoubt),
+            (&[101, 301, 401, 402, 403, 404, 411, 415, 421, 426, 431, 501, 505], Class::NotHandedOver),
         ] {
-            assert_eq!(class(status), expected, "{status}");
+            for status in statuses {
+                assert_eq!(class(*status), expected, "{status}");
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
 use super::api::Api;
-use super::session::{Broken, Deadlines, Greeted, Late, Protection, Transacted, held, record, within};
+use super::session::{Broken, Deadlines, Greeted, Protection, Transacted, held, record, within};
 use super::socket::{self, Counted};
 use super::{Message, RelaySettings};
 use crate::cause;
@@ -70,10 +70,11 @@ impl Http {
         if let Err(why) = record(intent, deadlines, lease).await {
             return Transacted::NotRecorded(why);
         }
-        if let Err(why) = self.ready().await {
+        if let Err(late) = held(lease, deadlines.command_ms_max, self.ready()).await {
             // The server closed the connection while it waited; nothing of the mail was written.
-            let broken = Broken::silent("connect", &why);
-            return if is_reused { Transacted::Stale } else { Transacted::Failed(Class::NotHandedOver, broken) };
+            let broken = Broken::silent("connect", &late.to_string());
+            let is_stale = is_reused && lease.left_ms() > 0;
+            return if is_stale { Transacted::Stale } else { Transacted::Failed(Class::NotHandedOver, broken) };
         }
         let request = match self.api.request(message) {
             Ok(request) => request,
@@ -83,17 +84,17 @@ impl Http {
         lease.hand_over();
         let before = self.written.load(Ordering::Relaxed);
         match trace::timed("http request", held(lease, deadlines.body_ms_max, self.exchange(request))).await {
-            Ok(answer) => match self.api.read(&answer) {
-                Ok(taken) => Transacted::Done(taken),
-                Err((class, broken)) => Transacted::Failed(class, Broken { unusable: self.is_over, ..broken }),
-            },
+            Ok(answer) => {
+                // What is left of the request would go before the next one.
+                self.is_over |= self.written.load(Ordering::Relaxed) - before < length;
+                match self.api.read(&answer) {
+                    Ok(taken) => Transacted::Done(taken),
+                    Err((class, broken)) => Transacted::Failed(class, Broken { unusable: self.is_over, ..broken }),
+                }
+            }
             Err(late) => {
-                let why = match late {
-                    Late::Failed(why) => why,
-                    late => late.to_string(),
-                };
                 let class = after_request(self.written.load(Ordering::Relaxed) - before, length);
-                Transacted::Failed(class, Broken::silent("body", &why))
+                Transacted::Failed(class, Broken::silent("body", &late.to_string()))
             }
         }
     }

@@ -137,7 +137,10 @@ fn bytes(a: &crate::plugin::Attachment) -> Result<Body, String> {
 }
 
 fn media(a: &crate::plugin::Attachment) -> Result<ContentType, String> {
-    ContentType::parse(&a.content_type).map_err(|e| e.to_string())
+    // Without it a text is US-ASCII (RFC 2046 4.1.2); the contract has no parameters.
+    let is_unicode = a.content_type.starts_with("text/") && std::str::from_utf8(&a.data).is_ok();
+    let charset = if is_unicode { "; charset=utf-8" } else { "" };
+    ContentType::parse(&format!("{}{charset}", a.content_type)).map_err(|e| e.to_string())
 }
 
 fn raw(name: &str, value: &str) -> Result<HeaderValue, String> {

@@ -270,18 +270,18 @@ impl Relay {
 
     /// Takes from a failure what it says of the relay; the connection serves again if it can.
     async fn failed(&self, class: Class, broken: &Broken, mut session: Session, turn: &mut Turn<'_>) {
-        // It refuses this host, not this mail: a provider says so once it has the mail.
-        let refuses_host = class == Class::NotHandedOver && broken.phase == "auth";
         match class {
             Class::Throttled => turn.throttled(),
             Class::Deferred | Class::Rejected | Class::Greylisted => turn.taken(),
-            Class::NotHandedOver if refuses_host => self.leave_alone(),
             Class::NotHandedOver | Class::InDoubt | Class::RenderFailed => {}
         }
-        if !broken.unusable && session.reset(&self.deadlines).await {
-            if !refuses_host {
-                self.reached();
-            }
+        let is_usable = !broken.unusable && session.reset(&self.deadlines).await;
+        if broken.is_general {
+            self.leave_alone();
+        } else if is_usable {
+            self.reached();
+        }
+        if is_usable {
             self.give_back(session).await;
         }
     }

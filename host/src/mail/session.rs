@@ -49,6 +49,8 @@ pub(super) struct Broken {
     pub(super) reply: String,
     /// The connection's state is unknown; it must not be used again.
     pub(super) unusable: bool,
+    /// Another mail would fare alike: the relay is left alone for a while.
+    pub(super) is_general: bool,
 }
 
 /// What came of one transaction.
@@ -210,7 +212,7 @@ pub(super) async fn held<T, E>(lease: &Lease, ms: u64, step: impl Future<Output 
 
 impl Broken {
     pub(super) fn silent(phase: &'static str, why: &str) -> Self {
-        Self { phase, code: None, enhanced: None, reply: bounded(why), unusable: true }
+        Self { phase, code: None, enhanced: None, reply: bounded(why), unusable: true, is_general: false }
     }
 
     /// The class of a failure before the message went out.

@@ -125,6 +125,7 @@ impl Smtp {
                     enhanced: Some("5.6.7".to_owned()),
                     reply: "the relay does not take addresses outside ASCII (no SMTPUTF8)".to_owned(),
                     unusable: false,
+                    is_general: false,
                 });
             }
             parameters.push(MailParameter::SmtpUtfEight);
@@ -225,7 +226,14 @@ fn broken(phase: &'static str, late: Late<lettre::transport::smtp::Error>) -> Br
     let said = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
     let Some(code) = error.status().map(u16::from) else { return Broken::silent(phase, &said) };
     let unusable = code == 421 || !matches!(phase, "mail" | "rcpt" | "data" | "body");
-    Broken { phase, code: Some(code), enhanced: enhanced(code, &said), reply: bounded(&said), unusable }
+    Broken {
+        phase,
+        code: Some(code),
+        enhanced: enhanced(code, &said),
+        reply: bounded(&said),
+        unusable,
+        is_general: false,
+    }
 }
 
 /// The enhanced status code at the start of a reply (RFC 3463 2), if its class fits the code's.

@@ -65,5 +65,8 @@ pub(super) fn read(said: &Value) -> Vec<Reading> {
     let by = if host.is_empty() { "mailgun" } else { host };
     let words = (status, words.unwrap_or_default());
     let said = report(kind, ("mailgun", text(event, "/id")), words, by, text(event, "/recipient"));
-    vec![reading(said, text(event, "/envelope/sender"), text(event, "/message/headers/message-id"))]
+    // Mails that its API takes have its own sender in the envelope; a variable has ours.
+    let paths = ["/user-variables/return-path", "/envelope/sender"];
+    let return_path = paths.map(|pointer| text(event, pointer)).into_iter().find(|path| !path.is_empty());
+    vec![reading(said, return_path.unwrap_or_default(), text(event, "/message/headers/message-id"))]
 }

@@ -1,11 +1,10 @@
 //! Relays that are providers' HTTP APIs: what they are given, what their answers mean, and what is in doubt.
 
+pub mod requests;
 mod server;
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ecomm::clock::Clock;
 use ecomm::config::Config;
 use ecomm::lease::{Lease, NotRecorded};
@@ -18,21 +17,22 @@ use crate::app::{App, environment, journal};
 use crate::database::Database;
 use crate::harness::tests;
 use crate::relay;
-use server::{Act, Server, answer, with_header};
+use server::{Act, Server, TAKEN, answer, with_header};
 
 tests! {
     on_each_database {
         mails_go_out_by_an_api_and_doubt_is_on_record
     }
     once {
-        each_provider_gets_the_whole_mail
         each_answer_has_its_outcome
         an_answer_that_is_cut_anywhere_leaves_doubt
         a_request_that_is_cut_is_in_doubt_once_it_was_written
+        answers_come_in_every_form_that_http_has
+        an_early_answer_ends_its_connection
         silence_leaves_doubt
         a_connection_is_used_again_and_replaced_when_it_was_closed
         nothing_is_written_unrecorded_or_after_the_lease
-        who_refuses_the_account_is_left_alone
+        who_refuses_the_account_or_fails_is_left_alone
         settings_that_do_not_go_together_are_named
     }
 }
@@ -115,65 +115,6 @@ fn parts(request: &[u8]) -> (String, BTreeMap<String, String>, String) {
     (first, headers, body.to_owned())
 }
 
-async fn each_provider_gets_the_whole_mail() {
-    let ses = Rig::of(Transport::Ses).await;
-    ses.send().await.result.unwrap();
-    let (first, headers, body) = parts(&ses.server.requests()[0]);
-    assert_eq!(first, "POST /v2/email/outbound-emails HTTP/1.1");
-    assert!(
-        headers["authorization"].contains("/eu-west-1/ses/aws4_request, SignedHeaders=content-type;host;x-amz-date")
-    );
-    assert_eq!(headers["host"], format!("127.0.0.1:{}", ses.server.port));
-    let body: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(body["Destination"], json!({ "ToAddresses": ["ada@example.com"] }));
-    assert_eq!(body["FromEmailAddress"], "orders@shop.example");
-    let raw = STANDARD.decode(body["Content"]["Raw"]["Data"].as_str().unwrap()).unwrap();
-    assert_eq!(String::from_utf8(raw).unwrap(), ses.message(&mail()).text);
-
-    let mailgun = Rig::of(Transport::Mailgun).await;
-    mailgun.send().await.result.unwrap();
-    let (first, headers, body) = parts(&mailgun.server.requests()[0]);
-    assert_eq!(first, "POST /v3/shop.example/messages.mime HTTP/1.1");
-    assert_eq!(headers["authorization"], format!("Basic {}", STANDARD.encode("api:a-key")));
-    let boundary = headers["content-type"].strip_prefix("multipart/form-data; boundary=").unwrap();
-    let fields: Vec<&str> = body.split(&format!("--{boundary}")).collect();
-    assert!(fields[1].contains("name=\"to\"\r\n\r\nada@example.com\r\n"), "{}", fields[1]);
-    let (_, message) = fields[2].split_once("\r\n\r\n").unwrap();
-    assert_eq!((message.strip_suffix("\r\n"), fields[3]), (Some(mailgun.message(&mail()).text.as_str()), "--\r\n"));
-
-    let named = |settings: &mut Settings| {
-        settings.headers.insert("X-PM-Metadata-return-path".to_owned(), "{return_path}".to_owned());
-    };
-    let postmark = Rig::with(Transport::Postmark, named).await;
-    postmark.send().await.result.unwrap();
-    let (first, headers, body) = parts(&postmark.server.requests()[0]);
-    assert_eq!((first.as_str(), headers["x-postmark-server-token"].as_str()), ("POST /email HTTP/1.1", "a-key"));
-    let body: Value = serde_json::from_str(&body).unwrap();
-    let email = mail();
-    assert_eq!((&body["From"], &body["To"]), (&json!("Shop <orders@shop.example>"), &json!("ada@example.com")));
-    assert_eq!((&body["Subject"], &body["TextBody"]), (&json!(email.subject), &json!(email.text)));
-    assert_eq!(
-        (&body["HtmlBody"], &body["Metadata"]),
-        (&json!(email.html), &json!({ "return-path": "orders@shop.example" }))
-    );
-    let headers = body["Headers"].as_array().unwrap();
-    for (name, value) in [
-        ("Message-ID", "<1@shop.example>"),
-        ("X-PM-KeepID", "true"),
-        ("X-Campaign", "autumn"),
-        ("Auto-Submitted", "auto-generated"),
-    ] {
-        assert!(headers.contains(&json!({ "Name": name, "Value": value })), "{name}: {headers:?}");
-    }
-    let files = body["Attachments"].as_array().unwrap();
-    for sent in &email.attachments {
-        let file = files.iter().find(|file| file["Name"] == sent.name).unwrap();
-        assert_eq!(STANDARD.decode(file["Content"].as_str().unwrap()).unwrap(), sent.data, "{file}");
-        assert_eq!(file["ContentID"], sent.content_id.as_ref().map_or(Value::Null, |id| json!(format!("cid:{id}"))));
-    }
-    assert_eq!(files.len(), email.attachments.len());
-}
-
 async fn each_answer_has_its_outcome() {
     use Class::{Deferred, InDoubt, NotHandedOver, Rejected, Throttled};
     let amazon = |status, kind: &str| with_header(status, &format!("x-amzn-errortype: {kind}:http://internal/"), "{}");
@@ -186,7 +127,29 @@ async fn each_answer_has_its_outcome() {
         (Transport::Ses, amazon(403, "InvalidSignatureException"), (NotHandedOver, "auth", 403)),
         (Transport::Mailgun, answer(400, "to parameter is not a valid address"), (Rejected, "body", 400)),
         (Transport::Mailgun, answer(401, "Forbidden"), (NotHandedOver, "auth", 401)),
-        (Transport::Mailgun, answer(500, "oh"), (Deferred, "body", 500)),
+        (Transport::Ses, amazon(400, "RequestExpired"), (NotHandedOver, "auth", 400)),
+        (
+            Transport::Ses,
+            answer(400, r#"{"__type": "com.amazon#AccessDeniedException"}"#),
+            (NotHandedOver, "auth", 400),
+        ),
+        (
+            Transport::Ses,
+            with_header(400, "x-amzn-errortype: MessageRejected", r#"{"message": "Email address is not verified."}"#),
+            (NotHandedOver, "auth", 400),
+        ),
+        (Transport::Mailgun, answer(420, "try again after a while"), (Throttled, "body", 420)),
+        (Transport::Mailgun, answer(408, "oh"), (Deferred, "body", 408)),
+        (Transport::Mailgun, answer(500, "oh"), (InDoubt, "body", 500)),
+        // Somebody else's page, or an answer without the mail's number.
+        (Transport::Mailgun, answer(200, "<html>It works!</html>"), (InDoubt, "body", 200)),
+        (Transport::Ses, answer(200, "{}"), (InDoubt, "body", 200)),
+        (Transport::Postmark, answer(200, r#"{"ErrorCode": 1, "MessageID": "x"}"#), (InDoubt, "body", 200)),
+        (
+            Transport::Postmark,
+            answer(422, r#"{"ErrorCode": 300, "Message": "Invalid 'From' address: 'x'."}"#),
+            (NotHandedOver, "auth", 422),
+        ),
         (Transport::Mailgun, answer(502, "oh"), (InDoubt, "body", 502)),
         (Transport::Postmark, postmark(406), (Rejected, "body", 422)),
         (Transport::Postmark, postmark(405), (NotHandedOver, "auth", 422)),
@@ -199,14 +162,47 @@ async fn each_answer_has_its_outcome() {
         assert_eq!((outcome.result.unwrap_err(), outcome.phase, outcome.code.unwrap()), expected, "{said}");
     }
     let rig = Rig::of(Transport::Mailgun).await;
-    rig.server.then(Act::Answer(with_header(429, "retry-after: 30", "slow\n down")));
-    assert_eq!(rig.send().await.reply, "retry after 30 s: slow down");
+    rig.server.then(Act::Answer(answer(429, "slow\n down")));
+    assert_eq!(rig.send().await.reply, "slow down");
+}
+
+async fn answers_come_in_every_form_that_http_has() {
+    let rig = Rig::of(Transport::Postmark).await;
+    let (first, rest) = TAKEN.split_at(10);
+    let chunked = format!(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{first}\r\n{:x};x=y\r\n{rest}\r\n0\r\n\r\n",
+        first.len(),
+        rest.len()
+    );
+    let informed = format!("HTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n{}", answer(200, TAKEN));
+    for said in [chunked, informed, with_header(200, "connection: close", TAKEN)] {
+        rig.server.then(Act::Answer(said.clone()));
+        assert_eq!(rig.send().await.result, Ok(()), "{said}");
+    }
+    // To its end, or to the connection's.
+    rig.server.then(Act::AnswerAndClose(format!("HTTP/1.0 200 OK\r\n\r\n{TAKEN}")));
+    assert_eq!(rig.send().await.result, Ok(()));
+    for (said, bytes) in [("SSH-2.0-OpenSSH_9.2\r\n", 21), ("HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", 38)] {
+        rig.server.then(Act::CutAnswer(said.to_owned(), bytes));
+        assert_eq!(rig.send().await.result, Err(Class::InDoubt), "{said}");
+    }
+}
+
+/// A refusal that came before the request was written as a whole: what is left of it is not what the next mail begins with.
+async fn an_early_answer_ends_its_connection() {
+    let rig = Rig::of(Transport::Mailgun).await;
+    let large = Email { text: "long lines of text\r\n".repeat(2_000_000), ..mail() };
+    rig.server.then(Act::AnswerEarly(answer(413, "too large"), 1_000));
+    let outcome = rig.offer(&rig.message(&large)).await.unwrap();
+    assert_eq!((outcome.result, outcome.code), (Err(Class::Rejected), Some(413)));
+    rig.send().await.result.unwrap();
+    assert_eq!((rig.server.connections(), rig.server.requests().len()), (2, 1));
 }
 
 async fn an_answer_that_is_cut_anywhere_leaves_doubt() {
     for transport in APIS {
         let rig = Rig::of(transport).await;
-        let said = answer(200, r#"{"id": "<1@shop.example>", "message": "Queued. Thank you."}"#);
+        let said = answer(200, TAKEN);
         for bytes in 0..=said.len() {
             rig.server.then(Act::CutAnswer(said.clone(), bytes));
             let outcome = rig.send().await;
@@ -225,8 +221,8 @@ async fn a_request_that_is_cut_is_in_doubt_once_it_was_written() {
         for bytes in (1..length).step_by(if transport == Transport::Ses { 1 } else { 7 }) {
             rig.server.then(Act::CutRequest(bytes));
             let outcome = rig.send().await;
-            let doubt = matches!(outcome.result, Err(Class::InDoubt | Class::NotHandedOver));
-            assert!(doubt, "{transport:?}: {bytes} of {length}: {outcome:?}");
+            // The sockets between hold all of it.
+            assert_eq!(outcome.result, Err(Class::InDoubt), "{transport:?}: {bytes} of {length}: {outcome:?}");
         }
         assert_eq!(rig.server.requests().len(), 1, "the server took none of them");
         // More than the sockets hold: that it did not go out as a whole is known.
@@ -243,6 +239,11 @@ async fn silence_leaves_doubt() {
     rig.server.then(Act::Silence);
     let outcome = rig.send().await;
     assert_eq!((outcome.result, outcome.reply.as_str()), (Err(Class::InDoubt), "no answer within 200 ms"));
+    rig.server.then(Act::Silence);
+    let lease = Lease::until(&rig.clock, rig.clock.monotonic_ms() + 100);
+    let message = rig.message(&mail());
+    let outcome = rig.mailer.send("default", &message, &lease, async { Ok(()) }).await.unwrap();
+    assert_eq!((outcome.result, outcome.reply.as_str()), (Err(Class::InDoubt), "the lease on the event ended"));
     // An answer without an end is none.
     let rig = Rig::of(Transport::Ses).await;
     rig.server.then(Act::Answer(answer(200, &"x".repeat(70_000))));
@@ -255,7 +256,7 @@ async fn a_connection_is_used_again_and_replaced_when_it_was_closed() {
         rig.send().await.result.unwrap();
     }
     assert_eq!(rig.server.connections(), 1);
-    rig.server.then(Act::AnswerAndClose(answer(200, "{}")));
+    rig.server.then(Act::AnswerAndClose(answer(200, TAKEN)));
     rig.send().await.result.unwrap();
     // It is known as soon as the next mail comes, and costs it nothing.
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -276,7 +277,7 @@ async fn nothing_is_written_unrecorded_or_after_the_lease() {
     assert_eq!(rig.server.requests().len(), 1);
 }
 
-async fn who_refuses_the_account_is_left_alone() {
+async fn who_refuses_the_account_or_fails_is_left_alone() {
     let rig = Rig::of(Transport::Postmark).await;
     rig.server.then(Act::Answer(answer(401, r#"{"ErrorCode": 10, "Message": "No Account or Server API tokens"}"#)));
     assert_eq!(rig.send().await.result, Err(Class::NotHandedOver));
@@ -285,6 +286,10 @@ async fn who_refuses_the_account_is_left_alone() {
     rig.clock.advance(untried.delay_ms.try_into().unwrap());
     rig.send().await.result.unwrap();
     assert_eq!(rig.server.requests().len(), 2);
+    // Others are not brought into doubt while it fails.
+    rig.server.then(Act::Answer(answer(500, "oh")));
+    assert_eq!(rig.send().await.result, Err(Class::InDoubt));
+    assert!(rig.offer(&rig.message(&mail())).await.is_err());
 }
 
 async fn settings_that_do_not_go_together_are_named() {
@@ -313,7 +318,13 @@ async fn settings_that_do_not_go_together_are_named() {
     let why = named(|relay| "a/b".clone_into(&mut relay.domain), Transport::Mailgun).unwrap();
     assert!(why.contains("domain"), "{why}");
     let why = named(|relay| relay.password = "two\nlines".into(), Transport::Postmark).unwrap();
-    assert!(why.contains("one line"), "{why}");
+    assert!(why.contains("one word"), "{why}");
+    let why = named(|relay| "ASIAEXAMPLE".clone_into(&mut relay.username), Transport::Ses).unwrap();
+    assert!(why.contains("temporary"), "{why}");
+    for transport in [Transport::Smtp, Transport::Postmark, Transport::Mailgun] {
+        let why = named(|relay| "eu-west-1".clone_into(&mut relay.region), transport).unwrap();
+        assert!(why.contains("region is for transport = \"ses\""), "{why}");
+    }
 }
 
 async fn mails_go_out_by_an_api_and_doubt_is_on_record(database: Database) {

@@ -99,6 +99,7 @@ fn listed() -> impl Iterator<Item = libtest_mimic::Trial> {
         lanes::tests(),
         logs::tests(),
         mail_apis::tests(),
+        mail_apis::requests::tests(),
         mails::tests(),
         mails::programs::tests(),
         mails::programs::with_spamassassin(),

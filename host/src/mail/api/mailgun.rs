@@ -7,6 +7,9 @@ use hyper::header::HeaderValue;
 use super::{Draft, secret};
 use crate::mail::Message;
 
+/// The variable by which its webhook says which mail it is about: it chooses the envelope's sender itself.
+const RETURN_PATH: &str = "return-path";
+
 pub(super) struct Mailgun {
     path: String,
     authorization: HeaderValue,
@@ -21,7 +24,7 @@ impl Mailgun {
         if domain.is_empty() || !domain.chars().all(is_domain) {
             return Err("domain must be the domain that sends, as Mailgun lists it");
         }
-        let authorization = secret(format!("Basic {}", STANDARD.encode(format!("api:{key}"))))?;
+        let authorization = secret(&format!("Basic {}", STANDARD.encode(format!("api:{key}"))))?;
         Ok(Self { path: format!("/v3/{domain}/messages.mime"), authorization })
     }
 
@@ -30,9 +33,10 @@ impl Mailgun {
         let boundary = &message.hash;
         let body = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"to\"\r\n\r\n{}\r\n\
+             --{boundary}\r\nContent-Disposition: form-data; name=\"v:{RETURN_PATH}\"\r\n\r\n{}\r\n\
              --{boundary}\r\nContent-Disposition: form-data; name=\"message\"; filename=\"message.eml\"\r\n\
              Content-Type: message/rfc822\r\n\r\n{}\r\n--{boundary}--\r\n",
-            message.to, message.text
+            message.to, message.returns_to, message.text
         );
         let content_type = HeaderValue::try_from(format!("multipart/form-data; boundary={boundary}"));
         Draft {

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderValue;
-use mail_parser::{MessageParser, MimeHeaders, PartType};
+use mail_parser::{Addr, MessageParser, MimeHeaders, PartType};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::http::Answer;
 use super::{Draft, secret};
 use crate::mail::Message;
 use crate::notification::Class;
@@ -28,6 +27,9 @@ const OWN: [&str; 9] = [
 ];
 /// How the names of headers begin that are metadata; in lower case.
 const METADATA: &str = "x-pm-metadata-";
+/// Headers that have fields of their own here.
+const STREAM: &str = "x-pm-message-stream";
+const TAG: &str = "x-pm-tag";
 
 pub(super) struct Postmark {
     token: HeaderValue,
@@ -36,14 +38,18 @@ pub(super) struct Postmark {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Email<'a> {
-    from: &'a str,
-    to: &'a str,
+    from: String,
+    to: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_to: Option<&'a str>,
     subject: &'a str,
     text_body: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     html_body: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_stream: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<&'a str>,
     headers: Vec<Header<'a>>,
     metadata: BTreeMap<&'a str, &'a str>,
     attachments: Vec<Attachment<'a>>,
@@ -73,7 +79,7 @@ impl Postmark {
         if token.is_empty() {
             return Err("password must be the server's token");
         }
-        Ok(Self { token: secret(token.to_owned())? })
+        Ok(Self { token: secret(token)? })
     }
 
     pub(super) fn draft(&self, message: &Message) -> Result<Draft, String> {
@@ -90,7 +96,7 @@ impl Postmark {
             let lower = name.to_ascii_lowercase();
             if lower.starts_with(METADATA) {
                 metadata.insert(&name[METADATA.len()..], value.as_str());
-            } else if !OWN.contains(&lower.as_str()) {
+            } else if !OWN.contains(&lower.as_str()) && ![STREAM, TAG].contains(&lower.as_str()) {
                 headers.push(Header { name, value });
             }
         }
@@ -99,21 +105,26 @@ impl Postmark {
                 || "application/octet-stream".to_owned(),
                 |media| format!("{}/{}", media.ctype(), media.subtype().unwrap_or("octet-stream")),
             );
+            // Texts are read as Unicode, whatever they were.
+            let charset =
+                if matches!(part.body, PartType::Text(_) | PartType::Html(_)) { "; charset=utf-8" } else { "" };
             Attachment {
                 name: part.attachment_name().unwrap_or("file"),
                 content: STANDARD.encode(part.contents()),
-                content_type,
+                content_type: content_type + charset,
                 content_id: part.content_id().map(|id| format!("cid:{id}")),
             }
         });
         let html = parsed.html_part(0).filter(|part| matches!(part.body, PartType::Html(_)));
         let email = Email {
-            from: value("From").unwrap_or_default(),
-            to: message.to.as_ref(),
+            from: parsed.from().and_then(|from| from.first()).map(mailbox).unwrap_or_default(),
+            to: parsed.to().and_then(|to| to.first()).map(mailbox).unwrap_or_default(),
             reply_to: value("Reply-To"),
             subject: parsed.subject().unwrap_or_default(),
             text_body: parsed.text_part(0).and_then(|part| part.text_contents()).unwrap_or_default(),
             html_body: html.and_then(|part| part.text_contents()),
+            message_stream: value(STREAM),
+            tag: value(TAG),
             headers,
             metadata,
             attachments: attachments.collect(),
@@ -127,14 +138,24 @@ impl Postmark {
     }
 }
 
+/// A name and an address (RFC 5322 3.4); the name is not encoded, since JSON is not ASCII.
+fn mailbox(address: &Addr<'_>) -> String {
+    let at = address.address().unwrap_or_default();
+    match address.name() {
+        Some(name) => format!("\"{}\" <{at}>", name.replace('\\', "\\\\").replace('"', "\\\"")),
+        None => at.to_owned(),
+    }
+}
+
 /// By its error code (<https://postmarkapp.com/developer/api/overview#error-codes>), where that says more than the status.
-pub(super) fn class(answer: &Answer) -> Option<Class> {
-    let said: Value = serde_json::from_str(&answer.body).ok()?;
-    match said.get("ErrorCode")?.as_u64()? {
+pub(super) fn class(said: &Value) -> Option<Class> {
+    let is_sender = || said["Message"].as_str().is_some_and(|words| words.contains("'From'"));
+    match said["ErrorCode"].as_u64()? {
         // Down for maintenance.
         100 => Some(Class::Throttled),
         // The token, the sender's signature, credits, the account's approval.
         10 | 400 | 401 | 405 | 412 | 413 => Some(Class::NotHandedOver),
+        300 if is_sender() => Some(Class::NotHandedOver),
         _ => None,
     }
 }

@@ -6,17 +6,35 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::super::http::Answer;
-use super::Draft;
+use super::{Draft, is_word};
 use crate::hex;
 use crate::mail::{Message, RelaySettings};
 use crate::notification::Class;
 
 const PATH: &str = "/v2/email/outbound-emails";
 const MEDIA: &str = "application/json";
+
+/// Errors that say nothing of the mail: SES's own, and those that Amazon's services share, with one status or another.
+const OF_ACCOUNT: [&str; 14] = [
+    "AccountSuspended",
+    "SendingPaused",
+    "MailFromDomainNotVerified",
+    "AccessDenied",
+    "ExpiredToken",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "InvalidSignature",
+    "MissingAuthenticationToken",
+    "NotAuthorized",
+    "OptInRequired",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClient",
+];
 
 pub(super) struct Ses {
     key_id: String,
@@ -41,10 +59,17 @@ impl Ses {
         if username.is_empty() || password.expose_secret().is_empty() {
             return Err("username must be the id of an access key, password its secret");
         }
+        if !is_word(username) {
+            return Err("username must be one word of ASCII");
+        }
+        if username.starts_with("ASIA") {
+            return Err("username names a temporary key, which ends: give that of a user (AKIA…)");
+        }
         // email.eu-west-1.amazonaws.com
-        let named = host.strip_prefix("email.").and_then(|rest| rest.split('.').next());
-        let region = Some(region.as_str()).filter(|region| !region.is_empty()).or(named);
-        let region = region.ok_or("region must say which region's SES it is")?.to_owned();
+        let region_of = |host: &str| host.strip_prefix("email.")?.strip_suffix(".amazonaws.com").map(ToOwned::to_owned);
+        let named = region_of(host);
+        let region = Some(region.clone()).filter(|region| !region.is_empty()).or(named);
+        let region = region.filter(|region| is_word(region)).ok_or("region must say which region's SES it is")?;
         Ok(Self { key_id: username.clone(), secret: password.clone(), region })
     }
 
@@ -59,6 +84,7 @@ impl Ses {
         let headers = [("content-type", MEDIA), ("host", host), ("x-amz-date", at.as_str())];
         let authorization =
             self.authorization(&Signed { path: PATH, headers: &headers, body: &body, service: "ses", at: &at });
+        // Of words that were looked at.
         let header = |value: &str| HeaderValue::try_from(value).unwrap_or_else(|_| HeaderValue::from_static(""));
         Draft {
             path: PATH.to_owned(),
@@ -96,15 +122,16 @@ fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
 }
 
 /// By the error's type, where that says more than the status.
-pub(super) fn class(answer: &Answer) -> Option<Class> {
-    let kind = answer.headers.get("x-amzn-errortype")?.to_str().ok()?;
-    match kind.split([':', '#']).next()? {
-        "TooManyRequestsException" | "LimitExceededException" | "ThrottlingException" | "Throttling" => {
-            Some(Class::Throttled)
-        }
-        "AccountSuspendedException" | "SendingPausedException" | "MailFromDomainNotVerifiedException" => {
-            Some(Class::NotHandedOver)
-        }
+pub(super) fn class(answer: &Answer, said: &Value) -> Option<Class> {
+    let in_header = answer.headers.get("x-amzn-errortype").and_then(|kind| kind.to_str().ok());
+    let kind = in_header.or_else(|| said["__type"].as_str()?.rsplit('#').next())?;
+    let kind = kind.split([':', '#']).next()?.trim_end_matches("Exception");
+    let words = said["message"].as_str().or_else(|| said["Message"].as_str()).unwrap_or_default();
+    match kind {
+        "TooManyRequests" | "LimitExceeded" | "Throttling" => Some(Class::Throttled),
+        // The sender, or in SES's sandbox the recipient: no mail from here would be taken.
+        "MessageRejected" if words.contains("not verified") => Some(Class::NotHandedOver),
+        kind if OF_ACCOUNT.contains(&kind) => Some(Class::NotHandedOver),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ use super::rules::{ChangeError, Changed};
 use super::{Invoice, Item, Items, Kind, Order, OrderLine, Payment, Refund, Status};
 use crate::money::{Money, part};
 use crate::shop::product::Price;
+use crate::shop::text::Note;
 
 /// The most refunds of an order.
 pub const REFUNDS_MAX: usize = 100;
@@ -37,9 +38,14 @@ impl Order {
         Ok(money)
     }
 
-    /// What is still to be paid: all of it, as long as nobody said otherwise.
+    /// What is still to be paid: all of it that was not paid back, as long as nobody said otherwise.
     fn owed(&self) -> i64 {
-        self.payment.due.unwrap_or(self.total).amount
+        self.payment.due.map_or(self.total.amount - self.refunded(), |due| due.amount)
+    }
+
+    /// Whether a note would be news.
+    fn is_news(&self, note: Option<&Note>) -> bool {
+        note.is_some() && note != self.note.as_ref()
     }
 }
 
@@ -64,7 +70,7 @@ impl Changed {
             None => Kind::Noted,
         };
         let payment = Payment { due: Some(due), failure, link };
-        let is_new = (&payment, &note) != (&order.payment, &order.note);
+        let is_new = payment != order.payment || order.is_news(note.as_ref());
         (order.payment, order.note) = (payment, note);
         Ok(is_new)
     }
@@ -76,7 +82,7 @@ impl Changed {
         let before = order.invoice.as_ref().filter(|before| before.number == number).map(|before| before.issued_at);
         let issued_at = issued_at.or(before).unwrap_or(order.updated_at);
         let invoice = Some(Invoice { number, issued_at, seller_vat_id, buyer_vat_id, link });
-        let is_new = (&invoice, &note) != (&order.invoice, &order.note);
+        let is_new = invoice != order.invoice || order.is_news(note.as_ref());
         (order.invoice, order.note) = (invoice, note);
         self.kind = Kind::Invoiced;
         is_new
@@ -98,8 +104,9 @@ impl Changed {
         let order = &mut self.order;
         let due = order.payment.due.map_or(0, |due| due.amount);
         let left = order.total.with((order.total.amount - due - order.refunded()).max(0));
-        // Nothing will be sent, the shipping was for nothing too.
-        let is_all = order.status == Status::Pending && !order.is_open();
+        // Nothing was sent, the shipping was for nothing too.
+        let is_all = matches!(order.status, Status::Pending | Status::Cancelled)
+            && order.lines.iter().all(|line| line.refunded_quantity == line.quantity);
         let worth = if is_all { left.amount } else { order.worth_of_refunded() - before };
         let amount = match amount {
             Some(amount) => order.same_currency(amount)?,

@@ -133,6 +133,10 @@ fn a_refund_never_asks_for_more_than_is_left() {
     // Without anything to send, the shipping was for nothing too.
     let all = to(&order(), refund(json!({ "items": these(&[(1, 3), (2, 2)]) })));
     assert_eq!((all.refunded(), all.status), (total, Status::Cancelled));
+    let cancelled = to(&order(), status(json!({ "status": "cancelled" })));
+    let some = to(&cancelled, refund(json!({ "items": these(&[(1, 3)]) })));
+    assert!(some.refunded() < total);
+    assert_eq!(to(&some, refund(json!({ "items": these(&[(2, 2)]) }))).refunded(), total);
 }
 
 #[test]
@@ -149,6 +153,8 @@ fn a_payment_came_if_less_is_due() {
     assert_eq!(of(&part.order, 1_000, json!("declined")).kind, Kind::PaymentFailed);
     assert_eq!(of(&part.order, 2_000, Value::Null).kind, Kind::Noted);
     assert_eq!(of(&whole, 0, Value::Null).kind, Kind::PaymentReceived);
+    let back = to(&whole, refund(json!({ "amount": euros(5) })));
+    assert_eq!(of(&back, total - 5, Value::Null).kind, Kind::Noted);
 }
 
 #[test]
@@ -160,7 +166,10 @@ fn what_is_said_twice_changes_nothing() {
     let due = || payment(json!({ "due": euros(5) }));
     let paid = to(&order(), due());
     assert_eq!(paid.clone().change(due(), 0).unwrap(), None);
-    assert_ne!(paid.change(payment(json!({ "due": euros(5), "note": "x" })), 0).unwrap(), None);
+    assert_ne!(paid.clone().change(payment(json!({ "due": euros(5), "note": "x" })), 0).unwrap(), None);
+    // Also when something else was said in between.
+    let noted = Change::Note(serde_json::from_value(json!({ "note": "hello" })).unwrap());
+    assert_eq!(to(&paid, noted).change(due(), 0).unwrap(), None);
 }
 
 #[test]

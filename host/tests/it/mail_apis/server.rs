@@ -20,6 +20,8 @@ pub enum Act {
     CutRequest(usize),
     /// It is read, and never answered.
     Silence,
+    /// So many bytes of it are read, and it is answered.
+    AnswerEarly(String, usize),
 }
 
 pub struct Server {
@@ -28,6 +30,9 @@ pub struct Server {
     requests: Arc<Mutex<Vec<Vec<u8>>>>,
     connections: Arc<Mutex<u32>>,
 }
+
+/// What each provider says when it has taken a mail, in one.
+pub const TAKEN: &str = r#"{"MessageId": "1", "id": "<1@shop.example>", "ErrorCode": 0, "MessageID": "1"}"#;
 
 /// An answer with a body.
 pub fn answer(status: u16, body: &str) -> String {
@@ -84,16 +89,21 @@ async fn serve(mut socket: TcpStream, acts: Arc<Mutex<VecDeque<Act>>>, requests:
             if !matches!(socket.peek(&mut first).await, Ok(1)) {
                 return;
             }
-            acts.lock().unwrap().pop_front().unwrap_or_else(|| Act::Answer(answer(200, r#"{"id": "1"}"#)))
+            acts.lock().unwrap().pop_front().unwrap_or_else(|| Act::Answer(answer(200, TAKEN)))
         };
-        let bytes_max = if let Act::CutRequest(bytes) = act { bytes } else { usize::MAX };
-        let Some(request) = read(&mut socket, bytes_max).await else { return };
+        let bytes_max = if let Act::CutRequest(bytes) | Act::AnswerEarly(_, bytes) = act { bytes } else { usize::MAX };
+        let read = read(&mut socket, bytes_max).await;
+        if let Act::AnswerEarly(text, _) = &act {
+            let _ = socket.write_all(text.as_bytes()).await;
+            std::future::pending::<()>().await;
+        }
+        let Some(request) = read else { return };
         requests.lock().unwrap().push(request);
         let (text, stays) = match &act {
             Act::Answer(text) => (text.as_str(), true),
             Act::AnswerAndClose(text) => (text.as_str(), false),
             Act::CutAnswer(text, bytes) => (&text[..*bytes], false),
-            Act::CutRequest(_) => return,
+            Act::CutRequest(_) | Act::AnswerEarly(..) => return,
             Act::Silence => std::future::pending().await,
         };
         if socket.write_all(text.as_bytes()).await.is_err() || !stays {
