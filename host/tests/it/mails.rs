@@ -20,6 +20,7 @@ tests! {
     once {
         every_mail_is_whole_in_every_language
         an_order_of_many_lines_stays_small
+        an_order_of_many_parts_stays_small
         what_is_said_is_so
         orders_are_data_as_well
         an_order_has_a_page
@@ -167,6 +168,28 @@ async fn an_order_of_many_lines_stays_small() {
     let email = writer(&json!({ "lines_max": 99 })).await.unwrap().mail(&many).await;
     assert_eq!(email.text.matches("(SKU-1)").count(), 99);
     assert!(email.text.contains("and one more product\n"), "{}", email.text);
+}
+
+/// As many parcels, refunds and pieces in them as the shop allows, within the budget of its lines.
+async fn an_order_of_many_parts_stays_small() {
+    let parts: Vec<Value> = (1..=100).map(|n| json!({ "line_number": n, "quantity": 1 })).collect();
+    let many = shipped(|order| {
+        let (line, mut parcel) = (order["lines"][0].clone(), order["shipments"][0].clone());
+        order["lines"] = vec![line; 100].into();
+        (parcel["parts"], parcel["since_version"]) = (json!(parts), order["version"].clone());
+        let mut old = parcel.clone();
+        (old["since_version"], old["tracking_number"]) = (json!(1), json!("OLD"));
+        order["shipments"] = [vec![old; 80], vec![parcel; 20]].concat().into();
+        let amount = json!({ "amount": 100, "currency": "EUR" });
+        order["refunds"] = vec![json!({ "since_version": 1, "amount": amount, "parts": parts }); 100].into();
+    });
+    let email = writer(&json!({})).await.unwrap().mail(&many).await;
+    let html = email.html.unwrap();
+    // Twenty parcels have twenty links.
+    assert!(html.len() < HTML_BYTES_MAX / 3 * 4, "{} bytes", html.len());
+    assert!(!email.text.contains("OLD") && email.text.contains("and 75 more products"), "{}", email.text);
+    assert_eq!(email.text.lines().filter(|line| line.starts_with("Refunded")).count(), 1, "{}", email.text);
+    assert!(email.text.contains("100.00"), "the sum of all refunds: {}", email.text);
 }
 
 async fn what_is_said_is_so() {

@@ -7,6 +7,9 @@ use serde::Serialize;
 use super::{Labels, Style, web};
 use crate::contract::{Address, Line, LinePart, Money, Order, OrderStatus, Refund, Shipment};
 
+/// The most parcels that a mail shows: as many as one change brings.
+const PARCELS_MAX: usize = 20;
+
 #[derive(Serialize)]
 pub(super) struct OrderView<'a> {
     number: &'a str,
@@ -73,7 +76,7 @@ impl<'a> OrderView<'a> {
             ship_to: order.ship_to.as_ref().map(|to| isolated(to, style)),
             // Once there is a bill, it says whom it is for.
             bill_to: order.bill_to.as_ref().filter(|_| order.invoice.is_some()).map(|to| isolated(to, style)),
-            parcels: order.shipments.iter().map(|parcel| self::parcel(parcel, &order.lines, style)).collect(),
+            parcels: parcels(order, style),
             gift_message: order.gift_message.as_deref(),
             url: order.url.as_deref().and_then(web),
         }
@@ -117,7 +120,10 @@ fn totals<'a>(order: &'a Order, style: Style<'a>) -> Vec<Total<'a>> {
         }));
         rows.push(total);
     }
-    rows.extend(order.refunds.iter().map(|r| row("part", labels.get("refunded"), writer.less(&r.amount))));
+    if let Some(last) = order.refunds.last() {
+        let amount = order.refunds.iter().fold(0_i64, |sum, refund| sum.saturating_add(refund.amount.amount));
+        rows.push(row("part", labels.get("refunded"), writer.less(&Money { amount, ..last.amount.clone() })));
+    }
     // What is not sent is not paid either.
     let due = order.payment.due.as_ref().filter(|_| !matches!(order.status, OrderStatus::Cancelled));
     rows.extend(due.map(|due| row("sum", labels.get("due"), writer.money(due))));
@@ -150,18 +156,30 @@ fn line<'a>(l: &'a Line, style: Style<'a>) -> LineView<'a> {
     }
 }
 
-fn parcel<'a>(shipment: &'a Shipment, lines: &'a [Line], style: Style<'a>) -> Parcel<'a> {
+/// The parcels that this change brought; all if it brought none. At most [`PARCELS_MAX`], the newest, with as many of their
+/// contents as a mail shows lines.
+fn parcels<'a>(order: &'a Order, style: Style<'a>) -> Vec<Parcel<'a>> {
+    let is_new = |shipment: &&Shipment| shipment.since_version == order.version;
+    let new = order.shipments.iter().filter(is_new).count();
+    let shown = if new > 0 { new } else { order.shipments.len() }.min(PARCELS_MAX);
+    let mut room = style.config.lines_max;
+    let newest = order.shipments.iter().skip(order.shipments.len() - shown);
+    newest.map(|shipment| parcel(shipment, &order.lines, style, &mut room)).collect()
+}
+
+fn parcel<'a>(shipment: &'a Shipment, lines: &'a [Line], style: Style<'a>, room: &mut usize) -> Parcel<'a> {
     let part = |part: &LinePart| {
         let line = lines.iter().find(|line| line.number == part.line_number)?;
         Some(PartView { name: style.isolated(&line.name), quantity: part.quantity })
     };
-    let lines_max = style.config.lines_max;
-    let more = shipment.parts.len().saturating_sub(lines_max);
+    let shown = shipment.parts.len().min(*room);
+    *room -= shown;
+    let more = shipment.parts.len() - shown;
     Parcel {
         carrier: style.isolated(&shipment.carrier),
         number: &shipment.tracking_number,
         url: shipment.tracking_url.as_deref().and_then(web),
-        parts: shipment.parts.iter().take(lines_max).filter_map(part).collect(),
+        parts: shipment.parts.iter().take(shown).filter_map(part).collect(),
         more_parts: (more > 0).then(|| style.language.around("more_lines", "count", more)),
     }
 }
