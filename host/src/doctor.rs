@@ -6,6 +6,7 @@ mod database;
 mod disk;
 mod dns;
 mod relays;
+mod reputation;
 mod secrets;
 
 use std::net::SocketAddr;
@@ -42,6 +43,8 @@ pub enum Check {
     Schema,
     /// Mails that are due are sent.
     Queue,
+    /// Few mails come back, and few are called unwanted.
+    Reputation,
     /// What should serve in a slot can be prepared.
     Plugins,
     /// A relay takes mails from here.
@@ -58,12 +61,13 @@ pub enum Check {
 
 impl Check {
     /// All, in the order in which they are made.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Settings,
         Self::Secrets,
         Self::Database,
         Self::Schema,
         Self::Queue,
+        Self::Reputation,
         Self::Plugins,
         Self::Relay,
         Self::Certificate,
@@ -80,6 +84,7 @@ impl Check {
             Self::Database => "database",
             Self::Schema => "schema",
             Self::Queue => "queue",
+            Self::Reputation => "reputation",
             Self::Plugins => "plugins",
             Self::Relay => "relay",
             Self::Certificate => "certificate",

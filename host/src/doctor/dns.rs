@@ -21,8 +21,30 @@ const ANSWER_MAX: Duration = Duration::from_secs(3);
 const RESERVED: [&str; 8] =
     ["example", "test", "invalid", "localhost", "example.com", "example.org", "example.net", "local"];
 
+/// Domains of mailboxes for everybody, whose owners publish that nobody else sends for them (DMARC: reject or quarantine).
+const MAILBOXES: [&str; 12] = [
+    "aol.com",
+    "gmail.com",
+    "gmx.de",
+    "gmx.net",
+    "googlemail.com",
+    "hotmail.com",
+    "icloud.com",
+    "live.com",
+    "outlook.com",
+    "web.de",
+    "yahoo.com",
+    "ymail.com",
+];
+
 pub(super) async fn examine(config: &Config, options: &Options, now: i64) -> Vec<Finding> {
     let domain = config.mail.from.domain();
+    if MAILBOXES.contains(&domain) {
+        let says =
+            format!("mails are from {domain}, for which nobody else may send: mailboxes refuse them or sort them out");
+        let advice = "set mail.from to an address of the shop's own domain; mail.reply_to may stay where it is";
+        return vec![Finding::fault(Check::Dns, domain, says, advice)];
+    }
     if RESERVED.iter().any(|end| domain == *end || domain.ends_with(&format!(".{end}"))) {
         let says = format!("mails are from {domain}, which is for examples only");
         return vec![Finding::warning(

@@ -43,6 +43,40 @@ impl Store {
     }
 }
 
+/// What became of the newest mails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fates {
+    /// Mails that a relay took.
+    pub(crate) sent: i64,
+    /// Of them, those that came back for good.
+    pub(crate) bounced: i64,
+    /// Of them, those that somebody called unwanted.
+    pub(crate) complained: i64,
+}
+
+impl Store {
+    /// Of those of the newest `notifications_max` notifications whose mail was sent.
+    pub(crate) async fn fates(&self, notifications_max: i64) -> Result<Fates> {
+        let newest = "id > coalesce((select max(id) from notification_states), 0) - $1";
+        let sent = format!("select count(*) from notification_states where state = 'sent' and {newest}");
+        let of = |kind: ReportKind| {
+            format!(
+                "select count(distinct state_id) from notification_reports where kind = '{}' and state_{newest}",
+                kind.as_str()
+            )
+        };
+        let count = async |sql: String| -> Result<i64> {
+            let sql = self.dialect().sql(&sql);
+            Ok(with_pool!(self, |pool| sqlx::query_scalar(sql).bind(notifications_max).fetch_one(pool).await)?)
+        };
+        Ok(Fates {
+            sent: count(sent).await?,
+            bounced: count(of(ReportKind::Bounced)).await?,
+            complained: count(of(ReportKind::Complained)).await?,
+        })
+    }
+}
+
 /// What is reported of a mail already; none where there is no such notification, which stays while the transaction lasts.
 pub(crate) async fn known(tx: &mut Tx, mail: i64) -> Result<Option<Vec<String>>> {
     let dialect = tx.dialect();

@@ -21,6 +21,7 @@ tests! {
     once {
         what_is_wrong_comes_with_what_to_do
         a_certificate_that_ends_soon_is_found
+        mails_of_a_mailbox_for_everybody_are_a_fault
     }
     without_runtime {
         settings_that_cannot_be_read_are_a_finding
@@ -146,6 +147,7 @@ async fn a_host_that_is_well_is_found_well(database: Database) {
         assert!(is_ours || known.iter().any(|word| says.contains(word)), "{finding}");
     }
     assert_eq!(of("queue")[0]["says"], "1 queued, 0 under way");
+    assert!(of("reputation")[0]["says"].as_str().unwrap().starts_with("0 mails were sent"), "{said}");
     let dns: Vec<&str> = of("dns").iter().map(|f| f["says"].as_str().unwrap()).collect();
     assert_eq!(
         dns,
@@ -165,6 +167,22 @@ async fn a_host_that_is_well_is_found_well(database: Database) {
     let (_, said) = doctor(settings(&app.database, &relay), &args);
     assert!(said.contains("0 at fault\n") && said.contains("number "), "{said}");
     assert_eq!(app.queued().await, 1, "nothing was claimed");
+    // A thousand mails, of which a few were unwanted.
+    for n in 1..=10 {
+        let rows: Vec<String> = (0..100)
+            .map(|i| format!("({}, 1, 'm{n}-{i}', 'order.placed', 'sent', 1, '', 1, 1)", 1_000 * n + i))
+            .collect();
+        let columns = "lane, place, message_id, kind, state, attempts, reason, created_at, completed_at";
+        app.database.execute(&format!("insert into notification_states ({columns}) values {}", rows.join(", "))).await;
+    }
+    // One of them is reported twice.
+    for (mail, digest) in [(500, "a"), (500, "b"), (600, "c")] {
+        let columns = "state_id, digest, kind, words, reporter, received_at";
+        let row = format!("({mail}, '{digest}', 'complained', '', '', 1)");
+        app.database.execute(&format!("insert into notification_reports ({columns}) values {row}")).await;
+    }
+    let (_, said) = doctor(settings(&app.database, &relay), &args[..2]);
+    assert!(said.contains("2 of the last 1000 mails, 0.20 %"), "{said}");
     app.client.ok("POST", "/v1/queue/pause", &app.admin, Some(serde_json::json!({ "why": "for a test" }))).await;
     let (is_well, said) = doctor(settings(&app.database, &relay), &args[..2]);
     assert!(!is_well && said.contains("paused by user 1: for a test"), "{said}");
@@ -247,6 +265,13 @@ async fn what_is_wrong_comes_with_what_to_do() {
     config.mail.from = "orders@shop.example".to_owned().try_into().unwrap();
     let findings = examine(&config, &options, &Clock::system()).await;
     assert!(findings.iter().any(|f| f.check == Check::Dns && f.says.contains("for examples only")));
+}
+
+async fn mails_of_a_mailbox_for_everybody_are_a_fault() {
+    let mut environment = environment(&sqlite().await, &[("MAIL__FROM", "our.shop@gmail.com")]);
+    environment.retain(|(key, _)| !key.ends_with("MAILBOX__ENABLED"));
+    let (is_well, said) = doctor(environment, &[]);
+    assert!(!is_well && said.contains("mails are from gmail.com, for which nobody else may send"), "{said}");
 }
 
 async fn a_certificate_that_ends_soon_is_found() {
