@@ -1,5 +1,5 @@
 //! `cargo bench`: what the host costs, beside what it is compared with, in one run. `cargo bench -- render` runs one
-//! part; the parts are render, policy, message, queue, delivery, tracing, relay, retention, api, stages, slow and
+//! part; the parts are render, policy, message, queue, delivery, fairness, tracing, relay, retention, api, stages, slow and
 //! replay. `cargo bench -- api MariaDB` measures it
 //! with one database. `PostgreSQL` and `MariaDB` are measured where `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL`
 //! name a server.
@@ -11,6 +11,7 @@ mod bare;
 mod collector;
 mod contract;
 mod delivery;
+mod fairness;
 mod message;
 mod plugin;
 mod queue;
@@ -44,6 +45,9 @@ fn main() {
         }
         if asked("delivery") {
             Box::pin(delivery::measure()).await;
+        }
+        if asked("fairness") {
+            fairness::measure().await;
         }
         if asked("relay") {
             relay::measure().await;
