@@ -132,12 +132,13 @@ impl Project {
         Ok(events)
     }
 
-    /// Refuses a copy of the contract that is not this host's.
+    /// Refuses a copy of the contract that is not this host's; its comments may be those of another version.
     pub fn check_wit(&self) -> Result<(), Error> {
         let differs = |path: PathBuf| Err(Error::Wit { path, folder: self.folder.clone() });
         for (name, text) in templates::WIT {
             let path = self.folder.join(name);
-            if std::fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
+            let copy = std::fs::read_to_string(&path);
+            if !copy.is_ok_and(|copy| said(&copy).eq(said(text))) {
                 return differs(path);
             }
         }
@@ -151,6 +152,11 @@ impl Project {
         }
         Ok(())
     }
+}
+
+/// The lines of a WIT file that say something to a machine.
+fn said(wit: &str) -> impl Iterator<Item = &str> {
+    wit.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"))
 }
 
 /// Writes the contract into a project.

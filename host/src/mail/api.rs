@@ -83,8 +83,9 @@ impl Api {
             }
             Transport::Postmark => postmark::Postmark::new(password).map(Kind::Postmark),
         };
-        let host =
-            if settings.port == 443 { settings.host.clone() } else { format!("{}:{}", settings.host, settings.port) };
+        let RelaySettings { host, port, .. } = settings;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let host = if *port == 443 { host } else { format!("{host}:{port}") };
         let host = HeaderValue::try_from(host).map_err(|_| refused("host is no host's name"))?;
         Ok(Some(Self { kind: kind.map_err(refused)?, host, clock: clock.clone() }))
     }
