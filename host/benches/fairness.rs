@@ -27,6 +27,12 @@ pub(crate) async fn measure() {
             ];
             let host = rig::host_with(&database.fresh().await, false, &more).await;
             let (who, product) = rig::shop(&host.service).await;
+            // Each in a lane of its own, as those who wait are.
+            let mut users = Vec::new();
+            for n in 0..MAILS {
+                users.push(user(&host, n).await);
+            }
+            host.queue.run_until_idle().await;
             rig::fill(&host.service, who, product, orders).await;
             let working = async {
                 loop {
@@ -35,7 +41,7 @@ pub(crate) async fn measure() {
                 }
             };
             let mut waits = tokio::select! {
-                waits = asked(&host, who) => waits,
+                waits = asked(&host, &users) => waits,
                 () = working => unreachable!("it goes on"),
             };
             let admin = Principal { user_id: 0, session_id: 0, is_admin: true, role: None };
@@ -50,15 +56,23 @@ pub(crate) async fn measure() {
     }
 }
 
+async fn user(host: &Host, n: u32) -> Principal {
+    let new = serde_json::json!({ "email": format!("user{n}@example.com"), "name": "User", "password": "long enough" });
+    let user = host.service.sign_up(serde_json::from_value(new).expect("a user")).await.expect("signed up");
+    Principal { user_id: user.id, session_id: 0, is_admin: false, role: None }
+}
+
 /// Asks for the mails while the host works; how long each took, in milliseconds.
-async fn asked(host: &Host, who: Principal) -> Vec<f64> {
+async fn asked(host: &Host, users: &[Principal]) -> Vec<f64> {
     let service = &host.service;
-    for _ in 0..MAILS {
-        service.request_verification(who, who.user_id).await.expect("asked");
+    for who in users {
+        service.request_verification(*who, who.user_id).await.expect("asked");
         tokio::time::sleep(Duration::from_millis(1_000 / PER_SECOND)).await;
     }
     let admin = Principal { user_id: 0, session_id: 0, is_admin: true, role: None };
-    let filter = Filter { kind: Some("account.verify-email".to_owned()), ..Filter::default() };
+    let kind = Some("account.verify-email".to_owned());
+    // Each had one when they signed up.
+    let filter = Filter { kind, newest_first: true, ..Filter::default() };
     let page = PageRequest { limit: Some(MAILS), cursor: None };
     loop {
         let found = service.notifications(admin, &filter, &page).await.expect("a page").items;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// An amount in the minor units of its currency: 1999 in USD is 19.99 US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an amount in minor units with its currency")]
 pub struct Money {
     /// Minor units.
     #[serde(deserialize_with = "whole")]

@@ -212,7 +212,7 @@ pub struct OrderLine {
 
 /// A postal address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an address")]
 pub struct Address {
     /// Who gets it.
     pub name: Line,
@@ -286,7 +286,7 @@ pub struct Payment {
 
 /// A page for the customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a link")]
 pub struct Link {
     /// Where it is.
     pub url: WebAddress,

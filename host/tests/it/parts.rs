@@ -227,6 +227,11 @@ async fn what_breaks_a_rule_is_pointed_at() {
     ] {
         assert_eq!(refused(&app, order, method, what, change.clone()).await.0, 422, "{change}");
     }
+    // In words of the API, not of the program.
+    let path = format!("/v1/orders/{order}/refunds");
+    let (_, problem) = app.client.call("POST", &path, &app.admin, Some(json!({ "amount": 5 }))).await;
+    let says = problem["errors"][0]["detail"].as_str().unwrap();
+    assert!(says.contains("expected an amount in minor units with its currency"), "{problem}");
     app.end().await;
 }
 

@@ -41,7 +41,7 @@ impl StatusChange {
 
 /// One parcel that is on its way.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a parcel")]
 pub struct NewTracking {
     /// Who carries it.
     pub carrier: Line,

@@ -42,7 +42,7 @@ pub struct Items(Vec<Item>);
 
 /// So many pieces of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an item: a product_id with a quantity")]
 pub struct Item {
     /// Which product.
     #[serde(deserialize_with = "crate::money::whole")]
