@@ -241,23 +241,6 @@ fn asked(form: &Act, order: &Order, what: &str, why: &str) -> Result<Change, Err
         ("", "") => json!([]),
         (carrier, number) => json!([{ "carrier": carrier, "number": number, "items": items }]),
     };
-    let mut request = match what {
-        "status" => json!({
-            "status": form.field("status"), "tracking": tracking, "cancel_reason": filled("cancel_reason"),
-        }),
-        "refunds" => json!({
-            "amount": sum("amount")?, "items": items, "reason": form.field("reason"),
-            "restock": form.field("restock") == "1",
-        }),
-        "payment" => json!({ "due": sum("due")?, "failure": filled("failure"), "link": link }),
-        "invoice" => json!({
-            "number": form.field("number"), "seller_vat_id": form.field("seller_vat_id"),
-            "buyer_vat_id": form.field("buyer_vat_id"), "link": link,
-        }),
-        "notes" => json!({}),
-        _ => return Err(Error::NotFound("page")),
-    };
-    request["note"] = json!(filled("note"));
     let is_silent = form.field("silent") == "1";
     if is_silent && why.chars().count() > SILENT_CHARS_MAX {
         let detail = format!(
@@ -265,12 +248,31 @@ fn asked(form: &Act, order: &Order, what: &str, why: &str) -> Result<Change, Err
         );
         return Err(Error::invalid("/why", &detail));
     }
-    request["silent_reason"] = json!(is_silent.then_some(why));
+    let with = |mut request: Value| {
+        request["note"] = json!(filled("note"));
+        request["silent_reason"] = json!(is_silent.then_some(why));
+        request
+    };
     Ok(match what {
-        "status" => read::<StatusChange>(request)?.into(),
-        "refunds" => read::<NewRefund>(request)?.into(),
-        "payment" => read::<PaymentReport>(request)?.into(),
-        "invoice" => read::<NewInvoice>(request)?.into(),
-        _ => read::<NewNote>(request)?.into(),
+        "status" => read::<StatusChange>(with(json!({
+            "status": form.field("status"), "tracking": tracking, "cancel_reason": filled("cancel_reason"),
+        })))?
+        .into(),
+        "refunds" => read::<NewRefund>(with(json!({
+            "amount": sum("amount")?, "items": items, "reason": form.field("reason"),
+            "restock": form.field("restock") == "1",
+        })))?
+        .into(),
+        "payment" => {
+            read::<PaymentReport>(with(json!({ "due": sum("due")?, "failure": filled("failure"), "link": link })))?
+                .into()
+        }
+        "invoice" => read::<NewInvoice>(with(json!({
+            "number": form.field("number"), "seller_vat_id": form.field("seller_vat_id"),
+            "buyer_vat_id": form.field("buyer_vat_id"), "link": link,
+        })))?
+        .into(),
+        "notes" => read::<NewNote>(with(json!({})))?.into(),
+        _ => return Err(Error::NotFound("page")),
     })
 }

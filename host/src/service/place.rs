@@ -122,8 +122,7 @@ impl Service {
             for line in &lines {
                 stock.entry(line.product_id).and_modify(|p| p.stock -= i64::from(line.quantity));
             }
-            let prices_include_tax = self.pricing.prices_include_tax;
-            let order = NewRow { user_id: user.id, new: placing.new.clone(), lines, totals, prices_include_tax };
+            let order = NewRow { user_id: user.id, new: placing.new.clone(), lines, totals };
             let Placing { who, once, trace, .. } = placing.clone();
             Ok(Draft { order, customer: user.clone().into(), who, once, trace })
         };

@@ -199,7 +199,6 @@ pub(crate) struct NewRow {
     pub(crate) new: NewOrder,
     pub(crate) lines: Vec<OrderLine>,
     pub(crate) totals: Totals,
-    pub(crate) prices_include_tax: bool,
 }
 
 /// Writes orders and their lines.
@@ -248,7 +247,7 @@ pub(crate) async fn insert(tx: &mut Tx, rows: Vec<NewRow>, now: i64) -> Result<V
 impl NewRow {
     /// The order as it stands once it is placed, but for its id.
     fn placed(self, now: i64) -> Order {
-        let Totals { subtotal, discount, tax, taxes, shipping, total } = self.totals;
+        let Totals { subtotal, discount, tax, taxes, prices_include_tax, shipping, total } = self.totals;
         let NewOrder { items: _, payment_method, ship_to, bill_to, gift_message, attributes } = self.new;
         Order {
             id: 0,
@@ -260,7 +259,7 @@ impl NewRow {
             discount,
             tax,
             taxes,
-            prices_include_tax: self.prices_include_tax,
+            prices_include_tax,
             shipping,
             total,
             payment_method,

@@ -46,6 +46,8 @@ pub struct Totals {
     pub tax: Money,
     /// By rate.
     pub taxes: Vec<TaxLine>,
+    /// Whether the prices have it in them.
+    pub prices_include_tax: bool,
     /// Added.
     pub shipping: Money,
     /// What the customer pays.
@@ -98,6 +100,7 @@ impl Pricing {
             discount: first.with(0),
             tax: first.with(tax),
             taxes: label.filter(|_| rate > 0).map(line).into_iter().collect(),
+            prices_include_tax: self.prices_include_tax,
             shipping: first.with(shipping),
             total: first.with(total),
         })
