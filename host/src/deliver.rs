@@ -8,10 +8,11 @@ pub use event::{Event, Intent, Note, Observed, Report};
 
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
-use crate::mail::{Mailer, Message, Outcome, Untried};
+use crate::mail::{Mailer, Message};
 use crate::notification::{
     self, Admission, Caps, Class, Failure, Request, Sending, Situation, State, Transition, Verdict, bounded,
 };
+use crate::outbound::{Outcome, Untried};
 use crate::plugin::{Answer, Email, Fault, Plugins, Revision};
 use crate::trace;
 

@@ -47,6 +47,7 @@ pub mod store;
 // From the database to the mail.
 pub mod deliver;
 pub mod mail;
+pub mod outbound;
 pub mod plugin;
 pub mod queue;
 pub mod share;

@@ -2,23 +2,15 @@
 //! API), keeps connections. A mailbox for development and tests speaks the other side.
 
 mod api;
-mod connections;
 pub mod dkim;
 mod domains;
 mod examine;
-mod http;
-mod load;
 pub mod mailbox;
 mod message;
-mod pace;
-mod pauses;
 mod relay;
 mod reply;
-mod session;
 mod settings;
 mod smtp;
-mod socket;
-mod turns;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -27,62 +19,18 @@ pub use api::Transport;
 pub use domains::DomainSettings;
 pub use examine::{Certificate, Examined, Refusal};
 pub use message::Message;
-pub use session::Deadlines;
 pub use settings::{RelaySettings, Settings, Tls};
 
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{self, Caps, Class, Failure, Verdict};
+use crate::outbound::{Outcome, Pauses, Standing, Untried};
 use crate::quota::{self, Ask};
 use crate::return_path::ReturnPaths;
 use crate::shop::text::Email;
 use dkim::{DkimError, Signers};
 use domains::{Domain, Domains};
-use pauses::Pauses;
 use relay::Relay;
-
-/// What came of a send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Delivered, or why not.
-    pub result: Result<(), Class>,
-    /// How far it got.
-    pub phase: &'static str,
-    /// The SMTP reply code, or the HTTP status.
-    pub code: Option<u16>,
-    /// The enhanced status code.
-    pub enhanced: Option<String>,
-    /// The reply's text, cut.
-    pub reply: String,
-    /// Which relay.
-    pub relay: String,
-}
-
-/// How this host stands with a relay.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
-    /// Its name.
-    pub name: String,
-    /// Whether it was reached when it was last tried, or has not been tried.
-    pub is_reached: bool,
-    /// Whether operators paused it: it is not tried.
-    pub is_paused: bool,
-    /// Connections that are open.
-    pub connections: u32,
-    /// The most of them at one time, as far as is known.
-    pub connections_max: u32,
-    /// So many mails a second it takes, as learnt or capped; none while no limit is known.
-    pub per_second: Option<f64>,
-}
-
-/// Nothing was offered to the relay: nothing is charged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Untried {
-    /// When to come back, in milliseconds.
-    pub delay_ms: i64,
-    /// What was in the way.
-    pub why: String,
-}
 
 /// Sends mails. Cheap to clone.
 #[derive(Clone)]
@@ -149,7 +97,7 @@ impl Mailer {
             if relays.iter().any(|r| r.name() == relay.name) {
                 return Err(MailerError::Twice(relay.name.clone()));
             }
-            relays.push(Relay::new(relays.len(), relay.clone(), &settings, pauses.clone(), clock.clone())?);
+            relays.push(relay::relay(relays.len(), relay.clone(), &settings, pauses.clone(), clock.clone())?);
         }
         let domains = Domains::new(&settings.domains, relays.len(), clock)?.into();
         let signers = Signers::new(&settings.dkim, settings.from.domain())?.into();
@@ -281,7 +229,7 @@ impl Mailer {
         relay: &str,
         message: &Message,
         lease: &Lease,
-        hand_over: impl Future<Output = Result<(), NotRecorded>>,
+        hand_over: impl Future<Output = Result<(), NotRecorded>> + Send,
     ) -> Result<Outcome, Untried> {
         let (relay, domain) = (self.relay(relay), self.domains.of(message.to.domain()));
         let place = domain.enter(lease, relay).await?;

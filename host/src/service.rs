@@ -43,8 +43,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-pub use crate::mail::Standing as RelayStanding;
 pub use crate::mail::mailbox::Received;
+pub use crate::outbound::Standing as RelayStanding;
 pub use crate::plugin::{
     Attachment, Counts, Difference, Divergence, Email, Revision, Signature, SignedImage, Signer, Slot,
 };

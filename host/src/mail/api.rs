@@ -13,11 +13,11 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::http::Answer;
-use super::session::{Broken, Taken};
 use super::{MailerError, Message, RelaySettings, Tls};
 use crate::clock::Clock;
 use crate::notification::{Class, bounded};
+use crate::outbound::http::Answer;
+use crate::outbound::{Broken, Taken};
 
 /// What a relay speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 
-use super::load::{Held, Load};
-use super::relay::{Relay, unless_slow};
-use super::turns::{Turn, Turns};
-use super::{MailerError, Outcome, Untried};
+use super::MailerError;
+use super::relay::Relay;
 use crate::clock::Clock;
 use crate::lease::Lease;
 use crate::notification::Class;
+use crate::outbound::load::{Held, Load};
+use crate::outbound::turns::{Turn, Turns};
+use crate::outbound::{Outcome, Untried, unless_slow};
 
 /// What is learnt of domains is forgotten, those of which nothing is under way, when it is known of so many.
 const DOMAINS_MAX: usize = 10_000;
@@ -112,7 +113,7 @@ impl Domain {
 
     /// How busy it is at a relay.
     pub(super) fn load(&self, relay: &Relay) -> &Load {
-        &self.loads[relay.number]
+        &self.loads[relay.protocol.number]
     }
 
     /// How many mails to it may be at a relay at one time, under way or next in line.

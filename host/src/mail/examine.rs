@@ -2,9 +2,9 @@
 
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::relay::Relay;
-use super::session::{Deadlines, Session};
+use super::relay::{Relay, Speaks};
 use super::{RelaySettings, Tls, Transport};
+use crate::outbound::{Deadlines, Protocol};
 
 /// No step of a check-up is waited for longer: its operator sits before a terminal.
 const STEP_MS_MAX: u64 = 10_000;
@@ -67,7 +67,7 @@ impl Examined {
 
 impl Relay {
     pub(super) async fn examine(&self) -> Examined {
-        let RelaySettings { name, host, port, tls, transport, .. } = &self.settings;
+        let RelaySettings { name, host, port, tls, transport, .. } = &self.protocol.settings;
         let short = |ms: u64| ms.min(STEP_MS_MAX);
         let Deadlines { connect_ms_max, command_ms_max, .. } = self.deadlines;
         let deadlines = Deadlines {
@@ -76,7 +76,7 @@ impl Relay {
             ..self.deadlines
         };
         let began_ms = self.clock.monotonic_ms();
-        let connected = Session::connect(self.peer(), &deadlines).await;
+        let connected = self.protocol.connect(&deadlines).await;
         let mut examined = Examined {
             relay: name.clone(),
             address: format!("{host}:{port}"),
@@ -89,13 +89,13 @@ impl Relay {
             refusal: None,
         };
         match connected {
-            Ok(mut session) => {
-                examined.is_logged_in = session.greeted.is_logged_in;
-                examined.extensions = std::mem::take(&mut session.greeted.extensions);
-                examined.certificate = session.greeted.certificate.as_deref().and_then(certificate);
-                session.quit().await;
+            Ok((line, greeted)) => {
+                examined.is_logged_in = greeted.is_logged_in;
+                examined.certificate = greeted.certificate.as_deref().and_then(certificate);
+                examined.extensions = greeted.extensions;
+                Speaks::quit(line).await;
             }
-            Err(broken) => examined.refusal = Some(Refusal { phase: broken.phase, why: broken.reply }),
+            Err((_, broken)) => examined.refusal = Some(Refusal { phase: broken.phase, why: broken.reply }),
         }
         examined
     }

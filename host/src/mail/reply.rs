@@ -1,6 +1,7 @@
 //! What a relay's reply is about: the mail, its recipient for now, or the relay itself. Pure.
 
 use crate::notification::Class;
+use crate::outbound::Broken;
 
 /// Enhanced status codes (RFC 3463, RFC 7372 and providers' own) that speak of the sender's rate or the relay's load:
 /// system full, not accepting, congestion, too many recipients, and "security or policy" without a detail, which large
@@ -37,7 +38,11 @@ const GREYLISTED_WORDS: [&str; 2] = ["greylist", "graylist"];
 const WAIT_MS_MAX: u64 = 86_400_000;
 
 /// The class of a failure before the message went out whole.
-pub(super) fn class(phase: &str, code: Option<u16>, enhanced: Option<&str>, text: &str) -> Class {
+pub(super) fn of(broken: &Broken) -> Class {
+    class(broken.phase, broken.code, broken.enhanced.as_deref(), &broken.reply)
+}
+
+fn class(phase: &str, code: Option<u16>, enhanced: Option<&str>, text: &str) -> Class {
     let before_mail = matches!(phase, "connect" | "greeting" | "ehlo" | "starttls" | "auth");
     match code {
         None => Class::NotHandedOver,

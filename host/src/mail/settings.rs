@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Deadlines, DomainSettings, Transport, dkim};
+use super::{DomainSettings, Transport, dkim};
+use crate::outbound::Deadlines;
 use crate::shop::text::{Email, Line};
 
 /// Who mails are from, and which relays take them.

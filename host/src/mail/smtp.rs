@@ -5,22 +5,25 @@
 //! hides how far a send got; and its sockets wait for delayed acknowledgements.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::future::MaybeDone;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use secrecy::ExposeSecret;
+use tokio::net::TcpStream;
 
-use super::session::{Broken, Deadlines, Greeted, Late, Protection, Taken, Transacted, held, record, within};
-use super::{Message, RelaySettings, socket};
+use super::relay::Protection;
+use super::{Message, RelaySettings, reply};
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{Class, bounded};
+use crate::outbound::socket::{self, Counted, Socket};
+use crate::outbound::{Broken, Deadlines, Greeted, Intent, Late, Taken, Transacted, held, record, within};
 use crate::trace;
 
 /// A connection that has greeted.
@@ -31,8 +34,18 @@ pub(super) struct Smtp {
     pipelines: bool,
 }
 
+impl AsyncTokioStream for Counted {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        match &self.socket {
+            Socket::Plain(s) => s.peer_addr(),
+            Socket::Tls(s) => s.get_ref().0.peer_addr(),
+        }
+    }
+}
+
 impl Smtp {
     pub(super) async fn connect(
+        connecting: impl Future<Output = io::Result<TcpStream>>,
         relay: &RelaySettings,
         protection: &Protection,
         hello: &ClientId,
@@ -40,7 +53,7 @@ impl Smtp {
     ) -> Result<(Self, Greeted), Broken> {
         let written = Arc::new(AtomicU64::new(0));
         let narrow = Arc::new(AtomicBool::new(matches!(protection, Protection::Starttls(_))));
-        let opening = socket::open(relay, protection, written.clone(), narrow.clone());
+        let opening = socket::open(connecting, protection.implicit(), written.clone(), narrow.clone());
         let opened = trace::timed("smtp connect", within(deadlines.connect_ms_max, opening)).await;
         let (stream, mut certificate) = opened.map_err(|why| Broken::silent("connect", &why.to_string()))?;
         let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello);
@@ -77,9 +90,8 @@ impl Smtp {
         &mut self,
         is_reused: bool,
         message: &Message,
-        deadlines: &Deadlines,
-        lease: &Lease,
-        intent: Pin<&mut MaybeDone<impl Future<Output = Result<(), NotRecorded>>>>,
+        (deadlines, lease): (&Deadlines, &Lease),
+        intent: Intent<'_, impl Future<Output = Result<(), NotRecorded>>>,
     ) -> Transacted {
         // A refused envelope waits for the commit too: the attempt's end then closes the intent.
         let recording = record(intent, deadlines, lease);
@@ -88,7 +100,7 @@ impl Smtp {
             // Silence or a good-bye (RFC 5321 3.8) to a connection that had waited says nothing about the mail.
             let hung_up = broken.phase == "mail" && matches!(broken.code, None | Some(421));
             let stale = is_reused && hung_up && lease.left_ms() > 0;
-            return if stale { Transacted::Stale } else { Transacted::Failed(broken.class(), broken) };
+            return if stale { Transacted::Stale } else { Transacted::Failed(reply::of(&broken), broken) };
         }
         if let Err(why) = recorded {
             return Transacted::NotRecorded(why);
@@ -107,7 +119,7 @@ impl Smtp {
             Err(e) => {
                 let broken = broken("body", e);
                 let out = self.written.load(Ordering::Relaxed) - before;
-                let class = if broken.code.is_some() { broken.class() } else { after_body(out, length) };
+                let class = if broken.code.is_some() { reply::of(&broken) } else { after_body(out, length) };
                 Transacted::Failed(class, broken)
             }
         }

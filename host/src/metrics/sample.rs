@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
-use crate::mail::Standing;
+use crate::outbound::Standing;
 
 /// What was asked for last.
 pub(super) type Latest = Arc<Mutex<Option<Sample>>>;

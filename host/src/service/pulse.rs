@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Error, Principal, QueueStatus, Service};
-use crate::mail::Standing;
+use crate::outbound::Standing;
 use crate::store::hosts::HostRow;
 
 /// An hour, at one look every ten seconds.

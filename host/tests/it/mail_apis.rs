@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use ecomm::clock::Clock;
 use ecomm::config::Config;
 use ecomm::lease::{Lease, NotRecorded};
-use ecomm::mail::{Mailer, Message, Outcome, RelaySettings, Settings, Tls, Transport, Untried};
+use ecomm::mail::{Mailer, Message, RelaySettings, Settings, Tls, Transport};
 use ecomm::notification::{Class, Notification, Payload};
+use ecomm::outbound::{Outcome, Untried};
 use ecomm::plugin::{Attachment, Email};
 use serde_json::{Value, json};
 

@@ -9,11 +9,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::super::http::Answer;
 use super::{Draft, is_word};
 use crate::hex;
 use crate::mail::{Message, RelaySettings};
 use crate::notification::Class;
+use crate::outbound::http::Answer;
 
 const PATH: &str = "/v2/email/outbound-emails";
 const MEDIA: &str = "application/json";

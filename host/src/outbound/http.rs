@@ -1,22 +1,24 @@
-//! One connection to a provider's HTTP API (HTTP/1.1, RFC 9112), driven over hyper's protocol code. hyper's pooling client is not
+//! One connection that takes requests (HTTP/1.1, RFC 9112), driven over hyper's protocol code. hyper's pooling client is not
 //! used: it sends again by itself what a server may have taken, and hides how far a request got.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use futures_util::future::MaybeDone;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
-use super::api::Api;
-use super::session::{Broken, Deadlines, Greeted, Protection, Transacted, held, record, within};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::session::{Broken, Deadlines, Greeted, Intent, Taken, Transacted, held, record, within};
 use super::socket::{self, Counted};
-use super::{Message, RelaySettings};
 use crate::cause;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::Class;
@@ -26,57 +28,55 @@ use crate::trace;
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// A connection that is open.
-pub(super) struct Http {
+pub(crate) struct Http {
     requests: SendRequest<Full<Bytes>>,
     connection: Pin<Box<Connection<TokioIo<Counted>, Full<Bytes>>>>,
     is_over: bool,
     written: Arc<AtomicU64>,
-    api: Arc<Api>,
 }
 
 /// What a server said.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Http {
-    pub(super) async fn connect(
-        relay: &RelaySettings,
-        protection: &Protection,
-        api: Arc<Api>,
+    pub(crate) async fn connect(
+        connecting: impl Future<Output = io::Result<TcpStream>>,
+        tls: Option<&(TlsConnector, ServerName<'static>)>,
         deadlines: &Deadlines,
     ) -> Result<(Self, Greeted), Broken> {
         let written = Arc::new(AtomicU64::new(0));
-        let opening = socket::open(relay, protection, written.clone(), Arc::new(AtomicBool::new(false)));
+        let opening = socket::open(connecting, tls, written.clone(), Arc::new(AtomicBool::new(false)));
         let opened = trace::timed("http connect", within(deadlines.connect_ms_max, opening)).await;
         let (stream, certificate) = opened.map_err(|why| Broken::silent("connect", &why.to_string()))?;
         let (requests, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|e| Broken::silent("connect", &cause::chain(&e)))?;
         let greeted = Greeted { extensions: Vec::new(), certificate, is_logged_in: false };
-        Ok((Self { requests, connection: Box::pin(connection), is_over: false, written, api }, greeted))
+        Ok((Self { requests, connection: Box::pin(connection), is_over: false, written }, greeted))
     }
 
-    /// One mail: a request, and its answer. Ended by the lease whatever the deadlines say.
-    pub(super) async fn transact(
+    /// One request, made once the intent is recorded, and its answer. Ended by the lease whatever the deadlines say.
+    pub(crate) async fn transact(
         &mut self,
         is_reused: bool,
-        message: &Message,
-        deadlines: &Deadlines,
-        lease: &Lease,
-        intent: Pin<&mut MaybeDone<impl Future<Output = Result<(), NotRecorded>>>>,
+        request: impl FnOnce() -> Result<Request<Full<Bytes>>, String> + Send,
+        read: impl FnOnce(&Answer) -> Result<Taken, (Class, Broken)> + Send,
+        (deadlines, lease): (&Deadlines, &Lease),
+        intent: Intent<'_, impl Future<Output = Result<(), NotRecorded>>>,
     ) -> Transacted {
         if let Err(why) = record(intent, deadlines, lease).await {
             return Transacted::NotRecorded(why);
         }
         if let Err(late) = held(lease, deadlines.command_ms_max, self.ready()).await {
-            // The server closed the connection while it waited; nothing of the mail was written.
+            // The server closed the connection while it waited; nothing of the request was written.
             let broken = Broken::silent("connect", &late.to_string());
             let is_stale = is_reused && lease.left_ms() > 0;
             return if is_stale { Transacted::Stale } else { Transacted::Failed(Class::NotHandedOver, broken) };
         }
-        let request = match self.api.request(message) {
+        let request = match request() {
             Ok(request) => request,
             Err(why) => return Transacted::Failed(Class::Rejected, Broken::silent("body", &why)),
         };
@@ -87,7 +87,7 @@ impl Http {
             Ok(answer) => {
                 // What is left of the request would go before the next one.
                 self.is_over |= self.written.load(Ordering::Relaxed) - before < length;
-                match self.api.read(&answer) {
+                match read(&answer) {
                     Ok(taken) => Transacted::Done(taken),
                     Err((class, broken)) => Transacted::Failed(class, Broken { unusable: self.is_over, ..broken }),
                 }
@@ -149,8 +149,6 @@ fn after_request(written: u64, length: u64) -> Class {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http_body_util::Full;
     use hyper::Request;
     use hyper::body::Bytes;
@@ -198,6 +196,5 @@ mod tests {
     fn connections_can_be_kept_by_many_threads() {
         fn kept<T: Send>() {}
         kept::<super::Http>();
-        kept::<Arc<super::Api>>();
     }
 }

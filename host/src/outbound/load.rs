@@ -25,7 +25,7 @@ const PARK_MS_MAX: f64 = 30_000.0;
 /// What goes back comes again spread over as much time once more, in so many steps.
 const SPREAD: u32 = 64;
 
-pub(super) struct Load {
+pub(crate) struct Load {
     state: Mutex<State>,
     freed: Notify,
     clock: Clock,
@@ -56,13 +56,13 @@ impl State {
 }
 
 impl Load {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         Self { state: Mutex::default(), freed: Notify::new(), clock }
     }
 
     /// When to ask again, in milliseconds, if it is slow and as many wait as `connections` get through in a while, or all
     /// of those are taken; none: there is room. Where mails are quick, waiting costs less than coming again.
-    pub(super) fn full(&self, connections: u32) -> Option<i64> {
+    pub(crate) fn full(&self, connections: u32) -> Option<i64> {
         let now = self.clock.monotonic_ms();
         let mut state = self.state();
         let latency_ms = state.latency_ms(now);
@@ -76,7 +76,7 @@ impl Load {
     }
 
     /// When what had no place in time comes again, in milliseconds.
-    pub(super) fn park_ms(&self) -> i64 {
+    pub(crate) fn park_ms(&self) -> i64 {
         let now = self.clock.monotonic_ms();
         let mut state = self.state();
         let latency_ms = state.latency_ms(now);
@@ -84,30 +84,30 @@ impl Load {
     }
 
     /// Whether it takes its time over mails, and whether anything is known of it.
-    pub(super) fn is_slow(&self) -> bool {
+    pub(crate) fn is_slow(&self) -> bool {
         self.state().latency_ms(self.clock.monotonic_ms()) >= SLOW_MS
     }
 
     /// The same of a domain at a relay: what the relay takes over all its mails is not the domain's doing.
-    pub(super) fn is_slow_at(&self, relay: &Self) -> bool {
+    pub(crate) fn is_slow_at(&self, relay: &Self) -> bool {
         let now = self.clock.monotonic_ms();
         let usual_ms = relay.state().average_ms;
         let latency_ms = self.state().latency_ms(now);
         usual_ms.map_or(latency_ms >= SLOW_MS, |usual| latency_ms >= (SLOWER_TIMES * usual).max(SLOWER_MS))
     }
 
-    pub(super) fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         self.state().average_ms.is_some()
     }
 
     /// Counts a mail as waiting until the guard is dropped.
-    pub(super) fn wait(&self) -> Waiting<'_> {
+    pub(crate) fn wait(&self) -> Waiting<'_> {
         self.state().waiting += 1;
         Waiting(self)
     }
 
     /// A place, if fewer than `limit` are held.
-    pub(super) fn hold(&self, limit: usize) -> Option<Held<'_>> {
+    pub(crate) fn hold(&self, limit: usize) -> Option<Held<'_>> {
         let mut state = self.state();
         if state.held >= limit {
             return None;
@@ -117,17 +117,17 @@ impl Load {
     }
 
     /// Has one more of those that wait for a place look for it.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.freed.notify_one();
     }
 
     /// Ends when a place may have come free.
-    pub(super) async fn freed(&self) {
+    pub(crate) async fn freed(&self) {
         self.freed.notified().await;
     }
 
     /// Measures a transaction until the guard is dropped.
-    pub(super) fn run(&self) -> Running<'_> {
+    pub(crate) fn run(&self) -> Running<'_> {
         let began = self.clock.monotonic_ms();
         let mut state = self.state();
         state.next += 1;
@@ -149,7 +149,7 @@ fn park_ms(state: &mut State, latency_ms: f64) -> i64 {
     ms
 }
 
-pub(super) struct Waiting<'a>(&'a Load);
+pub(crate) struct Waiting<'a>(&'a Load);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
@@ -157,7 +157,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-pub(super) struct Held<'a>(&'a Load);
+pub(crate) struct Held<'a>(&'a Load);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
@@ -166,7 +166,7 @@ impl Drop for Held<'_> {
     }
 }
 
-pub(super) struct Running<'a> {
+pub(crate) struct Running<'a> {
     load: &'a Load,
     key: (i64, u64),
 }

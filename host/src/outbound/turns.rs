@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Untried;
 use super::pace::Pace;
-use super::relay::before_lease_ends;
+use super::peer::before_lease_ends;
 use crate::clock::Clock;
 use crate::lease::Lease;
 
@@ -25,7 +25,7 @@ const DAY_STOCK_MIN: i64 = 10;
 /// So many mails a second come back from the queue at least, to ask again.
 const PARKED_PER_SECOND: f64 = 500.0;
 
-pub(super) struct Turns {
+pub(crate) struct Turns {
     pace: Mutex<Pace>,
     line: tokio::sync::Mutex<()>,
     waiting: AtomicUsize,
@@ -37,7 +37,7 @@ pub(super) struct Turns {
 }
 
 /// A mail that was begun. Dropped unsaid, it counts as never offered.
-pub(super) struct Turn<'a> {
+pub(crate) struct Turn<'a> {
     turns: &'a Turns,
     began_ms: i64,
     said: bool,
@@ -45,7 +45,7 @@ pub(super) struct Turn<'a> {
 
 impl Turns {
     /// `is_daily`: there is a cap for a day, and no mail of it was given yet.
-    pub(super) fn new(per_second_max: Option<u32>, is_daily: bool, clock: Clock) -> Self {
+    pub(crate) fn new(per_second_max: Option<u32>, is_daily: bool, clock: Clock) -> Self {
         Self {
             pace: Mutex::new(Pace::new(per_second_max)),
             line: tokio::sync::Mutex::new(()),
@@ -57,12 +57,12 @@ impl Turns {
     }
 
     /// Mails a second, as learnt or capped; none while no limit is known.
-    pub(super) fn rate(&self) -> Option<f64> {
+    pub(crate) fn rate(&self) -> Option<f64> {
         self.pace().rate(self.clock.monotonic_ms())
     }
 
     /// 0 while there is room to wait in, else the shortest time after which to ask again, in milliseconds.
-    pub(super) fn wait_ms(&self) -> i64 {
+    pub(crate) fn wait_ms(&self) -> i64 {
         if self.is_day_over() {
             return DAY_WAIT_MS;
         }
@@ -71,7 +71,7 @@ impl Turns {
     }
 
     /// When a mail for which there is no room comes again, in milliseconds from now.
-    pub(super) fn park_ms(&self) -> i64 {
+    pub(crate) fn park_ms(&self) -> i64 {
         let now = self.clock.monotonic_ms();
         let rate = self.pace().rate(now).unwrap_or(PARKED_PER_SECOND);
         let pause_ms = if self.is_day_over() { DAY_WAIT_MS } else { pause_ms(rate) };
@@ -84,7 +84,7 @@ impl Turns {
     }
 
     /// Waits for the turn; the error says when to come back.
-    pub(super) async fn take(&self, lease: &Lease) -> Result<Turn<'_>, Untried> {
+    pub(crate) async fn take(&self, lease: &Lease) -> Result<Turn<'_>, Untried> {
         if self.waiting.load(Ordering::Relaxed) == 0
             && let Ok(turn) = self.begin()
         {
@@ -121,7 +121,7 @@ impl Turns {
     }
 
     /// This host may begin so many mails in a second from now on, and more of the day.
-    pub(super) fn share(&self, per_second: Option<u32>, day_given: i64) {
+    pub(crate) fn share(&self, per_second: Option<u32>, day_given: i64) {
         if per_second.is_some() {
             self.pace().set_cap(per_second);
         }
@@ -132,7 +132,7 @@ impl Turns {
 
     /// How many mails in a second this host allows itself or has just begun; and of the day: how many it has left, and how
     /// many more it could do with until it asks again.
-    pub(super) fn used(&self) -> (u32, Option<(i64, i64)>) {
+    pub(crate) fn used(&self) -> (u32, Option<(i64, i64)>) {
         let per_second = self.pace().used(self.clock.monotonic_ms());
         let day = self.day.as_ref().map(|(left, used)| {
             let left = left.load(Ordering::Relaxed);
@@ -158,19 +158,19 @@ impl Turns {
 
 impl Turn<'_> {
     /// Whether the relay has throttled since: the turn is of a rate that is not its rate any more.
-    pub(super) fn is_outdated(&self) -> bool {
+    pub(crate) fn is_outdated(&self) -> bool {
         self.turns.pace().was_throttled_since(self.began_ms)
     }
 
     /// The relay took the mail, or refused it for its own sake.
-    pub(super) fn taken(&mut self) {
+    pub(crate) fn taken(&mut self) {
         if !std::mem::replace(&mut self.said, true) {
             self.turns.pace().taken(self.turns.clock.monotonic_ms());
         }
     }
 
     /// The relay throttled.
-    pub(super) fn throttled(&mut self) {
+    pub(crate) fn throttled(&mut self) {
         if !std::mem::replace(&mut self.said, true) {
             self.turns.spend(-1);
             self.turns.pace().throttle(self.turns.clock.monotonic_ms(), self.began_ms);

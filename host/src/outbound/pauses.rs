@@ -15,7 +15,7 @@ const SPREAD: u32 = 64;
 /// For so long after a pause no mail is given up for its age, of which the pause was a part, in milliseconds.
 const SPARED_MS: i64 = 3_600_000;
 
-pub(super) struct Pauses {
+pub(crate) struct Pauses {
     paused: RwLock<Paused>,
     parked: AtomicU32,
     clock: Clock,
@@ -47,32 +47,32 @@ impl Names {
 }
 
 impl Pauses {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         Self { paused: RwLock::default(), parked: AtomicU32::new(0), clock }
     }
 
-    pub(super) fn set(&self, relays: BTreeSet<String>, kinds: BTreeSet<String>) {
+    pub(crate) fn set(&self, relays: BTreeSet<String>, kinds: BTreeSet<String>) {
         let now_ms = self.clock.monotonic_ms();
         let mut paused = self.paused.write().unwrap_or_else(PoisonError::into_inner);
         paused.relays.set(relays, now_ms);
         paused.kinds.set(kinds, now_ms);
     }
 
-    pub(super) fn has_relay(&self, name: &str) -> bool {
+    pub(crate) fn has_relay(&self, name: &str) -> bool {
         self.read().relays.paused.contains(name)
     }
 
-    pub(super) fn relay(&self, name: &str) -> Option<Untried> {
+    pub(crate) fn relay(&self, name: &str) -> Option<Untried> {
         self.has_relay(name).then(|| self.park(format!("the relay \"{name}\" is paused")))
     }
 
-    pub(super) fn kind(&self, kind: &str) -> Option<Untried> {
+    pub(crate) fn kind(&self, kind: &str) -> Option<Untried> {
         let is_paused = self.read().kinds.paused.contains(kind);
         is_paused.then(|| self.park(format!("mails of the kind \"{kind}\" are paused")))
     }
 
     /// Whether a mail of this kind waits, or waited of late, for an operator: by this relay, or by any.
-    pub(super) fn is_spared(&self, kind: &str, relay: Option<&str>) -> bool {
+    pub(crate) fn is_spared(&self, kind: &str, relay: Option<&str>) -> bool {
         let (paused, now_ms) = (self.read(), self.clock.monotonic_ms());
         let by_relay = match relay {
             Some(relay) => paused.relays.is_spared(relay, now_ms),
@@ -82,7 +82,7 @@ impl Pauses {
     }
 
     /// The shortest time after which it is asked for again.
-    pub(super) fn wait_ms(&self, relay: &str) -> i64 {
+    pub(crate) fn wait_ms(&self, relay: &str) -> i64 {
         if self.has_relay(relay) { PAUSED_MS } else { 0 }
     }
 

@@ -1,67 +1,52 @@
 //! The socket under a session.
 
+use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-
-use super::RelaySettings;
-use super::session::Protection;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// A socket that counts what it has taken.
 #[derive(Debug)]
-pub(super) struct Counted {
-    pub(super) socket: Socket,
-    pub(super) written: Arc<AtomicU64>,
+pub(crate) struct Counted {
+    pub(crate) socket: Socket,
+    pub(crate) written: Arc<AtomicU64>,
     /// Until TLS is up, bytes are handed out one at a time: lettre would keep what it has read ahead in clear text
     /// and take it for what the relay says under TLS (the STARTTLS injection of CVE-2011-0411).
-    pub(super) narrow: Arc<AtomicBool>,
+    pub(crate) narrow: Arc<AtomicBool>,
 }
 
 /// In clear text, or under TLS from the first byte.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(crate) enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Opens one to a relay; its certificate with it, where the first byte is TLS.
-pub(super) async fn open(
-    relay: &RelaySettings,
-    protection: &Protection,
+/// Opens one, under TLS from the first byte if there is a connector; the peer's certificate with it.
+pub(crate) async fn open(
+    connecting: impl Future<Output = io::Result<TcpStream>>,
+    tls: Option<&(TlsConnector, ServerName<'static>)>,
     written: Arc<AtomicU64>,
     narrow: Arc<AtomicBool>,
 ) -> io::Result<(Counted, Option<Vec<u8>>)> {
-    let socket = TcpStream::connect((relay.host.as_str(), relay.port)).await?;
-    // A mail is a few small writes: without this each waits for a delayed ACK.
+    let socket = connecting.await?;
+    // A message is a few small writes: without this each waits for a delayed ACK.
     socket.set_nodelay(true)?;
-    let mut certificate = None;
-    let socket = match protection {
-        Protection::Implicit(connector, name) => {
-            let socket = connector.connect(name.clone(), socket).await?;
-            let chain = socket.get_ref().1.peer_certificates();
-            certificate = chain.and_then(<[_]>::first).map(|first| first.to_vec());
-            Socket::Tls(Box::new(socket))
-        }
-        Protection::None | Protection::Starttls(_) => Socket::Plain(socket),
+    let Some((connector, name)) = tls else {
+        return Ok((Counted { socket: Socket::Plain(socket), written, narrow }, None));
     };
-    Ok((Counted { socket, written, narrow }, certificate))
-}
-
-impl AsyncTokioStream for Counted {
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        match &self.socket {
-            Socket::Plain(s) => s.peer_addr(),
-            Socket::Tls(s) => s.get_ref().0.peer_addr(),
-        }
-    }
+    let socket = connector.connect(name.clone(), socket).await?;
+    let chain = socket.get_ref().1.peer_certificates();
+    let certificate = chain.and_then(<[_]>::first).map(|first| first.to_vec());
+    Ok((Counted { socket: Socket::Tls(Box::new(socket)), written, narrow }, certificate))
 }
 
 impl AsyncRead for Counted {
