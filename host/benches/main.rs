@@ -41,7 +41,7 @@ fn main() {
             message::measure();
         }
         if asked("queue") {
-            queue::measure().await;
+            Box::pin(queue::measure()).await;
         }
         if asked("delivery") {
             Box::pin(delivery::measure()).await;
@@ -62,7 +62,7 @@ fn main() {
             Box::pin(api::measure()).await;
         }
         if asked("stages") {
-            stages::measure().await;
+            Box::pin(stages::measure()).await;
         }
         if asked("slow") {
             stages::slow().await;

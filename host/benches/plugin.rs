@@ -235,6 +235,7 @@ fn situation() -> Situation {
         relays: vec![Relay { name: "default".to_owned(), available: true }],
         domain_throttled_at: None,
         suppressed: None,
+        channel: ecomm::notification::Channel::Mail,
         newest_status: Some(OrderStatus::Pending),
         queued: Vec::new(),
     }

@@ -18,7 +18,7 @@ pub(crate) async fn measure() {
     let databases = rig::databases();
     let sqlite = &databases[0];
     swaps(sqlite).await;
-    boot(sqlite).await;
+    Box::pin(boot(sqlite)).await;
 }
 
 const REQUESTS: usize = 300;

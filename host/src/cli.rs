@@ -16,6 +16,7 @@ mod session;
 mod shop;
 mod story;
 mod suppression;
+mod webhook;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,8 @@ enum Command {
     Notification(notification::Args),
     /// Deal with addresses that get no more mails.
     Suppression(suppression::Args),
+    /// Servers that hear of changes of orders (webhooks).
+    Webhook(webhook::Args),
     /// List the hosts that are there.
     Hosts(shop::ShopArgs),
     /// Log in at a host far away, for commands with --server. The password is asked for, or the first line of standard
@@ -117,6 +120,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             Command::Plugin(args) => plugin::run(args).await,
             Command::Notification(args) => notification::run(args).await,
             Command::Suppression(args) => suppression::run(args).await,
+            Command::Webhook(args) => webhook::run(args).await,
             Command::Hosts(args) => hosts::run(args).await,
             Command::Login(args) => session::log_in(args).await,
             Command::Logout(at) => session::log_out(at).await,

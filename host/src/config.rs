@@ -51,6 +51,8 @@ pub struct Config {
     pub plugins: plugin::Settings,
     /// Where reports of mails are taken.
     pub inbound: crate::inbound::Settings,
+    /// Requests to endpoints of webhooks.
+    pub webhooks: crate::webhook::Settings,
     /// What is forgotten, and when.
     pub retention: crate::service::Retention,
     /// Who sees what a host counts.

@@ -14,6 +14,7 @@ mod revision;
 mod session;
 mod shop;
 mod suppressions;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -62,6 +63,9 @@ pub(crate) fn routes(service: &App, settings: Settings) -> Router<App> {
         .route("/console/notifications/{id}/{act}", post(notifications::act))
         .route("/console/suppressions", get(suppressions::page).post(suppressions::add))
         .route("/console/suppressions/{id}/lift", post(suppressions::lift))
+        .route("/console/webhooks", get(webhooks::list).post(webhooks::add))
+        .route("/console/webhooks/{id}", get(webhooks::one))
+        .route("/console/webhooks/{id}/{what}", post(webhooks::act))
         .route("/console/plugins", get(plugins::page).post(plugins::install))
         .route("/console/plugins/components", post(plugins::upload).layer(DefaultBodyLimit::disable()))
         .route("/console/plugins/operations/{id}/cancel", post(plugins::cancel))

@@ -1,6 +1,7 @@
 //! One event: ask the policy, render, hand over, ask what a failure means. No SQL, no loop.
 
 mod event;
+mod way;
 
 use std::future::Future;
 
@@ -8,21 +9,25 @@ pub use event::{Event, Intent, Note, Observed, Report};
 
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
-use crate::mail::{Mailer, Message};
+use crate::mail::Mailer;
 use crate::notification::{
     self, Admission, Caps, Class, Failure, Request, Sending, Situation, State, Transition, Verdict, bounded,
 };
 use crate::outbound::{Outcome, Untried};
 use crate::plugin::{Answer, Email, Fault, Plugins, Revision};
 use crate::trace;
+use crate::webhook::Webhooks;
+use way::{Outgoing, Way};
 
 /// What a delivery needs. Cheap to clone.
 #[derive(Clone)]
 pub struct Deliver {
     /// Who renders and decides.
     pub plugins: std::sync::Arc<Plugins>,
-    /// Who sends.
+    /// Who sends mails.
     pub mailer: Mailer,
+    /// Who sends requests to endpoints of webhooks.
+    pub webhooks: Webhooks,
     /// What nobody may exceed.
     pub caps: Caps,
     /// Time and randomness.
@@ -33,6 +38,7 @@ pub struct Deliver {
 struct Delivery<'a> {
     with: &'a Deliver,
     event: &'a Event,
+    way: &'a Way<'a>,
     seed: u64,
     notes: Vec<Note>,
     observed: Observed,
@@ -53,9 +59,14 @@ impl Deliver {
         F: Future<Output = Result<(), NotRecorded>> + Send,
     {
         let seed = u64::from_le_bytes(self.clock.random());
+        let way = match Way::of(event, self) {
+            Ok(way) => way,
+            Err(reason) => return Report::held(&reason, event.attempts, seed),
+        };
         let mut delivery = Delivery {
             with: self,
             event,
+            way: &way,
             seed,
             notes: Vec::new(),
             observed: Observed::default(),
@@ -82,7 +93,7 @@ impl Deliver {
     }
 }
 
-impl Delivery<'_> {
+impl<'a> Delivery<'a> {
     async fn run<F>(&mut self, lease: &Lease, hand_over: impl FnOnce(Intent, u64) -> F + Send) -> (Transition, u32)
     where
         F: Future<Output = Result<(), NotRecorded>> + Send,
@@ -91,36 +102,25 @@ impl Delivery<'_> {
             let failure = self.failure(Class::InDoubt, "body", "an earlier attempt ended without an answer", "");
             return self.settle(failure).await;
         }
-        let mailer = &self.with.mailer;
-        let paused = mailer.refuse_kind(&self.event.notification.payload.kind).or_else(|| mailer.refuse_all());
-        if let Some(Untried { delay_ms, .. }) = paused {
+        if let Some(Untried { delay_ms, .. }) = self.way.paused() {
             return (Transition::Later { delay_ms, relay: self.event.relay.clone() }, self.event.attempts);
         }
         let (situation, named, policy) = match self.admit().await {
             Ok(admitted) => admitted,
             Err(transition) => return (transition, self.event.attempts),
         };
-        let to = &self.event.notification.payload.customer.email;
-        let relay = self.with.mailer.choose(named.as_deref(), to).to_owned();
-        if let Some(untried) = self.with.mailer.refuse(&relay, to) {
+        let relay = self.way.choose(named.as_deref()).to_owned();
+        if let Some(untried) = self.way.refuse(&relay) {
             return self.untried(untried, named, &relay).await;
         }
-        let (email, renderer) = match self.render().await {
-            Ok(rendered) => rendered,
+        let (outgoing, renderer) = match self.make().await {
+            Ok(made) => made,
             Err(why) => {
                 let failure = self.failure(Class::RenderFailed, "render", &why, "");
                 return self.settle(failure).await;
             }
         };
-        let n = &self.event.notification;
-        let message = match self.with.mailer.build(n, &email, self.seed, self.dated_at()) {
-            Ok(message) => message,
-            Err(why) => {
-                let failure = self.failure(Class::RenderFailed, "render", &why, "");
-                return self.settle(failure).await;
-            }
-        };
-        match self.send(&message, &relay, renderer, policy, situation, lease, hand_over).await {
+        match self.send(&outgoing, &relay, renderer, policy, situation, lease, hand_over).await {
             Ok(outcome) => self.outcome(outcome).await,
             Err(untried) => self.untried(untried, named, &relay).await,
         }
@@ -134,10 +134,8 @@ impl Delivery<'_> {
             notification::is_overdue(&self.with.caps, event.queued_at, event.first_failed_at, event.claimed_at);
         if !is_overdue || self.is_spared(Some(relay)) {
             // It goes by another relay at once, if there is one that would take it.
-            let to = &event.notification.payload.customer.email;
-            let mailer = &self.with.mailer;
-            let next = mailer.choose(named.as_deref(), to);
-            let delay_ms = if next != relay && mailer.refuse(next, to).is_none() { 0 } else { delay_ms };
+            let next = self.way.choose(named.as_deref());
+            let delay_ms = if next != relay && self.way.refuse(next).is_none() { 0 } else { delay_ms };
             return (Transition::Later { delay_ms, relay: named }, event.attempts);
         }
         let failure = self.failure(Class::NotHandedOver, "connect", &why, relay);
@@ -146,7 +144,7 @@ impl Delivery<'_> {
 
     /// An operator who pauses a relay or a kind gives up no mail.
     fn is_spared(&self, relay: Option<&str>) -> bool {
-        self.with.mailer.is_spared(&self.event.notification.payload.kind, relay)
+        self.way.is_spared(relay)
     }
 
     /// Asks the policy; what keeps the mail back comes as the error.
@@ -159,6 +157,7 @@ impl Delivery<'_> {
             self.observed.admission = Some((situation.clone(), value.clone()));
         }
         let by = by.as_deref().map(identity);
+        let value = self.way.allowed(value);
         let age_ms = if self.is_spared(None) { 0 } else { self.event.claimed_at - self.event.queued_at };
         if let Some(transition) = notification::admit(&value, &self.with.caps, age_ms) {
             let delay_ms = match &transition {
@@ -196,8 +195,21 @@ impl Delivery<'_> {
         self.ab_variant = ab_variant;
         self.admitted = Some(situation.clone());
         // What an earlier verdict chose holds while that relay is available.
-        let earlier = self.event.relay.clone().filter(|relay| self.with.mailer.retry_in_ms(relay) == 0);
+        let earlier = self.event.relay.clone().filter(|relay| self.way.is_available(relay));
         Ok((situation, named.or(earlier), by))
+    }
+
+    /// What goes out: a mail, and who wrote it, or a request.
+    async fn make(&mut self) -> Result<(Outgoing<'a>, Option<(String, i64)>), String> {
+        let n = &self.event.notification;
+        match self.way {
+            Way::Mail { mailer, .. } => {
+                let (email, renderer) = self.render().await?;
+                let message = mailer.build(n, &email, self.seed, self.dated_at())?;
+                Ok((Outgoing::Mail(mailer, message), Some(renderer)))
+            }
+            Way::Webhook(way) => Ok((Outgoing::Webhook(way, way.request(n)?), None)),
+        }
     }
 
     async fn render(&mut self) -> Result<(Email, (String, i64)), String> {
@@ -221,9 +233,9 @@ impl Delivery<'_> {
     #[expect(clippy::too_many_arguments, reason = "each is a different thing, and all go into the intent")]
     async fn send<F>(
         &self,
-        message: &Message,
+        outgoing: &Outgoing<'_>,
         relay: &str,
-        renderer: (String, i64),
+        renderer: Option<(String, i64)>,
         policy: Option<(String, i64)>,
         situation: Situation,
         lease: &Lease,
@@ -232,15 +244,16 @@ impl Delivery<'_> {
     where
         F: Future<Output = Result<(), NotRecorded>> + Send,
     {
-        let message_hash = message.hash.clone();
+        let message_hash = outgoing.hash();
         let dated_at = self.dated_at();
         let (relay_name, ab_variant) = (relay.to_owned(), self.ab_variant.clone());
         let intent = Intent { relay: relay_name, renderer, policy, ab_variant, situation, message_hash, dated_at };
         let seed = self.seed;
-        let recording = async move { hand_over(intent, seed).await };
+        // Each function that passes it on would have room for it.
+        let recording = Box::pin(async move { hand_over(intent, seed).await });
         let mut span = trace::step("send");
         span.set_with("ecomm.relay", || relay.to_owned());
-        let sent = span.around(self.with.mailer.send(relay, message, lease, recording)).await;
+        let sent = span.around(outgoing.send(relay, lease, recording)).await;
         match &sent {
             Ok(Outcome { result: Ok(()), .. }) => {}
             Ok(Outcome { result: Err(class), phase, code, .. }) => {
@@ -300,7 +313,7 @@ impl Delivery<'_> {
         }
         let first_failed_at = self.event.first_failed_at.filter(|_| !self.is_spared(Some(&failure.relay)));
         let age_ms = first_failed_at.map_or(0, |first| self.event.claimed_at - first);
-        let shortest_ms = self.with.mailer.shortest_pause_ms(&failure, &value, &self.with.caps);
+        let shortest_ms = self.way.shortest_pause_ms(&failure, &value, &self.with.caps);
         let transition = notification::settle(&value, &self.with.caps, attempts, age_ms, shortest_ms, self.seed);
         let delay_ms = match &transition {
             Transition::Later { delay_ms, .. } => Some(*delay_ms),
@@ -361,11 +374,12 @@ impl Delivery<'_> {
             first_failed_at: event.first_failed_at,
             age_max_ms: self.with.caps.age_max_ms,
             history: event.history.clone(),
-            relays: self.with.mailer.relays(),
-            domain_throttled_at: self.with.mailer.domain_throttled_at(&event.notification.payload.customer.email),
+            relays: self.way.relays(),
+            domain_throttled_at: self.way.domain_throttled_at(),
             newest_status: event.newest_status.clone(),
             queued: event.queued.clone(),
             suppressed: event.suppressed.clone(),
+            channel: self.way.channel(),
         };
         match failure {
             Some(failure) => before.after(failure),

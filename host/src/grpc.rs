@@ -2,6 +2,7 @@
 
 pub mod client;
 mod convert;
+mod endpoints;
 mod filters;
 mod hosts;
 mod measure;
@@ -106,6 +107,7 @@ pub async fn serve(
         .add_service(service!(plugin_service_server::PluginServiceServer))
         .add_service(service!(host_service_server::HostServiceServer))
         .add_service(service!(suppression_service_server::SuppressionServiceServer))
+        .add_service(service!(webhook_service_server::WebhookServiceServer))
         .add_service(health_service)
         .add_optional_service(reflection().build_v1().ok())
         .add_optional_service(reflection().build_v1alpha().ok())

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::Deliver;
+use crate::endpoint::SecretKeys;
 use crate::inbound::InboundError;
 use crate::link::Links;
 use crate::mail::mailbox::Mailbox;
@@ -21,7 +22,7 @@ use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
 use crate::metrics::{Metrics, MetricsError};
 use crate::plugin::{ColdStart, KeyError, LoadError, Plugins};
 use crate::provider::WebhookError;
-use crate::queue::Queue;
+use crate::queue::{Addresses, Queue, Requests};
 use crate::return_path::ReturnPathError;
 use crate::service::{
     self, Changes, Counter, InFlight, Operations, Preparing, Pulse, Readiness, Service, Slot, Throttle, Window, rollout,
@@ -30,8 +31,9 @@ use crate::share::Shares;
 use crate::store::{self, Store};
 use crate::suppression::AddressKeys;
 use crate::trace::Tracer;
+use crate::webhook::{self, Webhooks};
 use crate::{grpc, http};
-use parts::{MAILBOX, listen, mailbox, mailer, report, show_metrics, take_reports, tokens, webhooks};
+use parts::{MAILBOX, listen, mailbox, mailer, providers, report, show_metrics, take_reports, tokens};
 
 /// What a host does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +82,9 @@ pub enum StartError {
     /// By which providers report.
     #[error(transparent)]
     Webhook(#[from] WebhookError),
+    /// How endpoints of webhooks are spoken to.
+    #[error(transparent)]
+    Endpoints(#[from] webhook::SettingsError),
     /// What is to be measured.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -152,12 +157,14 @@ impl Host {
         let deliver = Deliver {
             plugins: service.plugins.clone(),
             mailer: mailer.clone(),
+            webhooks: Webhooks::new(config.webhooks.clone(), &clock)?,
             caps: config.caps,
             clock: clock.clone(),
         };
         let seen = (service.metrics.clone(), service.tracer.clone());
-        let keys = (service.address_keys.clone(), service.links.clone());
-        let queue = Queue::new(store.clone(), deliver, config.queue, clock.clone(), seen, wake.clone(), keys);
+        let requests = Requests::new(service.secret_keys.clone(), config.webhooks.disable_after_hours);
+        let asks = (Addresses::new(service.address_keys.clone()), requests, service.links.clone());
+        let queue = Queue::new(store.clone(), deliver, config.queue, clock.clone(), seen, wake.clone(), asks);
         let cold_start = config.plugins.cold_start;
         if config.database.listen {
             tasks.spawn(store.clone().announce(announce, stop.clone()));
@@ -338,7 +345,9 @@ async fn assemble(
         accounts: config.accounts.clone(),
         links: Links::new(config.auth.secrets()),
         return_paths: mailer.return_paths().clone(),
-        webhooks: webhooks(config)?,
+        providers: providers(config)?,
+        secret_keys: SecretKeys::new(config.auth.secrets(), clock.clone()),
+        webhooks: config.webhooks.clone(),
         restocked: Notify::new(),
         resets: Notify::new(),
         throttle: Throttle::new(config.limits),

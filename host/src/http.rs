@@ -4,6 +4,7 @@ mod accounts;
 mod answer;
 mod bulk;
 mod docs;
+mod endpoints;
 mod extract;
 mod gateway;
 mod health;
@@ -126,6 +127,10 @@ pub fn router(service: App, settings: &Settings, console: console::Settings) -> 
         .route("/v1/suppressions", get(suppressions::list).post(suppressions::add))
         .route("/v1/suppressions/import", post(suppressions::import))
         .route("/v1/suppressions/{id}", get(suppressions::one).delete(suppressions::lift))
+        .route("/v1/webhook-endpoints", get(endpoints::list).post(endpoints::create))
+        .route("/v1/webhook-endpoints/{id}", get(endpoints::one).patch(endpoints::update).delete(endpoints::delete))
+        .route("/v1/webhook-endpoints/{id}/secret", post(endpoints::rotate))
+        .route("/v1/webhook-endpoints/{id}/test", post(endpoints::test))
         .route("/v1/hosts", get(hosts::list))
         .route("/v1/queue", get(queue::one))
         .route("/v1/queue/pause", post(queue::pause))

@@ -22,6 +22,7 @@
 
 // The nouns: known by all, know nobody.
 pub mod clock;
+pub mod endpoint;
 pub mod hex;
 pub mod lease;
 pub mod link;
@@ -51,6 +52,7 @@ pub mod outbound;
 pub mod plugin;
 pub mod queue;
 pub mod share;
+pub mod webhook;
 
 // For authors of components.
 pub mod kit;

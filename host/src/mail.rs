@@ -233,7 +233,7 @@ impl Mailer {
     ) -> Result<Outcome, Untried> {
         let (relay, domain) = (self.relay(relay), self.domains.of(message.to.domain()));
         let place = domain.enter(lease, relay).await?;
-        let outcome = Box::pin(relay.send(message, domain.load(relay), lease, hand_over)).await?;
+        let outcome = Box::pin(relay.send(message, Some(domain.load(relay)), lease, hand_over)).await?;
         place.learn(&outcome);
         Ok(outcome)
     }

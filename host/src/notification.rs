@@ -1,6 +1,7 @@
 //! A notification: what it says, where it stands, and how it moves.
 
 mod earlier;
+mod filter;
 mod lane;
 mod payload;
 pub mod report;
@@ -9,7 +10,8 @@ mod transition;
 
 use serde::{Deserialize, Serialize};
 
-pub use lane::{Lane, Portions, Urgency};
+pub use filter::Filter;
+pub use lane::{ENDPOINT_ID_MAX, ENDPOINT_ORDER_ID_MAX, Lane, Portions, Urgency};
 pub use payload::{Category, Customer, KINDS, MergedChange, Payload};
 pub use subject::order::Status as OrderStatus;
 pub use transition::{admit, is_overdue, native_verdict, settle};
@@ -25,43 +27,6 @@ pub struct Notification {
     pub message_id: String,
     /// What it says.
     pub payload: Payload,
-}
-
-/// Which notifications are listed or acted on: those for which everything holds that is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schema(as = NotificationFilter)]
-pub struct Filter {
-    /// That stand there.
-    pub state: Option<State>,
-    /// Of this order.
-    pub order_id: Option<i64>,
-    /// To this customer.
-    pub user_id: Option<i64>,
-    /// Made earlier than this, unix milliseconds.
-    #[serde(with = "crate::clock::rfc3339::option")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub created_before: Option<i64>,
-    /// Ended at this time or later, unix milliseconds.
-    #[serde(with = "crate::clock::rfc3339::option")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub ended_since: Option<i64>,
-    /// Of this kind, such as "order.shipped".
-    #[schema(max_length = 100, pattern = "^[^\\u0000]*$")]
-    pub kind: Option<String>,
-    /// Offered to this relay at least once.
-    #[schema(max_length = 100, pattern = "^[^\\u0000]*$")]
-    pub relay: Option<String>,
-    /// Whose reason holds these words, in any case.
-    #[schema(max_length = 100, pattern = "^[^\\u0000]*$")]
-    pub reason: Option<String>,
-    /// Whether an operator's cancel is what ended it.
-    pub cancelled: Option<bool>,
-    /// What became of it after a relay took it.
-    pub delivery: Option<report::Delivery>,
-    /// In which order a list has them; the oldest first by default.
-    #[serde(skip)]
-    pub newest_first: bool,
 }
 
 /// Where a notification stands.
@@ -227,6 +192,35 @@ pub struct Situation {
     /// What stands against the recipient's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<Suppressed>,
+    /// How it goes out.
+    #[serde(default, skip_serializing_if = "Channel::is_mail")]
+    pub channel: Channel,
+}
+
+/// How a notification goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// As a mail, by a relay.
+    #[default]
+    Mail,
+    /// As a request, to a webhook's endpoint.
+    Webhook,
+}
+
+impl Channel {
+    /// As plugins are told.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mail => "mail",
+            Self::Webhook => "webhook",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+    fn is_mail(&self) -> bool {
+        *self == Self::Mail
+    }
 }
 
 /// A later change of the same order that is queued.

@@ -9,6 +9,7 @@ mod pauses;
 mod peer;
 mod session;
 pub(crate) mod socket;
+pub(crate) mod tls;
 pub(crate) mod turns;
 
 pub(crate) use pauses::Pauses;
@@ -77,4 +78,6 @@ pub(crate) struct Limits {
     pub(crate) per_connection_max: u32,
     /// How long a connection may wait for its next message, in milliseconds.
     pub(crate) idle_ms_max: i64,
+    /// The longest that it is left alone when it cannot be reached, in milliseconds.
+    pub(crate) away_ms_max: i64,
 }

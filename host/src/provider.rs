@@ -85,13 +85,13 @@ const NAME_CHARS_MAX: usize = 50;
 
 /// The webhooks of a host.
 #[derive(Default)]
-pub struct Webhooks {
+pub struct Providers {
     all: Vec<Settings>,
     certificates: ses::Certificates,
     tokens: mailgun::Tokens,
 }
 
-impl Webhooks {
+impl Providers {
     /// Checks the settings.
     pub fn new(all: &[Settings]) -> Result<Self, WebhookError> {
         for (n, webhook) in all.iter().enumerate() {

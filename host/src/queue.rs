@@ -6,6 +6,7 @@
 mod examine;
 mod leases;
 mod record;
+mod requests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -25,9 +26,10 @@ use crate::metrics::{Ended, Metrics};
 use crate::notification::{Portions, Transition, Urgency};
 use crate::store::Store;
 use crate::store::queue::{Claimable, Claimed, Finish, Intent};
-use crate::suppression::{AddressKey, AddressKeys, Suppression};
 use crate::trace::{self, Span, Tracer};
+pub use examine::Addresses;
 use leases::Leases;
+pub use requests::Requests;
 
 /// The most intents or ends that one commit carries.
 const GROUP_MAX: usize = 500;
@@ -68,8 +70,8 @@ pub struct Queue {
     tracer: Tracer,
     wake: Arc<Notify>,
     leases: Leases,
-    addresses: Group<Vec<AddressKey>, Vec<Suppression>>,
-    address_keys: AddressKeys,
+    addresses: Addresses,
+    requests: Requests,
     links: Links,
     intents: Group<Intent, bool>,
     ends: Group<Finish, bool>,
@@ -88,7 +90,7 @@ impl Queue {
         clock: Clock,
         (metrics, tracer): (Metrics, Tracer),
         wake: Arc<Notify>,
-        (address_keys, links): (AddressKeys, Links),
+        (addresses, requests, links): (Addresses, Requests, Links),
     ) -> Self {
         let (intents, ends) = (Group::new(1, GROUP_MAX), Group::to_the_end(1, GROUP_MAX));
         Self {
@@ -100,8 +102,8 @@ impl Queue {
             tracer,
             wake,
             leases: Leases::default(),
-            addresses: Group::new(2, GROUP_MAX),
-            address_keys,
+            addresses,
+            requests,
             links,
             intents,
             ends,

@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod bulk;
 mod canary;
+mod endpoints;
 mod error;
 mod install;
 mod notifications;
@@ -54,6 +55,7 @@ pub use crate::store::queue::{PartPause as QueuePartPause, Pause as QueuePause, 
 pub use accounts::Accounts;
 pub use audit::ActInfo;
 pub use bulk::{NewNotificationOperation, NotificationAct, NotificationOperation, Refusal};
+pub use endpoints::Revealed;
 pub use error::Error;
 pub use install::NewPluginRevision;
 pub use notifications::Retry;
@@ -83,17 +85,19 @@ pub use wait::WAIT_S_MAX;
 pub use watch::Changes;
 
 use crate::clock::Clock;
+use crate::endpoint::SecretKeys;
 use crate::link::Links;
 use crate::mail::Mailer;
 use crate::mail::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::plugin::Plugins;
-use crate::provider::Webhooks;
+use crate::provider::Providers;
 use crate::return_path::ReturnPaths;
 use crate::shop::Shop;
 use crate::shop::order::Pricing;
 use crate::store::Store;
 use crate::suppression::AddressKeys;
+use crate::webhook;
 
 /// The use cases and what they need.
 pub struct Service {
@@ -124,7 +128,11 @@ pub struct Service {
     /// Where mails come back to, and which mail it was.
     pub return_paths: ReturnPaths,
     /// By which providers report.
-    pub webhooks: Webhooks,
+    pub providers: Providers,
+    /// Opens the secrets of endpoints.
+    pub secret_keys: SecretKeys,
+    /// Who may have endpoints.
+    pub webhooks: webhook::Settings,
     /// Wakes who tells of products that can be had again.
     pub restocked: Notify,
     /// Wakes who answers requests for other passwords.

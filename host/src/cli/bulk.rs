@@ -33,6 +33,9 @@ pub(super) struct Which {
     /// To this customer, by the user's id.
     #[arg(long)]
     customer: Option<i64>,
+    /// To this endpoint of a webhook.
+    #[arg(long)]
+    endpoint: Option<i64>,
     /// Made so long ago or longer, such as "90m", "2h" or "1d".
     #[arg(long, value_parser = age)]
     older_than: Option<Age>,
@@ -58,12 +61,25 @@ pub(super) struct Which {
 
 impl Which {
     pub(super) fn filter(self, now: i64) -> Filter {
-        let Self { state, order, customer, older_than, ended_within, kind, relay, reason, cancelled, delivery } = self;
+        let Self {
+            state,
+            order,
+            customer,
+            endpoint,
+            older_than,
+            ended_within,
+            kind,
+            relay,
+            reason,
+            cancelled,
+            delivery,
+        } = self;
         let ago = |age: Option<Age>| age.map(|Age(ms)| now - ms);
         Filter {
             state,
             order_id: order,
             user_id: customer,
+            endpoint_id: endpoint,
             created_before: ago(older_than),
             ended_since: ago(ended_within),
             kind,

@@ -28,7 +28,7 @@ fn verb(act: NotificationAct) -> &'static str {
 
 /// Below a list: what can be done to all of it.
 pub(super) fn of_list(operator: &Operator, asked: &Asked, filter: &Filter) -> Markup {
-    let possible = |act: &NotificationAct| filter.state.is_some_and(|state| act.states().contains(&state));
+    let possible = |act: &NotificationAct| act.is_for(filter);
     let address = |act: NotificationAct| {
         address("/console/notifications/bulk", [("act", act.as_str())].into_iter().chain(asked.query()))
     };

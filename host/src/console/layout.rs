@@ -78,7 +78,7 @@ impl IntoResponse for Failed {
 }
 
 /// The places that every page leads to.
-const PLACES: [(&str, &str); 8] = [
+const PLACES: [(&str, &str); 9] = [
     ("/console", "Overview"),
     ("/console/notifications", "Notifications"),
     ("/console/plugins", "Plugins"),
@@ -86,6 +86,7 @@ const PLACES: [(&str, &str); 8] = [
     ("/console/products", "Products"),
     ("/console/users", "Users"),
     ("/console/suppressions", "Suppressions"),
+    ("/console/webhooks", "Webhooks"),
     ("/console/audit", "Audit"),
 ];
 
@@ -175,7 +176,8 @@ pub(super) fn span(ms: i64) -> String {
 pub(super) fn badge(word: &str) -> Markup {
     let class = match word {
         "sent" | "delivered" | "active" | "succeeded" => "good",
-        "failed" | "held" | "rejected" | "quarantined" | "in-doubt" | "hold" | "hold-urgent" | "give-up" => "bad",
+        "failed" | "held" | "disabled" | "rejected" | "quarantined" | "in-doubt" | "hold" | "hold-urgent"
+        | "give-up" => "bad",
         "canary" | "shadow" | "running" | "retry" | "wait" | "deferred" | "throttled" | "greylisted" => "some",
         _ => "plain",
     };

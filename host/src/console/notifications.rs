@@ -28,6 +28,8 @@ pub(super) struct Asked {
     #[serde(default)]
     customer: String,
     #[serde(default)]
+    endpoint: String,
+    #[serde(default)]
     relay: String,
     #[serde(default)]
     reason: String,
@@ -45,13 +47,14 @@ const STATES: [&str; 5] = ["not sent", "sent", "failed", "skipped", "held"];
 
 impl Asked {
     /// What was asked, as addresses and forms have it.
-    pub(super) fn query(&self) -> [(&'static str, &str); 10] {
+    pub(super) fn query(&self) -> [(&'static str, &str); 11] {
         [
             ("state", &self.state),
             ("delivery", &self.delivery),
             ("kind", &self.kind),
             ("order", &self.order),
             ("customer", &self.customer),
+            ("endpoint", &self.endpoint),
             ("relay", &self.relay),
             ("reason", &self.reason),
             ("older_h", &self.older_h),
@@ -72,6 +75,7 @@ impl Asked {
             state,
             order_id: number("order", &self.order)?,
             user_id: number("customer", &self.customer)?,
+            endpoint_id: number("endpoint", &self.endpoint)?,
             created_before: ago("older_h", &self.older_h)?,
             ended_since: ago("ended_h", &self.ended_h)?,
             kind: text(&self.kind),
@@ -129,6 +133,7 @@ pub(super) async fn list(
                 (field("kind", "Kind", &asked.kind, "text"))
                 (field("order", "Order", &asked.order, "number"))
                 (field("customer", "Customer", &asked.customer, "number"))
+                (field("endpoint", "Endpoint", &asked.endpoint, "number"))
                 (field("relay", "Relay", &asked.relay, "text"))
                 (field("reason", "Reason has", &asked.reason, "text"))
                 (field("older_h", "Older than hours", &asked.older_h, "number"))
@@ -169,8 +174,10 @@ pub(super) async fn one(State(app): State<App>, operator: Operator, Path(id): Pa
             @if is_operator { (acts(&operator, &record, &path)) }
             h2 { "What happened" }
             (timeline(&record))
-            h2 { "The mail" }
-            (mail_of(&made, &path))
+            @if record.endpoint_id.is_none() {
+                h2 { "The mail" }
+                (mail_of(&made, &path))
+            }
         },
     ))
 }
@@ -192,6 +199,9 @@ fn acts(operator: &Operator, record: &Record, path: &str) -> Markup {
                 }
                 Standing::Failed | Standing::Skipped => {
                     details { summary { "Try again" } (form(operator, &format!("{path}/retry"), "Try again", &late)) }
+                }
+                Standing::Sent if record.endpoint_id.is_some() => {
+                    details { summary { "Send again" } (form(operator, &format!("{path}/retry"), "Send again", &late)) }
                 }
                 Standing::Sent => {}
             }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::endpoint::Target;
 use crate::notification::{
-    Admission, Class, Failure, Notification, OrderStatus, QueuedChange, Situation, Transition, Verdict,
+    Admission, Class, Failure, Notification, OrderStatus, QueuedChange, Situation, State, Transition, Verdict, bounded,
 };
 use crate::plugin::{Email, Fault};
 use crate::suppression::Suppressed;
@@ -37,6 +38,8 @@ pub struct Event {
     pub is_requeued: bool,
     /// What stands against its address.
     pub suppressed: Option<Suppressed>,
+    /// Which webhook's endpoint it goes to; none: it is a mail.
+    pub target: Option<Arc<Target>>,
 }
 
 impl Event {
@@ -53,8 +56,8 @@ impl Event {
 pub struct Intent {
     /// Which relay.
     pub relay: String,
-    /// Who rendered; digest and revision.
-    pub renderer: (String, i64),
+    /// Who rendered; digest and revision; none: the host made a request.
+    pub renderer: Option<(String, i64)>,
     /// Who admitted; none: the host's own rule.
     pub policy: Option<(String, i64)>,
     /// Which variant of the mail the policy chose.
@@ -132,6 +135,16 @@ pub struct Report {
     pub seed: u64,
     /// What shadows are to be measured by.
     pub observed: Observed,
+}
+
+impl Report {
+    /// Of an event that no channel takes: it is left to an operator.
+    pub(super) fn held(reason: &str, attempts: u32, seed: u64) -> Self {
+        let reason = bounded(reason);
+        let transition = Transition::End { state: State::Held, reason: reason.clone() };
+        let note = Note::Decision { verdict: "hold", reason, delay_ms: None, by: None, situation: None };
+        Self { transition, attempts, notes: vec![note], seed, observed: Observed::default() }
+    }
 }
 
 /// The real answers, where a shadow is to see the same event.

@@ -1,6 +1,7 @@
 //! A client of the gRPC API, for operators: of a host far away, or of the use cases in this process.
 
 mod answers;
+mod endpoints;
 mod notifications;
 mod plugin_answers;
 mod plugins;
@@ -27,6 +28,7 @@ use super::pb::notification_service_server::NotificationServiceServer;
 use super::pb::plugin_service_server::PluginServiceServer;
 use super::pb::session_service_client::SessionServiceClient;
 use super::pb::suppression_service_server::SuppressionServiceServer;
+use super::pb::webhook_service_server::WebhookServiceServer;
 use super::{Api, Local, MESSAGE_BYTES_MAX, pb};
 use crate::service::{HostInfo, Principal, Service, Session};
 
@@ -201,7 +203,8 @@ impl Client {
         let routes = Routes::new(notifications)
             .add_service(plugins)
             .add_service(HostServiceServer::new(api.clone()))
-            .add_service(SuppressionServiceServer::new(api).max_decoding_message_size(MESSAGE_BYTES_MAX));
+            .add_service(SuppressionServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX))
+            .add_service(WebhookServiceServer::new(api).max_decoding_message_size(MESSAGE_BYTES_MAX));
         let transport = ServiceExt::<Request<Body>>::map_err(routes, StdError::from);
         let transport = transport.map_request(move |mut request: Request<Body>| {
             request.extensions_mut().insert(Local(who));

@@ -114,7 +114,8 @@ pub(super) fn is_of_order(request: &pb::ListNotificationsRequest) -> Option<i64>
 
 /// Which notifications are listed, and which page of them.
 pub(super) fn notifications(request: pb::ListNotificationsRequest) -> Result<(Filter, PageRequest), Status> {
-    let pb::ListNotificationsRequest { order_id, state: standing, page_size, page_token, user_id, .. } = request;
+    let pb::ListNotificationsRequest { order_id, state: standing, page_size, page_token, user_id, endpoint_id, .. } =
+        request;
     let newest_first = request.newest_first;
     let pb::ListNotificationsRequest { created_before, ended_since, kind, relay, reason, cancelled, delivery, .. } =
         request;
@@ -122,6 +123,7 @@ pub(super) fn notifications(request: pb::ListNotificationsRequest) -> Result<(Fi
         state: standing,
         order_id,
         user_id,
+        endpoint_id,
         created_before,
         ended_since,
         kind,
@@ -138,6 +140,7 @@ pub(super) fn matching(filter: pb::NotificationFilter) -> Result<Filter, Status>
         state: standing,
         order_id,
         user_id,
+        endpoint_id,
         created_before,
         ended_since,
         kind,
@@ -150,6 +153,7 @@ pub(super) fn matching(filter: pb::NotificationFilter) -> Result<Filter, Status>
         state: state(standing)?,
         order_id,
         user_id,
+        endpoint_id,
         created_before: unix_ms("created_before", created_before)?,
         ended_since: unix_ms("ended_since", ended_since)?,
         kind: unless_empty(kind),

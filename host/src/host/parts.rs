@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, RelaySettings, Tls};
-use crate::provider::{WebhookError, Webhooks};
+use crate::provider::{Providers, WebhookError};
 use crate::return_path::ReturnPaths;
 use crate::service::{Service, Tokens};
 use crate::{http, inbound};
@@ -87,11 +87,11 @@ pub(super) fn mailer(config: &Config, clock: &Clock) -> Result<Mailer, StartErro
     Ok(Mailer::new(config.mail.clone(), clock)?.returning_to(return_paths))
 }
 
-pub(super) fn webhooks(config: &Config) -> Result<Webhooks, StartError> {
+pub(super) fn providers(config: &Config) -> Result<Providers, StartError> {
     if !config.inbound.webhooks.is_empty() && config.mail.return_path.is_none() {
         return Err(WebhookError::NoReturnPath.into());
     }
-    Ok(Webhooks::new(&config.inbound.webhooks)?)
+    Ok(Providers::new(&config.inbound.webhooks)?)
 }
 
 pub(super) fn tokens(config: &Config) -> Tokens {

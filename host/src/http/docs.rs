@@ -13,8 +13,8 @@ use utoipa_swagger_ui::Config;
 
 use super::problem::Problem;
 use super::{
-    accounts, bulk, hosts, notifications, operations, orders, plugins, products, queue, sessions, suppressions, users,
-    webhooks,
+    accounts, bulk, endpoints, hosts, notifications, operations, orders, plugins, products, queue, sessions,
+    suppressions, users, webhooks,
 };
 use crate::money::Currency;
 use crate::shop::order::OrderSort;
@@ -40,6 +40,8 @@ use crate::shop::product::ProductSort;
         notifications::mails, notifications::mail, hosts::list,
         webhooks::take,
         suppressions::list, suppressions::add, suppressions::import, suppressions::one, suppressions::lift,
+        endpoints::list, endpoints::create, endpoints::one, endpoints::update, endpoints::delete, endpoints::rotate,
+        endpoints::test,
         plugins::list, plugins::upload, plugins::sign, plugins::signatures, plugins::revisions, operations::install, plugins::revision, plugins::stage,
         plugins::preview, operations::replay, plugins::history, plugins::collect_garbage, plugins::roll_back,
         operations::reload, operations::list, operations::one, operations::cancel, plugins::reproduce,

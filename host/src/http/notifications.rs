@@ -31,6 +31,8 @@ pub(super) struct NotificationQuery {
     order_id: Option<i64>,
     /// To this customer.
     user_id: Option<i64>,
+    /// To this endpoint of a webhook.
+    endpoint_id: Option<i64>,
     /// Made earlier than this.
     #[param(value_type = Option<String>, format = DateTime)]
     created_before: Option<Time>,
@@ -81,6 +83,7 @@ pub(super) async fn list(
         state,
         order_id,
         user_id,
+        endpoint_id,
         created_before,
         ended_since,
         kind,
@@ -95,6 +98,7 @@ pub(super) async fn list(
         state,
         order_id,
         user_id,
+        endpoint_id,
         created_before,
         ended_since,
         kind,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::draw::Draw;
 use super::project::Event;
 use crate::clock::HOUR_MS;
-use crate::notification::{Class, Failure, OrderStatus, Payload, QueuedChange, Relay, Situation};
+use crate::notification::{Channel, Class, Failure, OrderStatus, Payload, QueuedChange, Relay, Situation};
 use crate::plugin::{Question, Slot, failures, samples};
 
 /// Where a text of the event shows up as a tag, it was not escaped.
@@ -203,6 +203,7 @@ fn question(draw: &mut Draw, relays: &[Relay], occurred_at: i64) -> Question {
             .clone(),
         ),
         queued: queued(draw, now),
+        channel: draw.pick(&[Channel::Mail, Channel::Mail, Channel::Mail, Channel::Webhook]),
     };
     if attempts == 0 || draw.once_in(3) {
         return Question::Admit(situation);

@@ -113,6 +113,10 @@ impl Api {
     /// What an answer is about: the mail was taken, or the class of its failure.
     pub(super) fn read(&self, answer: &Answer) -> Result<Taken, (Class, Broken)> {
         let code = answer.status.as_u16();
+        if let Some(why) = &answer.cut {
+            // What it would have said is not known, and so not whether it is the provider's.
+            return Err((Class::InDoubt, Broken { is_general: false, ..Broken::silent("body", why) }));
+        }
         let said = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
         let mut reply = answer.body.split_whitespace().collect::<Vec<_>>().join(" ");
         if reply.is_empty() {

@@ -7,9 +7,7 @@ use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::api::Api;
 use super::smtp::Smtp;
@@ -18,7 +16,10 @@ use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::Class;
 use crate::outbound::http::Http;
-use crate::outbound::{Broken, Deadlines, Greeted, Intent, Limits, Pauses, Peer, Protocol, Transacted};
+use crate::outbound::{Broken, Deadlines, Greeted, Intent, Limits, Pauses, Peer, Protocol, Transacted, tls};
+
+/// The longest that a relay which cannot be reached is left alone, in milliseconds.
+const AWAY_MS_MAX: i64 = 60_000;
 
 /// A relay, with what is known of it.
 pub(super) type Relay = Peer<Speaks>;
@@ -70,6 +71,7 @@ pub(super) fn relay(
         per_day_max: settings.mails_per_day_max,
         per_connection_max: settings.mails_per_connection_max,
         idle_ms_max: settings.idle_ms_max,
+        away_ms_max: AWAY_MS_MAX,
     };
     let hello = ClientId::Domain(mail.hello_name.as_str().to_owned());
     let speaks = Speaks { number, settings, protection, hello, api };
@@ -135,29 +137,20 @@ impl Protocol for Speaks {
 }
 
 fn protection(settings: &RelaySettings) -> Result<Protection, String> {
-    let authorities = if settings.ca_path.as_os_str().is_empty() {
-        None
-    } else {
-        Some(std::fs::read(&settings.ca_path).map_err(|e| format!("{}: {e}", settings.ca_path.display()))?)
-    };
     match settings.tls {
         Tls::None => Ok(Protection::None),
         Tls::Starttls => {
             let mut builder = TlsParameters::builder(settings.host.clone());
-            if let Some(pem) = &authorities {
-                builder = builder.add_root_certificate(Certificate::from_pem(pem).map_err(|e| e.to_string())?);
+            if !settings.ca_path.as_os_str().is_empty() {
+                let pem =
+                    std::fs::read(&settings.ca_path).map_err(|e| format!("{}: {e}", settings.ca_path.display()))?;
+                builder = builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|e| e.to_string())?);
             }
             Ok(Protection::Starttls(Box::new(builder.build().map_err(|e| e.to_string())?)))
         }
         Tls::Implicit => {
-            let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-            for certificate in authorities.iter().flat_map(|pem| CertificateDer::pem_slice_iter(pem)) {
-                let certificate = certificate.map_err(|e| e.to_string())?;
-                roots.add(certificate).map_err(|e| e.to_string())?;
-            }
-            let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
             let name = ServerName::try_from(settings.host.clone()).map_err(|e| e.to_string())?;
-            Ok(Protection::Implicit((TlsConnector::from(Arc::new(config)), name)))
+            Ok(Protection::Implicit((tls::connector(&settings.ca_path)?, name)))
         }
     }
 }

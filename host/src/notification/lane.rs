@@ -10,13 +10,28 @@ pub enum Lane {
     /// What else is for this user: of products that they asked about, and what goes to an address that is not, or not any more,
     /// their account's.
     Beside(i64),
+    /// What a webhook's endpoint is sent of an order, or of none: of tests.
+    Endpoint {
+        /// The endpoint.
+        endpoint: i64,
+        /// The order; 0: none.
+        order: i64,
+    },
 }
+
+/// Below it are the lanes of endpoints: room for 2^22 of them, each with 2^40 orders.
+const ENDPOINTS_BELOW: i64 = -(1 << 62);
+const ORDER_BITS: u32 = 40;
+/// The highest number of an endpoint that has lanes.
+pub const ENDPOINT_ID_MAX: i64 = (1 << 22) - 1;
+/// The highest number of an order that has a lane at each endpoint.
+pub const ENDPOINT_ORDER_ID_MAX: i64 = (1 << ORDER_BITS) - 1;
 
 impl Lane {
     /// The user whom it is about, where it is not about an order.
     pub fn user(self) -> Option<i64> {
         match self {
-            Self::Order(_) => None,
+            Self::Order(_) | Self::Endpoint { .. } => None,
             Self::Account(user) | Self::Beside(user) => Some(user),
         }
     }
@@ -25,8 +40,23 @@ impl Lane {
     pub fn order(self) -> Option<i64> {
         match self {
             Self::Order(order) => Some(order),
+            Self::Endpoint { order, .. } => Some(order).filter(|order| *order > 0),
             Self::Account(_) | Self::Beside(_) => None,
         }
+    }
+
+    /// The endpoint that is sent it, if it is no mail.
+    pub fn endpoint(self) -> Option<i64> {
+        match self {
+            Self::Endpoint { endpoint, .. } => Some(endpoint),
+            Self::Order(_) | Self::Account(_) | Self::Beside(_) => None,
+        }
+    }
+
+    /// The first and the last number of the lanes of an endpoint.
+    pub fn of_endpoint(endpoint: i64) -> (i64, i64) {
+        let number = |order| Self::Endpoint { endpoint, order }.into();
+        (number(ENDPOINT_ORDER_ID_MAX), number(0))
     }
 
     /// The lanes of a user that are not those of orders.
@@ -35,13 +65,18 @@ impl Lane {
     }
 }
 
-/// Databases number orders and users from 1 on: below 0 there is room for two lanes of each user.
+/// Databases number orders and users from 1 on: below 0 there is room for two lanes of each user, and below those for lanes of
+/// endpoints.
 impl From<Lane> for i64 {
     fn from(lane: Lane) -> Self {
         match lane {
             Lane::Order(order) => order,
             Lane::Account(user) => user.saturating_mul(-2),
             Lane::Beside(user) => user.saturating_mul(-2).saturating_sub(1),
+            Lane::Endpoint { endpoint, order } => {
+                let (endpoint, order) = (endpoint.clamp(0, ENDPOINT_ID_MAX), order.clamp(0, ENDPOINT_ORDER_ID_MAX));
+                ENDPOINTS_BELOW - 1 - ((endpoint << ORDER_BITS) | order)
+            }
         }
     }
 }
@@ -50,6 +85,10 @@ impl From<i64> for Lane {
     fn from(number: i64) -> Self {
         match number {
             0.. => Self::Order(number),
+            ..ENDPOINTS_BELOW => {
+                let place = ENDPOINTS_BELOW - 1 - number;
+                Self::Endpoint { endpoint: place >> ORDER_BITS, order: place & ENDPOINT_ORDER_ID_MAX }
+            }
             _ if number % 2 == 0 => Self::Account(-(number / 2)),
             _ => Self::Beside(-(number / 2)),
         }
@@ -160,13 +199,30 @@ impl Portions {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lane, Portions, Urgency};
+    use super::{ENDPOINT_ID_MAX, ENDPOINT_ORDER_ID_MAX, Lane, Portions, Urgency};
 
     #[test]
     fn a_lane_is_known_by_its_number() {
-        for lane in [Lane::Order(1), Lane::Order(i64::MAX), Lane::Account(1), Lane::Beside(1), Lane::Account(7)] {
+        let endpoint = |endpoint, order| Lane::Endpoint { endpoint, order };
+        let most = (1_i64 << 61) - 1;
+        for lane in [
+            Lane::Order(1),
+            Lane::Order(i64::MAX),
+            Lane::Account(1),
+            Lane::Beside(1),
+            Lane::Account(7),
+            Lane::Beside(most),
+            endpoint(1, 0),
+            endpoint(1, ENDPOINT_ORDER_ID_MAX),
+            endpoint(2, 7),
+            endpoint(ENDPOINT_ID_MAX, ENDPOINT_ORDER_ID_MAX),
+        ] {
             assert_eq!(Lane::from(i64::from(lane)), lane);
         }
+        let (first, last) = Lane::of_endpoint(2);
+        let within = |lane: Lane| (first..=last).contains(&lane.into());
+        assert!(within(endpoint(2, 0)) && within(endpoint(2, ENDPOINT_ORDER_ID_MAX)));
+        assert!(!within(endpoint(1, 0)) && !within(endpoint(3, ENDPOINT_ORDER_ID_MAX)));
         let numbers: std::collections::BTreeSet<i64> = (1..100).flat_map(Lane::of_user).collect();
         assert_eq!(numbers.len(), 2 * 99);
         assert!(numbers.iter().all(|number| *number < 0));

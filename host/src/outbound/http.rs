@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -26,6 +27,8 @@ use crate::trace;
 
 /// The most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// How long an answer's body may take once its status has come.
+const ANSWER_BODY_MAX: Duration = Duration::from_secs(10);
 
 /// A connection that is open.
 pub(crate) struct Http {
@@ -40,6 +43,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
+    /// Why the body did not come whole; none: it did.
+    pub(crate) cut: Option<String>,
 }
 
 impl Http {
@@ -86,7 +91,7 @@ impl Http {
         match trace::timed("http request", held(lease, deadlines.body_ms_max, self.exchange(request))).await {
             Ok(answer) => {
                 // What is left of the request would go before the next one.
-                self.is_over |= self.written.load(Ordering::Relaxed) - before < length;
+                self.is_over |= answer.cut.is_some() || self.written.load(Ordering::Relaxed) - before < length;
                 match read(&answer) {
                     Ok(taken) => Transacted::Done(taken),
                     Err((class, broken)) => Transacted::Failed(class, Broken { unusable: self.is_over, ..broken }),
@@ -119,9 +124,13 @@ impl Http {
         let mut answering = std::pin::pin!(async move {
             let response = requests.send_request(request).await.map_err(|e| cause::chain(&e))?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|e| cause::chain(&*e))?.to_bytes();
-            let body = String::from_utf8_lossy(&body).into_owned();
-            Ok(Answer { status: head.status, headers: head.headers, body })
+            let reading = Limited::new(body, ANSWER_BYTES_MAX).collect();
+            let (body, cut) = match tokio::time::timeout(ANSWER_BODY_MAX, reading).await {
+                Ok(Ok(body)) => (String::from_utf8_lossy(&body.to_bytes()).into_owned(), None),
+                Ok(Err(e)) => (String::new(), Some(cause::chain(&*e))),
+                Err(_) => (String::new(), Some("the answer did not come to its end".to_owned())),
+            };
+            Ok(Answer { status: head.status, headers: head.headers, body, cut })
         });
         loop {
             tokio::select! {

@@ -22,8 +22,6 @@ use crate::trace;
 
 /// One that cannot be reached is left alone for this long, doubling with each probe in vain.
 const PAUSE_MS_MIN: i64 = 1_000;
-/// The longest that it is left alone.
-const PAUSE_MS_MAX: i64 = 60_000;
 /// How many messages may have their intent on record for each connection. Those beyond one wait for a connection to come
 /// free; a crash finds them in doubt though they were never offered.
 const READY_PER_CONNECTION: usize = 4;
@@ -175,7 +173,7 @@ impl<P: Protocol> Peer<P> {
     pub(crate) async fn send(
         &self,
         message: &P::Message,
-        domain: &Load,
+        recipient: Option<&Load>,
         lease: &Lease,
         hand_over: impl Future<Output = Result<(), NotRecorded>> + Send,
     ) -> Result<Outcome, Untried> {
@@ -209,7 +207,7 @@ impl<P: Protocol> Peer<P> {
                 return Err(untried);
             }
             drop(waiting.take());
-            let measured = (self.load.run(), domain.run());
+            let measured = (self.load.run(), recipient.map(Load::run));
             let mut session = match self.take().await {
                 Ok(session) => session,
                 Err((Class::Throttled, _)) if self.connections.refused() => {
@@ -268,12 +266,8 @@ impl<P: Protocol> Peer<P> {
     }
 
     async fn take(&self) -> Result<Session<P::Line>, (Class, Broken)> {
-        let now = self.clock.monotonic_ms();
-        let waiting = {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.retain(|s| now - s.idle_since_ms <= self.limits.idle_ms_max);
-            idle.pop()
-        };
+        self.end_idle();
+        let waiting = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(session) = waiting {
             return Ok(session);
         }
@@ -296,7 +290,7 @@ impl<P: Protocol> Peer<P> {
             return;
         }
         let doubled = PAUSE_MS_MIN << self.failures.fetch_add(1, Ordering::Relaxed).min(10);
-        let until = self.clock.monotonic_ms() + doubled.min(PAUSE_MS_MAX);
+        let until = self.clock.monotonic_ms() + doubled.min(self.limits.away_ms_max);
         self.closed_until_ms.store(until, Ordering::Relaxed);
     }
 
@@ -326,6 +320,13 @@ impl<P: Protocol> Peer<P> {
             reply: broken.reply.clone(),
             relay: self.limits.name.clone(),
         }
+    }
+
+    /// Ends connections that have waited for as long as they may.
+    pub(crate) fn end_idle(&self) {
+        let now = self.clock.monotonic_ms();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|session| now - session.idle_since_ms <= self.limits.idle_ms_max);
     }
 
     pub(crate) async fn close(&self) {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::notification::subject::Subject;
-use crate::notification::{Category, Class, Customer, Failure, Notification, OrderStatus, Payload, Relay, Situation};
+use crate::notification::{
+    Category, Channel, Class, Customer, Failure, Notification, OrderStatus, Payload, Relay, Situation,
+};
 use crate::shop::order::{Order, Status};
 use crate::shop::{Attributes, Shop};
 
@@ -205,6 +207,7 @@ pub(crate) fn situation(relays: &[String]) -> Situation {
         relays: relays.iter().map(relay).collect(),
         domain_throttled_at: None,
         suppressed: None,
+        channel: Channel::Mail,
         newest_status: Some(OrderStatus::Pending),
         queued: Vec::new(),
     }

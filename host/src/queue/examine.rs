@@ -3,12 +3,28 @@
 
 use std::sync::Arc;
 
-use super::{Queue, record};
+use super::{GROUP_MAX, Queue, record};
 use crate::deliver::Event;
+use crate::group::Group;
 use crate::notification::{Class, State, Transition};
 use crate::store::queue::{Claimed, Finish};
 use crate::store::{self, suppressions};
-use crate::suppression::{NewSuppression, Suppressed, says_nobody};
+use crate::suppression::{AddressKey, AddressKeys, NewSuppression, Suppressed, Suppression, says_nobody};
+
+/// Finds what stands against addresses. Cheap to clone.
+#[derive(Clone)]
+pub struct Addresses {
+    /// Events that are claimed together ask together.
+    found: Group<Vec<AddressKey>, Vec<Suppression>>,
+    keys: AddressKeys,
+}
+
+impl Addresses {
+    /// By their keyed hashes.
+    pub fn new(keys: AddressKeys) -> Self {
+        Self { found: Group::new(2, GROUP_MAX), keys }
+    }
+}
 
 impl Queue {
     /// Events that cannot be worked on end here.
@@ -17,7 +33,13 @@ impl Queue {
         if claimed.claims > self.settings.claims_max {
             return Err(held(format!("claimed {} times without an end: it crashes the host", claimed.claims - 1)));
         }
-        let mut notification = claimed.notification().map_err(held)?;
+        let (mut notification, target) = match claimed.request() {
+            None => (claimed.notification().map_err(held)?, None),
+            Some(request) => {
+                let (notification, target) = self.requested(&claimed, request).await?;
+                (notification, Some(target))
+            }
+        };
         if notification.payload.is_over(claimed.claimed_at) {
             let reason = "its link ran out before the mail could be sent".to_owned();
             return Err(Box::new(record::end(&claimed, State::Skipped, "skip", reason, self.clock.now_ms())));
@@ -37,7 +59,11 @@ impl Queue {
             history: claimed.history.clone(),
             is_requeued: claimed.is_requeued(),
             suppressed: None,
+            target,
         };
+        if event.target.is_some() {
+            return Ok((claimed, event));
+        }
         match self.suppressed(&event).await {
             Ok(suppressed) => event.suppressed = suppressed,
             // Nothing was done yet: it comes again when the database does.
@@ -50,7 +76,7 @@ impl Queue {
         Ok((claimed, event))
     }
 
-    /// What stands against a mail. Events that are claimed together ask together.
+    /// What stands against a mail.
     async fn suppressed(&self, event: &Event) -> store::Result<Option<Suppressed>> {
         let payload = &event.notification.payload;
         let (store, clock) = (self.store.clone(), self.clock.clone());
@@ -58,13 +84,16 @@ impl Queue {
             let (store, now) = (store.clone(), clock.now_ms());
             async move { store.suppressed(&addresses, now).await }
         };
-        let entries = self.addresses.ask(self.address_keys.of(&payload.customer.email), look).await?;
+        let entries = self.addresses.found.ask(self.addresses.keys.of(&payload.customer.email), look).await?;
         Ok(Suppressed::of(entries, &payload.category))
     }
 
     /// Learns of a mail that failed that there is no such mailbox, and of one that arrived that there is one. Lost with the
     /// host, it is learnt by the next mail.
     pub(super) async fn learn(&self, event: &Event, finish: &Finish) {
+        if let Some(target) = &event.target {
+            return self.learn_of_endpoint(target, finish).await;
+        }
         if let (Some(suppressed), Transition::End { state: State::Sent, .. }) = (&event.suppressed, &finish.transition)
             && let Err(e) = self.store.lift_bounce(suppressed).await
         {
@@ -82,7 +111,7 @@ impl Queue {
             return;
         }
         let (address, now) = (event.notification.payload.customer.email.clone(), self.clock.now_ms());
-        let keys = self.address_keys.of(&address);
+        let keys = self.addresses.keys.of(&address);
         let relay = note.relay.as_deref().unwrap_or_default();
         let said = format!("notification {}: {}", event.notification.id, note.enhanced.as_deref().unwrap_or_default());
         let (new, source) = (NewSuppression::bounced(address, &said, now), suppressions::by_relay(relay));

@@ -7,12 +7,13 @@ use crate::store::queue::{Claimed, Finish, Intent, Note, Provenance};
 pub(super) fn intent(claimed: &Claimed, intent: deliver::Intent, seed: u64) -> Intent {
     let deliver::Intent { relay, renderer, policy, ab_variant, situation, message_hash, dated_at } = intent;
     let (policy_digest, policy_revision) = policy.unzip();
+    let (renderer_digest, renderer_revision) = renderer.unzip();
     Intent {
         claim: claimed.claim,
         relay,
         provenance: Provenance {
-            renderer_digest: Some(renderer.0),
-            renderer_revision: Some(renderer.1),
+            renderer_digest,
+            renderer_revision,
             policy_digest,
             policy_revision,
             seed: Some(seed.cast_signed()),

@@ -39,8 +39,14 @@ impl NotificationAct {
         }
     }
 
-    /// Where the notifications stand that it is for.
-    pub fn states(self) -> &'static [State] {
+    /// Whether it is for notifications that stand there. What an endpoint was sent can be sent again: it knows requests by their ids.
+    pub fn is_for(self, filter: &Filter) -> bool {
+        let is_request = self == Self::Retry && filter.endpoint_id.is_some();
+        filter.state.is_some_and(|state| self.states().contains(&state) || (is_request && state == State::Sent))
+    }
+
+    /// Where the notifications stand that it is for, whatever they are.
+    fn states(self) -> &'static [State] {
         match self {
             Self::Retry => &[State::Failed, State::Held, State::Skipped],
             Self::Cancel => &[State::NotSent, State::Held],
@@ -301,7 +307,7 @@ impl Service {
 fn must_be_for(new: &NewNotificationOperation) -> Result<(), Error> {
     must_be_taken(&new.filter, "/filter")?;
     let states = new.act.states();
-    if new.filter.state.is_some_and(|state| states.contains(&state)) {
+    if new.act.is_for(&new.filter) {
         return Ok(());
     }
     let names: Vec<_> = states.iter().map(|state| format!("\"{}\"", state.as_str())).collect();

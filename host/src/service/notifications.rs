@@ -5,7 +5,7 @@ use crate::mail::mailbox::{Mailbox, Received};
 use crate::notification::{Filter, Lane, State};
 use crate::shop::user::User;
 use crate::store::queue::interventions;
-use crate::store::{Tx, contents, orders, retention, users};
+use crate::store::{Tx, contents, endpoints, orders, retention, users};
 
 /// How an operator has a notification tried again.
 #[derive(Clone, Debug, Default)]
@@ -74,15 +74,21 @@ impl Service {
 
     pub(super) async fn try_retry(&self, id: i64, allow_late: bool, reason: &str) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
-        let customer = lock_lane(&mut tx, id).await?;
+        let recipient = lock_lane(&mut tx, id, self.clock.now_ms()).await?;
         let standing = interventions::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
-        if matches!(standing.state, State::NotSent | State::Sent) {
+        // A request is known by its id, and may be wanted again; a mail would be read twice.
+        let is_sent = standing.state == State::Sent && !matches!(recipient, Recipient::Endpoint(_));
+        if standing.state == State::NotSent || is_sent {
             let state = standing.state.as_str();
             return Err(Error::Conflict(format!(
-                "only what was held, failed or skipped is tried again; it is {state}"
+                "only what was held, failed or skipped is tried again, and what an endpoint was sent; it is {state}"
             )));
         }
-        let customer = customer.ok_or_else(|| Error::Conflict("the customer has left".to_owned()))?;
+        match &recipient {
+            Recipient::Nobody => return Err(Error::Conflict("the customer has left".to_owned())),
+            Recipient::Endpoint(false) => return Err(Error::Conflict("its endpoint was deleted".to_owned())),
+            Recipient::Customer(_) | Recipient::Endpoint(true) => {}
+        }
         if !retention::has_contents(&mut tx, id).await? {
             let why = "what it told has been forgotten (retention.contents_days)";
             return Err(Error::Conflict(why.to_owned()));
@@ -95,7 +101,9 @@ impl Service {
             return Err(Error::Conflict(why.to_owned()));
         }
         interventions::requeue(&mut tx, id, &standing, is_late, reason, self.store.offset_ms()).await?;
-        contents::readdress_one(&mut tx, id, &customer.into()).await?;
+        if let Recipient::Customer(user) = recipient {
+            contents::readdress_one(&mut tx, id, &(*user).into()).await?;
+        }
         Ok(tx.commit().await?)
     }
 
@@ -123,7 +131,7 @@ impl Service {
 
     pub(super) async fn try_end(&self, id: i64, act: Act, reason: &str) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
-        lock_lane(&mut tx, id).await?;
+        lock_lane(&mut tx, id, self.clock.now_ms()).await?;
         let standing = interventions::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
         let (verb, becomes, refusal) = act;
         if standing.state == becomes || !matches!(standing.state, State::NotSent | State::Held) {
@@ -154,17 +162,35 @@ impl Service {
     }
 }
 
-/// Locks the order of a notification, or the user whom it is about, as every change of either does: retries and cancels go
-/// one after the other. Says who gets its mail; none when they have left.
-async fn lock_lane(tx: &mut Tx, id: i64) -> Result<Option<User>, Error> {
+/// Who gets a notification.
+enum Recipient {
+    Customer(Box<User>),
+    /// A webhook's endpoint; whether there is one.
+    Endpoint(bool),
+    /// The customer has left.
+    Nobody,
+}
+
+impl From<Option<User>> for Recipient {
+    fn from(user: Option<User>) -> Self {
+        user.map_or(Self::Nobody, |user| Self::Customer(Box::new(user)))
+    }
+}
+
+/// Locks the order of a notification, the user whom it is about or the endpoint that is sent it, as every change of these does:
+/// retries and cancels go one after the other. Says who gets it.
+async fn lock_lane(tx: &mut Tx, id: i64, now: i64) -> Result<Recipient, Error> {
     let none = Error::NotFound("notification");
     match interventions::lane_of(tx, id).await? {
         None => Err(none),
         Some(Lane::Order(order)) => {
             let order = orders::lock(tx, order).await?.ok_or(none)?;
-            Ok(orders::customer(tx, &order).await?)
+            Ok(orders::customer(tx, &order).await?.into())
         }
-        Some(Lane::Account(user) | Lane::Beside(user)) => Ok(users::lock(tx, user).await?.map(|(user, _)| user)),
+        Some(Lane::Endpoint { endpoint, .. }) => {
+            Ok(Recipient::Endpoint(endpoints::lock(tx, endpoint, now).await?.is_some()))
+        }
+        Some(Lane::Account(user) | Lane::Beside(user)) => Ok(users::lock(tx, user).await?.map(|(user, _)| user).into()),
     }
 }
 

@@ -75,8 +75,8 @@ impl Service {
         header: impl Fn(&str) -> Option<&'h str>,
         body: &[u8],
     ) -> Result<(), Error> {
-        let webhook = self.webhooks.named(name).ok_or(Error::NotFound("webhook"))?;
-        let readings = self.webhooks.read(webhook, header, body).await.map_err(|refusal| {
+        let webhook = self.providers.named(name).ok_or(Error::NotFound("webhook"))?;
+        let readings = self.providers.read(webhook, header, body).await.map_err(|refusal| {
             tracing::warn!(webhook = name, error = %refusal, "a request to a webhook was refused");
             self.metrics.report("none", "refused");
             match refusal {

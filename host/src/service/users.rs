@@ -12,7 +12,7 @@ use crate::notification::Customer;
 use crate::shop::Attributes;
 use crate::shop::text::{Email, Line};
 use crate::shop::user::{NewUser, Password, Profile, Role, User, english, utc};
-use crate::store::{self, Store, Tx, accounts, contents, suppressions, users};
+use crate::store::{self, Store, Tx, accounts, contents, endpoints, suppressions, users};
 
 /// What a patch says of a field that may be cleared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -234,6 +234,7 @@ impl Service {
         suppressions::redact(&mut tx, &self.address_keys.of(&user.email)).await?;
         users::anonymise(&mut tx, id, &nobody, self.clock.now_ms()).await?;
         contents::redact(&mut tx, &nobody, self.store.offset_ms()).await?;
+        endpoints::delete_of(&mut tx, id, self.clock.now_ms()).await?;
         if self.accounts.notices {
             // Who they were is in this mail alone, and goes when it has ended.
             let id = self.tell(&mut tx, &user, Told::of("account.closed", &user.email)).await?;

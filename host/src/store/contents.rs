@@ -11,6 +11,10 @@ use crate::notification::{Customer, Lane, Payload};
 const LANES_OF_USER: &str =
     "(select o.id as lane from orders o where o.user_id = $1 union all select $2 union all select $3) l";
 
+/// The lanes `l` of a user's orders at endpoints: the arithmetic of [`Lane::Endpoint`], to which a test holds it.
+const ENDPOINT_LANES_OF_USER: &str = "(select -4611686018427387905 - e.id * 1099511627776 - o.id as lane from orders o cross join webhook_endpoints e \
+     where o.user_id = $1 and (e.user_id is null or e.user_id = $2)) l";
+
 /// What is queued for a user.
 async fn queued_for(tx: &mut Tx, user_id: i64, in_order: &str) -> Result<Vec<i64>> {
     let sql = tx.dialect().sql(&format!(
@@ -73,11 +77,34 @@ pub(crate) async fn redact(tx: &mut Tx, nobody: &Customer, offset_ms: i64) -> Re
         forget_words(tx, &kept.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await?;
         rewrite(tx, kept, |payload| payload.redact(nobody)).await?;
     }
+    forget_answers(tx, nobody.id).await?;
     let set = format!("state = 'skipped', reason = 'the customer has left', completed_at = {now}");
     let sql =
         tx.dialect().update("notification_states", &[Int("event")], &set, "q.id = x.event and q.completed_at is null");
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
     Ok(())
+}
+
+/// Forgets what endpoints of webhooks answered when they were told of a user's orders: they may repeat what they were told. That
+/// is the mails' and has gone with them.
+async fn forget_answers(tx: &mut Tx, user_id: i64) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let sql = tx.dialect().sql(&format!(
+            "select s.id from {ENDPOINT_LANES_OF_USER} join notification_states s on s.lane = l.lane \
+             where s.id > $3 order by s.id limit $4"
+        ));
+        let told: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql)
+            .bind(user_id)
+            .bind(user_id)
+            .bind(after)
+            .bind(REWRITES_MAX)
+            .fetch_all(c)
+            .await)?;
+        let Some(last) = told.last() else { return Ok(()) };
+        after = *last;
+        forget_words(tx, &told).await?;
+    }
 }
 
 /// Forgets what mails said, and what was said of them.
@@ -121,4 +148,18 @@ async fn rewrite(tx: &mut Tx, rows: Vec<(i64, String)>, change: impl Fn(&mut Pay
     let sql = tx.dialect().update(PAYLOADS, &columns, "payload = x.new_payload", "q.state_id = x.event");
     with_tx!(tx, |c| sqlx::query(sql).bind(json(&changed)).execute(c).await.map(drop))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ENDPOINT_LANES_OF_USER, Lane};
+
+    #[test]
+    fn lanes_of_endpoints_are_computed_alike() {
+        let [first, step] = [-4_611_686_018_427_387_905_i64, 1_099_511_627_776];
+        assert!(ENDPOINT_LANES_OF_USER.contains(&format!("select {first} - e.id * {step} - o.id")));
+        for (endpoint, order) in [(1, 1), (3, 5), (4_194_303, 1_099_511_627_775)] {
+            assert_eq!(i64::from(Lane::Endpoint { endpoint, order }), first - endpoint * step - order);
+        }
+    }
 }

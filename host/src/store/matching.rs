@@ -8,8 +8,8 @@ use crate::notification::{Filter, Lane, State};
 impl Conditions {
     /// Of notifications `s` those that pass the filter, behind the one with the id `after`. Of those in the queue, `s` is joined with its row there, `q`.
     pub(super) fn matching(&mut self, dialect: Dialect, filter: &Filter, after: Option<i64>) {
-        let Filter { state, order_id, user_id, created_before, ended_since, kind, relay, reason, cancelled, .. } =
-            filter;
+        let Filter { state, order_id, user_id, endpoint_id, created_before, ended_since, kind, .. } = filter;
+        let Filter { relay, reason, cancelled, .. } = filter;
         if let Some(delivery) = filter.delivery {
             let than = if filter.newest_first { "<" } else { ">" };
             self.reported(delivery, after.map(|id| (than, id)));
@@ -21,6 +21,11 @@ impl Conditions {
         }
         if let Some(order_id) = order_id {
             self.and("s.lane = ?", Arg::Int(Lane::Order(*order_id).into()));
+        }
+        if let Some(endpoint_id) = endpoint_id {
+            let (first, last) = Lane::of_endpoint(*endpoint_id);
+            self.and("s.lane >= ?", Arg::Int(first));
+            self.and("s.lane <= ?", Arg::Int(last));
         }
         if let Some(user_id) = user_id {
             let [account, products] = Lane::of_user(*user_id);

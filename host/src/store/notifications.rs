@@ -1,5 +1,7 @@
 //! Notifications: written with the change that they announce, kept beyond delivery.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::conditions::{Arg, Conditions};
@@ -7,7 +9,7 @@ use super::dialect::Column::{Int, Text};
 use super::insert::Insert;
 use super::queue::{LANES, events};
 use super::users::json;
-use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
+use super::{Dialect, Error, Result, Store, Tx, endpoints, with_pool, with_tx};
 use crate::notification::report::{Delivery, Report, delivery};
 use crate::notification::{Filter, Lane, Payload, State, Urgency};
 
@@ -23,9 +25,11 @@ pub struct Record {
     pub order_version: Option<i64>,
     /// The user whom it is about, where it is about none of their orders.
     pub user_id: Option<i64>,
+    /// The webhook's endpoint that is sent it; null: it is a mail.
+    pub endpoint_id: Option<i64>,
     /// "order.shipped", "account.reset-password", …
     pub kind: String,
-    /// Of the mail, without angle brackets.
+    /// Of the mail, without angle brackets; or the `webhook-id` of the request.
     pub message_id: String,
     /// Where it stands.
     pub state: State,
@@ -52,10 +56,15 @@ pub struct Record {
 impl Record {
     /// What it is about, for people.
     pub fn about(&self) -> String {
-        match (self.order_id, self.order_version, self.user_id) {
+        let subject = match (self.order_id, self.order_version, self.user_id) {
             (Some(order), Some(version), _) => format!("order {order}, version {version}"),
             (_, _, Some(user)) => format!("user {user}"),
             _ => String::new(),
+        };
+        match self.endpoint_id {
+            None => subject,
+            Some(endpoint) if subject.is_empty() => format!("endpoint {endpoint}"),
+            Some(endpoint) => format!("{subject}, for endpoint {endpoint}"),
         }
     }
 }
@@ -153,32 +162,62 @@ pub(crate) struct NewEvent {
     pub(crate) payload: Payload,
 }
 
-/// Writes the notifications and puts them into the queue, in the transaction of the changes; their numbers.
+/// A row to be written: a mail, or a request to an endpoint.
+pub(super) struct NewRow<'a> {
+    pub(super) lane: Lane,
+    pub(super) place: i64,
+    pub(super) silent: Option<&'a str>,
+    pub(super) message_id: Cow<'a, str>,
+    pub(super) kind: &'a str,
+    /// What it says, as it is stored.
+    pub(super) payload: String,
+}
+
+impl NewEvent {
+    fn row(&self) -> NewRow<'_> {
+        NewRow {
+            lane: self.lane,
+            place: self.place,
+            silent: self.silent.as_deref(),
+            message_id: Cow::Borrowed(self.message_id.as_str()),
+            kind: &self.payload.kind,
+            payload: json(&self.payload),
+        }
+    }
+}
+
+/// Writes the notifications and puts them into the queue, in the transaction of the changes; their numbers. With each that is
+/// of an order goes one to each endpoint that hears of it.
 pub(super) async fn enqueue(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) -> Result<Vec<i64>> {
+    let ids = write(tx, &events.iter().map(NewEvent::row).collect::<Vec<_>>(), offset_ms).await?;
+    let requests = endpoints::requests(tx, events, &ids).await?;
+    if !requests.is_empty() {
+        write(tx, &requests, offset_ms).await?;
+    }
+    Ok(ids)
+}
+
+/// Writes rows and puts those into the queue that are not silent; their numbers.
+pub(super) async fn write(tx: &mut Tx, events: &[NewRow<'_>], offset_ms: i64) -> Result<Vec<i64>> {
     let dialect = tx.dialect();
     let now = dialect.now_ms(offset_ms);
     let columns = [Int("lane"), Int("place"), Text("message_id"), Text("kind")];
     let fixed = [("state", "'not sent'"), ("attempts", "0"), ("reason", "''"), ("created_at", now.as_str())];
-    let row = |e: &NewEvent| {
-        serde_json::json!({
-            "lane": i64::from(e.lane), "place": e.place, "message_id": e.message_id,
-            "kind": e.payload.kind,
-        })
-    };
+    let row = |e: &NewRow<'_>| serde_json::json!({ "lane": i64::from(e.lane), "place": e.place, "message_id": e.message_id, "kind": e.kind });
     let insert = Insert { table: "notification_states", columns: &columns, fixed: &fixed };
     let ids = insert.ids(tx, &events.iter().map(row).collect::<Vec<_>>()).await?;
-    let row = |(id, e): (i64, &NewEvent)| serde_json::json!({ "state_id": id, "payload": json(&e.payload) });
+    let row = |(id, e): (i64, &NewRow<'_>)| serde_json::json!({ "state_id": id, "payload": e.payload });
     let insert = Insert { table: PAYLOADS, columns: &[Int("state_id"), Text("payload")], fixed: &[] };
     insert.rows(tx, &ids.iter().copied().zip(events).map(row).collect::<Vec<_>>()).await?;
-    let loud: Vec<&NewEvent> = events.iter().filter(|e| e.silent.is_none()).collect();
+    let loud: Vec<&NewRow<'_>> = events.iter().filter(|e| e.silent.is_none()).collect();
     if loud.len() < events.len() {
         skip(tx, &ids, events, &now).await?;
     }
     if loud.is_empty() {
         return Ok(ids);
     }
-    let row = |e: &&NewEvent| {
-        let urgency = Urgency::of(&e.payload.kind).number();
+    let row = |e: &&NewRow<'_>| {
+        let urgency = Urgency::of(e.kind).number();
         serde_json::json!({ "in_lane": i64::from(e.lane), "step": e.place, "urgent": urgency })
     };
     let rows = json(&loud.iter().map(row).collect::<Vec<_>>());
@@ -210,8 +249,8 @@ pub(super) async fn enqueue(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) ->
 }
 
 /// Records those that are not to be sent as skipped.
-async fn skip(tx: &mut Tx, ids: &[i64], events: &[NewEvent], now: &str) -> Result<()> {
-    let silent = ids.iter().zip(events).filter_map(|(id, e)| Some((id, e.silent.as_ref()?)));
+async fn skip(tx: &mut Tx, ids: &[i64], events: &[NewRow<'_>], now: &str) -> Result<()> {
+    let silent = ids.iter().zip(events).filter_map(|(id, e)| Some((id, e.silent?)));
     let rows: Vec<_> = silent.map(|(id, why)| serde_json::json!({ "event": id, "why": why })).collect();
     let set = format!("state = 'skipped', reason = x.why, completed_at = {now}");
     let columns = [Int("event"), Text("why")];
@@ -320,6 +359,7 @@ impl Store {
                     order_id: lane.order(),
                     order_version: lane.order().map(|_| place),
                     user_id: lane.user(),
+                    endpoint_id: lane.endpoint(),
                     kind,
                     message_id,
                     state,

@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use super::{Result, Store, with_pool};
 use crate::notification::{Class, Failure};
 
+/// That a notification `s` is a mail: requests to endpoints are in the lanes below (`Lane::Endpoint`).
+const MAILS: &str = "s.lane >= -4611686018427387904";
+
 /// A stored event, and what chance its last mail was drawn from.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct StoredEvent {
@@ -101,7 +104,7 @@ impl Store {
         let sql = self.dialect().sql(&format!(
             "select s.id, s.message_id, p.payload, (select a.seed {last}) as seed, (select a.ab_variant {last}) as ab_variant \
              from notification_states s join notification_payloads p on p.state_id = s.id \
-             where s.id < $1 and s.created_at >= $2 and s.created_at < $3 order by s.id desc limit $4",
+             where s.id < $1 and {MAILS} and s.created_at >= $2 and s.created_at < $3 order by s.id desc limit $4",
         ));
         Ok(with_pool!(self, |pool| sqlx::query_as(sql)
             .bind(before)
@@ -120,14 +123,14 @@ impl Store {
         to: i64,
         limit: i64,
     ) -> Result<Vec<StoredDecision>> {
-        let sql = self.dialect().sql(
+        let sql = self.dialect().sql(&format!(
             "select a.id, a.state_id, s.message_id, p.payload, a.situation, a.ab_variant, \
              case when a.class = 'delivered' then a.policy_revision end as sent_by, \
              case when a.class = 'delivered' then a.relay end as sent_via from notification_attempts a \
              join notification_states s on s.id = a.state_id \
              join notification_payloads p on p.state_id = s.id where a.id < $1 and a.situation is not null \
-             and a.started_at >= $2 and a.started_at < $3 order by a.id desc limit $4",
-        );
+             and {MAILS} and a.started_at >= $2 and a.started_at < $3 order by a.id desc limit $4",
+        ));
         let rows: Vec<DecisionRow> = with_pool!(self, |pool| sqlx::query_as(sql)
             .bind(before)
             .bind(from)

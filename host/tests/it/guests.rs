@@ -151,6 +151,7 @@ pub fn asked(at: &str, event: &str, changes: &str) -> (Arc<Notification>, Situat
         relays: vec![relay("main"), relay("vienna")],
         domain_throttled_at: (changes == "throttled").then_some(now - 200_000),
         suppressed: None,
+        channel: ecomm::notification::Channel::Mail,
         newest_status: Some(OrderStatus::Pending),
         queued: if changes == "queued" { vec![change] } else { Vec::new() },
     };

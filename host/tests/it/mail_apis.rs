@@ -1,7 +1,7 @@
 //! Relays that are providers' HTTP APIs: what they are given, what their answers mean, and what is in doubt.
 
 pub mod requests;
-mod server;
+pub mod server;
 
 use std::collections::BTreeMap;
 

@@ -20,6 +20,7 @@ mod demo;
 mod differences;
 mod dkim;
 mod doctor;
+mod endpoints;
 mod gate;
 mod grpc;
 mod guests;
@@ -86,6 +87,7 @@ fn listed() -> impl Iterator<Item = libtest_mimic::Trial> {
         delivery::tests(),
         demo::tests(),
         differences::tests(),
+        endpoints::tests(),
         dkim::tests(),
         dkim::with_dkimpy(),
         doctor::tests(),

@@ -16,6 +16,7 @@ type Situation = {
   relays: { name: string; available: boolean }[];
   domain: { throttledAt?: Moment | null };
   queued: unknown[];
+  attributes: [string, string][];
 };
 type Holding = { reason: string; urgent: boolean };
 type Sending = { relay?: string; abVariant?: string; attributes: [] };
@@ -107,6 +108,20 @@ const retry = (afterMs: number, relay?: string): Verdict => ({
   val: { afterMs: whole(afterMs), relay, attributes: [] },
 });
 
+/** A program reads it, not the customer. */
+const isWebhook = (s: Situation) => s.attributes.some(([name, value]) => name === "channel" && value === "webhook");
+
+/** As Standard Webhooks suggests, within three days. */
+const webhookRetriesMs = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 72_000].map((s) => s * 1_000);
+
+/** A request that may have arrived is sent again: its receiver knows it by its id. */
+function failedRequest(f: Failure, s: Situation): Verdict {
+  if (f.failureClass.tag === "rejected") return { tag: "give-up", val: f.replyText };
+  if (f.failureClass.tag === "throttled") return retry(1_000);
+  const pauseMs = webhookRetriesMs[Math.max(0, s.attempts - 1)];
+  return pauseMs ? retry(pauseMs) : { tag: "give-up", val: f.replyText };
+}
+
 // These say where an order stands and nothing else: the next one says it better.
 const statusKinds = new Set([
   "order.placed",
@@ -134,6 +149,7 @@ export const plugin = {
 export const policy = {
   admit(b: Brief, s: Situation): Admission {
     big = typeof s.now.unixMs === "bigint";
+    if (isWebhook(s)) return { tag: "send", val: { attributes: [] } };
     const nowMs = Number(s.now.unixMs);
     let relay: string | undefined;
     if (b.subject.tag === "order") {
@@ -155,6 +171,7 @@ export const policy = {
 
   onFailure(b: Brief, f: Failure, s: Situation): Verdict {
     big = typeof s.now.unixMs === "bigint";
+    if (isWebhook(s)) return failedRequest(f, s);
     const failingMs = s.firstFailedAt ? Number(s.now.unixMs) - Number(s.firstFailedAt.unixMs) : 0;
     const hours = config.escalate_after_hours;
     if (hours !== undefined && failingMs >= hours * HOUR_MS) {

@@ -8,6 +8,10 @@ use serde::Deserialize;
 
 use crate::contract::{ConfigError, Manifest};
 
+/// 5 s, 5 and 30 min, 2, 5, 10, 14, 20 and 20 h.
+const WEBHOOK_RETRIES_MS: [u64; 9] =
+    [5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 50_400_000, 72_000_000, 72_000_000];
+
 /// The operator's config, JSON. Every key may be left out.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -49,6 +53,9 @@ pub struct Config {
     pub relays_by_country: BTreeMap<String, String>,
     /// How long a mail may fail before an operator is to look at once; 0: as long as the host allows.
     pub escalate_after_hours: u32,
+    /// The pauses after failed requests to an endpoint of a webhook, in milliseconds, each 1,000 to 86,400,000; after as many and
+    /// one more it is given up. At most 24; by default those that Standard Webhooks suggests, within three days.
+    pub webhook_retries_ms: Vec<u64>,
 }
 
 /// What to do when a mail may or may not have been delivered.
@@ -101,6 +108,7 @@ impl Default for Config {
             hold_above: BTreeMap::new(),
             relays_by_country: BTreeMap::new(),
             escalate_after_hours: 0,
+            webhook_retries_ms: WEBHOOK_RETRIES_MS.to_vec(),
         }
     }
 }
@@ -137,6 +145,11 @@ impl Config {
             if value < least || value > most {
                 return Err(refuse(key, format!("{value} is not within {least} to {most}")));
             }
+        }
+        let pauses = &config.webhook_retries_ms;
+        if pauses.len() > 24 || pauses.iter().any(|pause| !(1_000..=day_ms).contains(pause)) {
+            let message = format!("must be at most 24 pauses, each within 1000 to {day_ms}");
+            return Err(refuse("/webhook_retries_ms", message));
         }
         for code in &config.retry_permanent {
             if !code.starts_with("5.") || !code.bytes().all(|b| b.is_ascii_digit() || b == b'.') {

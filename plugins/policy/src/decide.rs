@@ -28,6 +28,10 @@ const STATUS_KINDS: [&str; 5] =
 
 /// Whether to send now.
 pub fn admit(config: &Config, b: &Brief, s: &Situation, zones: &impl Zones) -> Admission {
+    if is_webhook(s) {
+        // A program reads it: it is neither woken at night, nor does it take the last change for all of them.
+        return Admission::Send(Sending { relay: None, ab_variant: None, attributes: Vec::new() });
+    }
     let tells_status = STATUS_KINDS.contains(&b.kind.as_str());
     if let SubjectBrief::Order(order) = &b.subject {
         if config.skip_superseded && tells_status && !same(&order.status, &order.newest_status) {
@@ -57,6 +61,9 @@ pub fn admit(config: &Config, b: &Brief, s: &Situation, zones: &impl Zones) -> A
 
 /// What a failed attempt means.
 pub fn on_failure(config: &Config, b: &Brief, f: &Failure, s: &Situation) -> Verdict {
+    if is_webhook(s) {
+        return on_failed_request(config, f, s);
+    }
     if let Some(failing_ms) = s.first_failed_at.map(|first| s.now.unix_ms.saturating_sub(first.unix_ms))
         && config.escalate_after_hours > 0
         && failing_ms >= u64::from(config.escalate_after_hours) * HOUR_MS
@@ -90,6 +97,26 @@ pub fn on_failure(config: &Config, b: &Brief, f: &Failure, s: &Situation) -> Ver
     match f.failure_class {
         FailureClass::NotHandedOver => elsewhere(f, s).unwrap_or(retry(backoff_ms(config, s.attempts))),
         _ => retry(backoff_ms(config, s.attempts)),
+    }
+}
+
+/// Whether it is a request to an endpoint of a webhook.
+fn is_webhook(s: &Situation) -> bool {
+    s.attributes.iter().any(|(name, value)| name == "channel" && value == "webhook")
+}
+
+/// A request that may have arrived is sent again: its endpoint knows it by its id.
+fn on_failed_request(config: &Config, f: &Failure, s: &Situation) -> Verdict {
+    let pauses = &config.webhook_retries_ms;
+    match f.failure_class {
+        FailureClass::Rejected => Verdict::GiveUp(format!("refused for good: {}", f.reply_text)),
+        FailureClass::Throttled => retry(THROTTLED_RETRY_MS),
+        _ => match pauses.get(usize::try_from(s.attempts.saturating_sub(1)).unwrap_or(usize::MAX)) {
+            Some(pause_ms) => retry(*pause_ms),
+            None => {
+                Verdict::GiveUp(format!("attempt {} of {} failed: {}", s.attempts, pauses.len() + 1, f.reply_text))
+            }
+        },
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::{Gate, Progress, Step, Trial};
 use crate::clock::Clock;
-use crate::notification::{Failure, Situation};
+use crate::notification::{Channel, Failure, Situation};
 use crate::plugin::ask::{Output, Question, Response, ask};
 use crate::plugin::fault::{Fault, LoadError};
 use crate::plugin::fixture::{self, Fixture};
@@ -190,7 +190,8 @@ fn questions(slot: Slot, relays: &[String]) -> Vec<Question> {
                 Question::OnFailure(f, situation)
             };
             let failed = fixture::failures().into_iter().map(failed);
-            std::iter::once(Question::Admit(situation.clone())).chain(failed).collect()
+            let webhook = Situation { channel: Channel::Webhook, ..situation.clone() };
+            [Question::Admit(situation.clone()), Question::Admit(webhook)].into_iter().chain(failed).collect()
         }
     }
 }

@@ -8,8 +8,8 @@ use super::{records, wit, wit_policy};
 use crate::money::Money;
 use crate::notification::subject::{Account, Link, Product, Subject};
 use crate::notification::{
-    Category, Class, Customer, Failure, MergedChange, Notification, OrderStatus, Payload, QueuedChange, Relay, Request,
-    Situation,
+    Category, Channel, Class, Customer, Failure, MergedChange, Notification, OrderStatus, Payload, QueuedChange, Relay,
+    Request, Situation,
 };
 use crate::shop::text::{TimeZone, WebAddress};
 use crate::shop::{Attributes, Shop};
@@ -97,6 +97,7 @@ pub(super) fn situation<'a>(n: &'a Notification, s: &'a Situation) -> records::S
         newest_status: _,
         queued,
         suppressed,
+        channel,
     } = s;
     let to = To(&n.payload.customer.time_zone);
     let relay = |r: &'a Relay| {
@@ -118,12 +119,15 @@ pub(super) fn situation<'a>(n: &'a Notification, s: &'a Situation) -> records::S
         history: history.iter().map(|f| to.failure(f)).collect(),
         relays: relays.iter().map(relay).collect(),
         domain: records::Domain {
-            name: n.payload.customer.email.domain(),
+            name: if *channel == Channel::Mail { n.payload.customer.email.domain() } else { "" },
             throttled_at: domain_throttled_at.map(|at| to.moment(at)),
             attributes: Vec::new(),
         },
         queued: queued.iter().map(change).collect(),
-        attributes: suppressed.iter().map(|s| ("suppression", s.cause.as_str())).collect(),
+        attributes: {
+            let channel = (*channel != Channel::Mail).then_some(("channel", channel.as_str()));
+            suppressed.iter().map(|s| ("suppression", s.cause.as_str())).chain(channel).collect()
+        },
     }
 }
 

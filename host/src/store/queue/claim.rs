@@ -11,6 +11,7 @@ use crate::notification::{
 };
 use crate::shop::order::Status;
 use crate::store::dialect::Column::Int;
+use crate::store::endpoints::Request;
 use crate::store::users::json;
 use crate::store::{Db, Dialect, Result, Store, Tx, with_pool, with_tx};
 
@@ -54,10 +55,20 @@ pub struct Claimed {
 }
 
 impl Claimed {
+    /// What is sent to a webhook's endpoint; none: a mail goes out.
+    pub(crate) fn request(&self) -> Option<Request> {
+        Request::read(&self.payload)
+    }
+
+    /// The same with what a request tells.
+    pub(crate) fn telling(&self, payload: Payload) -> Notification {
+        Notification { id: self.claim.event, message_id: self.message_id.clone(), payload }
+    }
+
     /// What the event says; an error when what is stored cannot be read.
     pub fn notification(&self) -> std::result::Result<Notification, String> {
         let payload = Payload::read(&self.payload).map_err(|e| format!("the stored payload cannot be read: {e}"))?;
-        Ok(Notification { id: self.claim.event, message_id: self.message_id.clone(), payload })
+        Ok(self.telling(payload))
     }
 }
 

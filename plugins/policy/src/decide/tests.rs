@@ -275,3 +275,26 @@ fn errors_name_the_place() {
     assert_eq!(place(r#"{"quiet_hours": {"from": 7, "until": 7}}"#), "/quiet_hours");
     assert!(error(r#"{"in_doubt": "drop"}"#).message.contains("drop"));
 }
+
+#[test]
+fn a_request_to_an_endpoint_waits_for_nobody_and_is_tried_for_three_days() {
+    let attributes = vec![("channel".to_owned(), "webhook".to_owned())];
+    let at = |attempts| Situation { attributes: attributes.clone(), ..situation(attempts) };
+    let night = config(r#"{"quiet_hours": {"from": 0, "until": 23}, "merge_queued": true, "hold_above": {"EUR": 1}}"#);
+    let change = QueuedChange { kind: "order.delivered".to_owned(), version: 3, queued_at: utc(0) };
+    let s = Situation { queued: vec![change], ..at(0) };
+    assert!(matches!(admit(&night, &brief(), &s), Admission::Send(sending) if sending.relay.is_none()));
+    let default = Config::default();
+    let pauses: Vec<u64> =
+        (1..).map_while(|n| retried_ms(&after(&default, FailureClass::InDoubt, None, &at(n)))).collect();
+    assert_eq!(pauses, default.webhook_retries_ms);
+    assert!(pauses.iter().sum::<u64>() < 72 * HOUR_MS);
+    assert!(matches!(after(&default, FailureClass::Deferred, None, &at(10)), Verdict::GiveUp(_)));
+    assert!(matches!(after(&default, FailureClass::Rejected, None, &at(1)), Verdict::GiveUp(_)));
+    assert_eq!(retried_ms(&after(&default, FailureClass::Throttled, None, &at(20))), Some(1_000));
+    let none = config(r#"{"webhook_retries_ms": []}"#);
+    assert!(matches!(after(&none, FailureClass::NotHandedOver, None, &at(1)), Verdict::GiveUp(_)));
+    for bad in ["[999]", "[86400001]", &format!("[{}1000]", "1000,".repeat(24))] {
+        assert!(Config::parse(&format!(r#"{{"webhook_retries_ms": {bad}}}"#)).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,140 @@
+//! What is known of a claimed event that goes to a webhook's endpoint, and what came of it says of the endpoint.
+
+use std::sync::Arc;
+
+use super::{GROUP_MAX, Queue, record};
+use crate::endpoint::{SecretKeys, State, Target};
+use crate::group::Group;
+use crate::notification::{self, Class, Notification, Payload, Transition, bounded};
+use crate::store::endpoints::{Health, Kept, Request, Tells};
+use crate::store::queue::{Claimed, Finish};
+
+/// A paused endpoint is looked at again after so long, in milliseconds, and up to as much again.
+const PAUSED_MS: i64 = 15_000;
+/// A success, or one more failure, is not written down again within so long, in milliseconds.
+const NOTED_MS: i64 = 60_000;
+const HOUR_MS: i64 = 3_600_000;
+
+type Found = (Option<Kept>, Option<String>);
+
+/// What requests to endpoints need. Cheap to clone.
+#[derive(Clone)]
+pub struct Requests {
+    /// Events that are claimed together ask together.
+    found: Group<(i64, Option<i64>), Found>,
+    keys: SecretKeys,
+    disable_after_ms: i64,
+}
+
+impl Requests {
+    /// `disable_after_hours`: how long an endpoint may fail without a success; 0: as long as it likes.
+    pub fn new(keys: SecretKeys, disable_after_hours: u32) -> Self {
+        let disable_after_ms = i64::from(disable_after_hours) * HOUR_MS;
+        Self { found: Group::new(2, GROUP_MAX), keys, disable_after_ms }
+    }
+}
+
+impl Queue {
+    /// What a request tells, and where it goes. Those that cannot go out end here, or wait.
+    pub(super) async fn requested(
+        &self,
+        claimed: &Claimed,
+        request: Request,
+    ) -> Result<(Notification, Arc<Target>), Box<Finish>> {
+        let of = match &request.tells {
+            Tells::Of(id) => Some(*id),
+            Tells::Test(_) => None,
+        };
+        let end = |state, verdict, reason: &str| {
+            Box::new(record::end(claimed, state, verdict, reason.to_owned(), self.clock.now_ms()))
+        };
+        let store = self.store.clone();
+        let look = move |asked: Arc<[_]>| {
+            let store = store.clone();
+            async move { store.requested(&asked).await }
+        };
+        let (kept, payload) = match self.requests.found.ask((request.endpoint, of), look).await {
+            Ok(found) => found,
+            Err(e) if e.is_transient() => return Err(Box::new(record::give_back(claimed))),
+            Err(e) => {
+                tracing::error!(notification.id = claimed.claim.event, error = %e, "an endpoint cannot be read");
+                return Err(end(notification::State::Held, "hold", &format!("its endpoint cannot be read: {e}")));
+            }
+        };
+        let skipped = |reason: &str| end(notification::State::Skipped, "skip", reason);
+        let Some(Kept { endpoint, signing, failed_at }) = kept else {
+            return Err(skipped("its endpoint was deleted"));
+        };
+        match endpoint.state {
+            State::Active => {}
+            State::Paused => return Err(Box::new(self.later(claimed))),
+            State::Disabled => return Err(skipped(&format!("its endpoint is disabled: {}", endpoint.reason))),
+        }
+        let payload = match request.tells {
+            Tells::Test(payload) => *payload,
+            Tells::Of(_) => {
+                let payload =
+                    payload.ok_or_else(|| skipped("what it told has been forgotten (retention.contents_days)"))?;
+                Payload::read(&payload).map_err(|e| {
+                    end(notification::State::Held, "hold", &format!("the stored payload cannot be read: {e}"))
+                })?
+            }
+        };
+        let (secrets, is_old) = self.requests.keys.open(&signing);
+        if secrets.is_empty() {
+            let why = "no secret of the hosts opens its endpoint's; give the endpoint a new one, then retry";
+            return Err(end(notification::State::Held, "hold", why));
+        }
+        if is_old && let Err(e) = self.store.reseal(endpoint.id, &signing, &self.requests.keys.reseal(&signing)).await {
+            tracing::warn!(webhook.endpoint = endpoint.id, error = %e, "secrets were not sealed anew");
+        }
+        Ok((claimed.telling(payload), Arc::new(Target { endpoint, secrets, failed_at })))
+    }
+
+    /// Comes back later, uncharged: an operator or its owner paused the endpoint.
+    fn later(&self, claimed: &Claimed) -> Finish {
+        let spread = u64::from_le_bytes(self.clock.random()) % PAUSED_MS.unsigned_abs();
+        let delay_ms = PAUSED_MS.saturating_add_unsigned(spread);
+        let transition = Transition::Later { delay_ms, relay: None };
+        record::finish(claimed, transition, claimed.attempts, Vec::new(), claimed.in_doubt)
+    }
+
+    /// Writes down how an endpoint fares: what it needs and no more, since others do so at the same time.
+    pub(super) async fn learn_of_endpoint(&self, target: &Target, finish: &Finish) {
+        let now = self.clock.now_ms();
+        let endpoint = &target.endpoint;
+        let Some(health) = self.health(target, finish, now) else { return };
+        if let Health::Disabled(_, reason) = &health {
+            tracing::warn!(webhook.endpoint = endpoint.id, reason, "the endpoint is disabled");
+        }
+        if let Err(e) = self.store.note_health(endpoint.id, &health, now).await {
+            tracing::warn!(webhook.endpoint = endpoint.id, error = %e, "how an endpoint fares was not noted");
+        }
+    }
+
+    fn health(&self, target: &Target, finish: &Finish, now: i64) -> Option<Health> {
+        let endpoint = &target.endpoint;
+        let note = finish.notes.iter().rev().find(|note| note.kind == "send")?;
+        let is_of_late = |at: Option<i64>| at.is_some_and(|at| now - at < NOTED_MS);
+        if note.class.as_deref() == Some("delivered") {
+            let is_known = endpoint.failing_since.is_none() && is_of_late(endpoint.delivered_at);
+            return (!is_known).then_some(Health::Delivered);
+        }
+        let why = bounded(&format!(
+            "{}{}",
+            note.code.map(|code| format!("{code} ")).unwrap_or_default(),
+            note.reply.as_deref().unwrap_or_default()
+        ));
+        if note.class.as_deref() == Some(Class::Rejected.as_str()) {
+            return Some(Health::Disabled(why, "it answered 410: it is gone".to_owned()));
+        }
+        let limit_ms = self.requests.disable_after_ms;
+        if let Some(since) = endpoint.failing_since.filter(|since| limit_ms > 0 && now - since >= limit_ms) {
+            let hours = (now - since) / HOUR_MS;
+            let reason = bounded(&format!("nothing has arrived for {hours} h; last: {why}"));
+            return Some(Health::Disabled(why, reason));
+        }
+        let is_known = endpoint.failing_since.is_some() && is_of_late(target.failed_at);
+        (!is_known).then_some(Health::Failed(why))
+    }
+}

@@ -1,0 +1,525 @@
+//! Requests to endpoints of webhooks: what they say and by which signatures, in which order they come, what becomes of those that
+//! fail, and who may have an endpoint.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::app::{App, journal, sqlite, user};
+use crate::database::Database;
+use crate::harness::tests;
+use crate::mail_apis::server::{Act, Server, answer};
+use crate::tls;
+
+tests! {
+    on_each_database {
+        each_change_is_a_signed_request_beside_its_mail
+        a_change_goes_to_those_it_concerns
+        what_fails_is_tried_again_in_order_under_the_same_id
+        an_endpoint_is_paused_disabled_and_caught_up
+        who_leaves_takes_their_endpoints_along
+    }
+    once {
+        a_request_that_was_cut_is_told_apart_from_one_that_was_not
+        only_the_status_of_an_answer_counts
+        an_endpoint_that_fails_for_days_is_disabled
+        a_secret_is_replaced_without_a_gap
+        other_secrets_of_the_hosts_seal_those_of_endpoints_anew
+        private_networks_are_out_of_reach
+        certificates_are_verified
+        what_an_endpoint_may_be_is_checked
+    }
+}
+
+/// Settings under which this machine may have endpoints.
+pub const HERE: (&str, &str) = ("WEBHOOKS__PRIVATE_NETWORKS", "true");
+
+/// What an endpoint was sent.
+pub struct Request {
+    first: String,
+    headers: BTreeMap<String, String>,
+    pub body: String,
+}
+
+impl Request {
+    fn read(bytes: &[u8]) -> Self {
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let mut lines = head.lines();
+        let first = lines.next().unwrap().to_owned();
+        let header = |line: &str| line.split_once(": ").map(|(n, v)| (n.to_owned(), v.to_owned())).unwrap();
+        Self { first, headers: lines.map(header).collect(), body: body.to_owned() }
+    }
+
+    pub fn id(&self) -> &str {
+        &self.headers["webhook-id"]
+    }
+
+    fn event(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    fn kind(&self) -> String {
+        self.event()["type"].as_str().unwrap().to_owned()
+    }
+
+    /// Which of these secrets signed it, by an implementation that is not the signer.
+    fn signed_by(&self, secrets: &[&str]) -> Vec<bool> {
+        let signed = format!("{}.{}.{}", self.id(), self.headers["webhook-timestamp"], self.body);
+        let signatures: Vec<Vec<u8>> = self.headers["webhook-signature"]
+            .split(' ')
+            .map(|signature| STANDARD.decode(signature.strip_prefix("v1,").unwrap()).unwrap())
+            .collect();
+        let made = |secret: &&str| {
+            let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &key);
+            signatures.iter().any(|signature| ring::hmac::verify(&key, signed.as_bytes(), signature).is_ok())
+        };
+        secrets.iter().map(made).collect()
+    }
+}
+
+pub fn requests(server: &Server) -> Vec<Request> {
+    server.requests().iter().map(|bytes| Request::read(bytes)).collect()
+}
+
+fn kinds(server: &Server) -> Vec<String> {
+    requests(server).iter().map(Request::kind).collect()
+}
+
+/// Makes an endpoint; its number and its secret.
+async fn endpoint(app: &App, token: &str, new: Value) -> (i64, String) {
+    let made = app.client.ok("POST", "/v1/webhook-endpoints", token, Some(new)).await;
+    (made["endpoint"]["id"].as_i64().unwrap(), made["secret"].as_str().unwrap().to_owned())
+}
+
+fn at(server: &Server) -> String {
+    format!("http://127.0.0.1:{}/hooks?shop=1", server.port)
+}
+
+async fn own(app: &App, server: &Server) -> (i64, String) {
+    endpoint(app, &app.customer, json!({ "url": at(server) })).await
+}
+
+async fn seen(app: &App, id: i64) -> Value {
+    app.client.ok("GET", &format!("/v1/webhook-endpoints/{id}"), &app.admin, None).await
+}
+
+async fn patch(app: &App, id: i64, change: Value) -> Value {
+    app.client.ok("PATCH", &format!("/v1/webhook-endpoints/{id}"), &app.customer, Some(change)).await
+}
+
+async fn sent_to(app: &App, endpoint: i64) -> Vec<Value> {
+    let path = format!("/v1/notifications?endpoint_id={endpoint}");
+    let found = app.client.ok("GET", &path, &app.admin, None).await;
+    found["items"].as_array().unwrap().clone()
+}
+
+/// Where what an endpoint is sent stands.
+async fn states(app: &App, endpoint: i64) -> Vec<String> {
+    sent_to(app, endpoint).await.iter().map(|n| n["state"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn pass(app: &App, ms: u32) {
+    app.clock.advance(ms);
+    app.drain().await;
+}
+
+/// A few minutes more than the pause after so many failures.
+const PAUSES_MS: [u32; 3] = [6_000, 360_000, 2_200_000];
+
+async fn each_change_is_a_signed_request_beside_its_mail(database: Database) {
+    let (app, server) = (App::with(database, &[HERE]).await, Server::start().await);
+    let (id, secret) = own(&app, &server).await;
+    let order = app.order().await;
+    app.change(order, "shipped").await;
+    app.drain().await;
+    let requests = requests(&server);
+    let [placed, shipped] = requests.as_slice() else { panic!("{:?}", kinds(&server)) };
+    assert_eq!(placed.first, "POST /hooks?shop=1 HTTP/1.1");
+    assert_eq!(placed.headers["host"], format!("127.0.0.1:{}", server.port));
+    assert_eq!(placed.headers["content-type"], "application/json");
+    let now = app.clock.now_ms() / 1_000;
+    assert!((now - placed.headers["webhook-timestamp"].parse::<i64>().unwrap()).abs() < 60);
+    assert_eq!(placed.signed_by(&[&secret, "whsec_AAAA"]), [true, false]);
+    assert!(placed.id().starts_with("msg_") && !placed.id().contains('.') && placed.id() != shipped.id());
+    let event = shipped.event();
+    assert_eq!((&event["type"], &event["data"]["order"]["status"]), (&json!("order.shipped"), &json!("shipped")));
+    assert_eq!(event["data"]["order"]["id"], order);
+    assert_eq!(event["data"]["customer"]["email"], "ada@example.com");
+    assert_eq!(placed.event()["data"]["order"]["lines"][0]["sku"], "CUP");
+    // No mail is missing or told twice for it, and the order's own list has the mails.
+    assert_eq!(app.subjects().len(), 2);
+    assert_eq!(app.notifications(order).await.as_array().unwrap().len(), 2);
+    let told = sent_to(&app, id).await;
+    assert_eq!(told.iter().map(|n| n["message_id"].as_str().unwrap()).collect::<Vec<_>>(), [placed.id(), shipped.id()]);
+    assert_eq!((&told[1]["order_id"], &told[1]["order_version"]), (&json!(order), &json!(2)));
+    assert_eq!((&told[1]["endpoint_id"], &told[1]["journal"][0]["relay"]), (&json!(id), &json!(id.to_string())));
+    assert_eq!(journal(&told[0]), ["send body delivered 200 -"]);
+    assert!(seen(&app, id).await["delivered_at"].is_string());
+    assert_eq!(server.connections(), 1, "a connection is kept");
+    app.end().await;
+}
+
+async fn a_change_goes_to_those_it_concerns(database: Database) {
+    let app = App::with(database, &[HERE]).await;
+    let [all, some, own_, other] =
+        [Server::start().await, Server::start().await, Server::start().await, Server::start().await];
+    app.host.service.sign_up(user("grace@example.com", "Grace")).await.unwrap();
+    let grace = app.client.log_in("grace@example.com").await;
+    endpoint(&app, &app.admin, json!({ "url": at(&all), "orders": "all" })).await;
+    let kind = json!({ "url": at(&some), "orders": "all", "kinds": ["order.shipped"] });
+    endpoint(&app, &app.admin, kind).await;
+    own(&app, &own_).await;
+    endpoint(&app, &grace, json!({ "url": at(&other) })).await;
+    let order = app.order().await;
+    let silent = json!({ "note": "Counted again.", "silent_reason": "nothing for the customer" });
+    app.client.ok("POST", &format!("/v1/orders/{order}/notes"), &app.admin, Some(silent)).await;
+    app.change(order, "shipped").await;
+    app.client
+        .ok("POST", "/v1/orders", &grace, Some(json!({ "items": [{ "product_id": app.product, "quantity": 1 }] })))
+        .await;
+    app.drain().await;
+    assert_eq!(kinds(&all).len(), 4);
+    assert!(kinds(&all).contains(&"order.noted".to_owned()), "{:?}", kinds(&all));
+    assert_eq!(kinds(&some), ["order.shipped"]);
+    assert_eq!(kinds(&own_), ["order.placed", "order.shipped"], "a silent change is silent towards its customer");
+    assert_eq!(kinds(&other), ["order.placed"]);
+    app.end().await;
+}
+
+async fn what_fails_is_tried_again_in_order_under_the_same_id(database: Database) {
+    let app = App::with(database, &[HERE, ("CAPS__JITTER_PERCENT", "0")]).await;
+    let server = Server::start().await;
+    let (id, secret) = own(&app, &server).await;
+    server.then(Act::Answer(answer(500, "{\"why\": \"the disk is full\"}")));
+    let order = app.order().await;
+    app.drain().await;
+    app.change(order, "shipped").await;
+    app.drain().await;
+    assert_eq!(kinds(&server), ["order.placed"], "the next waits for it");
+    assert_eq!(app.subjects().len(), 2, "and the mails do not");
+    let failing = seen(&app, id).await;
+    assert!(failing["failing_since"].is_string());
+    assert_eq!(failing["failure"], "500 {\"why\": \"the disk is full\"}");
+    server.then(Act::CutAnswer(answer(200, "{}"), 5));
+    pass(&app, PAUSES_MS[0]).await;
+    pass(&app, PAUSES_MS[1]).await;
+    let requests = requests(&server);
+    assert_eq!(kinds(&server), ["order.placed", "order.placed", "order.placed", "order.shipped"]);
+    assert!(requests[..3].iter().all(|request| request.id() == requests[0].id() && request.body == requests[0].body));
+    assert!(requests.iter().all(|request| request.signed_by(&[&secret]) == [true]));
+    let told = sent_to(&app, id).await;
+    assert_eq!(
+        journal(&told[0]),
+        ["send body deferred 500 retry", "send body in-doubt - retry", "send body delivered 200 -"]
+    );
+    assert_eq!(states(&app, id).await, ["sent", "sent"]);
+    let well = seen(&app, id).await;
+    assert!(well["failing_since"].is_null() && well["failure"].is_null());
+    app.end().await;
+}
+
+async fn an_endpoint_is_paused_disabled_and_caught_up(database: Database) {
+    let (app, server) = (App::with(database, &[HERE]).await, Server::start().await);
+    let (id, _) = own(&app, &server).await;
+    patch(&app, id, json!({ "state": "paused" })).await;
+    let order = app.order().await;
+    app.drain().await;
+    assert_eq!((states(&app, id).await, kinds(&server).len()), (vec!["not sent".to_owned()], 0));
+    let resumed = patch(&app, id, json!({ "state": "active" })).await;
+    assert_eq!((&resumed["version"], &resumed["state"]), (&json!(3), &json!("active")));
+    pass(&app, 31_000).await;
+    assert_eq!(kinds(&server), ["order.placed"]);
+    server.then(Act::Answer(answer(410, "")));
+    app.change(order, "shipped").await;
+    app.drain().await;
+    let gone = seen(&app, id).await;
+    assert_eq!((&gone["state"], &gone["reason"]), (&json!("disabled"), &json!("it answered 410: it is gone")));
+    app.change(order, "delivered").await;
+    app.drain().await;
+    assert_eq!(states(&app, id).await, ["sent", "failed", "skipped"]);
+    let told = sent_to(&app, id).await;
+    assert_eq!(told[2]["reason"], "its endpoint is disabled: it answered 410: it is gone");
+    assert_eq!(app.subjects().len(), 3);
+    patch(&app, id, json!({ "state": "active" })).await;
+    for state in ["failed", "skipped", "sent"] {
+        let again = json!({ "act": "retry", "filter": { "state": state, "endpoint_id": id }, "why": "it is back" });
+        app.client.ok("POST", "/v1/notifications/operations", &app.admin, Some(again)).await;
+        crate::app::eventually("the retry", async || {
+            app.drain().await;
+            let found = app.client.ok("GET", "/v1/notifications/operations", &app.admin, None).await;
+            found["items"].as_array().unwrap().iter().all(|operation| operation["state"] == "succeeded")
+        })
+        .await;
+    }
+    app.drain().await;
+    assert_eq!(states(&app, id).await, ["sent"; 3]);
+    // Newer ones of its order were sent by then: that takes an explicit word.
+    let late = format!("/v1/notifications/{}/retry", told[0]["id"]);
+    let (status, refusal) = app.client.call("POST", &late, &app.admin, Some(json!({ "why": "lost" }))).await;
+    assert_eq!(status, 409, "{refusal}");
+    app.client.ok("POST", &late, &app.admin, Some(json!({ "why": "lost", "allow_late": true }))).await;
+    app.drain().await;
+    assert_eq!(requests(&server).last().unwrap().id(), told[0]["message_id"]);
+    app.end().await;
+}
+
+async fn who_leaves_takes_their_endpoints_along(database: Database) {
+    let (app, theirs, shops) = (App::with(database, &[HERE]).await, Server::start().await, Server::start().await);
+    let (own, _) = own(&app, &theirs).await;
+    let (all, _) = endpoint(&app, &app.admin, json!({ "url": at(&shops), "orders": "all" })).await;
+    shops.then(Act::Answer(answer(200, "Hello Ada Lovelace")));
+    let order = app.order().await;
+    app.drain().await;
+    app.change(order, "shipped").await;
+    let user = app.customer_id().await;
+    let (status, _) = app.client.call("DELETE", &format!("/v1/users/{user}"), &app.admin, None).await;
+    assert_eq!(status, 204);
+    app.drain().await;
+    let (status, _) = app.client.call("GET", &format!("/v1/webhook-endpoints/{own}"), &app.admin, None).await;
+    assert_eq!((status.as_u16(), states(&app, own).await), (404, vec!["sent".to_owned(), "skipped".to_owned()]));
+    assert_eq!(kinds(&theirs), ["order.placed"]);
+    // The shop hears that it was shipped, and no more of whom to.
+    let told = requests(&shops);
+    assert_eq!(told.len(), 2);
+    assert!(told[0].body.contains("Ada") && !told[1].body.contains("Ada") && told[1].body.contains("Deleted"));
+    let kept = app.database.texts("select coalesce(reply, '') from notification_attempts").await;
+    assert!(!kept.iter().any(|reply| reply.contains("Ada")), "{kept:?}");
+    assert_eq!(states(&app, all).await, ["sent", "sent"]);
+    app.end().await;
+}
+
+async fn a_request_that_was_cut_is_told_apart_from_one_that_was_not() {
+    let (app, server) =
+        (App::with(sqlite().await, &[HERE, ("CAPS__JITTER_PERCENT", "0")]).await, Server::start().await);
+    let (id, _) = own(&app, &server).await;
+    app.order().await;
+    app.drain().await;
+    let whole = server.requests()[0].len();
+    for cut in [1, 40, whole / 2, whole - 1] {
+        server.then(Act::CutRequest(cut));
+        app.order().await;
+        app.drain().await;
+        let told = sent_to(&app, id).await;
+        // All of it had left this host: what its receiver read of it nobody knows.
+        assert_eq!(journal(told.last().unwrap()), ["send body in-doubt - retry"], "{cut}");
+    }
+    server.then(Act::AnswerAndClose(answer(200, "")));
+    app.order().await;
+    app.drain().await;
+    app.order().await;
+    app.drain().await;
+    let told = sent_to(&app, id).await;
+    let last: Vec<_> = told[told.len() - 2..].iter().map(journal).collect();
+    assert_eq!(
+        last,
+        [["send body delivered 200 -"], ["send body delivered 200 -"]],
+        "a closed connection is no failure"
+    );
+    app.end().await;
+}
+
+async fn only_the_status_of_an_answer_counts() {
+    let (app, server) = (App::with(sqlite().await, &[HERE]).await, Server::start().await);
+    let (id, _) = own(&app, &server).await;
+    let long = answer(200, &"x".repeat(200_000));
+    let odd = "HTTP/1.1 204 No Content\r\n\r\n".to_owned();
+    for said in [long, odd, answer(202, "\u{0}\u{1F600}"), answer(200, "")] {
+        server.then(Act::Answer(said));
+        app.order().await;
+        app.drain().await;
+    }
+    server.then(Act::CutAnswer(answer(200, "a body that does not come"), 80));
+    app.order().await;
+    app.drain().await;
+    assert_eq!(states(&app, id).await, ["sent"; 5]);
+    server.then(Act::Answer(
+        "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n".to_owned(),
+    ));
+    app.order().await;
+    app.drain().await;
+    let told = sent_to(&app, id).await;
+    assert_eq!(journal(told.last().unwrap()), ["send body deferred 302 retry"], "nobody is followed");
+    app.end().await;
+}
+
+async fn an_endpoint_that_fails_for_days_is_disabled() {
+    let more = [HERE, ("CAPS__JITTER_PERCENT", "0"), ("WEBHOOKS__DISABLE_AFTER_HOURS", "1")];
+    let (app, server) = (App::with(sqlite().await, &more).await, Server::start().await);
+    let (id, _) = own(&app, &server).await;
+    for _ in 0..9 {
+        server.then(Act::Answer(answer(503, "later")));
+    }
+    app.order().await;
+    app.drain().await;
+    for pause_ms in PAUSES_MS {
+        pass(&app, pause_ms).await;
+        assert_eq!(seen(&app, id).await["state"], "active");
+    }
+    pass(&app, 7_300_000).await;
+    let disabled = seen(&app, id).await;
+    assert_eq!(disabled["state"], "disabled");
+    assert_eq!(disabled["reason"], "nothing has arrived for 2 h; last: 503 later");
+    pass(&app, 20_000_000).await;
+    assert_eq!((server.requests().len(), states(&app, id).await), (5, vec!["skipped".to_owned()]));
+    let (status, _) = app.client.call("POST", &format!("/v1/webhook-endpoints/{id}/test"), &app.customer, None).await;
+    assert_eq!(status, 409);
+    let active = patch(&app, id, json!({ "state": "active" })).await;
+    assert!(active["failing_since"].is_null());
+    app.end().await;
+}
+
+async fn a_secret_is_replaced_without_a_gap() {
+    let (app, server) = (App::with(sqlite().await, &[HERE]).await, Server::start().await);
+    let (id, first) = own(&app, &server).await;
+    let path = format!("/v1/webhook-endpoints/{id}");
+    let rotated = app.client.ok("POST", &format!("{path}/secret"), &app.customer, None).await;
+    let second = rotated["secret"].as_str().unwrap();
+    let versions: Vec<_> =
+        rotated["endpoint"]["secrets"].as_array().unwrap().iter().map(|s| s["version"].clone()).collect();
+    assert_eq!(versions, [2, 1]);
+    let tested = app.client.ok("POST", &format!("{path}/test"), &app.customer, None).await;
+    app.drain().await;
+    pass(&app, 25 * 3_600_000).await;
+    app.client.ok("POST", &format!("{path}/test"), &app.customer, None).await;
+    app.drain().await;
+    let requests = requests(&server);
+    assert_eq!(requests[0].event()["data"], json!({ "endpoint_id": id }));
+    assert_eq!(requests[0].signed_by(&[&first, second]), [true, true]);
+    assert_eq!(requests[1].signed_by(&[&first, second]), [false, true]);
+    let told = sent_to(&app, id).await;
+    assert_eq!((&told[0]["id"], &told[0]["kind"]), (&tested["notification_id"], &json!("webhook.test")));
+    assert!(told[0]["order_id"].is_null());
+    let kept = app.database.texts("select secrets from webhook_endpoints").await.concat();
+    for secret in [&first, second] {
+        assert!(!kept.contains(secret.strip_prefix("whsec_").unwrap()), "a secret is stored as it is");
+    }
+    app.end().await;
+}
+
+async fn other_secrets_of_the_hosts_seal_those_of_endpoints_anew() {
+    let (app, server) = (App::with(sqlite().await, &[HERE]).await, Server::start().await);
+    let (id, secret) = own(&app, &server).await;
+    let database = app.end_keeping().await;
+    let settings = |secret: &str, retired: &[&str]| {
+        let mut config = ecomm::config::Config::load(None, crate::app::environment(&database, &[HERE])).unwrap();
+        config.auth.secret = secret.into();
+        config.auth.retired_secrets = retired.iter().map(|s| (*s).into()).collect();
+        config
+    };
+    let second = "another secret for tests, and long enough";
+    for retired in [&[crate::app::SECRET][..], &[]] {
+        let roles = ecomm::host::Roles { worker: false, ..ecomm::host::Roles::ALL };
+        let clock = ecomm::clock::Clock::system();
+        let host = Box::pin(ecomm::host::Host::start(settings(second, retired), roles, clock)).await.unwrap();
+        let client = crate::app::Client::new(host.http.unwrap());
+        let token = client.log_in("ada@example.com").await;
+        client.ok("POST", &format!("/v1/webhook-endpoints/{id}/test"), &token, None).await;
+        host.queue.run_until_idle().await;
+        host.stop().await;
+    }
+    let requests = requests(&server);
+    assert_eq!(requests.iter().map(|r| r.signed_by(&[&secret])).collect::<Vec<_>>(), [[true], [true]]);
+}
+
+async fn private_networks_are_out_of_reach() {
+    let (app, server) = (App::start(sqlite().await).await, Server::start().await);
+    for bad in ["http://hooks.example/", "https://ada@hooks.example/", "https://hooks.example/#x"] {
+        let (status, problem) =
+            app.client.call("POST", "/v1/webhook-endpoints", &app.customer, Some(json!({ "url": bad }))).await;
+        assert_eq!((status.as_u16(), &problem["errors"][0]["pointer"]), (422, &json!("/url")), "{bad}: {problem}");
+    }
+    // Names that lead there are found out when they are looked up.
+    for host in ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"] {
+        let url = format!("https://{host}:{}/", server.port);
+        let (id, _) = endpoint(&app, &app.customer, json!({ "url": url })).await;
+        app.client.ok("POST", &format!("/v1/webhook-endpoints/{id}/test"), &app.customer, None).await;
+        app.drain().await;
+        let told = sent_to(&app, id).await;
+        assert_eq!(journal(&told[0]), ["send connect not-handed-over - retry"], "{host}");
+        assert_eq!(told[0]["journal"][0]["reply"], "its name leads to no address of the public internet", "{host}");
+    }
+    assert_eq!(server.connections(), 0);
+    app.end().await;
+}
+
+async fn certificates_are_verified() {
+    let server = Server::start().await;
+    let (pem, port) = tls::before(([127, 0, 0, 1], server.port).into(), &[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, pem).unwrap();
+    let trusting = [HERE, ("WEBHOOKS__CA_PATH", authority.to_str().unwrap())];
+    for (more, host, expected) in [
+        (&trusting[..], "localhost", "send body delivered 200 -"),
+        (&trusting[..], "127.0.0.1", "send connect not-handed-over - retry"),
+        (&[HERE][..], "localhost", "send connect not-handed-over - retry"),
+    ] {
+        let app = App::with(sqlite().await, more).await;
+        let url = format!("https://{host}:{port}/");
+        let (id, _) = endpoint(&app, &app.customer, json!({ "url": url })).await;
+        app.order().await;
+        app.drain().await;
+        assert_eq!(journal(&sent_to(&app, id).await[0]), [expected], "{host}");
+        app.end().await;
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+async fn what_an_endpoint_may_be_is_checked() {
+    let more = [HERE, ("WEBHOOKS__ENDPOINTS_PER_USER_MAX", "2"), ("WEBHOOKS__ENDPOINTS_OF_SHOP_MAX", "1")];
+    let app = App::with(sqlite().await, &more).await;
+    let url = json!("https://hooks.example/");
+    let refused = async |token: &str, new: Value| {
+        let (status, problem) = app.client.call("POST", "/v1/webhook-endpoints", token, Some(new)).await;
+        (status.as_u16(), problem["errors"][0]["pointer"].as_str().unwrap_or_default().to_owned())
+    };
+    let said = |status: u16, pointer: &str| (status, pointer.to_owned());
+    assert_eq!(refused(&app.customer, json!({ "url": url, "orders": "all" })).await, said(403, ""));
+    assert_eq!(refused("", json!({ "url": url })).await, said(401, ""));
+    assert_eq!(refused(&app.customer, json!({ "url": url, "kinds": ["account.closed"] })).await, said(422, "/kinds"));
+    assert_eq!(refused(&app.customer, json!({ "url": "hooks.example" })).await, said(422, "/url"));
+    assert_eq!(refused(&app.customer, json!({ "url": url, "secret": "x" })).await.0, 422);
+    let (id, _) = endpoint(&app, &app.customer, json!({ "url": url })).await;
+    endpoint(&app, &app.customer, json!({ "url": url })).await;
+    assert_eq!(refused(&app.customer, json!({ "url": url })).await, said(409, ""));
+    let (shops, _) = endpoint(&app, &app.admin, json!({ "url": url, "orders": "all" })).await;
+    assert_eq!(refused(&app.admin, json!({ "url": url, "orders": "all" })).await, said(409, ""));
+    let mine = app.client.ok("GET", "/v1/webhook-endpoints", &app.customer, None).await;
+    assert_eq!(mine["items"].as_array().unwrap().len(), 2);
+    let all = app.client.ok("GET", "/v1/webhook-endpoints", &app.admin, None).await;
+    assert_eq!(all["items"].as_array().unwrap().len(), 3);
+    for (method, act) in [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/secret"), ("POST", "/test")] {
+        let path = format!("/v1/webhook-endpoints/{shops}{act}");
+        let body = (method == "PATCH").then(|| json!({ "state": "paused" }));
+        assert_eq!(app.client.call(method, &path, &app.customer, body).await.0, 404, "{method} {act}");
+    }
+    let path = format!("/v1/webhook-endpoints/{id}");
+    for (change, pointer) in [
+        (json!({ "state": "disabled" }), "/state"),
+        (json!({ "state": null }), ""),
+        (json!({ "url": null }), ""),
+        (json!({ "kinds": ["x"] }), "/kinds"),
+        (json!({ "secrets": [] }), "/secrets"),
+    ] {
+        let (status, problem) = app.client.call("PATCH", &path, &app.customer, Some(change.clone())).await;
+        assert_eq!(status, 422, "{change}");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{change}");
+    }
+    let cleared = patch(&app, id, json!({ "description": null, "kinds": ["order.shipped"] })).await;
+    assert_eq!((&cleared["kinds"], &cleared["version"]), (&json!(["order.shipped"]), &json!(2)));
+    let stale = app.client.with(("PATCH", &path), &app.customer, &[("if-match", "\"1\"")], Some(json!({}))).await;
+    assert_eq!(stale.0, 412);
+    app.client.call("DELETE", &path, &app.customer, None).await;
+    endpoint(&app, &app.customer, json!({ "url": url })).await;
+    app.end().await;
+    let app = App::with(sqlite().await, &[("WEBHOOKS__FOR_CUSTOMERS", "false")]).await;
+    let (status, _) =
+        app.client.call("POST", "/v1/webhook-endpoints", &app.customer, Some(json!({ "url": url }))).await;
+    assert_eq!(status, 403);
+    endpoint(&app, &app.admin, json!({ "url": url, "orders": "all" })).await;
+    app.end().await;
+}
