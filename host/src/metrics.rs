@@ -18,6 +18,7 @@ use prometheus::{Registry, TextEncoder};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
+use crate::notification::Channel;
 
 pub(crate) use sample::{Calls, QueueSample, Sample};
 use sample::{Latest, observe};
@@ -97,7 +98,9 @@ struct Instruments {
 pub(crate) struct Ended<'a> {
     /// "sent", "failed", "skipped", "held", "merged" or, of one that goes on, "retry", "wait" or "given-back".
     pub(crate) outcome: &'static str,
-    /// Since it was queued, where its mail was accepted, in milliseconds.
+    /// How it went out.
+    pub(crate) channel: Channel,
+    /// Since it was queued, where a relay or an endpoint took it, in milliseconds.
     pub(crate) latency_ms: Option<i64>,
     /// From claim to recorded end, in microseconds.
     pub(crate) took_us: u64,
@@ -218,7 +221,8 @@ impl Metrics {
             _ => 0,
         };
         let Some(this) = &self.0 else { return };
-        let outcome = [KeyValue::new("ecomm.outcome", ended.outcome)];
+        let channel = KeyValue::new("ecomm.channel", ended.channel.as_str());
+        let outcome = [KeyValue::new("ecomm.outcome", ended.outcome), channel];
         this.ended.add(1, &outcome);
         let operation = [
             KeyValue::new("messaging.system", "ecomm"),
@@ -226,13 +230,15 @@ impl Metrics {
             KeyValue::new("ecomm.outcome", ended.outcome),
         ];
         this.process.record(Duration::from_micros(ended.took_us).as_secs_f64(), &operation);
-        if let Some(latency_ms) = ended.latency_ms {
+        if let Some(latency_ms) = ended.latency_ms.filter(|_| ended.channel == Channel::Mail) {
             let latency = Duration::from_millis(u64::try_from(latency_ms).unwrap_or_default());
             this.latency.record(latency.as_secs_f64(), &[]);
         }
         for (relay, phase, class) in &ended.attempts {
+            // Customers make endpoints; labels are to be few.
+            let relay = if ended.channel == Channel::Mail { *relay } else { ended.channel.as_str() };
             let labels = [
-                KeyValue::new("ecomm.relay", (*relay).to_owned()),
+                KeyValue::new("ecomm.relay", relay.to_owned()),
                 KeyValue::new("ecomm.smtp.phase", (*phase).to_owned()),
                 KeyValue::new("ecomm.class", (*class).to_owned()),
             ];
@@ -322,9 +328,17 @@ mod tests {
         metrics.request("GET", "/v1/orders/{id}", 200, Duration::from_millis(3));
         metrics.ended(&Ended {
             outcome: "sent",
+            channel: Channel::Mail,
             latency_ms: Some(40),
             took_us: 900,
             attempts: vec![("main", "body", "delivered")],
+        });
+        metrics.ended(&Ended {
+            outcome: "later",
+            channel: Channel::Webhook,
+            latency_ms: Some(40),
+            took_us: 900,
+            attempts: vec![("4711", "body", "deferred")],
         });
         let text = metrics.text();
         let scope = "otel_scope_name=\"ecomm\"";
@@ -333,10 +347,14 @@ mod tests {
                 "http_server_request_duration_seconds_count{{http_request_method=\"GET\",\
                  http_response_status_code=\"200\",http_route=\"/v1/orders/{{id}}\",{scope}}} 1"
             ),
-            format!("ecomm_deliveries_total{{ecomm_outcome=\"sent\",{scope}}} 1"),
+            format!("ecomm_deliveries_total{{ecomm_channel=\"mail\",ecomm_outcome=\"sent\",{scope}}} 1"),
             format!("ecomm_mail_latency_seconds_bucket{{{scope},le=\"0.05\"}} 1"),
             format!(
                 "ecomm_attempts_total{{ecomm_class=\"delivered\",ecomm_relay=\"main\",ecomm_smtp_phase=\"body\",{scope}}} 1"
+            ),
+            format!("ecomm_mail_latency_seconds_count{{{scope}}} 1"),
+            format!(
+                "ecomm_attempts_total{{ecomm_class=\"deferred\",ecomm_relay=\"webhook\",ecomm_smtp_phase=\"body\",{scope}}} 1"
             ),
         ] {
             assert!(text.contains(&line), "{line} is not in\n{text}");

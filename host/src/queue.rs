@@ -3,6 +3,7 @@
 //! An event is claimed for a lease, which is renewed while its delivery is under way. Intents and ends are recorded
 //! in groups: whatever waits when the previous commit returns goes into the next, and nobody waits for a timer.
 
+mod count;
 mod examine;
 mod leases;
 mod record;
@@ -22,7 +23,7 @@ use crate::deliver::{Deliver, Event, Note, Observed, Report};
 use crate::group::Group;
 use crate::lease::{Lease, NotRecorded};
 use crate::link::Links;
-use crate::metrics::{Ended, Metrics};
+use crate::metrics::Metrics;
 use crate::notification::{Portions, Transition, Urgency};
 use crate::store::Store;
 use crate::store::queue::{Claimable, Claimed, Finish, Intent};
@@ -295,7 +296,7 @@ impl Queue {
         if is_recorded {
             self.count(&finish, since_queued_ms, self.clock.monotonic_us() - begun_us);
             if let Some((event, seed, observed, mut span)) = seen {
-                span.set("ecomm.outcome", outcome(&finish.transition));
+                span.set("ecomm.outcome", count::outcome(&finish.transition));
                 self.learn(&event, &finish).await;
                 self.deliver.shadow(&event, seed, &observed);
             }
@@ -346,22 +347,6 @@ impl Queue {
         span
     }
 
-    /// For those who watch: what became of an event.
-    fn count(&self, finish: &Finish, since_queued_ms: i64, took_us: u64) {
-        let outcome = outcome(&finish.transition);
-        let tried = finish.notes.iter().filter(|note| note.kind == "send");
-        let attempts = tried.filter_map(|note| {
-            Some((
-                note.relay.as_deref()?,
-                note.phase.as_deref().unwrap_or("none"),
-                note.class.as_deref().unwrap_or("delivered"),
-            ))
-        });
-        let waited_ms = i64::try_from(took_us / 1_000).unwrap_or(i64::MAX).saturating_add(since_queued_ms);
-        let latency_ms = (outcome == "sent").then_some(waited_ms);
-        self.metrics.ended(&Ended { outcome, latency_ms, took_us, attempts: attempts.collect() });
-    }
-
     async fn deliver_one(&self, claimed: &Claimed, event: &Event, lease: &Lease) -> (Finish, u64, Observed) {
         let began_at = self.clock.now_ms();
         let handed_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -399,15 +384,6 @@ impl Queue {
         }
         under_way.shutdown().await;
         self.give_back(&self.leases.not_handed_over()).await;
-    }
-}
-
-fn outcome(transition: &Transition) -> &'static str {
-    match transition {
-        Transition::End { state, .. } => state.as_str(),
-        Transition::Later { .. } => "later",
-        Transition::GiveBack => "given-back",
-        Transition::Merge => "merged",
     }
 }
 

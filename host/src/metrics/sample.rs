@@ -16,6 +16,9 @@ pub(crate) struct Sample {
     pub(crate) queue: Option<QueueSample>,
     /// Connections of the pool: in use, idle.
     pub(crate) connections: (i64, i64),
+    /// Endpoints of webhooks of all hosts: whose orders they hear of, how they fare, how many. None while the database cannot be
+    /// asked.
+    pub(crate) endpoints: Vec<(&'static str, &'static str, i64)>,
     /// How this host stands with each relay.
     pub(crate) relays: Vec<Standing>,
     /// Components that wait for the compiler of this host, or are in it.
@@ -52,6 +55,7 @@ pub(crate) struct Calls {
 pub(super) fn observe(meter: &Meter, latest: &Latest) {
     of_the_queue(meter, latest);
     of_relays(meter, latest);
+    of_endpoints(meter, latest);
     of_components(meter, latest);
 }
 
@@ -135,6 +139,16 @@ fn of_relays(meter: &Meter, latest: &Latest) {
     gauge("ecomm.relay.rate.limit", says, "", |sample, observe| {
         for relay in &sample.relays {
             observe(relay.per_second.unwrap_or_default(), &[of(relay)]);
+        }
+    });
+}
+
+fn of_endpoints(meter: &Meter, latest: &Latest) {
+    let says = "Endpoints of webhooks, of all hosts.";
+    gauge((meter, latest), "ecomm.webhook.endpoints", says, "", |sample, observe| {
+        for (orders, state, endpoints) in &sample.endpoints {
+            let labels = [KeyValue::new("ecomm.webhook.orders", *orders), KeyValue::new("ecomm.webhook.state", *state)];
+            observe(count(*endpoints), &labels);
         }
     });
 }

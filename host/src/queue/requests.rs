@@ -105,7 +105,7 @@ impl Queue {
         let endpoint = &target.endpoint;
         let Some(health) = self.health(target, finish, now) else { return };
         if let Health::Disabled(_, reason) = &health {
-            tracing::warn!(webhook.endpoint = endpoint.id, reason, "the endpoint is disabled");
+            tracing::warn!(webhook.endpoint = endpoint.id, webhook.reason = reason, "the endpoint is disabled");
         }
         if let Err(e) = self.store.note_health(endpoint.id, &health, now).await {
             tracing::warn!(webhook.endpoint = endpoint.id, error = %e, "how an endpoint fares was not noted");

@@ -76,9 +76,9 @@ impl Service {
         let mut tx = self.store.begin().await?;
         let recipient = lock_lane(&mut tx, id, self.clock.now_ms()).await?;
         let standing = interventions::lock(&mut tx, id).await?.ok_or(Error::NotFound("notification"))?;
-        // A request is known by its id, and may be wanted again; a mail would be read twice.
-        let is_sent = standing.state == State::Sent && !matches!(recipient, Recipient::Endpoint(_));
-        if standing.state == State::NotSent || is_sent {
+        // A request is known by its id, and may be wanted again, after newer ones too; a mail would be read twice.
+        let is_again = standing.state == State::Sent && matches!(recipient, Recipient::Endpoint(_));
+        if standing.state == State::NotSent || (standing.state == State::Sent && !is_again) {
             let state = standing.state.as_str();
             return Err(Error::Conflict(format!(
                 "only what was held, failed or skipped is tried again, and what an endpoint was sent; it is {state}"
@@ -96,7 +96,7 @@ impl Service {
         // Before the question whether it is late: what is newer and not handed over yet has to be claimed again.
         interventions::take_from_workers(&mut tx, &standing, self.store.offset_ms()).await?;
         let is_late = interventions::is_late(&mut tx, &standing).await?;
-        if is_late && !allow_late {
+        if is_late && !allow_late && !is_again {
             let why = "a newer mail of its order was sent or is on its way; set allow_late to send this one after it";
             return Err(Error::Conflict(why.to_owned()));
         }

@@ -26,7 +26,8 @@ impl Service {
                 self.beat(&roles, status.as_ref()).await;
                 if self.metrics.is_on() {
                     let troubled = self.store.troubled(TROUBLED_MAX).await.ok();
-                    self.metrics.sample(self.sample(status.zip(troubled), behind));
+                    let endpoints = self.store.count_endpoints().await.unwrap_or_default();
+                    self.metrics.sample(self.sample(status.zip(troubled), behind, endpoints));
                 }
                 tokio::time::sleep(SAMPLE_EVERY).await;
             };
@@ -41,7 +42,12 @@ impl Service {
         }
     }
 
-    fn sample(&self, status: Option<(QueueStatus, (i64, i64))>, behind: Option<i64>) -> Sample {
+    fn sample(
+        &self,
+        status: Option<(QueueStatus, (i64, i64))>,
+        behind: Option<i64>,
+        endpoints: Vec<(&'static str, &'static str, i64)>,
+    ) -> Sample {
         let routing = self.plugins.routing();
         let mut revisions = Vec::new();
         for slot in Slot::ALL {
@@ -77,6 +83,6 @@ impl Service {
             let (active, limit) = self.plugins.calls(slot);
             (slot.as_str(), active, limit)
         });
-        Sample { queue, connections, relays, compiling, calls, revisions }
+        Sample { queue, connections, endpoints, relays, compiling, calls, revisions }
     }
 }

@@ -8,7 +8,7 @@ use super::notifications::{NewEvent, NewRow};
 use super::tx::insert_id;
 use super::users::json;
 use super::{Error, Result, Store, Tx, notifications, with_pool, with_tx};
-use crate::endpoint::{Endpoint, Kinds, Signing, State, TEST_KIND};
+use crate::endpoint::{Endpoint, Kinds, Orders, Signing, State, TEST_KIND};
 use crate::notification::{ENDPOINT_ORDER_ID_MAX, Lane, Payload};
 use crate::shop::text::{OptionalLine, WebAddress};
 
@@ -143,6 +143,35 @@ impl Store {
         let sql = self.dialect().sql(&sql);
         let row: Option<Row> = with_pool!(self, |pool| sqlx::query_as(sql).bind(id).fetch_optional(pool).await)?;
         row.map(|row| row.kept(self.clock.now_ms())).transpose()
+    }
+
+    /// How many endpoints hear of own orders or of all, and how they fare: active, failing, paused or disabled.
+    pub(crate) async fn count_endpoints(&self) -> Result<Vec<(&'static str, &'static str, i64)>> {
+        let is_shops = "case when user_id is null then 1 else 0 end";
+        let is_failing = "case when failing_since is null then 0 else 1 end";
+        let sql = self.dialect().sql(&format!(
+            "select {is_shops}, state, {is_failing}, count(*) from webhook_endpoints where deleted_at is null \
+             group by {is_shops}, state, {is_failing}"
+        ));
+        let rows: Vec<(i32, String, i32, i64)> = with_pool!(self, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
+        let mut counts = Vec::new();
+        for orders in [Orders::All, Orders::Own] {
+            for (name, state, failing) in [
+                ("active", State::Active, Some(false)),
+                ("failing", State::Active, Some(true)),
+                ("paused", State::Paused, None),
+                ("disabled", State::Disabled, None),
+            ] {
+                let is_one = |(shops, of, fails, _): &&(i32, String, i32, i64)| {
+                    (*shops == 1) == (orders == Orders::All)
+                        && of == state.as_str()
+                        && failing.is_none_or(|failing| failing == (*fails == 1))
+                };
+                let sum = rows.iter().filter(is_one).map(|(.., count)| count).sum();
+                counts.push((orders.as_str(), name, sum));
+            }
+        }
+        Ok(counts)
     }
 
     /// What requests are sent to and what they tell: for each its endpoint, unless it was deleted, and the payload of the

@@ -20,6 +20,7 @@ mod demo;
 mod differences;
 mod dkim;
 mod doctor;
+mod endpoint_safety;
 mod endpoints;
 mod gate;
 mod grpc;
@@ -87,6 +88,7 @@ fn listed() -> impl Iterator<Item = libtest_mimic::Trial> {
         delivery::tests(),
         demo::tests(),
         differences::tests(),
+        endpoint_safety::tests(),
         endpoints::tests(),
         dkim::tests(),
         dkim::with_dkimpy(),

@@ -113,9 +113,7 @@ fn on_failed_request(config: &Config, f: &Failure, s: &Situation) -> Verdict {
         FailureClass::Throttled => retry(THROTTLED_RETRY_MS),
         _ => match pauses.get(usize::try_from(s.attempts.saturating_sub(1)).unwrap_or(usize::MAX)) {
             Some(pause_ms) => retry(*pause_ms),
-            None => {
-                Verdict::GiveUp(format!("attempt {} of {} failed: {}", s.attempts, pauses.len() + 1, f.reply_text))
-            }
+            None => Verdict::GiveUp(format!("attempt {} of {} failed: {}", s.attempts, pauses.len() + 1, f.reply_text)),
         },
     }
 }
