@@ -178,6 +178,15 @@ await look("/console/suppressions?cause=unsubscribed", "suppressions");
 await act("Lift");
 check(!(await text()).includes("bob@example.com"), "the address is still suppressed");
 
+// Endpoints of webhooks.
+await page.goto(base + "/console/webhooks");
+await act("Add", { url: "https://erp.shop.example/hooks", description: "the ERP" });
+check((await text()).includes("whsec_"), "the secret is not shown");
+await act("Pause");
+check((await text()).includes("paused"), "the endpoint is not paused");
+await look("", "webhook");
+await look("/console/webhooks", "webhooks");
+
 // Two at once: who was slower is told so, and nothing is done.
 const second = await browser.newPage();
 await page.goto(base + "/console/products/" + product);

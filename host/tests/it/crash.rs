@@ -10,7 +10,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::app::{Client, PASSWORD, environment, eventually, journal};
 use crate::database::Database;
+use crate::endpoints::{self, requests};
 use crate::harness::tests;
+use crate::mail_apis::server::{Act as Said, Server, answer};
 use crate::reports::Peer;
 
 tests! {
@@ -19,6 +21,7 @@ tests! {
         killed_after_the_dot_the_mail_arrives_at_most_twice
         terminated_the_host_drains_and_burns_no_attempt
         killed_at_each_step_a_report_is_known_once
+        killed_while_an_endpoint_takes_a_request_it_comes_again_under_its_id
     }
 }
 
@@ -59,6 +62,7 @@ impl Rig {
             ("MAILBOX__ENABLED", "false"),
             ("MAIL__RETURN_PATH", "bounces@shop.example"),
             ("INBOUND__LISTEN", reports.as_str()),
+            endpoints::HERE,
             ("QUEUE__LEASE_MS", "2000"),
             ("QUEUE__POLL_MS", "100"),
             ("CAPS__JITTER_PERCENT", "0"),
@@ -107,11 +111,11 @@ impl Rig {
         self.client.ok("GET", &path, &self.admin, None).await[0].clone()
     }
 
-    /// The policy's first pause after a mail in doubt is 30 s; a second is enough here.
+    /// The policy's first pause after a mail in doubt is 30 s, and 5 s after a request; a second is enough here.
     async fn restart_with_short_pauses(&mut self) {
         self.kill();
         let policy = self.database.folder.path().join("policy.json");
-        std::fs::write(&policy, r#"{"backoff_first_ms": 1000}"#).unwrap();
+        std::fs::write(&policy, r#"{"backoff_first_ms": 1000, "webhook_retries_ms": [1000, 1000]}"#).unwrap();
         self.settings.push(("ECOMM__PLUGINS__POLICY__CONFIG_PATH".to_owned(), policy.display().to_string()));
         self.restart().await;
     }
@@ -240,4 +244,36 @@ async fn killed_at_each_step_a_report_is_known_once(database: Database) {
         let known = rig.state(order).await["reports"].as_array().unwrap().len();
         assert_eq!(known, step + 1);
     }
+}
+
+/// Killed when all of a request was sent, and when the answer was on its way: it is in doubt, comes again with its id, and what is
+/// behind it in its lane after it.
+async fn killed_while_an_endpoint_takes_a_request_it_comes_again_under_its_id(database: Database) {
+    let mut rig = Rig::start(database).await;
+    rig.restart_with_short_pauses().await;
+    let server = Server::start().await;
+    let new = json!({ "url": format!("http://127.0.0.1:{}/", server.port), "orders": "all" });
+    let made = rig.client.ok("POST", "/v1/webhook-endpoints", &rig.admin, Some(new)).await;
+    server.then(Said::Silence);
+    server.then(Said::Silence);
+    let order = rig.order().await;
+    let shipped = json!({ "status": "shipped" });
+    rig.client.ok("PATCH", &format!("/v1/orders/{order}/status"), &rig.admin, Some(shipped)).await;
+    for killed in 1..=2 {
+        eventually("the request", async || server.requests().len() == killed).await;
+        rig.kill();
+        assert_eq!(rig.database.number("select count(*) from notification_events_queue where phase = 1").await, 1);
+        rig.restart().await;
+    }
+    server.then(Said::Answer(answer(200, "")));
+    let path = format!("/v1/notifications?endpoint_id={}", made["endpoint"]["id"]);
+    let told = async || rig.client.ok("GET", &path, &rig.admin, None).await["items"].as_array().unwrap().clone();
+    eventually("the requests", async || told().await.iter().all(|n| n["state"] == "sent")).await;
+    let told = told().await;
+    let of = |n: usize| told[n]["message_id"].as_str().unwrap().to_owned();
+    let ids: Vec<_> = requests(&server).iter().map(|request| request.id().to_owned()).collect();
+    assert_eq!(ids, [of(0), of(0), of(0), of(1)]);
+    let doubt = "send body in-doubt - retry";
+    assert_eq!(journal(&told[0]), [doubt, doubt, "send body delivered 200 -"]);
+    assert_eq!(told[0]["attempts"], 3);
 }

@@ -1,11 +1,16 @@
 //! Endpoints of webhooks: who may have one, where it may be, and how its secrets are kept.
 
+use ecomm::grpc::pb;
 use serde_json::{Value, json};
+use tonic::Code;
 
-use crate::app::{self, App, Client, journal, sqlite};
+use crate::app::{self, App, Client, PASSWORD, journal, sqlite};
+use crate::both_apis::{channel, with};
+use crate::console::Browser;
 use crate::endpoints::{HERE, endpoint, own, pass, patch, requests, sent_to};
 use crate::harness::tests;
-use crate::mail_apis::server::Server;
+use crate::mail_apis::server::{Act, Server, answer};
+use crate::remote::Operator;
 use crate::tls;
 
 tests! {
@@ -15,6 +20,8 @@ tests! {
         private_networks_are_out_of_reach
         certificates_are_verified
         what_an_endpoint_may_be_is_checked
+        grpc_and_the_command_line_do_the_same
+        operators_keep_endpoints_in_the_console
     }
 }
 
@@ -167,5 +174,117 @@ async fn what_an_endpoint_may_be_is_checked() {
         app.client.call("POST", "/v1/webhook-endpoints", &app.customer, Some(json!({ "url": url }))).await;
     assert_eq!(status, 403);
     endpoint(&app, &app.admin, json!({ "url": url, "orders": "all" })).await;
+    app.end().await;
+}
+
+async fn grpc_and_the_command_line_do_the_same() {
+    let (app, server) = (App::with(sqlite().await, &[HERE]).await, Server::start().await);
+    let mut calls = pb::webhook_service_client::WebhookServiceClient::new(channel(&app).await);
+    let url = format!("http://127.0.0.1:{}/", server.port);
+    let new = pb::CreateWebhookEndpointRequest {
+        url: url.clone(),
+        description: "the warehouse".to_owned(),
+        kinds: vec!["order.placed".to_owned()],
+        ..Default::default()
+    };
+    let made = calls.create_webhook_endpoint(with(&app.customer, new.clone())).await.unwrap().into_inner();
+    let (secret, made) = (made.secret, made.webhook_endpoint.unwrap());
+    let rest = app.client.ok("GET", &format!("/v1/webhook-endpoints/{}", made.id), &app.customer, None).await;
+    assert_eq!((&rest["description"], &rest["kinds"]), (&json!("the warehouse"), &json!(["order.placed"])));
+    assert_eq!((rest["user_id"].as_i64(), made.state.as_str()), (made.user_id, "active"));
+    let all = pb::CreateWebhookEndpointRequest { orders: "all".to_owned(), ..new.clone() };
+    let refused = calls.create_webhook_endpoint(with(&app.customer, all)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    for (new, field) in [
+        (pb::CreateWebhookEndpointRequest { url: "x".to_owned(), ..new.clone() }, "url"),
+        (pb::CreateWebhookEndpointRequest { kinds: vec!["x".to_owned()], ..new.clone() }, "kinds"),
+        (pb::CreateWebhookEndpointRequest { orders: "some".to_owned(), ..new.clone() }, "orders"),
+    ] {
+        let refused = calls.create_webhook_endpoint(with(&app.customer, new)).await.unwrap_err();
+        assert!(refused.code() == Code::InvalidArgument && refused.message().contains(field), "{refused}");
+    }
+    let change = pb::UpdateWebhookEndpointRequest {
+        id: made.id,
+        kinds: Some(pb::WebhookKinds { kinds: Vec::new() }),
+        etag: made.etag.clone(),
+        ..Default::default()
+    };
+    let changed = calls.update_webhook_endpoint(with(&app.customer, change.clone())).await.unwrap().into_inner();
+    assert_eq!(changed.webhook_endpoint.unwrap().kinds, Vec::<String>::new());
+    assert_eq!(calls.update_webhook_endpoint(with(&app.customer, change)).await.unwrap_err().code(), Code::Aborted);
+    let id = pb::RotateWebhookSecretRequest { id: made.id };
+    let rotated = calls.rotate_webhook_secret(with(&app.customer, id)).await.unwrap().into_inner();
+    let id = pb::TestWebhookEndpointRequest { id: made.id };
+    let tested = calls.test_webhook_endpoint(with(&app.customer, id)).await.unwrap().into_inner();
+    app.drain().await;
+    let told = requests(&server);
+    assert_eq!(told[0].signed_by(&[&secret, &rotated.secret]), [true, true]);
+    assert_eq!(sent_to(&app, made.id).await[0]["id"], tested.notification_id);
+
+    let operator = Operator::of(&app);
+    assert!(operator.log_in("admin@shop.example", PASSWORD).await.0);
+    let added = operator.json(&["webhook", "add", &url, "--kind", "order.shipped"]).await;
+    assert_eq!((&added["endpoint"]["user_id"], &added["endpoint"]["kinds"]), (&json!(null), &json!(["order.shipped"])));
+    assert!(added["secret"].as_str().unwrap().starts_with("whsec_"));
+    let (id, listed) = (added["endpoint"]["id"].to_string(), operator.json(&["webhook", "ls"]).await);
+    let rest = app.client.ok("GET", "/v1/webhook-endpoints", &app.admin, None).await;
+    assert_eq!(listed, rest["items"]);
+    assert!(operator.ok(&["webhook", "pause", &id]).await.contains("paused"));
+    assert!(operator.refused(&["webhook", "test", &id], &[]).await.contains("the endpoint is paused"));
+    assert!(operator.ok(&["webhook", "resume", &id]).await.contains("active"));
+    assert!(operator.ok(&["webhook", "rotate", &id]).await.contains("whsec_"));
+    assert!(operator.ok(&["webhook", "test", &id]).await.contains("is queued"));
+    let bad = operator.refused(&["webhook", "add", &url, "--kind", "order.lost"], &[]).await;
+    assert!(bad.contains("\"order.lost\" is none of: order.placed"), "{bad}");
+    operator.ok(&["webhook", "rm", &id]).await;
+    assert!(operator.refused(&["webhook", "rm", &id], &[]).await.contains("there is no such webhook endpoint"));
+    app.drain().await;
+    let path = format!("/v1/notifications?endpoint_id={id}");
+    let told = app.client.ok("GET", &path, &app.admin, None).await;
+    assert_eq!(told["items"][0]["reason"], "its endpoint was deleted");
+    let delete = pb::DeleteWebhookEndpointRequest { id: made.id, etag: String::new() };
+    calls.delete_webhook_endpoint(with(&app.customer, delete.clone())).await.unwrap();
+    assert_eq!(calls.delete_webhook_endpoint(with(&app.customer, delete)).await.unwrap_err().code(), Code::NotFound);
+    app.end().await;
+}
+
+async fn operators_keep_endpoints_in_the_console() {
+    let (app, server) = (App::with(sqlite().await, &[HERE]).await, Server::start().await);
+    let admin = Browser::log_in(&app, "admin@shop.example").await;
+    let url = format!("http://127.0.0.1:{}/", server.port);
+    let fields = [("url", url.as_str()), ("description", "the <b>ERP</b>"), ("kind:order.placed", "on")];
+    let made = admin.act("/console/webhooks", &fields).await;
+    assert!(made.text.contains("shown this once") && made.text.contains("whsec_"), "{}", made.text);
+    assert!(made.text.contains("the &lt;b&gt;ERP&lt;/b&gt;") && made.text.contains("order.placed"));
+    let page = admin.get("/console/webhooks").await.text;
+    assert!(page.contains(&url) && !page.contains("whsec_"), "{page}");
+    assert!(admin.act("/console/webhooks/1/pause", &[]).await.text.contains("paused, by user 1"));
+    app.order().await;
+    app.drain().await;
+    assert_eq!(server.requests().len(), 0);
+    assert!(admin.act("/console/webhooks/1/resume", &[]).await.text.contains("active"));
+    server.then(Act::Answer(answer(410, "moved <away>")));
+    pass(&app, 31_000).await;
+    let shown = admin.get("/console/webhooks/1").await.text;
+    assert!(shown.contains("disabled") && shown.contains("410 moved &lt;away&gt;"), "{shown}");
+    admin.act("/console/webhooks/1/resume", &[]).await;
+    let failed = admin.get("/console/notifications?endpoint=1&state=failed").await.text;
+    assert!(failed.contains("for endpoint 1") && failed.contains("Try all again"), "{failed}");
+    assert!(admin.act("/console/notifications/2/retry", &[]).await.text.contains("not sent"));
+    app.drain().await;
+    let sent = admin.get("/console/notifications/2").await.text;
+    assert!(sent.contains("Send again") && !sent.contains("The mail"), "{sent}");
+    admin.act("/console/notifications/2/retry", &[]).await;
+    app.drain().await;
+    assert_eq!(server.requests().len(), 3);
+    assert!(admin.act("/console/webhooks/1/rotate", &[]).await.text.contains("whsec_"));
+    assert_eq!(admin.act("/console/webhooks/1/nonsense", &[]).await.status, 404);
+    let bad = admin.act("/console/webhooks", &[("url", "hooks.example")]).await;
+    assert_eq!(bad.status, 422);
+    assert!(!admin.act("/console/webhooks/1/delete", &[]).await.text.contains(&url));
+    let audit = admin.get("/console/audit").await.text;
+    for act in ["create-webhook", "pause-webhook", "rotate-webhook-secret", "delete-webhook"] {
+        assert!(audit.contains(act), "{act}");
+    }
     app.end().await;
 }

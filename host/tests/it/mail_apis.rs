@@ -18,6 +18,7 @@ use crate::app::{App, environment, journal};
 use crate::database::Database;
 use crate::harness::tests;
 use crate::relay;
+use crate::tls;
 use server::{Act, Server, TAKEN, answer, with_header};
 
 tests! {
@@ -35,6 +36,7 @@ tests! {
         nothing_is_written_unrecorded_or_after_the_lease
         who_refuses_the_account_or_fails_is_left_alone
         settings_that_do_not_go_together_are_named
+        certificates_are_verified
     }
 }
 
@@ -364,4 +366,27 @@ async fn mails_go_out_by_an_api_and_doubt_is_on_record(database: Database) {
         .collect();
     assert!(ids.len() == 2 && ids[0] == ids[1], "{ids:?}");
     app.end().await;
+}
+
+async fn certificates_are_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    for transport in APIS {
+        let server = Server::start().await;
+        let (pem, port) = tls::before(([127, 0, 0, 1], server.port).into(), &[]).await;
+        let authority = folder.path().join("ca.pem");
+        std::fs::write(&authority, pem).unwrap();
+        for (host, ca_path, is_taken) in [
+            ("localhost", authority.clone(), true),
+            ("127.0.0.1", authority.clone(), false),
+            ("localhost", "".into(), false),
+        ] {
+            let tls = Tls::Implicit;
+            let relay = RelaySettings { host: host.to_owned(), ca_path, tls, ..relay_of(transport, port) };
+            let rig = Rig::with(transport, |settings| settings.relays = vec![relay]).await;
+            let outcome = rig.send().await;
+            let expected = if is_taken { (Ok(()), "body") } else { (Err(Class::NotHandedOver), "connect") };
+            assert_eq!((outcome.result, outcome.phase), expected, "{transport:?} {host}: {}", outcome.reply);
+        }
+        assert_eq!(server.requests().len(), 1);
+    }
 }
