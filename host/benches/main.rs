@@ -47,7 +47,7 @@ fn main() {
             Box::pin(delivery::measure()).await;
         }
         if asked("fairness") {
-            fairness::measure().await;
+            Box::pin(fairness::measure()).await;
         }
         if asked("relay") {
             relay::measure().await;
@@ -65,7 +65,7 @@ fn main() {
             Box::pin(stages::measure()).await;
         }
         if asked("slow") {
-            stages::slow().await;
+            Box::pin(stages::slow()).await;
         }
         if asked("replay") {
             plugin::compute().await;

@@ -48,8 +48,8 @@ pub(crate) async fn measure() {
 }
 
 /// As the worker asks while only orders' mails wait.
-fn portions(batch: i64) -> [i64; 3] {
-    if batch < 3 { [0, batch, 0] } else { [1, batch - 2, 1] }
+fn portions(batch: i64) -> [i64; 4] {
+    if batch < 4 { [0, batch, 0, 0] } else { [1, batch - 3, 1, 1] }
 }
 
 fn end(claimed: &Claimed) -> Finish {

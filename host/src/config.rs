@@ -202,6 +202,10 @@ impl Config {
         if self.mailbox.enabled && !self.mailbox.listen.ip().is_loopback() {
             return wrong("mailbox.listen", "must be a loopback address: the mailbox takes everything from everybody");
         }
+        let webhooks = &self.webhooks;
+        if webhooks.in_flight_max == 0 || webhooks.in_flight_per_user_max == 0 || webhooks.connections_max == 0 {
+            return wrong("webhooks", "in_flight_max, in_flight_per_user_max and connections_max must be 1 or more");
+        }
         let worker = &self.queue;
         if worker.in_flight_max == 0 || worker.claim_max == 0 || worker.lease_ms < 1_000 || worker.poll_ms == 0 {
             return wrong("queue", "in_flight_max, claim_max and poll_ms must be 1 or more, lease_ms 1000 or more");

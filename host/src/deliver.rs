@@ -61,7 +61,7 @@ impl Deliver {
         let seed = u64::from_le_bytes(self.clock.random());
         let way = match Way::of(event, self) {
             Ok(way) => way,
-            Err(reason) => return Report::held(&reason, event.attempts, seed),
+            Err(reason) => return Report::held(&reason, event, seed),
         };
         let mut delivery = Delivery {
             with: self,
@@ -157,7 +157,6 @@ impl<'a> Delivery<'a> {
             self.observed.admission = Some((situation.clone(), value.clone()));
         }
         let by = by.as_deref().map(identity);
-        let value = self.way.allowed(value);
         let age_ms = if self.is_spared(None) { 0 } else { self.event.claimed_at - self.event.queued_at };
         if let Some(transition) = notification::admit(&value, &self.with.caps, age_ms) {
             let delay_ms = match &transition {
@@ -308,6 +307,7 @@ impl<'a> Delivery<'a> {
         let asking = asked("policy on-failure", self.with.plugins.on_failure(n, &failure, &situation));
         let Answer { value, by, faults } = asking.await;
         self.faults("on-failure", faults);
+        let value = self.way.ruled(&n.payload.kind, &failure, value);
         if self.with.plugins.routing().policy.shadow.is_some() {
             self.observed.verdict = Some((failure.clone(), situation, value.clone()));
         }

@@ -94,7 +94,12 @@ pub struct Kinds(Vec<String>);
 impl Kinds {
     /// Whether a kind is among them.
     pub fn has(&self, kind: &str) -> bool {
-        KINDS.contains(&kind) && (self.0.is_empty() || self.0.iter().any(|named| named == kind))
+        if self.0.is_empty() { KINDS.contains(&kind) } else { self.0.iter().any(|named| named == kind) }
+    }
+
+    /// As they are stored: a later version may have more kinds.
+    pub fn kept(names: Vec<String>) -> Self {
+        Self(names)
     }
 
     /// Those that are named.

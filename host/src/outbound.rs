@@ -13,7 +13,7 @@ pub(crate) mod tls;
 pub(crate) mod turns;
 
 pub(crate) use pauses::Pauses;
-pub(crate) use peer::{Peer, unless_slow};
+pub(crate) use peer::{Peer, hold};
 pub use session::Deadlines;
 pub(crate) use session::{Broken, Greeted, Intent, Late, Protocol, Taken, Transacted, held, record, within};
 

@@ -24,7 +24,7 @@ use crate::group::Group;
 use crate::lease::{Lease, NotRecorded};
 use crate::link::Links;
 use crate::metrics::Metrics;
-use crate::notification::{Portions, Transition, Urgency};
+use crate::notification::{Portions, Transition, URGENCIES, Urgency};
 use crate::store::Store;
 use crate::store::queue::{Claimable, Claimed, Finish, Intent};
 use crate::trace::{self, Span, Tracer};
@@ -223,7 +223,7 @@ impl Queue {
     }
 
     /// Claims so many of each urgency and starts them; says which came. None: the database did not answer.
-    async fn claim_portions(&self, portions: [i64; 3], under_way: &mut JoinSet<()>) -> Option<Vec<Urgency>> {
+    async fn claim_portions(&self, portions: [i64; URGENCIES], under_way: &mut JoinSet<()>) -> Option<Vec<Urgency>> {
         // Measured before the claim: the database's lease begins later and so ends later.
         let until_ms = self.clock.monotonic_ms() + self.settings.lease_ms;
         let claimable = if self.suspects.available_permits() > 0 { Claimable::All } else { Claimable::Unsuspected };

@@ -14,12 +14,14 @@ use serde::{Deserialize, Serialize};
 use tokio_rustls::TlsConnector;
 
 pub use request::Request;
+pub(crate) use speaks::wait_ms;
 
 use crate::clock::Clock;
 use crate::endpoint::Target;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::Notification;
-use crate::outbound::{Deadlines, Limits, Outcome, Pauses, Peer, Untried, tls};
+use crate::outbound::load::Load;
+use crate::outbound::{Deadlines, Limits, Outcome, Pauses, Peer, Untried, hold, tls};
 use crate::shop::text::WebAddress;
 use speaks::Speaks;
 
@@ -27,7 +29,7 @@ use speaks::Speaks;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Whether customers may have endpoints; operators always may.
+    /// Whether customers may make endpoints; operators always may. Those that there are stay.
     pub for_customers: bool,
     /// The most endpoints of one user.
     pub endpoints_per_user_max: i64,
@@ -37,7 +39,12 @@ pub struct Settings {
     pub private_networks: bool,
     /// A PEM file of more authorities to trust; none when empty.
     pub ca_path: PathBuf,
-    /// The most connections to one endpoint at one time.
+    /// The most requests of a host to customers' endpoints at one time, waiting for their turn or for an answer, and as many to the
+    /// shop's.
+    pub in_flight_max: usize,
+    /// The most of them to one customer's endpoints.
+    pub in_flight_per_user_max: usize,
+    /// The most connections of a host to one endpoint at one time.
     pub connections_max: u32,
     /// TCP and TLS, in milliseconds.
     pub connect_ms_max: u64,
@@ -69,12 +76,16 @@ pub struct Webhooks {
     tls: TlsConnector,
     peers: Arc<Mutex<Peers>>,
     pauses: Arc<Pauses>,
+    customers: Arc<Load>,
+    shop: Arc<Load>,
     clock: Clock,
 }
 
 #[derive(Default)]
 struct Peers {
     known: HashMap<i64, Known>,
+    /// How busy the endpoints of each customer are.
+    customers: HashMap<i64, Arc<Load>>,
     looked_ms: i64,
 }
 
@@ -88,6 +99,9 @@ struct Known {
 pub struct Way {
     peer: Arc<Peer<Speaks>>,
     target: Arc<Target>,
+    /// How busy those are that it shares its places with, and how many places there are: of its customer's and of all customers',
+    /// or of the shop's.
+    shared: Vec<(Arc<Load>, usize)>,
 }
 
 impl Webhooks {
@@ -98,7 +112,9 @@ impl Webhooks {
     pub fn new(settings: Settings, clock: &Clock) -> Result<Self, SettingsError> {
         let tls = tls::connector(&settings.ca_path).map_err(SettingsError)?;
         let pauses = Arc::new(Pauses::new(clock.clone()));
-        Ok(Self { settings: settings.into(), tls, peers: Arc::default(), pauses, clock: clock.clone() })
+        let [customers, shop] = [Load::new(clock.clone()), Load::new(clock.clone())].map(Arc::new);
+        let (settings, clock) = (settings.into(), clock.clone());
+        Ok(Self { settings, tls, peers: Arc::default(), pauses, customers, shop, clock })
     }
 
     /// The way to an endpoint. What is known of it holds as long as its address does.
@@ -113,14 +129,23 @@ impl Webhooks {
             peers.looked_ms = now;
             peers.known.retain(|_, known| now - known.used_ms < FORGOTTEN_MS || Arc::strong_count(&known.peer) > 1);
             peers.known.values().for_each(|known| known.peer.end_idle());
+            peers.customers.retain(|_, load| Arc::strong_count(load) > 1);
         }
+        let shared = match target.endpoint.user_id {
+            None => vec![(self.shop.clone(), self.settings.in_flight_max)],
+            Some(user) => {
+                let load = peers.customers.entry(user).or_insert_with(|| Load::new(self.clock.clone()).into());
+                let own = (load.clone(), self.settings.in_flight_per_user_max);
+                vec![own, (self.customers.clone(), self.settings.in_flight_max)]
+            }
+        };
         if let Some(known) = peers.known.get_mut(&id).filter(|known| known.url == *url) {
             known.used_ms = now;
-            return Ok(Way { peer: known.peer.clone(), target: target.clone() });
+            return Ok(Way { peer: known.peer.clone(), target: target.clone(), shared });
         }
         let peer = Arc::new(self.peer(target)?);
         peers.known.insert(id, Known { url: url.clone(), peer: peer.clone(), used_ms: now });
-        Ok(Way { peer, target: target.clone() })
+        Ok(Way { peer, target: target.clone(), shared })
     }
 
     fn peer(&self, target: &Target) -> Result<Peer<Speaks>, String> {
@@ -167,7 +192,11 @@ impl Way {
 
     /// Why no request should be made for it now; none: it may be sent one.
     pub fn refuse(&self) -> Option<Untried> {
-        self.peer.refuse()
+        let full = |(load, places): &(Arc<Load>, usize)| {
+            let delay_ms = load.full(u32::try_from(*places).unwrap_or(u32::MAX))?;
+            Some(busy(delay_ms))
+        };
+        self.peer.refuse().or_else(|| self.shared.iter().find_map(full))
     }
 
     /// Hands a request over. `hand_over` is awaited before its first byte; when it fails, nothing is sent. The error says that the
@@ -178,6 +207,16 @@ impl Way {
         lease: &Lease,
         hand_over: impl Future<Output = Result<(), NotRecorded>> + Send,
     ) -> Result<Outcome, Untried> {
+        // Slow endpoints must not take all places of the worker.
+        let mut held = Vec::with_capacity(self.shared.len());
+        for (load, places) in &self.shared {
+            let place = hold(load, lease, || *places, || load.is_slow()).await?;
+            held.push((place.ok_or_else(|| busy(load.park_ms()))?, load.run()));
+        }
         Box::pin(self.peer.send(request, None, lease, hand_over)).await
     }
+}
+
+fn busy(delay_ms: i64) -> Untried {
+    Untried { delay_ms, why: "as many requests are under way to endpoints as there may be at one time".to_owned() }
 }

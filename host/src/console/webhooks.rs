@@ -100,7 +100,7 @@ fn shown(operator: &Operator, endpoint: &Endpoint, secret: Option<&str>) -> Page
                     a href=(requests(state)) { (state) } " "
                 }
             }
-            p { "Below each list, all of it can be sent again." }
+            p { "Below the lists of what was sent, failed or was skipped, all of it can be sent again." }
         },
     )
 }
@@ -134,8 +134,11 @@ pub(super) async fn add(State(app): State<App>, form: Act) -> Result<Response, F
         kinds: kinds.try_into().map_err(|why: String| Error::invalid("/kinds", &why))?,
         orders: Orders::All,
     };
+    // The path may be a secret, and what is on record is short.
+    let origin = url::Url::parse(new.url.as_str()).map(|url| url.origin().ascii_serialization());
+    let subject: String = origin.unwrap_or_default().chars().take(200).collect();
     let making = Box::pin(app.create_endpoint(who, &new));
-    let Revealed { endpoint, secret } = app.recorded(who, "create-webhook", new.url.as_str(), why, making).await?;
+    let Revealed { endpoint, secret } = app.recorded(who, "create-webhook", &subject, why, making).await?;
     Ok(shown(&form.operator, &endpoint, Some(&secret.text())).into_response())
 }
 

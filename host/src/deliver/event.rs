@@ -138,11 +138,28 @@ pub struct Report {
 }
 
 impl Report {
-    /// Of an event that no channel takes: it is left to an operator.
-    pub(super) fn held(reason: &str, attempts: u32, seed: u64) -> Self {
+    /// Of an event that no channel takes: it is left to an operator. An intent of an earlier claim is closed: nobody else will.
+    pub(super) fn held(reason: &str, event: &Event, seed: u64) -> Self {
         let reason = bounded(reason);
         let transition = Transition::End { state: State::Held, reason: reason.clone() };
-        let note = Note::Decision { verdict: "hold", reason, delay_ms: None, by: None, situation: None };
+        let note = if event.in_doubt {
+            Note::Attempt {
+                class: Some(Class::InDoubt),
+                phase: "body".to_owned(),
+                code: None,
+                enhanced: None,
+                reply: String::new(),
+                relay: String::new(),
+                verdict: Some("hold"),
+                reason,
+                delay_ms: None,
+                by: None,
+                situation: None,
+            }
+        } else {
+            Note::Decision { verdict: "hold", reason, delay_ms: None, by: None, situation: None }
+        };
+        let attempts = event.attempts + u32::from(event.in_doubt);
         Self { transition, attempts, notes: vec![note], seed, observed: Observed::default() }
     }
 }

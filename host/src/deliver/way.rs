@@ -4,9 +4,10 @@
 use std::future::Future;
 
 use super::{Deliver, Event};
+use crate::endpoint::TEST_KIND;
 use crate::lease::{Lease, NotRecorded};
 use crate::mail::{Mailer, Message};
-use crate::notification::{Admission, Caps, Channel, Failure, Relay, Sending, Verdict};
+use crate::notification::{Caps, Channel, Class, Failure, Relay, Verdict};
 use crate::outbound::{Outcome, Untried};
 use crate::shop::text::Email;
 use crate::webhook::{self, Request};
@@ -80,11 +81,13 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// What a policy's answer comes to: each endpoint is sent each change.
-    pub(super) fn allowed(&self, admission: Admission) -> Admission {
-        match (self, admission) {
-            (Self::Webhook(_), Admission::Merge) => Admission::Send(Sending::default()),
-            (_, admission) => admission,
+    /// What a policy's answer to a failure comes to: a test says how it went, and is not tried again.
+    pub(super) fn ruled(&self, kind: &str, failure: &Failure, verdict: Verdict) -> Verdict {
+        match (self, verdict) {
+            (Self::Webhook(_), Verdict::Retry(..)) if kind == TEST_KIND && failure.class != Class::Throttled => {
+                Verdict::GiveUp(failure.reply.clone())
+            }
+            (_, verdict) => verdict,
         }
     }
 
@@ -132,7 +135,9 @@ impl<'a> Way<'a> {
     pub(super) fn shortest_pause_ms(&self, failure: &Failure, verdict: &Verdict, caps: &Caps) -> u64 {
         match self {
             Self::Mail { mailer, .. } => mailer.shortest_pause_ms(failure, verdict, caps),
-            Self::Webhook(_) => caps.retry_min_ms,
+            Self::Webhook(_) => {
+                webhook::wait_ms(&failure.reply).unwrap_or(0).clamp(caps.retry_min_ms, caps.retry_max_ms)
+            }
         }
     }
 }

@@ -99,14 +99,14 @@ impl SecretKeys {
         (opened.into_iter().map(|(secret, _)| secret).collect(), is_old)
     }
 
-    /// Seals those again that the secret in use did not seal, and leaves out those that no secret opens.
+    /// Seals those again that an earlier secret of the hosts sealed. What none of this host's opens stays: another host's may.
     #[must_use]
     pub fn reseal(&self, signing: &Signing) -> Signing {
-        let again = |kept: &Sealed| {
-            let (secret, by) = self.unseal(&kept.text)?;
-            Some(if by == 0 { kept.clone() } else { Sealed { text: self.seal(&secret), ..kept.clone() } })
+        let again = |kept: &Sealed| match self.unseal(&kept.text) {
+            Some((secret, by)) if by > 0 => Sealed { text: self.seal(&secret), ..kept.clone() },
+            _ => kept.clone(),
         };
-        Signing(signing.0.iter().filter_map(again).collect())
+        Signing(signing.0.iter().map(again).collect())
     }
 
     fn cipher(key: [u8; 32]) -> XSalsa20Poly1305 {

@@ -1,12 +1,12 @@
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::answer::{List, changed, created, page, tagged};
+use super::answer::{List, NO_STORE, changed, created, page};
 use super::extract::{Asked, Body, Caller, Id, IfMatch, Paging, PatchBody};
 use super::problem::Problem;
 use crate::endpoint::{Changeable, Endpoint, NewEndpoint};
@@ -77,7 +77,7 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let made = app.create_endpoint(who, &new).await?;
     let (version, path) = (made.endpoint.version, format!("/v1/webhook-endpoints/{}", made.endpoint.id));
-    Ok(created(&WebhookEndpointWithSecret::from(made), version, path))
+    Ok((NO_STORE, created(&WebhookEndpointWithSecret::from(made), version, path)).into_response())
 }
 
 /// One endpoint: one's own; for viewers any.
@@ -85,27 +85,22 @@ pub(super) async fn create(
     get,
     path = "/v1/webhook-endpoints/{id}",
     tag = "webhooks",
-    params(("id" = i64, Path), ("If-None-Match" = Option<String>, Header, description = "The entity tag that the client has.")),
+    params(("id" = i64, Path)),
     responses(
         (status = 200, description = "The endpoint", body = Endpoint),
-        (status = 304, description = "It has not changed"),
         (status = "4XX", description = "A problem (RFC 9457)", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", description = "A problem of ours", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = []))
 )]
-pub(super) async fn one(
-    State(app): State<App>,
-    Caller(who): Caller,
-    Id(id): Id<i64>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(super) async fn one(State(app): State<App>, Caller(who): Caller, Id(id): Id<i64>) -> Result<Response, Problem> {
     let endpoint = app.endpoint(who, id).await?;
-    Ok(tagged(&endpoint, endpoint.version, &headers))
+    // How it fares changes without its version: it is never the same as before.
+    Ok(changed(&endpoint, endpoint.version))
 }
 
 /// Changes what is named and keeps the rest (JSON merge patch). Made active again, an endpoint counts as one that never failed;
-/// what was skipped meanwhile is tried again by an operation on notifications.
+/// what was skipped meanwhile operators try again by an operation on notifications.
 #[utoipa::path(
     patch,
     path = "/v1/webhook-endpoints/{id}",
@@ -166,12 +161,9 @@ pub(super) async fn delete(
     ),
     security(("bearer" = []))
 )]
-pub(super) async fn rotate(
-    State(app): State<App>,
-    Caller(who): Caller,
-    Id(id): Id<i64>,
-) -> Result<Json<WebhookEndpointWithSecret>, Problem> {
-    Ok(Json(app.rotate_endpoint_secret(who, id).await?.into()))
+pub(super) async fn rotate(State(app): State<App>, Caller(who): Caller, Id(id): Id<i64>) -> Result<Response, Problem> {
+    let made: WebhookEndpointWithSecret = app.rotate_endpoint_secret(who, id).await?.into();
+    Ok((NO_STORE, Json(made)).into_response())
 }
 
 /// Queues a request of the type "webhook.test" for an endpoint.

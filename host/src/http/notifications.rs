@@ -27,7 +27,7 @@ pub(super) struct NotificationQuery {
     cursor: Option<String>,
     /// That stand there; "not sent" are those in the queue.
     state: Option<Standing>,
-    /// Of this order.
+    /// Of this order: its mails, or what an endpoint was sent of it if one is given.
     order_id: Option<i64>,
     /// To this customer.
     user_id: Option<i64>,

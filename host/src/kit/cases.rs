@@ -203,7 +203,19 @@ fn question(draw: &mut Draw, relays: &[Relay], occurred_at: i64) -> Question {
             .clone(),
         ),
         queued: queued(draw, now),
-        channel: draw.pick(&[Channel::Mail, Channel::Mail, Channel::Mail, Channel::Webhook]),
+        channel: Channel::Mail,
+    };
+    let endpoint = || Relay { name: "1".to_owned(), available: true };
+    let situation = if draw.once_in(4) {
+        Situation {
+            channel: Channel::Webhook,
+            relays: vec![endpoint()],
+            queued: Vec::new(),
+            newest_status: None,
+            ..situation
+        }
+    } else {
+        situation
     };
     if attempts == 0 || draw.once_in(3) {
         return Question::Admit(situation);

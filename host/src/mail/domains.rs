@@ -14,7 +14,7 @@ use crate::lease::Lease;
 use crate::notification::Class;
 use crate::outbound::load::{Held, Load};
 use crate::outbound::turns::{Turn, Turns};
-use crate::outbound::{Outcome, Untried, unless_slow};
+use crate::outbound::{Outcome, Untried, hold};
 
 /// What is learnt of domains is forgotten, those of which nothing is under way, when it is known of so many.
 const DOMAINS_MAX: usize = 10_000;
@@ -143,19 +143,9 @@ impl Domain {
     /// Waits for a place, and for the turn in it.
     pub(super) async fn enter(&self, lease: &Lease, relay: &Relay) -> Result<Place<'_>, Untried> {
         let load = self.load(relay);
-        let waiting = async {
-            let _waiting = load.wait();
-            loop {
-                if let Some(held) = load.hold(self.limit(relay)) {
-                    // The limit may have grown: the next one finds out.
-                    load.wake();
-                    return held;
-                }
-                load.freed().await;
-            }
-        };
         let is_slow = || load.is_slow_at(relay.load());
-        let held = unless_slow(lease, is_slow, waiting).await?.ok_or_else(|| self.busy(load.park_ms()))?;
+        let held = hold(load, lease, || self.limit(relay), is_slow).await?;
+        let held = held.ok_or_else(|| self.busy(load.park_ms()))?;
         Ok(Place { domain: self, turn: self.turns.take(lease).await?, _held: held })
     }
 

@@ -11,7 +11,7 @@ use super::{State, report};
 pub struct Filter {
     /// That stand there.
     pub state: Option<State>,
-    /// Of this order.
+    /// Of this order: its mails, or what an endpoint was sent of it if one is given.
     pub order_id: Option<i64>,
     /// To this customer.
     pub user_id: Option<i64>,

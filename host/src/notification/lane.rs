@@ -95,6 +95,9 @@ impl From<i64> for Lane {
     }
 }
 
+/// How many urgencies there are.
+pub const URGENCIES: usize = 4;
+
 /// How soon a mail is to be claimed while others wait. The store knows it by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
@@ -104,14 +107,19 @@ pub enum Urgency {
     Ordinary,
     /// Anything else: it goes to many, and nobody waits for it.
     Bulk,
+    /// What endpoints of webhooks are sent, whatever its kind. Hosts of before there were any do not claim it.
+    Request,
 }
 
 impl Urgency {
     /// The most urgent first.
-    pub const ALL: [Self; 3] = [Self::Urgent, Self::Ordinary, Self::Bulk];
+    pub const ALL: [Self; URGENCIES] = [Self::Urgent, Self::Ordinary, Self::Bulk, Self::Request];
 
-    /// Of a kind of notifications.
-    pub fn of(kind: &str) -> Self {
+    /// Of a kind of notifications, in a lane.
+    pub fn of(lane: Lane, kind: &str) -> Self {
+        if lane.endpoint().is_some() {
+            return Self::Request;
+        }
         match kind.split_once('.') {
             Some(("account", _)) => Self::Urgent,
             Some(("order", _)) => Self::Ordinary,
@@ -134,38 +142,46 @@ impl Urgency {
     }
 }
 
-/// How many of each urgency a claim asks for. Of those that wait 16, 4 and 1 of 21, by smooth weighted round robin, as nginx
+/// How many of each urgency a claim asks for. Of those that wait 16, 4, 1 and 4 of 25, by smooth weighted round robin, as nginx
 /// chooses its servers; an urgency that did not fill its last portion leaves it to the others but for one place, by which it is
-/// seen when it waits again. So none waits for ever, and no place stays empty for long.
+/// seen when it waits again. So none waits for ever, and no place stays empty for long. While claims are filled, and so come one
+/// after the other, what nobody waits for is looked for in few of them: each look costs.
 #[derive(Clone, Debug, Default)]
 pub struct Portions {
-    credits: [i64; 3],
-    waits: [bool; 3],
+    credits: [i64; URGENCIES],
+    waits: [bool; URGENCIES],
+    /// The last claim was filled.
+    is_busy: bool,
+    /// In how many claims it was not looked for.
+    left_out: [u32; URGENCIES],
 }
 
-const WEIGHTS: [i64; 3] = [16, 4, 1];
+const WEIGHTS: [i64; URGENCIES] = [16, 4, 1, 4];
+/// What is found to be empty is left out of at most so many claims.
+const LEFT_OUT_MAX: [u32; URGENCIES] = [0, 0, 3, 3];
 
 impl Portions {
     /// What a claim of `limit` events asks for, together as many; where there are not enough of them for one of each, several
     /// claims, to be made until the limit is reached.
-    pub fn next(&mut self, limit: i64) -> Vec<[i64; 3]> {
-        if limit < 3 {
-            let first = self.choose([true; 3]);
-            let rest = (0..3).filter(|i| *i != first);
+    pub fn next(&mut self, limit: i64) -> Vec<[i64; URGENCIES]> {
+        if limit < 4 {
+            let first = self.choose([true; URGENCIES]);
+            let rest = (0..URGENCIES).filter(|i| *i != first);
             return std::iter::once(first)
                 .chain(rest)
                 .map(|i| std::array::from_fn(|j| if i == j { limit } else { 0 }))
                 .collect();
         }
-        let waits = if self.waits == [false; 3] { [false, true, false] } else { self.waits };
-        let mut portions = waits.map(|waits| i64::from(!waits));
+        let waits = if self.waits == [false; URGENCIES] { [false, true, false, false] } else { self.waits };
+        let looked_for: [bool; URGENCIES] = std::array::from_fn(|i| waits[i] || !self.leaves_out(i));
+        let mut portions = std::array::from_fn(|i| i64::from(looked_for[i] && !waits[i]));
         for _ in 0..limit - portions.iter().sum::<i64>() {
             portions[self.choose(waits)] += 1;
         }
         // Each is asked for, also one whose turn did not come.
-        for i in 0..3 {
-            if portions[i] == 0 {
-                let most = (0..3).max_by_key(|i| portions[*i]).unwrap_or_default();
+        for i in 0..URGENCIES {
+            if portions[i] == 0 && looked_for[i] {
+                let most = (0..URGENCIES).max_by_key(|i| portions[*i]).unwrap_or_default();
                 portions[most] -= 1;
                 portions[i] += 1;
             }
@@ -174,32 +190,41 @@ impl Portions {
     }
 
     /// What came of a claim; true when more may be due.
-    pub fn saw(&mut self, asked: [i64; 3], got: impl IntoIterator<Item = Urgency>) -> bool {
+    pub fn saw(&mut self, asked: [i64; URGENCIES], got: impl IntoIterator<Item = Urgency>) -> bool {
         let mut left = asked;
         for urgency in got {
             left[urgency.place()] -= 1;
         }
-        for i in 0..3 {
+        for i in 0..URGENCIES {
             if asked[i] > 0 {
                 self.waits[i] = left[i] <= 0;
             }
         }
-        (0..3).any(|i| asked[i] > 0 && left[i] <= 0)
+        self.is_busy = (0..URGENCIES).any(|i| asked[i] > 0 && left[i] <= 0);
+        self.is_busy
     }
 
-    fn choose(&mut self, among: [bool; 3]) -> usize {
-        for i in (0..3).filter(|i| among[*i]) {
+    /// Whether one that is empty is left out of this claim.
+    fn leaves_out(&mut self, urgency: usize) -> bool {
+        let is_left_out = self.is_busy && self.left_out[urgency] < LEFT_OUT_MAX[urgency];
+        self.left_out[urgency] = if is_left_out { self.left_out[urgency] + 1 } else { 0 };
+        is_left_out
+    }
+
+    fn choose(&mut self, among: [bool; URGENCIES]) -> usize {
+        for i in (0..URGENCIES).filter(|i| among[*i]) {
             self.credits[i] += WEIGHTS[i];
         }
-        let most = (0..3).filter(|i| among[*i]).max_by_key(|i| (self.credits[*i], 3 - i)).unwrap_or_default();
-        self.credits[most] -= (0..3).filter(|i| among[*i]).map(|i| WEIGHTS[i]).sum::<i64>();
+        let chosen = (0..URGENCIES).filter(|i| among[*i]).max_by_key(|i| (self.credits[*i], URGENCIES - i));
+        let most = chosen.unwrap_or_default();
+        self.credits[most] -= (0..URGENCIES).filter(|i| among[*i]).map(|i| WEIGHTS[i]).sum::<i64>();
         most
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ENDPOINT_ID_MAX, ENDPOINT_ORDER_ID_MAX, Lane, Portions, Urgency};
+    use super::{ENDPOINT_ID_MAX, ENDPOINT_ORDER_ID_MAX, Lane, Portions, URGENCIES, Urgency, WEIGHTS};
 
     #[test]
     fn a_lane_is_known_by_its_number() {
@@ -229,13 +254,13 @@ mod tests {
     }
 
     /// Claims from endless queues of some urgencies; how many of each came.
-    fn claimed(endless: [bool; 3], limit: i64, rounds: usize) -> [i64; 3] {
-        let (mut portions, mut sums) = (Portions::default(), [0; 3]);
+    fn claimed(endless: [bool; URGENCIES], limit: i64, rounds: usize) -> [i64; URGENCIES] {
+        let (mut portions, mut sums) = (Portions::default(), [0; URGENCIES]);
         for _ in 0..rounds {
             let mut room = limit;
             for asked in portions.next(limit) {
                 assert!(asked.iter().sum::<i64>() == limit && asked.iter().all(|n| *n >= 0), "{asked:?}");
-                let got: Vec<usize> = (0..3).filter(|i| endless[*i]).collect();
+                let got: Vec<usize> = (0..URGENCIES).filter(|i| endless[*i]).collect();
                 let got = got.into_iter().flat_map(|i| std::iter::repeat_n(i, usize::try_from(asked[i]).unwrap()));
                 let got: Vec<usize> = got.take(usize::try_from(room).unwrap()).collect();
                 room -= i64::try_from(got.len()).unwrap();
@@ -253,45 +278,65 @@ mod tests {
 
     #[test]
     fn all_that_wait_get_their_portion_however_small_the_claims() {
-        for limit in [1, 2, 21, 64] {
-            let sums = claimed([true; 3], limit, 2_100);
+        for limit in [1, 2, 3, 25, 64] {
+            let sums = claimed([true; URGENCIES], limit, 2_500);
             let all: i64 = sums.iter().sum();
-            for (sum, weight) in sums.into_iter().zip([16, 4, 1]) {
-                // The first claims do not know yet who waits, and of three places each has one.
-                assert!((sum * 21 - all * weight).abs() < all / 10 * 21 / 10, "{limit}: {sums:?}");
+            for (sum, weight) in sums.into_iter().zip(WEIGHTS) {
+                // The first claims do not know yet who waits, and of four places each has one.
+                assert!((sum * 25 - all * weight).abs() < all / 10 * 25 / 10, "{limit}: {sums:?}");
             }
         }
-        assert!(claimed([true; 3], 3, 100).iter().all(|sum| *sum > 0));
+        assert!(claimed([true; URGENCIES], 4, 100).iter().all(|sum| *sum > 0));
     }
 
     #[test]
     fn what_one_leaves_the_others_take() {
-        for (alone, places) in [([true, false, false], 2), ([false, true, false], 2), ([false, false, true], 2)] {
+        for alone in (0..URGENCIES).map(|i| std::array::from_fn(|j| i == j)) {
             let sums: i64 = claimed(alone, 64, 100).iter().sum();
             // The first claim finds out; after that one place of each of the others is kept.
-            assert!(sums >= 99 * (64 - places), "{alone:?}: {sums}");
+            assert!(sums >= 99 * 61, "{alone:?}: {sums}");
             assert_eq!(claimed(alone, 1, 100).iter().sum::<i64>(), 100);
         }
-        assert_eq!(Portions::default().next(64), [[1, 62, 1]]);
+        assert_eq!(Portions::default().next(64), [[1, 61, 1, 1]]);
+    }
+
+    #[test]
+    fn what_is_empty_is_looked_for_now_and_then_while_others_wait_and_always_else() {
+        let mut portions = Portions::default();
+        let mut asked = Vec::new();
+        for _ in 0..8 {
+            let [next] = portions.next(64)[..] else { panic!("one claim") };
+            let [_, _, bulk, request] = next;
+            asked.push((bulk, request));
+            assert!(next[0] > 0 && next[1] > 0 && next.iter().sum::<i64>() == 64);
+            portions.saw(next, vec![Urgency::Ordinary; usize::try_from(next[1]).unwrap()]);
+        }
+        let (none, one) = ((0, 0), (1, 1));
+        assert_eq!(asked, [one, none, none, none, one, none, none, none]);
+        portions.saw([1, 61, 1, 1], []);
+        assert!((0..3).all(|_| portions.next(64) == [[1, 61, 1, 1]]));
     }
 
     #[test]
     fn more_may_be_due_where_a_portion_was_filled() {
         let mut portions = Portions::default();
-        assert!(!portions.saw([1, 8, 1], []));
-        assert!(!portions.saw([1, 8, 1], [Urgency::Ordinary; 7]));
-        assert!(portions.saw([1, 8, 1], [Urgency::Ordinary; 8]));
-        assert!(portions.saw([1, 8, 1], [Urgency::Bulk]));
-        assert!(!portions.saw([0, 8, 0], []));
+        assert!(!portions.saw([1, 8, 1, 1], []));
+        assert!(!portions.saw([1, 8, 1, 1], [Urgency::Ordinary; 7]));
+        assert!(portions.saw([1, 8, 1, 1], [Urgency::Ordinary; 8]));
+        assert!(portions.saw([1, 8, 1, 1], [Urgency::Bulk]));
+        assert!(portions.saw([1, 8, 1, 1], [Urgency::Request]));
+        assert!(!portions.saw([0, 8, 0, 0], []));
     }
 
     #[test]
     fn accounts_are_urgent_and_what_is_not_known_is_not() {
-        let of = |kind| Urgency::of(kind).number();
+        let of = |kind| Urgency::of(Lane::Order(1), kind).number();
         assert_eq!(
             [of("account.reset-password"), of("order.placed"), of("product.back-in-stock"), of("x")],
             [0, 1, 2, 2]
         );
-        assert_eq!(Urgency::ALL.map(Urgency::number), [0, 1, 2]);
+        let request = Lane::Endpoint { endpoint: 1, order: 1 };
+        assert_eq!(Urgency::of(request, "order.placed").number(), 3);
+        assert_eq!(Urgency::ALL.map(Urgency::number), [0, 1, 2, 3]);
     }
 }

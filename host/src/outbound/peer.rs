@@ -9,7 +9,7 @@ use futures_util::future::maybe_done;
 use tokio::sync::Semaphore;
 
 use super::connections::Connections;
-use super::load::Load;
+use super::load::{Held, Load};
 use super::pauses::Pauses;
 use super::session::{Broken, Deadlines, Protocol, Session, Taken, Transacted};
 use super::turns::{Turn, Turns};
@@ -347,6 +347,27 @@ pub(crate) async fn before_lease_ends<T>(lease: &Lease, step: impl Future<Output
         }
         done = step => Ok(done),
     }
+}
+
+/// Waits for a place, of which there are as many as `limit` says: none if that takes long and is so because something is slow.
+pub(crate) async fn hold<'a>(
+    load: &'a Load,
+    lease: &Lease,
+    limit: impl Fn() -> usize,
+    is_slow: impl Fn() -> bool,
+) -> Result<Option<Held<'a>>, Untried> {
+    let waiting = async {
+        let _waiting = load.wait();
+        loop {
+            if let Some(held) = load.hold(limit()) {
+                // The limit may have grown: the next one finds out.
+                load.wake();
+                return held;
+            }
+            load.freed().await;
+        }
+    };
+    unless_slow(lease, is_slow, waiting).await
 }
 
 /// Waits for a place: none if that takes long and is so because something is slow. A waiter holds a place in the

@@ -90,7 +90,7 @@ impl Turns {
         {
             return Ok(turn);
         }
-        let why = || "the relay is at its rate".to_owned();
+        let why = || "as many are sent there as it takes in a while".to_owned();
         if self.wait_ms() > 0 {
             return Err(Untried { delay_ms: self.park_ms(), why: why() });
         }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Fault;
 use super::sandbox::Budget;
-use crate::notification::{Admission, Sending, Situation, Verdict, bounded};
+use crate::notification::{Admission, Channel, Sending, Situation, Verdict, bounded};
 use crate::shop::text;
 
 /// A mail, as far as a renderer decides it.
@@ -163,9 +163,14 @@ impl std::str::FromStr for ContentType {
     }
 }
 
-/// Takes an admission, or says that it names no relay of ours or merges with nothing.
+/// Takes an admission, or says that it names no relay of ours or merges with nothing. A policy that knows mails alone may do
+/// both of a request: it goes to its endpoint, and each change by itself.
 pub(super) fn admission(admission: Admission, s: &Situation) -> Result<Admission, Fault> {
     match &admission {
+        Admission::Merge if s.channel == Channel::Webhook => return Ok(Admission::Send(Sending::default())),
+        Admission::Send(sending) if s.channel == Channel::Webhook => {
+            return Ok(Admission::Send(Sending { relay: None, ..sending.clone() }));
+        }
         Admission::Send(Sending { relay: Some(name), .. }) => known(name, s)?,
         Admission::Merge if s.queued.is_empty() => {
             return Err(Fault::BadOutput("merges with the next change, and none is queued".to_owned()));
@@ -177,10 +182,11 @@ pub(super) fn admission(admission: Admission, s: &Situation) -> Result<Admission
 
 /// Takes a verdict, or says that it names no relay of ours.
 pub(super) fn verdict(verdict: Verdict, s: &Situation) -> Result<Verdict, Fault> {
-    if let Verdict::Retry(_, Some(name)) = &verdict {
-        known(name, s)?;
+    match &verdict {
+        Verdict::Retry(after_ms, Some(_)) if s.channel == Channel::Webhook => Ok(Verdict::Retry(*after_ms, None)),
+        Verdict::Retry(_, Some(name)) => known(name, s).map(|()| verdict),
+        _ => Ok(verdict),
     }
-    Ok(verdict)
 }
 
 fn known(name: &str, s: &Situation) -> Result<(), Fault> {

@@ -5,15 +5,24 @@ use std::sync::Arc;
 use super::{GROUP_MAX, Queue, record};
 use crate::endpoint::{SecretKeys, State, Target};
 use crate::group::Group;
-use crate::notification::{self, Class, Notification, Payload, Transition, bounded};
+use crate::notification::{self, Notification, Payload, Transition, bounded};
 use crate::store::endpoints::{Health, Kept, Request, Tells};
 use crate::store::queue::{Claimed, Finish};
 
-/// A paused endpoint is looked at again after so long, in milliseconds, and up to as much again.
-const PAUSED_MS: i64 = 15_000;
+/// What a paused endpoint is to be sent is looked at again after so long, in milliseconds, and up to as much again; a resume makes
+/// it due.
+const PAUSED_MS: i64 = 600_000;
+/// The same where its secrets are those of other hosts: one that has their key takes it.
+const OTHERS_MS: i64 = 15_000;
+/// What no host could sign for so long is left to an operator, in milliseconds.
+const UNSIGNED_MS_MAX: i64 = 72 * HOUR_MS;
+/// An endpoint that failed longer ago than any pause between attempts has not failed since: nothing was sent.
+const SILENT_MS: i64 = 48 * HOUR_MS;
 /// A success, or one more failure, is not written down again within so long, in milliseconds.
 const NOTED_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;
+/// The status of an endpoint that is gone (RFC 9110 15.5.11).
+const GONE: i64 = 410;
 
 type Found = (Option<Kept>, Option<String>);
 
@@ -67,7 +76,9 @@ impl Queue {
         };
         match endpoint.state {
             State::Active => {}
-            State::Paused => return Err(Box::new(self.later(claimed))),
+            // What may have arrived is settled first: no request goes out for that.
+            State::Paused if claimed.in_doubt => {}
+            State::Paused => return Err(Box::new(self.later(claimed, PAUSED_MS))),
             State::Disabled => return Err(skipped(&format!("its endpoint is disabled: {}", endpoint.reason))),
         }
         let payload = match request.tells {
@@ -81,6 +92,10 @@ impl Queue {
             }
         };
         let (secrets, is_old) = self.requests.keys.open(&signing);
+        if secrets.is_empty() && claimed.claimed_at - claimed.queued_at < UNSIGNED_MS_MAX {
+            tracing::warn!(webhook.endpoint = endpoint.id, "no secret of this host opens those of an endpoint");
+            return Err(Box::new(self.later(claimed, OTHERS_MS)));
+        }
         if secrets.is_empty() {
             let why = "no secret of the hosts opens its endpoint's; give the endpoint a new one, then retry";
             return Err(end(notification::State::Held, "hold", why));
@@ -91,11 +106,13 @@ impl Queue {
         Ok((claimed.telling(payload), Arc::new(Target { endpoint, secrets, failed_at })))
     }
 
-    /// Comes back later, uncharged: an operator or its owner paused the endpoint.
-    fn later(&self, claimed: &Claimed) -> Finish {
-        let spread = u64::from_le_bytes(self.clock.random()) % PAUSED_MS.unsigned_abs();
-        let delay_ms = PAUSED_MS.saturating_add_unsigned(spread);
-        let transition = Transition::Later { delay_ms, relay: None };
+    /// Comes back later, uncharged, after so many milliseconds and up to as many again.
+    fn later(&self, claimed: &Claimed, ms: i64) -> Finish {
+        if claimed.in_doubt {
+            return record::give_back(claimed);
+        }
+        let spread = u64::from_le_bytes(self.clock.random()) % ms.unsigned_abs();
+        let transition = Transition::Later { delay_ms: ms.saturating_add_unsigned(spread), relay: None };
         record::finish(claimed, transition, claimed.attempts, Vec::new(), claimed.in_doubt)
     }
 
@@ -107,7 +124,7 @@ impl Queue {
         if let Health::Disabled(_, reason) = &health {
             tracing::warn!(webhook.endpoint = endpoint.id, webhook.reason = reason, "the endpoint is disabled");
         }
-        if let Err(e) = self.store.note_health(endpoint.id, &health, now).await {
+        if let Err(e) = self.store.note_health(endpoint, &health, now).await {
             tracing::warn!(webhook.endpoint = endpoint.id, error = %e, "how an endpoint fares was not noted");
         }
     }
@@ -120,21 +137,23 @@ impl Queue {
             let is_known = endpoint.failing_since.is_none() && is_of_late(endpoint.delivered_at);
             return (!is_known).then_some(Health::Delivered);
         }
-        let why = bounded(&format!(
-            "{}{}",
-            note.code.map(|code| format!("{code} ")).unwrap_or_default(),
-            note.reply.as_deref().unwrap_or_default()
-        ));
-        if note.class.as_deref() == Some(Class::Rejected.as_str()) {
+        // Not its words: they may repeat what it was told of a customer.
+        let why = match note.code {
+            Some(code) => format!("it answered {code}"),
+            None => bounded(note.reply.as_deref().unwrap_or_default()),
+        };
+        if note.code == Some(GONE) {
             return Some(Health::Disabled(why, "it answered 410: it is gone".to_owned()));
         }
         let limit_ms = self.requests.disable_after_ms;
-        if let Some(since) = endpoint.failing_since.filter(|since| limit_ms > 0 && now - since >= limit_ms) {
+        let failed_of_late = target.failed_at.is_some_and(|at| now - at < SILENT_MS);
+        let since = endpoint.failing_since.filter(|_| failed_of_late);
+        if let Some(since) = since.filter(|since| limit_ms > 0 && now - since >= limit_ms) {
             let hours = (now - since) / HOUR_MS;
             let reason = bounded(&format!("nothing has arrived for {hours} h; last: {why}"));
             return Some(Health::Disabled(why, reason));
         }
-        let is_known = endpoint.failing_since.is_some() && is_of_late(target.failed_at);
-        (!is_known).then_some(Health::Failed(why))
+        let is_known = since.is_some() && is_of_late(target.failed_at);
+        (!is_known).then_some(Health::Failed { why, is_first: since.is_none() })
     }
 }

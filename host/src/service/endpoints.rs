@@ -5,6 +5,7 @@ use super::once::tried;
 use super::patch::{Patch, merged};
 use super::plugins::name;
 use super::{Error, Page, PageRequest, Principal, Service};
+use crate::clock::DAY_MS;
 use crate::endpoint::{
     Changeable, Endpoint, NewEndpoint, Orders, SECRET_OVERLAP_MS, Secret, Signing, State, TEST_KIND, check_url,
 };
@@ -31,7 +32,7 @@ impl Service {
         let limit = page.limit()?;
         let whose = if who.must_look().is_ok() { None } else { Some(who.user_id) };
         let items = self.store.endpoints(whose, page.after_id()?, limit + 1).await?;
-        let items = items.into_iter().map(|kept| kept.endpoint).collect();
+        let items = items.into_iter().map(|kept| seen_by(who, kept.endpoint)).collect();
         Ok(Page::cut(items, limit, |endpoint: &Endpoint| endpoint.id))
     }
 
@@ -39,7 +40,7 @@ impl Service {
     pub async fn endpoint(&self, who: Principal, id: i64) -> Result<Endpoint, Error> {
         let kept = self.store.endpoint(id).await?;
         let seen = kept.filter(|kept| who.must_look().is_ok() || kept.endpoint.user_id == Some(who.user_id));
-        Ok(seen.ok_or(NONE)?.endpoint)
+        Ok(seen_by(who, seen.ok_or(NONE)?.endpoint))
     }
 
     /// Makes an endpoint: for one's own orders, or for operators of all. From then on it hears of each change.
@@ -63,6 +64,12 @@ impl Service {
         if let Some(id) = user_id {
             // Locked: who makes two at one time must not have one too many, nor who leaves meanwhile one left.
             users::lock(&mut tx, id).await?.ok_or(Error::Unauthenticated)?;
+            if endpoints::made_since(&mut tx, id, self.clock.now_ms() - DAY_MS).await? >= MADE_PER_DAY_MAX {
+                let why = format!(
+                    "{MADE_PER_DAY_MAX} endpoints were made within a day; change one, or make another tomorrow"
+                );
+                return Err(Error::Conflict(why));
+            }
         }
         if endpoints::count(&mut tx, user_id).await? >= most {
             return Err(Error::Conflict(format!(
@@ -117,13 +124,14 @@ impl Service {
                     return Err(Error::invalid("/state", "must be active or paused: only the host disables"));
                 }
                 endpoint.reason = by(&name(who), "");
+            }
+            if state != before.state || url != before.url {
                 (endpoint.failing_since, endpoint.failure) = (None, None);
             }
             (endpoint.url, endpoint.description, endpoint.kinds, endpoint.state) = (url, description, kinds, state);
             Ok(())
         };
         let (changed, ()) = tried(|| self.change_kept(who, id, expected, change)).await?;
-        // What waits for it need not wait for its next look.
         self.enqueued();
         Ok(changed)
     }
@@ -154,6 +162,9 @@ impl Service {
         kept.endpoint.version += 1;
         kept.endpoint.updated_at = now;
         endpoints::update(&mut tx, &kept).await?;
+        if kept.endpoint.state == State::Active {
+            endpoints::make_due(&mut tx, id, self.store.offset_ms()).await?;
+        }
         tx.commit().await?;
         Ok((kept.endpoint, made))
     }
@@ -179,6 +190,9 @@ impl Service {
             if state != State::Active {
                 return Err(Error::Conflict(format!("the endpoint is {}", state.as_str())));
             }
+            if endpoints::is_tested(&mut tx, id).await? {
+                return Err(Error::Conflict("a test of the endpoint is under way".to_owned()));
+            }
             let subject = Subject::Other("webhook".to_owned());
             let payload = Payload::of(TEST_KIND, self.clock.now_ms(), nobody(), &self.shop, subject);
             let offset_ms = self.store.offset_ms();
@@ -198,12 +212,24 @@ impl Service {
 
 const NONE: Error = Error::NotFound("webhook endpoint");
 
+/// The path of an address may let whoever knows it in: who only looks sees its origin.
+fn seen_by(who: Principal, mut endpoint: Endpoint) -> Endpoint {
+    if endpoint.user_id != Some(who.user_id) && who.must_operate().is_err() {
+        let origin = url::Url::parse(endpoint.url.as_str()).map(|url| url.origin().ascii_serialization());
+        endpoint.url = origin.ok().and_then(|origin| origin.try_into().ok()).unwrap_or(endpoint.url);
+    }
+    endpoint
+}
+
 /// One's own endpoint, or for operators any.
 fn own(who: Principal, kept: Option<Kept>) -> Result<Kept, Error> {
     let kept = kept.filter(|kept| who.must_operate().is_ok() || kept.endpoint.user_id == Some(who.user_id));
     let kept = kept.ok_or(NONE)?;
     Ok(kept)
 }
+
+/// Endpoints of one user that may be made within a day: their numbers are not given twice.
+const MADE_PER_DAY_MAX: i64 = 100;
 
 /// Whom a test is about.
 ///

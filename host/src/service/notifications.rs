@@ -1,11 +1,12 @@
 use super::plugins::{must_be_short, name};
 use super::{Error, Page, PageRequest, Principal, Record, Service};
 use crate::clock::rfc3339;
+use crate::endpoint;
 use crate::mail::mailbox::{Mailbox, Received};
 use crate::notification::{Filter, Lane, State};
 use crate::shop::user::User;
 use crate::store::queue::interventions;
-use crate::store::{Tx, contents, endpoints, orders, retention, users};
+use crate::store::{Tx, contents, endpoints, orders, users};
 
 /// How an operator has a notification tried again.
 #[derive(Clone, Debug, Default)]
@@ -86,10 +87,13 @@ impl Service {
         }
         match &recipient {
             Recipient::Nobody => return Err(Error::Conflict("the customer has left".to_owned())),
-            Recipient::Endpoint(false) => return Err(Error::Conflict("its endpoint was deleted".to_owned())),
-            Recipient::Customer(_) | Recipient::Endpoint(true) => {}
+            Recipient::Endpoint(None) => return Err(Error::Conflict("its endpoint was deleted".to_owned())),
+            Recipient::Endpoint(Some(endpoint::State::Disabled)) => {
+                return Err(Error::Conflict("its endpoint is disabled; resume it first".to_owned()));
+            }
+            Recipient::Customer(_) | Recipient::Endpoint(Some(_)) => {}
         }
-        if !retention::has_contents(&mut tx, id).await? {
+        if !endpoints::has_contents(&mut tx, id).await? {
             let why = "what it told has been forgotten (retention.contents_days)";
             return Err(Error::Conflict(why.to_owned()));
         }
@@ -97,7 +101,7 @@ impl Service {
         interventions::take_from_workers(&mut tx, &standing, self.store.offset_ms()).await?;
         let is_late = interventions::is_late(&mut tx, &standing).await?;
         if is_late && !allow_late && !is_again {
-            let why = "a newer mail of its order was sent or is on its way; set allow_late to send this one after it";
+            let why = "what is newer of its order was sent or is on its way; set allow_late to send this one after it";
             return Err(Error::Conflict(why.to_owned()));
         }
         interventions::requeue(&mut tx, id, &standing, is_late, reason, self.store.offset_ms()).await?;
@@ -138,8 +142,8 @@ impl Service {
             return Err(Error::Conflict(format!("{refusal}; it is {}", standing.state.as_str())));
         }
         if standing.is_handed_over {
-            let why = "its mail is being handed over to a relay, or its host ended while it was; look again when the queue, \
-                       unless it is paused, has settled that";
+            let why = "it is being handed over, or its host ended while it was; look again when the queue, unless it is paused, \
+                       has settled that";
             return Err(Error::Conflict(why.to_owned()));
         }
         interventions::end(&mut tx, id, &standing, (verb, becomes), reason, self.store.offset_ms()).await?;
@@ -165,8 +169,8 @@ impl Service {
 /// Who gets a notification.
 enum Recipient {
     Customer(Box<User>),
-    /// A webhook's endpoint; whether there is one.
-    Endpoint(bool),
+    /// A webhook's endpoint, and how it stands; none: it was deleted.
+    Endpoint(Option<endpoint::State>),
     /// The customer has left.
     Nobody,
 }
@@ -188,7 +192,7 @@ async fn lock_lane(tx: &mut Tx, id: i64, now: i64) -> Result<Recipient, Error> {
             Ok(orders::customer(tx, &order).await?.into())
         }
         Some(Lane::Endpoint { endpoint, .. }) => {
-            Ok(Recipient::Endpoint(endpoints::lock(tx, endpoint, now).await?.is_some()))
+            Ok(Recipient::Endpoint(endpoints::lock(tx, endpoint, now).await?.map(|kept| kept.endpoint.state)))
         }
         Some(Lane::Account(user) | Lane::Beside(user)) => Ok(users::lock(tx, user).await?.map(|(user, _)| user).into()),
     }

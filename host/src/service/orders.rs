@@ -4,6 +4,7 @@ use futures_util::Stream;
 
 use super::notifications::by;
 use super::plugins::name;
+use super::users::nobody;
 use super::{Error, Once, Page, PageRequest, Principal, Service};
 use crate::notification::{Customer, Lane, Payload};
 use crate::shop::order::{Change, Changed, Kind, Order, OrderFilter, Status, StatusChange};
@@ -96,11 +97,12 @@ impl Service {
             self.number_invoice(tx, &number, id).await?;
         }
         let order = orders::advance(tx, changed).await?;
-        if let Some(customer) = orders::customer(tx, &order).await? {
-            let event = self.event(kind, &order, Some(previous), customer.into(), span.traceparent());
-            let event = NewEvent { silent, ..event };
-            orders::notify(tx, &[event], self.store.offset_ms()).await?;
-        }
+        let customer = orders::customer(tx, &order).await?.map(Into::into);
+        // Endpoints of the shop hear of it all the same.
+        let silent = if customer.is_some() { silent } else { Some("the customer has left".to_owned()) };
+        let customer = customer.unwrap_or_else(|| nobody(order.user_id));
+        let event = self.event(kind, &order, Some(previous), customer, span.traceparent());
+        orders::notify(tx, &[NewEvent { silent, ..event }], self.store.offset_ms()).await?;
         let done = work.commit(order).await;
         if done.is_err() {
             span.fail("not-committed");

@@ -271,7 +271,7 @@ fn take<T: serde::de::DeserializeOwned>(patch: &mut Patch, key: &str) -> Result<
 }
 
 /// Who a deleted user is afterwards.
-fn nobody(id: i64) -> Customer {
+pub(super) fn nobody(id: i64) -> Customer {
     Customer {
         id,
         name: Line::try_from("Deleted".to_owned()).expect("a valid name"),

@@ -1,58 +1,17 @@
-//! Endpoints of webhooks, and what they are sent.
+//! Endpoints of webhooks; `requests` is what they are sent.
 
-use serde::{Deserialize, Serialize};
+mod requests;
 
 use super::conditions::{Arg, Conditions};
-use super::dialect::Column::Int;
-use super::notifications::{NewEvent, NewRow};
 use super::tx::insert_id;
 use super::users::json;
-use super::{Error, Result, Store, Tx, notifications, with_pool, with_tx};
-use crate::endpoint::{Endpoint, Kinds, Orders, Signing, State, TEST_KIND};
-use crate::notification::{ENDPOINT_ORDER_ID_MAX, Lane, Payload};
+use super::{Error, Result, Store, Tx, with_pool, with_tx};
+use crate::endpoint::{Endpoint, Kinds, Orders, Signing, State};
+use crate::notification::Lane;
 use crate::shop::text::{OptionalLine, WebAddress};
 
-/// What a request to an endpoint is made of, stored in place of what a mail says: what the mail of the same change says is not
-/// kept twice, and follows its customer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Request {
-    /// The endpoint.
-    pub(crate) endpoint: i64,
-    /// What it tells.
-    pub(crate) tells: Tells,
-}
-
-/// What a request tells.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Tells {
-    /// What the notification of this number tells.
-    Of(i64),
-    /// This, which tries the endpoint.
-    Test(Box<Payload>),
-}
-
-/// Of another shape than all payloads, so that neither is taken for the other.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stored {
-    webhook: Request,
-}
-
-impl Request {
-    /// As it is stored.
-    pub(crate) fn text(self) -> String {
-        json(&Stored { webhook: self })
-    }
-
-    /// Reads what is stored; none: it is a mail's payload.
-    pub(crate) fn read(text: &str) -> Option<Self> {
-        if !text.starts_with("{\"webhook\"") {
-            return None;
-        }
-        serde_json::from_str::<Stored>(text).ok().map(|stored| stored.webhook)
-    }
-}
+pub(super) use requests::requests;
+pub(crate) use requests::{Request, Tells, has_contents, test};
 
 /// An endpoint, and what signs its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +44,11 @@ struct Row {
 const COLUMNS: &str = "q.id, q.user_id, q.url, q.description, q.kinds, q.secrets, q.state, q.reason, q.version, \
     q.failing_since, q.failed_at, q.failure, q.delivered_at, q.created_at, q.updated_at";
 
+/// What is stored may name kinds of a later version.
+fn kinds_of(text: &str) -> serde_json::Result<Kinds> {
+    serde_json::from_str(text).map(Kinds::kept)
+}
+
 impl Row {
     fn kept(self, now: i64) -> Result<Kept> {
         let Self { id, user_id, reason, version, failing_since, failed_at, failure, delivered_at, .. } = self;
@@ -96,7 +60,7 @@ impl Row {
             user_id,
             url: WebAddress::try_from(url).map_err(corrupt)?,
             description: OptionalLine::try_from(description).map_err(corrupt)?,
-            kinds: serde_json::from_str::<Kinds>(&kinds).map_err(|e| corrupt(e.to_string()))?,
+            kinds: kinds_of(&kinds).map_err(|e| corrupt(e.to_string()))?,
             state: State::try_from(state).map_err(corrupt)?,
             reason,
             version,
@@ -116,8 +80,13 @@ impl Row {
 pub(crate) enum Health {
     /// It arrived.
     Delivered,
-    /// It did not, and why.
-    Failed(String),
+    /// It did not, and why; whether it is the first one that did not.
+    Failed {
+        /// Why.
+        why: String,
+        /// Whether the endpoint was well before.
+        is_first: bool,
+    },
     /// It did not, and the endpoint is sent nothing more: why it failed, and why it is disabled.
     Disabled(String, String),
 }
@@ -174,67 +143,40 @@ impl Store {
         Ok(counts)
     }
 
-    /// What requests are sent to and what they tell: for each its endpoint, unless it was deleted, and the payload of the
-    /// notification that it tells, unless it is a test or that was forgotten. As many answers.
-    pub(crate) async fn requested(
-        &self,
-        requests: &[(i64, Option<i64>)],
-    ) -> Result<Vec<(Option<Kept>, Option<String>)>> {
-        let dialect = self.dialect();
-        let rows = |ids: std::collections::BTreeSet<i64>| {
-            json(&ids.into_iter().map(|id| serde_json::json!({ "wanted": id })).collect::<Vec<_>>())
-        };
-        let sql = dialect.sql(&format!(
-            "select {COLUMNS} from {} {} webhook_endpoints q where q.id = x.wanted and q.deleted_at is null",
-            dialect.rows(1, &[Int("wanted")]),
-            dialect.join(),
-        ));
-        let wanted = rows(requests.iter().map(|(endpoint, _)| *endpoint).collect());
-        let found: Vec<Row> = with_pool!(self, |pool| sqlx::query_as(sql).bind(wanted).fetch_all(pool).await)?;
-        let now = self.clock.now_ms();
-        let found = found.into_iter().map(|row| row.kept(now)).collect::<Result<Vec<Kept>>>()?;
-        let sql = dialect.sql(&format!(
-            "select q.state_id, q.payload from {} {} notification_payloads q where q.state_id = x.wanted",
-            dialect.rows(1, &[Int("wanted")]),
-            dialect.join(),
-        ));
-        let wanted = rows(requests.iter().filter_map(|(_, of)| *of).collect());
-        let told: Vec<(i64, String)> = with_pool!(self, |pool| sqlx::query_as(sql).bind(wanted).fetch_all(pool).await)?;
-        let answer = |(endpoint, of): &(i64, Option<i64>)| {
-            let kept = found.iter().find(|kept| kept.endpoint.id == *endpoint).cloned();
-            let payload = told.iter().find(|(id, _)| Some(*id) == *of).map(|(_, payload)| payload.clone());
-            (kept, payload)
-        };
-        Ok(requests.iter().map(answer).collect())
-    }
-
-    /// Notes what came of a request. One that was disabled or deleted meanwhile stays it.
-    pub(crate) async fn note_health(&self, endpoint: i64, health: &Health, now: i64) -> Result<()> {
+    /// Notes what came of a request, unless the endpoint was changed or deleted since the request was made: what was sent elsewhere
+    /// says nothing of it.
+    pub(crate) async fn note_health(&self, endpoint: &Endpoint, health: &Health, now: i64) -> Result<()> {
         let mut tx = self.begin().await?;
-        let dialect = tx.dialect();
+        let (dialect, id, version) = (tx.dialect(), endpoint.id, endpoint.version);
         match health {
             Health::Delivered => {
                 let sql = dialect.sql(
-                    "update webhook_endpoints set failing_since = null, failure = null, delivered_at = $1 where id = $2",
+                    "update webhook_endpoints set failing_since = null, failure = null, delivered_at = $1 \
+                     where id = $2 and version = $3 and deleted_at is null",
                 );
-                with_tx!(&mut tx, |c| sqlx::query(sql).bind(now).bind(endpoint).execute(c).await.map(drop))?;
+                with_tx!(&mut tx, |c| sqlx::query(sql).bind(now).bind(id).bind(version).execute(c).await.map(drop))?;
             }
-            Health::Failed(why) | Health::Disabled(why, _) => {
-                let sql = dialect.sql(
-                    "update webhook_endpoints set failing_since = coalesce(failing_since, $1), failed_at = $2, \
-                     failure = $3 where id = $4",
-                );
+            Health::Failed { why, .. } | Health::Disabled(why, _) => {
+                let is_first = matches!(health, Health::Failed { is_first: true, .. });
+                let since = if is_first { "$1" } else { "coalesce(failing_since, $1)" };
+                let sql = dialect.sql(&format!(
+                    "update webhook_endpoints set failing_since = {since}, failed_at = $2, failure = $3 \
+                     where id = $4 and version = $5 and deleted_at is null"
+                ));
                 with_tx!(&mut tx, |c| {
-                    sqlx::query(sql).bind(now).bind(now).bind(why).bind(endpoint).execute(c).await.map(drop)
+                    let query = sqlx::query(sql).bind(now).bind(now).bind(why).bind(id).bind(version);
+                    query.execute(c).await.map(drop)
                 })?;
             }
         }
         if let Health::Disabled(_, reason) = health {
             let sql = dialect.sql(
                 "update webhook_endpoints set state = 'disabled', reason = $1, version = version + 1, updated_at = $2 \
-                 where id = $3 and state <> 'disabled'",
+                 where id = $3 and version = $4 and deleted_at is null",
             );
-            with_tx!(&mut tx, |c| sqlx::query(sql).bind(reason).bind(now).bind(endpoint).execute(c).await.map(drop))?;
+            with_tx!(&mut tx, |c| {
+                sqlx::query(sql).bind(reason).bind(now).bind(id).bind(version).execute(c).await.map(drop)
+            })?;
         }
         tx.commit().await
     }
@@ -255,6 +197,32 @@ pub(crate) async fn count(tx: &mut Tx, user_id: Option<i64>) -> Result<i64> {
     let sql = format!("select count(*) from webhook_endpoints where deleted_at is null and {whose}");
     let sql = tx.dialect().sql(&sql);
     Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(user_id.unwrap_or(0)).fetch_one(c).await)?)
+}
+
+/// How many endpoints a user has made since a time, unix milliseconds, those that were deleted included.
+pub(crate) async fn made_since(tx: &mut Tx, user_id: i64, since: i64) -> Result<i64> {
+    let sql = tx.dialect().sql("select count(*) from webhook_endpoints where user_id = $1 and created_at > $2");
+    Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(user_id).bind(since).fetch_one(c).await)?)
+}
+
+/// Whether a test of a locked endpoint is queued.
+pub(crate) async fn is_tested(tx: &mut Tx, id: i64) -> Result<bool> {
+    let sql = tx.dialect().sql("select count(*) from notification_events_queue where lane = $1");
+    let lane = i64::from(Lane::Endpoint { endpoint: id, order: 0 });
+    let queued: i64 = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(lane).fetch_one(c).await)?;
+    Ok(queued > 0)
+}
+
+/// Makes due what waits for a locked endpoint, and is not being sent.
+pub(crate) async fn make_due(tx: &mut Tx, id: i64, offset_ms: i64) -> Result<()> {
+    let now = tx.dialect().now_ms(offset_ms);
+    let (first, last) = Lane::of_endpoint(id);
+    let sql = tx.dialect().sql(&format!(
+        "update notification_events_queue set due_at = {now} where lane >= $1 and lane <= $2 and claims = 0 \
+         and due_at + 0 > {now}"
+    ));
+    with_tx!(tx, |c| sqlx::query(sql).bind(first).bind(last).execute(c).await.map(drop))?;
+    Ok(())
 }
 
 /// Writes a new endpoint; its number.
@@ -328,101 +296,4 @@ async fn next_place(tx: &mut Tx, id: i64) -> Result<i64> {
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
     let sql = tx.dialect().sql("select last_place from webhook_endpoints where id = $1");
     Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(id).fetch_one(c).await)?)
-}
-
-/// Which endpoints hear of changes.
-#[derive(Clone, Debug, sqlx::FromRow)]
-struct Listener {
-    id: i64,
-    user_id: Option<i64>,
-    kinds: String,
-}
-
-impl Listener {
-    /// Whether it hears of a change of this kind, of an order of this user. A silent one is silent towards customers.
-    fn hears(&self, kind: &str, user_id: i64, is_silent: bool) -> bool {
-        let is_its = self.user_id.is_none_or(|own| own == user_id && !is_silent);
-        is_its && serde_json::from_str::<Kinds>(&self.kinds).is_ok_and(|kinds| kinds.has(kind))
-    }
-}
-
-/// The requests that go out with new notifications, of these numbers.
-pub(super) async fn requests<'a>(tx: &mut Tx, events: &'a [NewEvent], ids: &[i64]) -> Result<Vec<NewRow<'a>>> {
-    let order_of = |event: &NewEvent| event.lane.order().filter(|order| *order <= ENDPOINT_ORDER_ID_MAX);
-    let mut users: Vec<i64> = events.iter().filter(|e| order_of(e).is_some()).map(|e| e.payload.customer.id).collect();
-    if users.is_empty() {
-        return Ok(Vec::new());
-    }
-    users.sort_unstable();
-    users.dedup();
-    let listeners = listeners(tx, &users).await?;
-    let mut requests = Vec::new();
-    for (event, id) in events.iter().zip(ids) {
-        let Some(order) = order_of(event) else { continue };
-        let (kind, is_silent) = (event.payload.kind.as_str(), event.silent.is_some());
-        for Listener { id: endpoint, .. } in
-            listeners.iter().filter(|l| l.hears(kind, event.payload.customer.id, is_silent))
-        {
-            requests.push(NewRow {
-                lane: Lane::Endpoint { endpoint: *endpoint, order },
-                place: event.place,
-                silent: None,
-                message_id: request_id(&event.message_id, *endpoint).into(),
-                kind,
-                payload: Request { endpoint: *endpoint, tells: Tells::Of(*id) }.text(),
-            });
-        }
-    }
-    Ok(requests)
-}
-
-/// The `webhook-id` of a request, which is unique and the same in every attempt: no full stop may be in it.
-pub(crate) fn request_id(message_id: &str, endpoint: i64) -> String {
-    let unique = message_id.split('@').next().unwrap_or_default();
-    format!("msg_{}_{endpoint}", unique.replace(['-', '.'], ""))
-}
-
-/// Queues a request that only tries a locked endpoint; its number.
-pub(crate) async fn test(
-    tx: &mut Tx,
-    endpoint: i64,
-    message_id: &str,
-    payload: Payload,
-    offset_ms: i64,
-) -> Result<i64> {
-    let place = next_place(tx, endpoint).await?;
-    let row = NewRow {
-        lane: Lane::Endpoint { endpoint, order: 0 },
-        place,
-        silent: None,
-        message_id: request_id(message_id, endpoint).into(),
-        kind: TEST_KIND,
-        payload: Request { endpoint, tells: Tells::Test(Box::new(payload)) }.text(),
-    };
-    Ok(notifications::write(tx, &[row], offset_ms).await?.pop().unwrap_or_default())
-}
-
-/// The endpoints that hear of all orders, or of those of these users.
-async fn listeners(tx: &mut Tx, users: &[i64]) -> Result<Vec<Listener>> {
-    let dialect = tx.dialect();
-    let rows = json(&users.iter().map(|id| serde_json::json!({ "member": id })).collect::<Vec<_>>());
-    let sql = dialect.sql(&format!(
-        "select q.id, q.user_id, q.kinds from webhook_endpoints q where q.deleted_at is null and (q.user_id is null \
-         or q.user_id in (select x.member from {})) order by q.id",
-        dialect.rows(1, &[Int("member")]),
-    ));
-    Ok(with_tx!(tx, |c| sqlx::query_as(sql).bind(rows).fetch_all(c).await)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Payload, Request, Tells};
-
-    #[test]
-    fn a_request_is_no_payload() {
-        let request = Request { endpoint: 1, tells: Tells::Of(7) };
-        assert_eq!(Request::read(&request.clone().text()), Some(request.clone()));
-        assert!(Payload::read(&request.text()).is_err());
-        assert_eq!(Request::read("{\"kind\":\"order.placed\"}"), None);
-    }
 }

@@ -19,13 +19,17 @@ impl Conditions {
             Some(state) => self.fixed(&dialect.stands(*state)),
             None => {}
         }
-        if let Some(order_id) = order_id {
-            self.and("s.lane = ?", Arg::Int(Lane::Order(*order_id).into()));
-        }
-        if let Some(endpoint_id) = endpoint_id {
-            let (first, last) = Lane::of_endpoint(*endpoint_id);
-            self.and("s.lane >= ?", Arg::Int(first));
-            self.and("s.lane <= ?", Arg::Int(last));
+        match (*order_id, *endpoint_id) {
+            (Some(order), endpoint) => {
+                let lane = endpoint.map_or(Lane::Order(order), |endpoint| Lane::Endpoint { endpoint, order });
+                self.and("s.lane = ?", Arg::Int(lane.into()));
+            }
+            (None, Some(endpoint)) => {
+                let (first, last) = Lane::of_endpoint(endpoint);
+                self.and("s.lane >= ?", Arg::Int(first));
+                self.and("s.lane <= ?", Arg::Int(last));
+            }
+            (None, None) => {}
         }
         if let Some(user_id) = user_id {
             let [account, products] = Lane::of_user(*user_id);

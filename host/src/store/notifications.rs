@@ -217,7 +217,7 @@ pub(super) async fn write(tx: &mut Tx, events: &[NewRow<'_>], offset_ms: i64) ->
         return Ok(ids);
     }
     let row = |e: &&NewRow<'_>| {
-        let urgency = Urgency::of(e.kind).number();
+        let urgency = Urgency::of(e.lane, e.kind).number();
         serde_json::json!({ "in_lane": i64::from(e.lane), "step": e.place, "urgent": urgency })
     };
     let rows = json(&loud.iter().map(row).collect::<Vec<_>>());

@@ -55,7 +55,8 @@ impl Speaks {
 
     /// Connects to the addresses that the host's name has at this moment: another look at it could find others.
     async fn open(&self) -> io::Result<TcpStream> {
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
+        // Which names there are in private networks is nothing for those who name endpoints.
+        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await.into_iter().flatten();
         let allowed: Vec<SocketAddr> = found.filter(|at| self.private_networks || is_public(at.ip())).collect();
         if allowed.is_empty() {
             return Err(io::Error::other("its name leads to no address of the public internet"));
@@ -78,13 +79,23 @@ impl Speaks {
     }
 }
 
+/// What a reply begins with that says when to come again, in seconds (RFC 9110 10.2.3).
+const RETRY_AFTER: &str = "Retry-After: ";
+
+/// When to come again, as a reply says, in milliseconds.
+pub(crate) fn wait_ms(reply: &str) -> Option<u64> {
+    let (seconds, _) = reply.strip_prefix(RETRY_AFTER)?.split_once(';')?;
+    seconds.parse::<u64>().ok()?.checked_mul(1_000)
+}
+
 /// What an answer means. Only its status counts; its words are for people.
 fn read(answer: &Answer) -> Result<Taken, (Class, Broken)> {
     let code = answer.status.as_u16();
     let words = answer.body.split_whitespace().collect::<Vec<_>>().join(" ");
     let words =
         if words.is_empty() { answer.status.canonical_reason().unwrap_or("no words").to_owned() } else { words };
-    let reply = bounded(&words);
+    let later = answer.headers.get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    let reply = bounded(&later.map_or(words.clone(), |seconds| format!("{RETRY_AFTER}{seconds}; {words}")));
     match class(code) {
         None => Ok(Taken { code, reply }),
         Some(class) => {
@@ -123,7 +134,13 @@ impl Protocol for Speaks {
         limits: (&Deadlines, &Lease),
         intent: Intent<'_, F>,
     ) -> Transacted {
-        line.transact(is_reused, || self.request(message), read, limits, intent).await
+        match line.transact(is_reused, || self.request(message), read, limits, intent).await {
+            // Silence costs the next one as much time: the endpoint is left alone for a while.
+            Transacted::Failed(class, broken) if broken.code.is_none() => {
+                Transacted::Failed(class, Broken { is_general: true, ..broken })
+            }
+            done => done,
+        }
     }
 
     async fn reset(_: &mut Box<Http>, _: &Deadlines) -> bool {

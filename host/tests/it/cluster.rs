@@ -113,9 +113,9 @@ async fn a_stale_worker_cannot_finish_a_newer_claim() {
     let app = App::start(crate::app::sqlite().await).await;
     app.order().await;
     let store: &Store = &app.host.service.store;
-    let old = store.claim(Claimable::All, [0, 1, 0], 1_000).await.unwrap().remove(0);
+    let old = store.claim(Claimable::All, [0, 1, 0, 0], 1_000).await.unwrap().remove(0);
     app.clock.advance(1_001);
-    let new = store.claim(Claimable::All, [0, 1, 0], 60_000).await.unwrap().remove(0);
+    let new = store.claim(Claimable::All, [0, 1, 0, 0], 60_000).await.unwrap().remove(0);
     assert_eq!(new.claim.token, old.claim.token + 1);
     assert_eq!(store.renew(&[old.claim, new.claim], 60_000).await.unwrap(), [false, true]);
     app.end().await;

@@ -233,7 +233,7 @@ async fn an_event_that_never_ends_is_held() {
     let app = App::start(sqlite().await).await;
     let order = app.order().await;
     for _ in 0..10 {
-        assert_eq!(app.host.service.store.claim(Claimable::All, [0, 1, 0], 1_000).await.unwrap().len(), 1);
+        assert_eq!(app.host.service.store.claim(Claimable::All, [0, 1, 0, 0], 1_000).await.unwrap().len(), 1);
         app.clock.advance(1_001);
     }
     app.drain().await;
@@ -251,7 +251,7 @@ async fn what_may_end_its_host_is_tried_alone(database: Database) {
         app.order().await;
     }
     for _ in 0..UNSUSPECTED_CLAIMS_MAX {
-        assert_eq!(store.claim(Claimable::All, [0, 10, 0], 1_000).await.unwrap().len(), 3);
+        assert_eq!(store.claim(Claimable::All, [0, 10, 0, 0], 1_000).await.unwrap().len(), 3);
         app.clock.advance(1_001);
     }
     let other = json!({ "items": [{ "product_id": app.product, "quantity": 1 }] });
@@ -267,10 +267,10 @@ async fn what_may_end_its_host_is_tried_alone(database: Database) {
         others == 1 && app.queued().await == 3 && app.database.number(under_way).await == 1
     })
     .await;
-    assert!(store.claim(Claimable::Unsuspected, [0, 10, 0], 1_000).await.unwrap().is_empty());
+    assert!(store.claim(Claimable::Unsuspected, [0, 10, 0, 0], 1_000).await.unwrap().is_empty());
     // Those that waited were not charged for it.
     assert_eq!(
-        store.claim(Claimable::All, [0, 10, 0], 1_000).await.unwrap().iter().map(|c| c.claims).collect::<Vec<_>>(),
+        store.claim(Claimable::All, [0, 10, 0, 0], 1_000).await.unwrap().iter().map(|c| c.claims).collect::<Vec<_>>(),
         [3, 3]
     );
     work.shutdown().await;

@@ -7,10 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::app::{App, journal, sqlite, user};
+use crate::app::{App, eventually, journal, sqlite, user};
 use crate::database::Database;
 use crate::harness::tests;
 use crate::mail_apis::server::{Act, Server, answer};
+use crate::stages::{stage, upload};
 
 tests! {
     on_each_database {
@@ -21,9 +22,8 @@ tests! {
         who_leaves_takes_their_endpoints_along
     }
     once {
-        a_request_that_was_cut_is_told_apart_from_one_that_was_not
-        only_the_status_of_an_answer_counts
-        an_endpoint_that_fails_for_days_is_disabled
+        a_policy_that_knows_mails_alone_keeps_no_request_back
+        what_an_endpoint_was_sent_of_an_order_is_found
     }
 }
 
@@ -79,7 +79,7 @@ pub fn requests(server: &Server) -> Vec<Request> {
     server.requests().iter().map(|bytes| Request::read(bytes)).collect()
 }
 
-fn kinds(server: &Server) -> Vec<String> {
+pub fn kinds(server: &Server) -> Vec<String> {
     requests(server).iter().map(Request::kind).collect()
 }
 
@@ -89,7 +89,7 @@ pub async fn endpoint(app: &App, token: &str, new: Value) -> (i64, String) {
     (made["endpoint"]["id"].as_i64().unwrap(), made["secret"].as_str().unwrap().to_owned())
 }
 
-fn at(server: &Server) -> String {
+pub fn at(server: &Server) -> String {
     format!("http://127.0.0.1:{}/hooks?shop=1", server.port)
 }
 
@@ -112,7 +112,7 @@ pub async fn sent_to(app: &App, endpoint: i64) -> Vec<Value> {
 }
 
 /// Where what an endpoint is sent stands.
-async fn states(app: &App, endpoint: i64) -> Vec<String> {
+pub async fn states(app: &App, endpoint: i64) -> Vec<String> {
     sent_to(app, endpoint).await.iter().map(|n| n["state"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -121,8 +121,11 @@ pub async fn pass(app: &App, ms: u32) {
     app.drain().await;
 }
 
+/// The order that the gate asks about.
+const FIXTURE: &str = "4242424242";
+
 /// A few minutes more than the pause after so many failures.
-const PAUSES_MS: [u32; 3] = [6_000, 360_000, 2_200_000];
+pub const PAUSES_MS: [u32; 3] = [6_000, 360_000, 2_200_000];
 
 async fn each_change_is_a_signed_request_beside_its_mail(database: Database) {
     let (app, server) = (App::with(database, &[HERE]).await, Server::start().await);
@@ -197,7 +200,8 @@ async fn what_fails_is_tried_again_in_order_under_the_same_id(database: Database
     assert_eq!(app.subjects().len(), 2, "and the mails do not");
     let failing = seen(&app, id).await;
     assert!(failing["failing_since"].is_string());
-    assert_eq!(failing["failure"], "500 {\"why\": \"the disk is full\"}");
+    assert_eq!(failing["failure"], "it answered 500");
+    assert_eq!(sent_to(&app, id).await[0]["journal"][0]["reply"], "{\"why\": \"the disk is full\"}");
     server.then(Act::CutAnswer(answer(200, "{}"), 5));
     pass(&app, PAUSES_MS[0]).await;
     pass(&app, PAUSES_MS[1]).await;
@@ -225,7 +229,7 @@ async fn an_endpoint_is_paused_disabled_and_caught_up(database: Database) {
     assert_eq!((states(&app, id).await, kinds(&server).len()), (vec!["not sent".to_owned()], 0));
     let resumed = patch(&app, id, json!({ "state": "active" })).await;
     assert_eq!((&resumed["version"], &resumed["state"]), (&json!(3), &json!("active")));
-    pass(&app, 31_000).await;
+    app.drain().await;
     assert_eq!(kinds(&server), ["order.placed"]);
     server.then(Act::Answer(answer(410, "")));
     app.change(order, "shipped").await;
@@ -238,11 +242,14 @@ async fn an_endpoint_is_paused_disabled_and_caught_up(database: Database) {
     let told = sent_to(&app, id).await;
     assert_eq!(told[2]["reason"], "its endpoint is disabled: it answered 410: it is gone");
     assert_eq!(app.subjects().len(), 3);
+    let path = format!("/v1/notifications/{}/retry", told[2]["id"]);
+    let (status, refusal) = app.client.call("POST", &path, &app.admin, Some(json!({ "why": "early" }))).await;
+    assert_eq!((status.as_u16(), &refusal["detail"]), (409, &json!("its endpoint is disabled; resume it first")));
     patch(&app, id, json!({ "state": "active" })).await;
     for state in ["failed", "skipped", "sent"] {
         let again = json!({ "act": "retry", "filter": { "state": state, "endpoint_id": id }, "why": "it is back" });
         app.client.ok("POST", "/v1/notifications/operations", &app.admin, Some(again)).await;
-        crate::app::eventually("the retry", async || {
+        eventually("the retry", async || {
             app.drain().await;
             let found = app.client.ok("GET", "/v1/notifications/operations", &app.admin, None).await;
             found["items"].as_array().unwrap().iter().all(|operation| operation["state"] == "succeeded")
@@ -279,86 +286,58 @@ async fn who_leaves_takes_their_endpoints_along(database: Database) {
     assert!(told[0].body.contains("Ada") && !told[1].body.contains("Ada") && told[1].body.contains("Deleted"));
     let kept = app.database.texts("select coalesce(reply, '') from notification_attempts").await;
     assert!(!kept.iter().any(|reply| reply.contains("Ada")), "{kept:?}");
-    assert_eq!(states(&app, all).await, ["sent", "sent"]);
+    app.change(order, "delivered").await;
+    app.drain().await;
+    assert_eq!(kinds(&shops).last().unwrap(), "order.delivered");
+    assert_eq!(states(&app, all).await, ["sent"; 3]);
+    let last = app.notifications(order).await[2].clone();
+    assert_eq!((&last["state"], &last["reason"]), (&json!("skipped"), &json!("the customer has left")));
     app.end().await;
 }
 
-async fn a_request_that_was_cut_is_told_apart_from_one_that_was_not() {
-    let (app, server) =
-        (App::with(sqlite().await, &[HERE, ("CAPS__JITTER_PERCENT", "0")]).await, Server::start().await);
-    let (id, _) = own(&app, &server).await;
-    app.order().await;
-    app.drain().await;
-    let whole = server.requests()[0].len();
-    for cut in [1, 40, whole / 2, whole - 1] {
-        server.then(Act::CutRequest(cut));
-        app.order().await;
-        app.drain().await;
-        let told = sent_to(&app, id).await;
-        // All of it had left this host: what its receiver read of it nobody knows.
-        assert_eq!(journal(told.last().unwrap()), ["send body in-doubt - retry"], "{cut}");
-    }
-    server.then(Act::AnswerAndClose(answer(200, "")));
-    app.order().await;
-    app.drain().await;
-    app.order().await;
-    app.drain().await;
-    let told = sent_to(&app, id).await;
-    let last: Vec<_> = told[told.len() - 2..].iter().map(journal).collect();
-    assert_eq!(
-        last,
-        [["send body delivered 200 -"], ["send body delivered 200 -"]],
-        "a closed connection is no failure"
-    );
-    app.end().await;
-}
-
-async fn only_the_status_of_an_answer_counts() {
+async fn a_policy_that_knows_mails_alone_keeps_no_request_back() {
     let (app, server) = (App::with(sqlite().await, &[HERE]).await, Server::start().await);
     let (id, _) = own(&app, &server).await;
-    let long = answer(200, &"x".repeat(200_000));
-    let odd = "HTTP/1.1 204 No Content\r\n\r\n".to_owned();
-    for said in [long, odd, answer(202, "\u{0}\u{1F600}"), answer(200, "")] {
-        server.then(Act::Answer(said));
+    let digest = upload(&app, std::fs::read(env!("MISBEHAVING_WASM")).unwrap()).await;
+    for act in ["merge", "unknown_relay"] {
+        let config = json!({ "admit": act, "on_failure": act, "spare_order": FIXTURE });
+        let new = json!({ "slot": "policy", "digest": digest, "config": config });
+        let revision = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await;
+        stage(&app, revision["id"].as_i64().unwrap(), json!({ "stage": "active" })).await;
+        server.then(Act::Answer(answer(500, "")));
         app.order().await;
         app.drain().await;
+        pass(&app, 5_000).await;
+        let last = sent_to(&app, id).await.pop().unwrap();
+        assert!(!journal(&last).iter().any(|line| line.starts_with("fault")), "{last}");
+        assert_eq!(
+            (journal(&last).last().unwrap().as_str(), &last["state"]),
+            ("send body delivered 200 -", &json!("sent"))
+        );
     }
-    server.then(Act::CutAnswer(answer(200, "a body that does not come"), 80));
+    let new = json!({ "slot": "policy", "digest": digest, "config": { "admit": "tell_suppression", "spare_order": FIXTURE } });
+    let revision = app.client.ok("POST", "/v1/plugins/revisions", &app.admin, Some(new)).await;
+    stage(&app, revision["id"].as_i64().unwrap(), json!({ "stage": "active" })).await;
     app.order().await;
     app.drain().await;
-    assert_eq!(states(&app, id).await, ["sent"; 5]);
-    server.then(Act::Answer(
-        "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n".to_owned(),
-    ));
-    app.order().await;
-    app.drain().await;
-    let told = sent_to(&app, id).await;
-    assert_eq!(journal(told.last().unwrap()), ["send body deferred 302 retry"], "nobody is followed");
+    assert_eq!(sent_to(&app, id).await.pop().unwrap()["reason"], "[(\"channel\", \"webhook\")]");
     app.end().await;
 }
 
-async fn an_endpoint_that_fails_for_days_is_disabled() {
-    let more = [HERE, ("CAPS__JITTER_PERCENT", "0"), ("WEBHOOKS__DISABLE_AFTER_HOURS", "1")];
-    let (app, server) = (App::with(sqlite().await, &more).await, Server::start().await);
+async fn what_an_endpoint_was_sent_of_an_order_is_found() {
+    let (app, server) = (App::with(sqlite().await, &[HERE]).await, Server::start().await);
     let (id, _) = own(&app, &server).await;
-    for _ in 0..9 {
-        server.then(Act::Answer(answer(503, "later")));
-    }
-    app.order().await;
+    let (first, second) = (app.order().await, app.order().await);
+    app.change(second, "shipped").await;
     app.drain().await;
-    for pause_ms in PAUSES_MS {
-        pass(&app, pause_ms).await;
-        assert_eq!(seen(&app, id).await["state"], "active");
-    }
-    pass(&app, 7_300_000).await;
-    let disabled = seen(&app, id).await;
-    assert_eq!(disabled["state"], "disabled");
-    assert_eq!(disabled["reason"], "nothing has arrived for 2 h; last: 503 later");
-    pass(&app, 20_000_000).await;
-    assert_eq!((server.requests().len(), states(&app, id).await), (5, vec!["skipped".to_owned()]));
-    let (status, _) = app.client.call("POST", &format!("/v1/webhook-endpoints/{id}/test"), &app.customer, None).await;
-    assert_eq!(status, 409);
-    let active = patch(&app, id, json!({ "state": "active" })).await;
-    assert!(active["failing_since"].is_null());
+    let found = async |query: String| {
+        let page = app.client.ok("GET", &format!("/v1/notifications?{query}"), &app.admin, None).await;
+        page["items"].as_array().unwrap().iter().map(|n| n["order_id"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(format!("endpoint_id={id}&order_id={second}")).await, [second, second]);
+    assert_eq!(found(format!("endpoint_id={id}&order_id={first}&state=sent")).await, [first]);
+    assert_eq!(found(format!("endpoint_id={id}")).await, [first, second, second]);
+    assert_eq!(found(format!("order_id={second}")).await.len(), 2, "its mails");
+    assert_eq!(found("endpoint_id=4711".to_owned()).await, Vec::<i64>::new());
     app.end().await;
 }

@@ -30,13 +30,13 @@ async fn urgent_mails_overtake_and_starve_nobody(database: Database) {
         let kind = |c: &Claimed| c.notification().unwrap().payload.kind;
         claimed.iter().map(kind).collect::<Vec<_>>()
     };
-    assert_eq!(claim([0, 4, 0]).await, ["order.placed"; 4], "of each urgency its portion alone");
+    assert_eq!(claim([0, 4, 0, 0]).await, ["order.placed"; 4], "of each urgency its portion alone");
     // It came last, and is claimed before the others.
-    let second = claim([1, 3, 1]).await;
+    let second = claim([1, 3, 1, 0]).await;
     assert_eq!(second.iter().filter(|kind| *kind == "account.verify-email").count(), 1, "{second:?}");
     assert_eq!(second.len(), 4, "{second:?}");
-    assert!(claim([5, 0, 3]).await.is_empty());
-    assert_eq!(claim([100, 100, 100]).await.len(), 30 - 4 - 3);
+    assert!(claim([5, 0, 3, 0]).await.is_empty());
+    assert_eq!(claim([100, 100, 100, 0]).await.len(), 30 - 4 - 3);
     app.end().await;
 }
 
@@ -50,7 +50,7 @@ async fn what_is_about_no_order_is_merged_into_nothing(database: Database) {
     }
     let before = app.mailbox.messages().len();
     let store = &app.host.service.store;
-    let claimed = store.claim(Claimable::All, [10, 0, 0], 60_000).await.unwrap();
+    let claimed = store.claim(Claimable::All, [10, 0, 0, 0], 60_000).await.unwrap();
     assert_eq!(claimed.len(), 1, "one of a lane");
     assert_eq!(store.finish(&[finish(&claimed[0], Transition::Merge)]).await.unwrap(), [true]);
     app.drain().await;

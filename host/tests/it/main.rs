@@ -20,6 +20,7 @@ mod demo;
 mod differences;
 mod dkim;
 mod doctor;
+mod endpoint_answers;
 mod endpoint_safety;
 mod endpoints;
 mod gate;
@@ -88,6 +89,7 @@ fn listed() -> impl Iterator<Item = libtest_mimic::Trial> {
         delivery::tests(),
         demo::tests(),
         differences::tests(),
+        endpoint_answers::tests(),
         endpoint_safety::tests(),
         endpoints::tests(),
         dkim::tests(),

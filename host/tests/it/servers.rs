@@ -71,7 +71,7 @@ async fn what_is_enqueued_while_the_event_before_it_ends_is_due_at_once(database
         status
     };
     assert_eq!(status, 200);
-    let next = app.host.service.store.claim(Claimable::All, [0, 10, 0], 60_000).await.unwrap();
+    let next = app.host.service.store.claim(Claimable::All, [0, 10, 0, 0], 60_000).await.unwrap();
     let mut next: Vec<_> = next.iter().map(|c| (c.lane, c.place)).collect();
     next.sort_unstable();
     assert_eq!(next, [(first, 2), (second, 2)]);

@@ -54,7 +54,7 @@ pub fn sent() -> Transition {
 }
 
 pub async fn claim(app: &App, limit: i64) -> Vec<Claimed> {
-    app.host.service.store.claim(Claimable::All, [0, limit, 0], 60_000).await.unwrap()
+    app.host.service.store.claim(Claimable::All, [0, limit, 0, 0], 60_000).await.unwrap()
 }
 
 async fn only_the_head_of_a_lane_is_claimed(database: Database) {
@@ -262,7 +262,7 @@ async fn eight_workers_claim_each_event_once(database: Database) {
         let mut mine = Vec::new();
         let mut empty = 0;
         while empty < 3 {
-            match app.host.service.store.claim(Claimable::All, [0, 3, 0], 60_000).await {
+            match app.host.service.store.claim(Claimable::All, [0, 3, 0, 0], 60_000).await {
                 Ok(claimed) if claimed.is_empty() => empty += 1,
                 Ok(claimed) => mine.extend(claimed.iter().map(|c| c.claim.event)),
                 Err(e) => assert!(e.is_transient(), "{e}"),

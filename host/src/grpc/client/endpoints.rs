@@ -5,7 +5,7 @@ use pb::webhook_service_client::WebhookServiceClient;
 use super::super::pb;
 use super::answers::{self, at, each, given, maybe_at};
 use super::{Client, Error, Transport};
-use crate::endpoint::{Endpoint, NewEndpoint, SecretInfo, State};
+use crate::endpoint::{Endpoint, Kinds, NewEndpoint, SecretInfo, State};
 use crate::service::Page;
 
 impl Client {
@@ -75,7 +75,7 @@ fn endpoint(endpoint: pb::WebhookEndpoint) -> Result<Endpoint, Error> {
         user_id,
         url: url.try_into().map_err(|_| Error::Unreadable("url"))?,
         description: description.try_into().map_err(|_| Error::Unreadable("description"))?,
-        kinds: kinds.try_into().map_err(|_| Error::Unreadable("kinds"))?,
+        kinds: Kinds::kept(kinds),
         state: state.try_into().map_err(|_| Error::Unreadable("state"))?,
         reason,
         version: super::super::filters::etag(&etag).ok().flatten().ok_or(Error::Unreadable("etag"))?,

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::{Gate, Progress, Step, Trial};
 use crate::clock::Clock;
-use crate::notification::{Channel, Failure, Situation};
+use crate::notification::{Channel, Class, Failure, Relay, Situation};
 use crate::plugin::ask::{Output, Question, Response, ask};
 use crate::plugin::fault::{Fault, LoadError};
 use crate::plugin::fixture::{self, Fixture};
@@ -190,8 +190,16 @@ fn questions(slot: Slot, relays: &[String]) -> Vec<Question> {
                 Question::OnFailure(f, situation)
             };
             let failed = fixture::failures().into_iter().map(failed);
-            let webhook = Situation { channel: Channel::Webhook, ..situation.clone() };
-            [Question::Admit(situation.clone()), Question::Admit(webhook)].into_iter().chain(failed).collect()
+            let endpoint = Relay { name: "1".to_owned(), available: true };
+            let webhook = Situation { channel: Channel::Webhook, relays: vec![endpoint], ..situation.clone() };
+            let lost = fixture::failures().into_iter().find(|f| f.class == Class::InDoubt);
+            let lost = lost.map(|f| {
+                let f = Failure { relay: "1".to_owned(), ..f };
+                let after = Situation { attempts: 1, history: vec![f.clone()], ..webhook.clone() };
+                Question::OnFailure(f, after)
+            });
+            let requests = std::iter::once(Question::Admit(webhook)).chain(lost);
+            std::iter::once(Question::Admit(situation.clone())).chain(failed).chain(requests).collect()
         }
     }
 }

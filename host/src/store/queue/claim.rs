@@ -7,7 +7,7 @@ use serde_json::json as object;
 use super::pause::NOT_PAUSED;
 use super::{QUEUE, events, is_head, postgres, sqlite};
 use crate::notification::{
-    Failure, HISTORY_MAX, Notification, OrderStatus, Payload, QUEUED_MAX, QueuedChange, Urgency,
+    Failure, HISTORY_MAX, Notification, OrderStatus, Payload, QUEUED_MAX, QueuedChange, URGENCIES, Urgency,
 };
 use crate::shop::order::Status;
 use crate::store::dialect::Column::Int;
@@ -143,7 +143,7 @@ impl Claimed {
 impl Store {
     /// Leases due events for `lease_ms`: of each urgency its portion at the most, the oldest due first. Fewer does not mean that
     /// no more are due. What is leased when this fails half-way comes again when its lease has run out.
-    pub async fn claim(&self, claimable: Claimable, portions: [i64; 3], lease_ms: i64) -> Result<Vec<Claimed>> {
+    pub async fn claim(&self, claimable: Claimable, portions: [i64; URGENCIES], lease_ms: i64) -> Result<Vec<Claimed>> {
         let now = self.dialect().now_ms(self.offset_ms());
         let rows = match &self.db {
             Db::Sqlite { writer, .. } => sqlite::claim(writer, claimable, &now, portions, lease_ms).await?,
@@ -273,7 +273,7 @@ pub(super) fn due_by_urgency(
     claimable: Claimable,
     now: &str,
     lock: &str,
-    portions: [i64; 3],
+    portions: [i64; URGENCIES],
 ) -> (Vec<String>, Vec<i64>) {
     let asked = Urgency::ALL.into_iter().zip(portions).filter(|(_, portion)| *portion > 0);
     let parts = asked
@@ -293,7 +293,7 @@ async fn take_by_steps(
     tx: &mut Tx,
     claimable: Claimable,
     now: &str,
-    portions: [i64; 3],
+    portions: [i64; URGENCIES],
     lease_ms: i64,
 ) -> Result<Vec<Row>> {
     let dialect = tx.dialect();

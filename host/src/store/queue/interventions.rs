@@ -93,7 +93,7 @@ pub(crate) async fn requeue(
         "insert into {QUEUE} (state_id, lane, place, urgency, due_at, epoch, phase, attempts, claims, created_at) \
          select s.id, s.lane, s.place, {}, {now}, {now}, 0, 0, 0, {now} from notification_states s \
          where s.id = $1",
-        Urgency::of(&standing.kind).number()
+        Urgency::of(Lane::from(standing.lane), &standing.kind).number()
     ));
     with_tx!(tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
     Ok(())

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::claim::{self, Row};
 use super::finish::{Finish, Note};
 use super::{Claimable, Intent, QUEUE, Token, tokens};
+use crate::notification::URGENCIES;
 use crate::store::postgres::Session;
 use crate::store::{Dialect, Result};
 
@@ -15,7 +16,7 @@ pub(super) async fn claim(
     session: &mut Session,
     claimable: Claimable,
     now: &str,
-    portions: [i64; 3],
+    portions: [i64; URGENCIES],
     lease_ms: i64,
 ) -> Result<Vec<Row>> {
     let (due, limits) =

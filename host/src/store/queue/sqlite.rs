@@ -9,6 +9,7 @@ use sqlx::{Arguments, AssertSqlSafe, SqliteConnection};
 use super::claim::{self, Row};
 use super::finish::Finish;
 use super::{Claimable, Intent, QUEUE, Token, tokens};
+use crate::notification::URGENCIES;
 use crate::store::users::json;
 use crate::store::writer::Writer;
 use crate::store::{Dialect, Result};
@@ -22,7 +23,7 @@ pub(super) async fn claim(
     writer: &Writer,
     claimable: Claimable,
     now: &str,
-    portions: [i64; 3],
+    portions: [i64; URGENCIES],
     lease_ms: i64,
 ) -> Result<Vec<Row>> {
     let (due, limits) = claim::due_by_urgency(Dialect::Sqlite, claimable, now, "", portions);
