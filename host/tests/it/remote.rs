@@ -200,8 +200,7 @@ async fn json_has_the_forms_that_the_guide_tells() {
                 operator.ok(&["notification", "hold", &id.to_string()]).await;
             }
             let filled = filled.replace("ID", &id.to_string()).replace("ADDRESS", "bob@example.com");
-            let filled = filled.replace("URL", "https://hooks.example/");
-            let filled = filled.replace("FILE", &addresses);
+            let filled = filled.replace("URL", "https://hooks.example/").replace("FILE", &addresses);
             let words = std::iter::once(group).chain(filled.split(' ').filter(|word| *word != group));
             let args: Vec<_> = words.chain(more.iter().copied()).collect();
             let answer = operator.json(&args).await;
