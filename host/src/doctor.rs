@@ -8,6 +8,7 @@ mod dns;
 mod relays;
 mod reputation;
 mod secrets;
+mod webhooks;
 
 use std::net::SocketAddr;
 
@@ -45,6 +46,8 @@ pub enum Check {
     Queue,
     /// Few mails come back, and few are called unwanted.
     Reputation,
+    /// The shop's endpoints of webhooks take what they are sent.
+    Webhooks,
     /// What should serve in a slot can be prepared.
     Plugins,
     /// A relay takes mails from here.
@@ -61,13 +64,14 @@ pub enum Check {
 
 impl Check {
     /// All, in the order in which they are made.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Settings,
         Self::Secrets,
         Self::Database,
         Self::Schema,
         Self::Queue,
         Self::Reputation,
+        Self::Webhooks,
         Self::Plugins,
         Self::Relay,
         Self::Certificate,
@@ -85,6 +89,7 @@ impl Check {
             Self::Schema => "schema",
             Self::Queue => "queue",
             Self::Reputation => "reputation",
+            Self::Webhooks => "webhooks",
             Self::Plugins => "plugins",
             Self::Relay => "relay",
             Self::Certificate => "certificate",

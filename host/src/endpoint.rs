@@ -198,6 +198,7 @@ pub struct SecretInfo {
 #[schema(as = NewWebhookEndpoint)]
 pub struct NewEndpoint {
     /// Where requests go: https, and no address of a private network.
+    #[schema(schema_with = https_address)]
     pub url: WebAddress,
     /// What it is for.
     #[serde(default)]
@@ -216,6 +217,7 @@ pub struct NewEndpoint {
 #[schema(as = WebhookEndpointPatch)]
 pub struct Changeable {
     /// Where requests go.
+    #[schema(schema_with = https_address)]
     pub url: WebAddress,
     /// What it is for.
     #[serde(default)]
@@ -224,7 +226,21 @@ pub struct Changeable {
     #[serde(default)]
     pub kinds: Kinds,
     /// "active" or "paused": only the host disables.
+    #[schema(schema_with = wanted_state)]
     pub state: State,
+}
+
+fn https_address() -> utoipa::openapi::Object {
+    let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
+    let text = text
+        .max_length(Some(1_000))
+        .description(Some("Where requests go: https, and no address of a private network."));
+    text.pattern(Some(r"^https://([a-z0-9]{1,63}\.){0,2}[a-z][a-z0-9]{0,61}(/[A-Za-z0-9._~/-]*)?$")).build()
+}
+
+fn wanted_state() -> utoipa::openapi::Object {
+    let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
+    text.enum_values(Some(["active", "paused"])).description(Some("Only the host disables.")).build()
 }
 
 /// Where one request goes.

@@ -11,7 +11,7 @@ mod transition;
 use serde::{Deserialize, Serialize};
 
 pub use filter::Filter;
-pub use lane::{ENDPOINT_ID_MAX, ENDPOINT_ORDER_ID_MAX, Lane, Portions, URGENCIES, Urgency};
+pub use lane::{ENDPOINT_ID_MAX, ENDPOINT_ORDER_ID_MAX, Lane, MAIL_LANES_FROM, Portions, URGENCIES, Urgency};
 pub use payload::{Category, Customer, KINDS, MergedChange, Payload};
 pub use subject::order::Status as OrderStatus;
 pub use transition::{admit, is_overdue, native_verdict, settle};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
-use super::{Check, Finding, reputation};
+use super::{Check, Finding, reputation, webhooks};
 use crate::clock::{Clock, DAY_MS};
 use crate::config::Config;
 use crate::host;
@@ -147,6 +147,7 @@ async fn contents(config: Config, clock: &Clock) -> Vec<Finding> {
     };
     let mut findings = vec![queue(&service).await];
     findings.extend(reputation::examine(&service.store).await);
+    findings.push(webhooks::examine(&service.store).await);
     for slot in Slot::ALL {
         findings.push(plugin(&service, slot).await);
     }

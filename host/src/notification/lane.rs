@@ -19,8 +19,8 @@ pub enum Lane {
     },
 }
 
-/// Below it are the lanes of endpoints: room for 2^22 of them, each with 2^40 orders.
-const ENDPOINTS_BELOW: i64 = -(1 << 62);
+/// The lowest number of a lane of mails. Below it are the lanes of endpoints: room for 2^22 of them, each with 2^40 orders.
+pub const MAIL_LANES_FROM: i64 = -(1 << 62);
 const ORDER_BITS: u32 = 40;
 /// The highest number of an endpoint that has lanes.
 pub const ENDPOINT_ID_MAX: i64 = (1 << 22) - 1;
@@ -75,7 +75,7 @@ impl From<Lane> for i64 {
             Lane::Beside(user) => user.saturating_mul(-2).saturating_sub(1),
             Lane::Endpoint { endpoint, order } => {
                 let (endpoint, order) = (endpoint.clamp(0, ENDPOINT_ID_MAX), order.clamp(0, ENDPOINT_ORDER_ID_MAX));
-                ENDPOINTS_BELOW - 1 - ((endpoint << ORDER_BITS) | order)
+                MAIL_LANES_FROM - 1 - ((endpoint << ORDER_BITS) | order)
             }
         }
     }
@@ -85,8 +85,8 @@ impl From<i64> for Lane {
     fn from(number: i64) -> Self {
         match number {
             0.. => Self::Order(number),
-            ..ENDPOINTS_BELOW => {
-                let place = ENDPOINTS_BELOW - 1 - number;
+            ..MAIL_LANES_FROM => {
+                let place = MAIL_LANES_FROM - 1 - number;
                 Self::Endpoint { endpoint: place >> ORDER_BITS, order: place & ENDPOINT_ORDER_ID_MAX }
             }
             _ if number % 2 == 0 => Self::Account(-(number / 2)),

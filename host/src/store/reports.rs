@@ -3,8 +3,8 @@
 use super::dialect::Column::Int;
 use super::queue::events;
 use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
-use crate::notification::Payload;
 use crate::notification::report::{Report, ReportKind};
+use crate::notification::{MAIL_LANES_FROM, Payload};
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -58,7 +58,9 @@ impl Store {
     /// Of those of the newest `notifications_max` notifications whose mail was sent.
     pub(crate) async fn fates(&self, notifications_max: i64) -> Result<Fates> {
         let newest = "id > coalesce((select max(id) from notification_states), 0) - $1";
-        let sent = format!("select count(*) from notification_states where state = 'sent' and {newest}");
+        let sent = format!(
+            "select count(*) from notification_states where state = 'sent' and lane >= {MAIL_LANES_FROM} and {newest}"
+        );
         let of = |kind: ReportKind| {
             format!(
                 "select count(distinct state_id) from notification_reports where kind = '{}' and state_{newest}",

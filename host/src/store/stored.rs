@@ -3,10 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Result, Store, with_pool};
-use crate::notification::{Class, Failure};
-
-/// That a notification `s` is a mail: requests to endpoints are in the lanes below (`Lane::Endpoint`).
-const MAILS: &str = "s.lane >= -4611686018427387904";
+use crate::notification::{Class, Failure, MAIL_LANES_FROM};
 
 /// A stored event, and what chance its last mail was drawn from.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -104,7 +101,7 @@ impl Store {
         let sql = self.dialect().sql(&format!(
             "select s.id, s.message_id, p.payload, (select a.seed {last}) as seed, (select a.ab_variant {last}) as ab_variant \
              from notification_states s join notification_payloads p on p.state_id = s.id \
-             where s.id < $1 and {MAILS} and s.created_at >= $2 and s.created_at < $3 order by s.id desc limit $4",
+             where s.id < $1 and s.lane >= {MAIL_LANES_FROM} and s.created_at >= $2 and s.created_at < $3 order by s.id desc limit $4",
         ));
         Ok(with_pool!(self, |pool| sqlx::query_as(sql)
             .bind(before)
@@ -129,7 +126,7 @@ impl Store {
              case when a.class = 'delivered' then a.relay end as sent_via from notification_attempts a \
              join notification_states s on s.id = a.state_id \
              join notification_payloads p on p.state_id = s.id where a.id < $1 and a.situation is not null \
-             and {MAILS} and a.started_at >= $2 and a.started_at < $3 order by a.id desc limit $4",
+             and s.lane >= {MAIL_LANES_FROM} and a.started_at >= $2 and a.started_at < $3 order by a.id desc limit $4",
         ));
         let rows: Vec<DecisionRow> = with_pool!(self, |pool| sqlx::query_as(sql)
             .bind(before)

@@ -103,6 +103,7 @@ async fn two_relays() -> App {
         ("TELEMETRY__LISTEN", "127.0.0.1:0"),
         ("MAIL__RETURN_PATH", reports::BASE),
         ("INBOUND__LISTEN", "127.0.0.1:0"),
+        crate::endpoints::HERE,
     ];
     App::with(sqlite().await, &more).await
 }
@@ -168,6 +169,12 @@ async fn each_fires_by_a_real_fault() {
     mailed("EcommMailsMayComeTwice", Phase::Dot, Act::Drop).await;
 
     reported(&app, &watching).await;
+
+    // An endpoint that hears of all orders, and is not there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoint = json!({ "url": format!("http://{free}/"), "orders": "all" });
+    app.client.ok("POST", "/v1/webhook-endpoints", &app.admin, Some(endpoint)).await;
+    mailing("EcommWebhookOfTheShopFails", &|| ()).await;
 
     // It behaves on the gate's fixtures.
     let broken = install(&app, json!({ "render": "trap", "spare_order": "4242424242" })).await;

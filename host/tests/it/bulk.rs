@@ -74,7 +74,7 @@ async fn all_that_match_are_tried_again(database: Database) {
     let done = run(&app, body.clone()).await;
     assert_eq!((&done["state"], &done["matched"]), (&json!("succeeded"), &json!(3)), "{done}");
     assert_eq!((&done["done"], &done["refused"]), (&json!(2), &json!(1)), "{done}");
-    let late = "a newer mail of its order was sent or is on its way; set allow_late to send this one after it";
+    let late = "what is newer of its order was sent or is on its way; set allow_late to send this one after it";
     assert_eq!(done["refusals"], json!([{ "reason": late, "count": 1 }]));
     assert_eq!(done["filter"]["ended_since"], json!(since));
     app.drain().await;
