@@ -112,6 +112,9 @@ impl TryFrom<Vec<String>> for Kinds {
     type Error = String;
 
     fn try_from(mut names: Vec<String>) -> Result<Self, String> {
+        if names.len() > KINDS.len() {
+            return Err(format!("must be at most {} kinds", KINDS.len()));
+        }
         names.sort();
         names.dedup();
         match names.iter().find(|name| !KINDS.contains(&name.as_str())) {
@@ -292,5 +295,6 @@ mod tests {
         assert_eq!(some.names(), ["order.placed", "order.shipped"]);
         assert!(some.has("order.placed") && !some.has("order.delivered"));
         assert!(kinds(&["account.closed"]).is_err());
+        assert!(kinds(&["order.placed"; 50]).is_err());
     }
 }
