@@ -42,6 +42,9 @@ pub mod shares;
 pub(crate) mod signatures;
 pub(crate) mod stored;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
 use sqlx::{MySqlPool, SqlitePool};
 
 pub(crate) use dialect::Dialect;
@@ -75,6 +78,8 @@ pub(crate) use with_pool;
 pub struct Store {
     db: Db,
     clock: Clock,
+    /// Until when no endpoint of a webhook is known to hear of changes, by the monotonic clock.
+    unheard_until_ms: Arc<AtomicI64>,
 }
 
 #[derive(Clone)]

@@ -1,5 +1,7 @@
 //! Endpoints of webhooks: who may have which, and what their owners do with them.
 
+use std::time::Duration;
+
 use super::notifications::by;
 use super::once::tried;
 use super::patch::{Patch, merged};
@@ -51,10 +53,16 @@ impl Service {
             return Err(Error::Forbidden);
         }
         self.must_be_reachable(&new.url)?;
-        tried(|| self.try_create_endpoint(who, new)).await
+        let (made, is_first) = tried(|| self.try_create_endpoint(who, new)).await?;
+        if is_first {
+            // Until then hosts may still believe that there is none.
+            tokio::time::sleep(Duration::from_millis(FIRST_MS)).await;
+        }
+        Ok(made)
     }
 
-    async fn try_create_endpoint(&self, who: Principal, new: &NewEndpoint) -> Result<Revealed, Error> {
+    /// The endpoint, and whether hosts may not have seen one of late.
+    async fn try_create_endpoint(&self, who: Principal, new: &NewEndpoint) -> Result<(Revealed, bool), Error> {
         let NewEndpoint { url, description, kinds, orders } = new.clone();
         let (user_id, most) = match orders {
             Orders::Own => (Some(who.user_id), self.webhooks.endpoints_per_user_max),
@@ -94,13 +102,14 @@ impl Service {
             created_at: now,
             updated_at: now,
         };
+        let is_first = endpoints::oldest(&mut tx).await?.is_none_or(|oldest| now - oldest < SEEN_MS);
         endpoint.id = endpoints::insert(&mut tx, &endpoint, &signing).await?;
         if endpoint.id > ENDPOINT_ID_MAX {
             return Err(Error::Conflict(format!("no more than {ENDPOINT_ID_MAX} endpoints can ever be made")));
         }
         tx.commit().await?;
         tracing::info!(webhook.endpoint = endpoint.id, user.id = who.user_id, "an endpoint was made");
-        Ok(Revealed { endpoint, secret })
+        Ok((Revealed { endpoint, secret }, is_first))
     }
 
     /// Changes an endpoint: what it is sent, where, and whether. Made active again, it counts as one that never failed.
@@ -227,6 +236,11 @@ fn own(who: Principal, kept: Option<Kept>) -> Result<Kept, Error> {
     let kept = kept.ok_or(NONE)?;
     Ok(kept)
 }
+
+/// How long it takes at most until all hosts know of the first endpoint, in milliseconds.
+const FIRST_MS: u64 = endpoints::UNHEARD_MS.unsigned_abs() + 100;
+/// All hosts know that there are endpoints once one has been there for so long, whatever their clocks, in milliseconds.
+const SEEN_MS: i64 = 60_000;
 
 /// Endpoints of one user that may be made within a day: their numbers are not given twice.
 const MADE_PER_DAY_MAX: i64 = 100;

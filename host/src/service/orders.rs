@@ -102,7 +102,8 @@ impl Service {
         let silent = if customer.is_some() { silent } else { Some("the customer has left".to_owned()) };
         let customer = customer.unwrap_or_else(|| nobody(order.user_id));
         let event = self.event(kind, &order, Some(previous), customer, span.traceparent());
-        orders::notify(tx, &[NewEvent { silent, ..event }], self.store.offset_ms()).await?;
+        let is_heard = self.store.is_heard(tx).await?;
+        orders::notify(tx, &[NewEvent { silent, ..event }], is_heard, self.store.offset_ms()).await?;
         let done = work.commit(order).await;
         if done.is_err() {
             span.fail("not-committed");

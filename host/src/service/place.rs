@@ -142,7 +142,8 @@ impl Service {
             events.push(self.event(Kind::Placed, order, None, customer, trace));
             keys.extend(once.map(|once| once.keep(who, PLACE, order)));
         }
-        orders::notify(tx, &events, self.store.offset_ms()).await?;
+        let is_heard = self.store.is_heard(tx).await?;
+        orders::notify(tx, &events, is_heard, self.store.offset_ms()).await?;
         once::keep(tx, &keys, now).await?;
         orders::take_stock(tx, &orders).await?;
         Ok(orders)

@@ -104,7 +104,7 @@ pub(crate) async fn tell(tx: &mut Tx, mails: Vec<(Lane, String, Payload)>, offse
         Some(NewEvent { lane, place, silent: None, message_id, payload })
     };
     let events: Vec<NewEvent> = mails.into_iter().filter_map(event).collect();
-    if events.is_empty() { Ok(Vec::new()) } else { notifications::enqueue(tx, &events, offset_ms).await }
+    if events.is_empty() { Ok(Vec::new()) } else { notifications::enqueue(tx, &events, false, offset_ms).await }
 }
 
 /// Has what a mail says forgotten once it has ended: its user has left.

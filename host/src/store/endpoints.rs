@@ -11,7 +11,7 @@ use crate::notification::Lane;
 use crate::shop::text::{OptionalLine, WebAddress};
 
 pub(super) use requests::requests;
-pub(crate) use requests::{Request, Tells, has_contents, test};
+pub(crate) use requests::{Request, Tells, UNHEARD_MS, has_contents, test};
 
 /// An endpoint, and what signs its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,6 +189,12 @@ impl Store {
         with_tx!(&mut tx, |c| sqlx::query(sql).bind(new).bind(endpoint).bind(old).execute(c).await.map(drop))?;
         tx.commit().await
     }
+}
+
+/// When the oldest of the endpoints was made that are there, unix milliseconds.
+pub(crate) async fn oldest(tx: &mut Tx) -> Result<Option<i64>> {
+    let sql = tx.dialect().sql("select min(created_at) from webhook_endpoints where deleted_at is null");
+    Ok(with_tx!(tx, |c| sqlx::query_scalar(sql).fetch_one(c).await)?)
 }
 
 /// How many endpoints a user has, or the shop.

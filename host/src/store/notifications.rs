@@ -187,10 +187,10 @@ impl NewEvent {
 }
 
 /// Writes the notifications and puts them into the queue, in the transaction of the changes; their numbers. With each that is
-/// of an order goes one to each endpoint that hears of it.
-pub(super) async fn enqueue(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) -> Result<Vec<i64>> {
+/// of an order goes one to each endpoint that hears of it, if there is one at all (`Store::is_heard`).
+pub(super) async fn enqueue(tx: &mut Tx, events: &[NewEvent], is_heard: bool, offset_ms: i64) -> Result<Vec<i64>> {
     let ids = write(tx, &events.iter().map(NewEvent::row).collect::<Vec<_>>(), offset_ms).await?;
-    let requests = endpoints::requests(tx, events, &ids).await?;
+    let requests = if is_heard { endpoints::requests(tx, events, &ids).await? } else { Vec::new() };
     if !requests.is_empty() {
         write(tx, &requests, offset_ms).await?;
     }

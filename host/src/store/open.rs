@@ -64,7 +64,7 @@ impl Store {
         } else {
             return Err(Error::Url);
         };
-        Ok(Self { db, clock })
+        Ok(Self { db, clock, unheard_until_ms: std::sync::Arc::default() })
     }
 }
 

@@ -364,8 +364,8 @@ pub(crate) async fn number_invoice(tx: &mut Tx, number: &Line, order_id: i64) ->
 }
 
 /// Records the notifications of changes in the changes' own transaction.
-pub(crate) async fn notify(tx: &mut Tx, events: &[NewEvent], offset_ms: i64) -> Result<()> {
-    notifications::enqueue(tx, events, offset_ms).await.map(drop)
+pub(crate) async fn notify(tx: &mut Tx, events: &[NewEvent], is_heard: bool, offset_ms: i64) -> Result<()> {
+    notifications::enqueue(tx, events, is_heard, offset_ms).await.map(drop)
 }
 
 /// The user of a locked order, who stays as they are until the transaction ends; none: they have left.

@@ -1,6 +1,7 @@
 //! What endpoints of webhooks are sent: which hear of a change, what a request refers to, and what it is made of.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +55,25 @@ impl Request {
     }
 }
 
+/// That there is no endpoint at all is believed for so long, in milliseconds: most shops have none, and each order would ask.
+/// Whoever makes the first one waits for as long before it is said to be there.
+pub(crate) const UNHEARD_MS: i64 = 1_000;
+
 impl Store {
+    /// Whether there is an endpoint that may hear of a change that is made in this transaction.
+    pub(crate) async fn is_heard(&self, tx: &mut Tx) -> Result<bool> {
+        let began_ms = self.clock.monotonic_ms();
+        if began_ms < self.unheard_until_ms.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let sql = tx.dialect().sql("select id from webhook_endpoints where deleted_at is null order by id limit 1");
+        let any: Option<i64> = with_tx!(tx, |c| sqlx::query_scalar(sql).fetch_optional(c).await)?;
+        if any.is_none() {
+            self.unheard_until_ms.store(began_ms + UNHEARD_MS, Ordering::Relaxed);
+        }
+        Ok(any.is_some())
+    }
+
     /// What requests are sent to and what they tell: for each its endpoint, unless it was deleted, and the payload of the
     /// notification that it tells, unless it is a test or that was forgotten. As many answers.
     pub(crate) async fn requested(
