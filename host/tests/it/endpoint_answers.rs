@@ -1,13 +1,20 @@
 //! What answers of endpoints mean, and what is made of their silence.
 
+use ecomm::clock::Clock;
+use ecomm::config::Config;
+use ecomm::host::{Host, Roles};
 use serde_json::json;
 
-use crate::app::{App, eventually, journal, sqlite};
+use crate::app::{App, Client, environment, eventually, journal, sqlite};
+use crate::database::Database;
 use crate::endpoints::{HERE, PAUSES_MS, at, kinds, own, pass, patch, requests, seen, sent_to, states};
 use crate::harness::tests;
 use crate::mail_apis::server::{Act, Server, answer, with_header};
 
 tests! {
+    on_each_server {
+        a_host_that_knew_of_no_endpoint_hears_of_the_first
+    }
     once {
         a_request_that_was_cut_is_told_apart_from_one_that_was_not
         only_the_status_of_an_answer_counts
@@ -133,5 +140,22 @@ async fn what_was_sent_elsewhere_says_nothing_of_an_endpoint() {
     pass(&app, 6_000).await;
     assert_eq!((kinds(&new), states(&app, id).await), (vec!["order.placed".to_owned()], vec!["sent".to_owned()]));
     assert_eq!(requests(&old)[0].id(), requests(&new)[0].id());
+    app.end().await;
+}
+
+/// A host that has just asked believes for a moment that there is none: the first one is not said to be there before.
+async fn a_host_that_knew_of_no_endpoint_hears_of_the_first(database: Database) {
+    let (app, server) = (App::with(database, &[HERE]).await, Server::start().await);
+    let config = Config::load(None, environment(&app.database, &[HERE])).unwrap();
+    let roles = Roles { worker: false, ..Roles::ALL };
+    let other = Box::pin(Host::start(config, roles, Clock::system())).await.unwrap();
+    let there = Client::new(other.http.unwrap());
+    let order = json!({ "items": [{ "product_id": app.product, "quantity": 1 }] });
+    there.ok("POST", "/v1/orders", &app.customer, Some(order.clone())).await;
+    let (id, _) = own(&app, &server).await;
+    there.ok("POST", "/v1/orders", &app.customer, Some(order)).await;
+    app.drain().await;
+    assert_eq!((kinds(&server), sent_to(&app, id).await.len()), (vec!["order.placed".to_owned()], 1));
+    other.stop().await;
     app.end().await;
 }
