@@ -1,5 +1,5 @@
 //! What leaves a host over a connection, whatever it is and whatever is spoken: connections and how many, circuit breaker, pace,
-//! whose turn it is, and the rule of doubt. `mail` and `webhook` say what is spoken ([`Protocol`]).
+//! whose turn it is, and the rule of doubt. `mail` and `webhook` say what is spoken (`Protocol`).
 
 mod connections;
 pub(crate) mod http;
