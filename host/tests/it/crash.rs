@@ -259,6 +259,9 @@ async fn killed_while_an_endpoint_takes_a_request_it_comes_again_under_its_id(da
     let order = rig.order().await;
     let shipped = json!({ "status": "shipped" });
     rig.client.ok("PATCH", &format!("/v1/orders/{order}/status"), &rig.admin, Some(shipped)).await;
+    // No mail is on its way when the host is killed.
+    let sent = "select count(*) from notification_states where state = 'sent'";
+    eventually("the mails", async || rig.database.number(sent).await == 2).await;
     for killed in 1..=2 {
         eventually("the request", async || server.requests().len() == killed).await;
         rig.kill();
