@@ -257,11 +257,11 @@ pub struct Target {
     pub failed_at: Option<i64>,
 }
 
-/// Why an address is no endpoint's.
+/// An endpoint's address, in its parts.
 ///
 /// # Errors
-/// Says what is wrong with it.
-pub fn check_url(url: &WebAddress, private_networks: bool) -> Result<(), &'static str> {
+/// Says why it is none.
+pub fn check_url(url: &WebAddress, private_networks: bool) -> Result<url::Url, &'static str> {
     let parsed = url::Url::parse(url.as_str()).map_err(|_| "must be a web address")?;
     if parsed.scheme() != "https" && !private_networks {
         return Err("must begin with https://");
@@ -269,7 +269,12 @@ pub fn check_url(url: &WebAddress, private_networks: bool) -> Result<(), &'stati
     if !parsed.username().is_empty() || parsed.password().is_some() || parsed.fragment().is_some() {
         return Err("must have neither a user's name nor a fragment");
     }
-    Ok(())
+    Ok(parsed)
+}
+
+/// An address without its path, which may let whoever knows it in.
+pub fn origin(url: &WebAddress) -> String {
+    url::Url::parse(url.as_str()).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::layout::{Failed, Page, act as form, badge, more, page as framed, page_at, table, time};
 use super::session::{Act, Operator};
 use super::{App, see};
-use crate::endpoint::{Endpoint, NewEndpoint, Orders, State as Standing};
+use crate::endpoint::{Endpoint, NewEndpoint, Orders, State as Standing, origin};
 use crate::notification::KINDS;
 use crate::service::{Error, Revealed};
 use crate::shop::text::{OptionalLine, WebAddress};
@@ -135,8 +135,7 @@ pub(super) async fn add(State(app): State<App>, form: Act) -> Result<Response, F
         orders: Orders::All,
     };
     // The path may be a secret, and what is on record is short.
-    let origin = url::Url::parse(new.url.as_str()).map(|url| url.origin().ascii_serialization());
-    let subject: String = origin.unwrap_or_default().chars().take(200).collect();
+    let subject: String = origin(&new.url).chars().take(200).collect();
     let making = Box::pin(app.create_endpoint(who, &new));
     let Revealed { endpoint, secret } = app.recorded(who, "create-webhook", &subject, why, making).await?;
     Ok(shown(&form.operator, &endpoint, Some(&secret.text())).into_response())

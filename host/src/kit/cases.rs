@@ -205,11 +205,10 @@ fn question(draw: &mut Draw, relays: &[Relay], occurred_at: i64) -> Question {
         queued: queued(draw, now),
         channel: Channel::Mail,
     };
-    let endpoint = || Relay { name: "1".to_owned(), available: true };
     let situation = if draw.once_in(4) {
         Situation {
             channel: Channel::Webhook,
-            relays: vec![endpoint()],
+            relays: vec![Relay { name: "1".to_owned(), available: true }],
             queued: Vec::new(),
             newest_status: None,
             ..situation

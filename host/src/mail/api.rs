@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::{MailerError, Message, RelaySettings, Tls};
 use crate::clock::Clock;
 use crate::notification::{Class, bounded};
-use crate::outbound::http::Answer;
+use crate::outbound::http::{Answer, USER_AGENT};
 use crate::outbound::{Broken, Taken};
 
 /// What a relay speaks.
@@ -100,7 +100,7 @@ impl Api {
         let Draft { path, headers, content_type, body } = draft;
         let mut request = Request::post(path)
             .header("host", self.host.clone())
-            .header("user-agent", concat!("ecomm/", env!("CARGO_PKG_VERSION")))
+            .header("user-agent", USER_AGENT)
             .header("accept", "application/json")
             .header("content-type", content_type)
             .header("content-length", body.len());
@@ -118,11 +118,7 @@ impl Api {
             return Err((Class::InDoubt, Broken { is_general: false, ..Broken::silent("body", why) }));
         }
         let said = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
-        let mut reply = answer.body.split_whitespace().collect::<Vec<_>>().join(" ");
-        if reply.is_empty() {
-            answer.status.canonical_reason().unwrap_or("no words").clone_into(&mut reply);
-        }
-        let reply = bounded(&reply);
+        let reply = bounded(&answer.words());
         let (is_taken, known) = match &self.kind {
             Kind::Ses(_) => (said["MessageId"].is_string(), ses::class(answer, &said)),
             Kind::Mailgun(_) => (said["id"].is_string(), None),

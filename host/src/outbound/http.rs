@@ -27,6 +27,8 @@ use crate::trace;
 
 /// The most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// How a host names itself to servers (RFC 9110 10.1.5).
+pub(crate) const USER_AGENT: &str = concat!("ecomm/", env!("CARGO_PKG_VERSION"));
 /// How long an answer's body may take once its status has come.
 const ANSWER_BODY_MAX: Duration = Duration::from_secs(10);
 
@@ -45,6 +47,14 @@ pub(crate) struct Answer {
     pub(crate) body: String,
     /// Why the body did not come whole; none: it did.
     pub(crate) cut: Option<String>,
+}
+
+impl Answer {
+    /// What it says for people, in one line: its body, or what its status means.
+    pub(crate) fn words(&self) -> String {
+        let words = self.body.split_whitespace().collect::<Vec<_>>().join(" ");
+        if words.is_empty() { self.status.canonical_reason().unwrap_or("no words").to_owned() } else { words }
+    }
 }
 
 impl Http {

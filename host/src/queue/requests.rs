@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{GROUP_MAX, Queue, record};
 use crate::endpoint::{SecretKeys, State, Target};
 use crate::group::Group;
-use crate::notification::{self, Notification, Payload, Transition, bounded};
+use crate::notification::{self, Notification, Transition, bounded};
 use crate::store::endpoints::{Health, Kept, Request, Tells};
 use crate::store::queue::{Claimed, Finish};
 
@@ -81,14 +81,12 @@ impl Queue {
             State::Paused => return Err(Box::new(self.later(claimed, PAUSED_MS))),
             State::Disabled => return Err(skipped(&format!("its endpoint is disabled: {}", endpoint.reason))),
         }
-        let payload = match request.tells {
-            Tells::Test(payload) => *payload,
+        let notification = match request.tells {
+            Tells::Test(payload) => claimed.telling(*payload),
             Tells::Of(_) => {
                 let payload =
                     payload.ok_or_else(|| skipped("what it told has been forgotten (retention.contents_days)"))?;
-                Payload::read(&payload).map_err(|e| {
-                    end(notification::State::Held, "hold", &format!("the stored payload cannot be read: {e}"))
-                })?
+                claimed.telling_stored(&payload).map_err(|why| end(notification::State::Held, "hold", &why))?
             }
         };
         let (secrets, is_old) = self.requests.keys.open(&signing);
@@ -103,7 +101,7 @@ impl Queue {
         if is_old && let Err(e) = self.store.reseal(endpoint.id, &signing, &self.requests.keys.reseal(&signing)).await {
             tracing::warn!(webhook.endpoint = endpoint.id, error = %e, "secrets were not sealed anew");
         }
-        Ok((claimed.telling(payload), Arc::new(Target { endpoint, secrets, failed_at })))
+        Ok((notification, Arc::new(Target { endpoint, secrets, failed_at })))
     }
 
     /// Comes back later, uncharged, after so many milliseconds and up to as many again.

@@ -9,7 +9,7 @@ use super::plugins::name;
 use super::{Error, Page, PageRequest, Principal, Service};
 use crate::clock::DAY_MS;
 use crate::endpoint::{
-    Changeable, Endpoint, NewEndpoint, Orders, SECRET_OVERLAP_MS, Secret, Signing, State, TEST_KIND, check_url,
+    Changeable, Endpoint, NewEndpoint, Orders, SECRET_OVERLAP_MS, Secret, Signing, State, TEST_KIND, check_url, origin,
 };
 use crate::notification::subject::Subject;
 use crate::notification::{Customer, ENDPOINT_ID_MAX, Payload};
@@ -215,7 +215,7 @@ impl Service {
     }
 
     fn must_be_reachable(&self, url: &WebAddress) -> Result<(), Error> {
-        check_url(url, self.webhooks.private_networks).map_err(|why| Error::invalid("/url", why))
+        check_url(url, self.webhooks.private_networks).map(drop).map_err(|why| Error::invalid("/url", why))
     }
 }
 
@@ -224,8 +224,7 @@ const NONE: Error = Error::NotFound("webhook endpoint");
 /// The path of an address may let whoever knows it in: who only looks sees its origin.
 fn seen_by(who: Principal, mut endpoint: Endpoint) -> Endpoint {
     if endpoint.user_id != Some(who.user_id) && who.must_operate().is_err() {
-        let origin = url::Url::parse(endpoint.url.as_str()).map(|url| url.origin().ascii_serialization());
-        endpoint.url = origin.ok().and_then(|origin| origin.try_into().ok()).unwrap_or(endpoint.url);
+        endpoint.url = origin(&endpoint.url).try_into().unwrap_or(endpoint.url);
     }
     endpoint
 }

@@ -203,7 +203,11 @@ pub(super) async fn write(tx: &mut Tx, events: &[NewRow<'_>], offset_ms: i64) ->
     let now = dialect.now_ms(offset_ms);
     let columns = [Int("lane"), Int("place"), Text("message_id"), Text("kind")];
     let fixed = [("state", "'not sent'"), ("attempts", "0"), ("reason", "''"), ("created_at", now.as_str())];
-    let row = |e: &NewRow<'_>| serde_json::json!({ "lane": i64::from(e.lane), "place": e.place, "message_id": e.message_id, "kind": e.kind });
+    let row = |e: &NewRow<'_>| {
+        serde_json::json!({
+            "lane": i64::from(e.lane), "place": e.place, "message_id": e.message_id, "kind": e.kind,
+        })
+    };
     let insert = Insert { table: "notification_states", columns: &columns, fixed: &fixed };
     let ids = insert.ids(tx, &events.iter().map(row).collect::<Vec<_>>()).await?;
     let row = |(id, e): (i64, &NewRow<'_>)| serde_json::json!({ "state_id": id, "payload": e.payload });

@@ -16,7 +16,7 @@ use super::address::is_public;
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{Class, bounded};
-use crate::outbound::http::{Answer, Http};
+use crate::outbound::http::{Answer, Http, USER_AGENT};
 use crate::outbound::{Broken, Deadlines, Greeted, Intent, Protocol, Taken, Transacted};
 use crate::shop::text::WebAddress;
 
@@ -38,8 +38,7 @@ impl Speaks {
         private_networks: bool,
         clock: Clock,
     ) -> Result<Self, String> {
-        crate::endpoint::check_url(url, private_networks)?;
-        let url = url::Url::parse(url.as_str()).map_err(|e| e.to_string())?;
+        let url = crate::endpoint::check_url(url, private_networks)?;
         let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443));
         let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let authority = HeaderValue::try_from(authority).map_err(|e| e.to_string())?;
@@ -68,7 +67,7 @@ impl Speaks {
         let at = self.clock.now_ms().div_euclid(1_000);
         hyper::Request::post(&self.path)
             .header("host", self.authority.clone())
-            .header("user-agent", concat!("ecomm/", env!("CARGO_PKG_VERSION")))
+            .header("user-agent", USER_AGENT)
             .header("content-type", "application/json")
             .header("content-length", request.body.len())
             .header("webhook-id", &request.id)
@@ -91,11 +90,12 @@ pub(crate) fn wait_ms(reply: &str) -> Option<u64> {
 /// What an answer means. Only its status counts; its words are for people.
 fn read(answer: &Answer) -> Result<Taken, (Class, Broken)> {
     let code = answer.status.as_u16();
-    let words = answer.body.split_whitespace().collect::<Vec<_>>().join(" ");
-    let words =
-        if words.is_empty() { answer.status.canonical_reason().unwrap_or("no words").to_owned() } else { words };
+    let words = answer.words();
     let later = answer.headers.get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    let reply = bounded(&later.map_or(words.clone(), |seconds| format!("{RETRY_AFTER}{seconds}; {words}")));
+    let reply = match later {
+        Some(seconds) => bounded(&format!("{RETRY_AFTER}{seconds}; {words}")),
+        None => bounded(&words),
+    };
     match class(code) {
         None => Ok(Taken { code, reply }),
         Some(class) => {

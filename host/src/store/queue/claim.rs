@@ -65,10 +65,15 @@ impl Claimed {
         Notification { id: self.claim.event, message_id: self.message_id.clone(), payload }
     }
 
+    /// The same with what another's stored payload tells; an error when it cannot be read.
+    pub(crate) fn telling_stored(&self, payload: &str) -> std::result::Result<Notification, String> {
+        let payload = Payload::read(payload).map_err(|e| format!("the stored payload cannot be read: {e}"))?;
+        Ok(self.telling(payload))
+    }
+
     /// What the event says; an error when what is stored cannot be read.
     pub fn notification(&self) -> std::result::Result<Notification, String> {
-        let payload = Payload::read(&self.payload).map_err(|e| format!("the stored payload cannot be read: {e}"))?;
-        Ok(self.telling(payload))
+        self.telling_stored(&self.payload)
     }
 }
 
