@@ -344,6 +344,7 @@ async fn assemble(
         address_keys: AddressKeys::new(config.auth.secrets()),
         accounts: config.accounts.clone(),
         links: Links::new(config.auth.secrets()),
+        caps: config.caps,
         return_paths: mailer.return_paths().clone(),
         providers: providers(config)?,
         secret_keys: SecretKeys::new(config.auth.secrets(), clock.clone()),

@@ -43,7 +43,7 @@ pub use configured::Configured;
 pub use diff::Difference;
 pub(crate) use diff::{
     admission_in_words, decision as decision_difference, emails as email_differences, fields as email_fields,
-    verdict_in_words,
+    reaction_in_words, verdict_in_words,
 };
 pub use engine::{Code, config as engine_config};
 pub use fault::{Fault, LoadError};
@@ -51,7 +51,7 @@ pub use gate::{Admitted, Candidate, Care, Contents, Making, Progress, Report, Sh
 pub use health::{BreakerLimits, Counts, Divergence};
 pub(crate) use html::Page;
 pub use manifest::{ConfigError, Manifest};
-pub use offline::{Offline, failures, samples};
+pub use offline::{Offline, failures, reports, samples};
 pub use routing::{Canary, Lineage, Routing};
 pub use sandbox::{Budget, Usage};
 pub use trust::{
@@ -210,6 +210,11 @@ impl Revision {
     /// Where, as a shadow, its answer was last another than the real one.
     pub fn divergence(&self) -> Option<Divergence> {
         self.health.divergence()
+    }
+
+    /// Whether it is a policy that says what follows from reports.
+    pub fn answers_reports(&self) -> bool {
+        self.guests.metered.answers_reports()
     }
 
     /// Whether it failed so often in a row that it is left out for now.

@@ -20,6 +20,7 @@ mod preparing;
 mod products;
 mod pulse;
 mod queue;
+mod reactions;
 mod ready;
 mod rehearse;
 mod reports;
@@ -90,6 +91,7 @@ use crate::link::Links;
 use crate::mail::Mailer;
 use crate::mail::mailbox::Mailbox;
 use crate::metrics::Metrics;
+use crate::notification::Caps;
 use crate::plugin::Plugins;
 use crate::provider::Providers;
 use crate::return_path::ReturnPaths;
@@ -125,6 +127,8 @@ pub struct Service {
     pub accounts: Accounts,
     /// Signs and reads the links in mails.
     pub links: Links,
+    /// What no policy can exceed.
+    pub caps: Caps,
     /// Where mails come back to, and which mail it was.
     pub return_paths: ReturnPaths,
     /// By which providers report.

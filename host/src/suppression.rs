@@ -96,6 +96,16 @@ impl Scope {
         }
     }
 
+    /// A category's; all where this version does not know it.
+    pub fn of(category: &Category) -> Self {
+        match category {
+            Category::Transactional => Self::Transactional,
+            Category::Requested => Self::Requested,
+            Category::Marketing => Self::Marketing,
+            Category::Other(_) => Self::All,
+        }
+    }
+
     /// Whether mails of a category are among them.
     pub fn covers(self, category: &Category) -> bool {
         match self {

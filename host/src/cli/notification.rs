@@ -217,7 +217,7 @@ fn one(r: &Record) -> String {
     }
     let mut reports = vec![row(&["REPORTED", "WHAT", "CODE", "BY", "WORDS"])];
     for report in &r.reports {
-        let Report { kind, enhanced, words, reporter, received_at } = report;
+        let Report { kind, enhanced, words, reporter, received_at, is_past: _ } = report;
         reports.push(row(&[&rfc3339::text(*received_at), kind.as_str(), &word(enhanced), reporter, words]));
     }
     let reports = if r.reports.is_empty() { String::new() } else { format!("\n{}", columns(&reports)) };

@@ -356,9 +356,9 @@ impl From<Record> for pb::Notification {
 
 impl From<Report> for pb::DeliveryReport {
     fn from(report: Report) -> Self {
-        let Report { kind, enhanced, words, reporter, received_at } = report;
+        let Report { kind, enhanced, words, reporter, received_at, is_past } = report;
         let kind = report_kind_number(kind);
-        Self { kind, enhanced, words, reporter, received_at: Some(at(received_at)) }
+        Self { kind, enhanced, words, reporter, received_at: Some(at(received_at)), is_past }
     }
 }
 

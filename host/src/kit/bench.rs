@@ -51,7 +51,7 @@ pub enum Error {
 pub async fn run(offline: &Offline, revision: &Arc<Revision>, event: &Event, calls: usize) -> Result<[Row; 2], Error> {
     let slot = revision.slot;
     let built_in = offline.admit(slot, None, "{}".to_owned(), Care::Gate, &Progress::default()).await?;
-    let question = questions(offline, slot, event).swap_remove(0);
+    let question = questions(offline, revision, event).swap_remove(0);
     let both = [revision, &built_in];
     let mut times = [Vec::new(), Vec::new()];
     let mut usage = [Usage::default(); 2];

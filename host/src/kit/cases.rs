@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 use super::draw::Draw;
 use super::project::Event;
 use crate::clock::HOUR_MS;
+use crate::notification::report::Reported;
 use crate::notification::{Channel, Class, Failure, OrderStatus, Payload, QueuedChange, Relay, Situation};
-use crate::plugin::{Question, Slot, failures, samples};
+use crate::plugin::{Question, Revision, Slot, failures, reports, samples};
 
 /// Where a text of the event shows up as a tag, it was not escaped.
 pub(super) const TAG: &str = "x-ecomm";
@@ -90,15 +91,34 @@ pub(super) struct Case {
     pub(super) question: Question,
 }
 
+/// What a component is asked about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asked {
+    Mails,
+    Attempts,
+    AttemptsAndReports,
+}
+
+impl From<&Revision> for Asked {
+    fn from(revision: &Revision) -> Self {
+        match revision.slot {
+            Slot::Renderer => Self::Mails,
+            Slot::Policy if revision.answers_reports() => Self::AttemptsAndReports,
+            Slot::Policy => Self::Attempts,
+        }
+    }
+}
+
 /// The case that these choices lead to.
-pub(super) fn generate(slot: Slot, relays: &[Relay], draw: &mut Draw) -> Case {
+pub(super) fn generate(asked: Asked, relays: &[Relay], draw: &mut Draw) -> Case {
     let payload = payload(draw);
-    let question = match slot {
-        Slot::Renderer => Question::Render {
+    let question = match asked {
+        Asked::Mails => Question::Render {
             ab_variant: draw.once_in(8).then(|| draw.pick(&TEXTS[1..3]).to_owned()),
             seed: draw.below(u64::MAX),
         },
-        Slot::Policy => question(draw, relays, payload.occurred_at),
+        Asked::AttemptsAndReports if draw.once_in(4) => report(draw, relays, payload.occurred_at),
+        Asked::Attempts | Asked::AttemptsAndReports => question(draw, relays, payload.occurred_at),
     };
     Case { event: Event::new("generated".to_owned(), payload), question }
 }
@@ -180,10 +200,40 @@ fn drop_some(map: &mut Map<String, Value>, draw: &mut Draw) {
 }
 
 fn question(draw: &mut Draw, relays: &[Relay], occurred_at: i64) -> Question {
+    let situation = situation(draw, relays, occurred_at);
+    let situation = if draw.once_in(4) {
+        Situation {
+            channel: Channel::Webhook,
+            relays: vec![Relay { name: "1".to_owned(), available: true }],
+            queued: Vec::new(),
+            newest_status: None,
+            ..situation
+        }
+    } else {
+        situation
+    };
+    if situation.attempts == 0 || draw.once_in(3) {
+        return Question::Admit(situation);
+    }
+    let failure = failure(draw, situation.now);
+    Question::OnFailure(failure.clone(), situation.after(&failure))
+}
+
+fn report(draw: &mut Draw, relays: &[Relay], occurred_at: i64) -> Question {
+    let situation = situation(draw, relays, occurred_at);
+    let all = reports();
+    let report = all[usize::try_from(draw.below(all.len() as u64)).unwrap_or_default()].clone();
+    let words = if draw.once_in(4) { draw.pick(&TEXTS).to_owned() } else { report.words.clone() };
+    let enhanced = if draw.once_in(4) { None } else { report.enhanced.clone() };
+    let report = Reported { at: situation.now, sent_at: occurred_at, words, enhanced, ..report };
+    Question::OnReport(report, Situation { attempts: situation.attempts.max(1), ..situation })
+}
+
+fn situation(draw: &mut Draw, relays: &[Relay], occurred_at: i64) -> Situation {
     let attempts = u32::try_from(draw.below(25)).unwrap_or_default();
     let now = occurred_at + draw.pick(&[0, 1, 60_000, HOUR_MS, 30 * HOUR_MS]);
     let history: Vec<Failure> = (0..attempts.min(3)).map(|_| failure(draw, now)).collect();
-    let situation = Situation {
+    Situation {
         now,
         seed: draw.below(u64::MAX),
         attempts,
@@ -204,23 +254,7 @@ fn question(draw: &mut Draw, relays: &[Relay], occurred_at: i64) -> Question {
         ),
         queued: queued(draw, now),
         channel: Channel::Mail,
-    };
-    let situation = if draw.once_in(4) {
-        Situation {
-            channel: Channel::Webhook,
-            relays: vec![Relay { name: "1".to_owned(), available: true }],
-            queued: Vec::new(),
-            newest_status: None,
-            ..situation
-        }
-    } else {
-        situation
-    };
-    if attempts == 0 || draw.once_in(3) {
-        return Question::Admit(situation);
     }
-    let failure = failure(draw, now);
-    Question::OnFailure(failure.clone(), situation.after(&failure))
 }
 
 fn queued(draw: &mut Draw, now: i64) -> Vec<QueuedChange> {
@@ -239,7 +273,7 @@ fn failure(draw: &mut Draw, at: i64) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::{Draw, Slot, generate};
+    use super::{Asked, Draw, generate};
     use crate::notification::Relay;
 
     #[test]
@@ -247,14 +281,14 @@ mod tests {
         let relays = [Relay { name: "default".to_owned(), available: true }];
         let mut most_lines = 0;
         for seed in 0..3_000 {
-            for slot in Slot::ALL {
+            for asked in [Asked::Mails, Asked::Attempts, Asked::AttemptsAndReports] {
                 let mut draw = Draw::seeded(seed);
-                let case = generate(slot, &relays, &mut draw);
+                let case = generate(asked, &relays, &mut draw);
                 most_lines = most_lines.max(case.event.notification.payload.lines());
-                let again = generate(slot, &relays, &mut Draw::given(&draw.made()));
+                let again = generate(asked, &relays, &mut Draw::given(&draw.made()));
                 assert_eq!(again.event.notification.payload, case.event.notification.payload, "{seed}");
                 // Whatever shrinking makes of choices is one, too.
-                generate(slot, &relays, &mut Draw::given(&[seed, seed * 7, seed * 31]));
+                generate(asked, &relays, &mut Draw::given(&[seed, seed * 7, seed * 31]));
             }
         }
         assert_eq!(most_lines, super::LINES_MAX);

@@ -89,7 +89,7 @@ pub async fn test(project: &Project, offline: &Offline, revision: &Revision, ext
     let mut outcome = Outcome { warnings: revision.report.warnings.clone(), ..Outcome::default() };
     let events = project.events()?;
     let own = events.iter().flat_map(|event| {
-        let asked = questions(offline, project.settings.slot, event);
+        let asked = questions(offline, revision, event);
         asked.into_iter().map(|question| Case { event: event.clone(), question })
     });
     let known: Vec<Case> = own.chain(tester.kept()?).collect();
@@ -183,7 +183,7 @@ impl Tester<'_> {
         let mut now = Files::new();
         for event in events {
             let mut answers = Vec::new();
-            for question in questions(self.offline, self.project.settings.slot, event) {
+            for question in questions(self.offline, self.revision, event) {
                 // Without an answer it has failed already.
                 if let Ok(output) = self.ask(&event.notification, &question).await {
                     answers.push((question.name(), output));
@@ -208,7 +208,10 @@ impl Tester<'_> {
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
         paths.sort();
-        paths.iter().map(|path| kept(path)).collect()
+        let all: Vec<Case> = paths.iter().map(|path| kept(path)).collect::<Result<_, Error>>()?;
+        let is_asked =
+            |case: &Case| self.revision.answers_reports() || !matches!(case.question, Question::OnReport(..));
+        Ok(all.into_iter().filter(is_asked).collect())
     }
 
     /// In order first; then in the opposite order, where WASI's clock and random numbers are others.
@@ -216,7 +219,7 @@ impl Tester<'_> {
         let relays = self.offline.situation().relays;
         let case = |number: u64| {
             let mut draw = Draw::seeded(extent.seed.wrapping_mul(0x1_0000_0001).wrapping_add(number));
-            (cases::generate(self.project.settings.slot, &relays, &mut draw), draw.made())
+            (cases::generate(self.revision.into(), &relays, &mut draw), draw.made())
         };
         let said: Vec<AtomicU64> = (0..extent.cases).map(|_| AtomicU64::new(0)).collect();
         let said = |number: u64| &said[usize::try_from(number).unwrap_or_default()];
@@ -265,7 +268,7 @@ impl Tester<'_> {
     /// Makes a failing case smaller and keeps it.
     async fn keep(&self, broken: Broken, choices: Vec<u64>) -> Result<(Broken, PathBuf), Error> {
         let relays = self.offline.situation().relays;
-        let case = |choices: &[u64]| cases::generate(self.project.settings.slot, &relays, &mut Draw::given(choices));
+        let case = |choices: &[u64]| cases::generate(self.revision.into(), &relays, &mut Draw::given(choices));
         let breaks =
             async |choices: &[u64]| self.check(&case(choices)).await.is_some_and(|now| now.property == broken.property);
         let smallest = shrink(choices, breaks).await;
@@ -309,7 +312,7 @@ fn fingerprint(output: &Output) -> u64 {
     // An attachment's bytes are no part of its JSON.
     let files = match output {
         Output::Email(email) => email.attachments.iter().map(|file| digest(&file.data)).collect(),
-        Output::Admission(_) | Output::Verdict(_) => String::new(),
+        Output::Admission(_) | Output::Verdict(_) | Output::Reaction(_) => String::new(),
     };
     let all = digest(format!("{}{files}", serde_json::to_string(output).unwrap_or_default()).as_bytes());
     u64::from_str_radix(&all[..16], 16).unwrap_or_default().max(1)

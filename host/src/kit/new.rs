@@ -48,7 +48,9 @@ pub fn create(folder: &Path, slot: Slot, from: From) -> Result<(), Error> {
         write(&folder.join(format!("events/{event}.json")), payload)?;
     }
     let test = Expectations { retries_are_monotone: slot == Slot::Policy, ..Expectations::default() };
-    let settings = toml::to_string(&Settings { slot, language, test });
+    let reports =
+        slot == Slot::Policy && matches!(from, From::BuiltIn | From::Starter(Language::Ts | Language::Python));
+    let settings = toml::to_string(&Settings { slot, language, reports, test });
     let unfit = |e: toml::ser::Error| Error::Content { path: folder.join("plugin.toml"), why: e.to_string() };
     write(&folder.join("plugin.toml"), settings.map_err(unfit)?)?;
     write(&folder.join("config.json"), "{}\n")?;
@@ -112,5 +114,11 @@ fn readme(name: &str, slot: Slot, language: Language) -> String {
          `describe` gives the schema of what it may hold.\n\nA component is a pure function: its clock stands still, its \
          random numbers are the same each time, it has no files and no network. What it may know is in its arguments.\n"
     );
+    if slot == Slot::Policy {
+        text.push_str(
+            "\nWith `reports = true` in `plugin.toml` it also exports `reports`: what follows when a mail comes back or somebody \
+             complains (`wit/reports.wit`, the world `reporting-policy-plugin`).\n",
+        );
+    }
     text
 }

@@ -29,6 +29,9 @@ pub struct Settings {
     pub slot: Slot,
     /// What it is written in.
     pub language: Language,
+    /// Whether a policy also says what follows from reports (`wit/reports.wit`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reports: bool,
     /// What its tests may assume.
     #[serde(default)]
     pub test: Expectations,
@@ -113,6 +116,7 @@ impl Project {
     pub fn world(&self) -> &'static str {
         match self.settings.slot {
             Slot::Renderer => "renderer-plugin",
+            Slot::Policy if self.settings.reports => "reporting-policy-plugin",
             Slot::Policy => "policy-plugin",
         }
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::cases::{ATTRIBUTE, Case, TAG};
 use super::project::Expectations;
+use crate::notification::report::Reaction;
 use crate::notification::{Admission, Verdict};
 use crate::plugin::{Email, Output, Page};
 
@@ -24,8 +25,10 @@ const DELAY_MS_MAX: u64 = 7 * 24 * 3_600_000;
 pub(super) fn check(case: &Case, output: &Output, expected: &Expectations) -> Option<Broken> {
     match output {
         Output::Email(email) => mail(case, email, expected),
-        Output::Admission(Admission::Wait(ms)) | Output::Verdict(Verdict::Retry(ms, _)) => delay(*ms, expected),
-        Output::Admission(_) | Output::Verdict(_) => None,
+        Output::Admission(Admission::Wait(ms))
+        | Output::Verdict(Verdict::Retry(ms, _))
+        | Output::Reaction(Reaction::Resend(ms, _)) => delay(*ms, expected),
+        Output::Admission(_) | Output::Verdict(_) | Output::Reaction(_) => None,
     }
 }
 

@@ -2,21 +2,29 @@
 
 use super::golden;
 use super::project::Event;
+use crate::notification::report::Reported;
 use crate::notification::{Failure, Situation};
-use crate::plugin::{Budget, Email, Fault, Offline, Output, Question, Response, Revision, Slot, failures};
+use crate::plugin::{Budget, Email, Fault, Offline, Output, Question, Response, Revision, Slot, failures, reports};
 
 /// What a component is asked about an event.
-pub fn questions(offline: &Offline, slot: Slot, event: &Event) -> Vec<Question> {
+pub fn questions(offline: &Offline, revision: &Revision, event: &Event) -> Vec<Question> {
     let situation = Situation { now: event.notification.payload.occurred_at, ..offline.situation() };
     let failed = |failure: Failure| {
         let failure = Failure { at: situation.now, ..failure };
         let situation = Situation { attempts: 1, first_failed_at: Some(situation.now), ..situation.clone() };
         Question::OnFailure(failure.clone(), situation.after(&failure))
     };
-    match slot {
+    let reported = |report: Reported| {
+        let report = Reported { at: situation.now, sent_at: situation.now, ..report };
+        Question::OnReport(report, Situation { attempts: 1, ..situation.clone() })
+    };
+    match revision.slot {
         Slot::Renderer => vec![Question::Render { ab_variant: None, seed: 1 }],
         Slot::Policy => {
-            std::iter::once(Question::Admit(situation.clone())).chain(failures().into_iter().map(failed)).collect()
+            let reports = if revision.answers_reports() { reports() } else { Vec::new() };
+            let failed = failures().into_iter().map(failed);
+            let reported = reports.into_iter().map(reported);
+            std::iter::once(Question::Admit(situation.clone())).chain(failed).chain(reported).collect()
         }
     }
 }
@@ -35,7 +43,7 @@ pub struct Shown {
 /// Asks a component all that its slot is asked about an event.
 pub async fn show(offline: &Offline, revision: &Revision, event: &Event) -> Vec<Shown> {
     let mut all = Vec::new();
-    for question in questions(offline, revision.slot, event) {
+    for question in questions(offline, revision, event) {
         let answer = offline.ask(revision, &event.notification, &question).await;
         all.push(Shown { question, answer, budget: offline.budget(&event.notification) });
     }
@@ -61,6 +69,9 @@ impl Shown {
             Ok(Response { output: Output::Verdict(verdict), .. }) => {
                 format!("{}: {}", self.question.name(), json(verdict))
             }
+            Ok(Response { output: Output::Reaction(reaction), .. }) => {
+                format!("{}: {}", self.question.name(), json(reaction))
+            }
             Err(fault) => format!("{}: {fault} ({})", self.question.name(), fault.code()),
         }
     }
@@ -75,7 +86,7 @@ impl Shown {
             (percent(usage.fuel, fuel_max), percent(usage.memory_bytes as u64, memory_bytes_max as u64));
         let size = match output {
             Output::Email(email) => email.text.len() + email.html.as_ref().map_or(0, String::len),
-            Output::Admission(_) | Output::Verdict(_) => 0,
+            Output::Admission(_) | Output::Verdict(_) | Output::Reaction(_) => 0,
         };
         Some(format!(
             "fuel {fuel:.1} % ({}), memory {memory:.1} % ({} bytes), time {}.{} ms of {time_ms_max} ms, text and HTML {size} bytes",

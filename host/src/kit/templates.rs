@@ -19,12 +19,13 @@ macro_rules! examples {
 }
 
 /// The contract and its helpers.
-pub(super) const WIT: [File; 8] = [
+pub(super) const WIT: [File; 9] = [
     ("wit/event.wit", repository!("wit/v1/event.wit")),
     ("wit/log.wit", repository!("wit/v1/log.wit")),
     ("wit/plugin.wit", repository!("wit/v1/plugin.wit")),
     ("wit/policy.wit", repository!("wit/v1/policy.wit")),
     ("wit/renderer.wit", repository!("wit/v1/renderer.wit")),
+    ("wit/reports.wit", repository!("wit/v1/reports.wit")),
     ("wit/types.wit", repository!("wit/v1/types.wit")),
     ("wit/worlds.wit", repository!("wit/v1/worlds.wit")),
     ("wit/deps/format/format.wit", repository!("wit/v1/deps/format/format.wit")),

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::{Holding, Situation};
+use crate::clock::DAY_MS;
+
 /// What became of a mail after a relay took it, as far as it is known. What is further down outweighs what is above: it counts
 /// whichever report arrives first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -113,6 +116,8 @@ pub struct Report {
     #[serde(with = "crate::clock::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub received_at: i64,
+    /// Whether the mail was sent once more since: it says nothing of what became of it.
+    pub is_past: bool,
 }
 
 /// One thing that a mail says.
@@ -141,6 +146,122 @@ pub struct Reading {
     pub return_path: Option<String>,
     /// The Message-ID of that mail, without angle brackets, as it quotes it.
     pub message_id: Option<String>,
+}
+
+/// A report, as a policy is told of it; see `wit/v1/reports.wit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// When it arrived, unix milliseconds.
+    pub at: i64,
+    /// What it says.
+    pub kind: ReportKind,
+    /// The enhanced status code (RFC 3463).
+    pub enhanced: Option<String>,
+    /// The remote server's words.
+    pub words: String,
+    /// Who says so.
+    pub reporter: String,
+    /// To which relay the mail was handed over last.
+    pub relay: String,
+    /// When, unix milliseconds.
+    pub sent_at: i64,
+}
+
+/// What of a report the journal keeps beside its columns: in one text with the situation, which is kept so for every decision.
+#[derive(Serialize)]
+struct Seen<'a> {
+    #[serde(flatten)]
+    situation: &'a Situation,
+    report: Origin,
+}
+
+/// Of a kept text the part that is no situation.
+#[derive(Deserialize)]
+struct SeenReport {
+    report: Origin,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Origin {
+    reporter: String,
+    sent_at: i64,
+}
+
+impl Reported {
+    /// What the journal has as the phase of a decision about a report.
+    pub const PHASE: &str = "report";
+
+    /// What a policy saw, as the journal keeps it; the remote server's words are a column of their own, to be forgotten.
+    pub fn seen(&self, situation: &Situation) -> String {
+        let report = Origin { reporter: self.reporter.clone(), sent_at: self.sent_at };
+        serde_json::to_string(&Seen { situation, report }).unwrap_or_default()
+    }
+
+    /// The rest of it, as the journal keeps it: who reported, and when the mail was sent.
+    pub fn origin(seen: &str) -> Option<(String, i64)> {
+        let SeenReport { report } = serde_json::from_str(seen).ok()?;
+        Some((report.reporter, report.sent_at))
+    }
+}
+
+/// A policy's answer to a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reaction {
+    /// Nothing more.
+    Note,
+    /// The mail once more, after so many milliseconds, by the named relay or any.
+    Resend(u64, Option<String>),
+    /// The address gets no mails for a while.
+    Suppress(Suppressing),
+    /// Left to an operator.
+    Hold(Holding),
+}
+
+/// How an address is suppressed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Suppressing {
+    /// Why.
+    pub reason: String,
+    /// For so many milliseconds; none: for [`SUPPRESSED_MS`].
+    pub for_ms: Option<u64>,
+    /// From mails of every category, or of the reported mail's.
+    pub all_categories: bool,
+}
+
+/// How long an address gets no mails where a policy does not say.
+pub const SUPPRESSED_MS: i64 = 180 * DAY_MS;
+/// The shortest time that a policy can have an address suppressed.
+const SUPPRESSED_MS_MIN: u64 = 3_600_000;
+/// The longest.
+const SUPPRESSED_MS_MAX: u64 = 366 * DAY_MS.cast_unsigned();
+
+impl Suppressing {
+    /// For how long, in milliseconds, within the host's bounds.
+    pub fn bounded_ms(&self) -> i64 {
+        self.for_ms.map_or(SUPPRESSED_MS, |ms| ms.clamp(SUPPRESSED_MS_MIN, SUPPRESSED_MS_MAX).cast_signed())
+    }
+}
+
+impl Reaction {
+    /// The journal's word for it.
+    pub fn verdict(&self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Resend(..) => "resend",
+            Self::Suppress(_) => "suppress",
+            Self::Hold(holding) => holding.verdict(),
+        }
+    }
+
+    /// Why, in the policy's words.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Note | Self::Resend(..) => "",
+            Self::Suppress(suppressing) => &suppressing.reason,
+            Self::Hold(holding) => &holding.reason,
+        }
+    }
 }
 
 /// The most reports that are kept of one mail, but for one that is the first to say so of the delivery.
@@ -187,7 +308,7 @@ pub fn status_code(status: &str, diagnostic: &str) -> Option<String> {
 
 /// What is known of a delivery by all its reports.
 pub fn delivery(reports: &[Report]) -> Option<Delivery> {
-    reports.iter().filter_map(|report| report.kind.delivery()).max()
+    reports.iter().filter(|report| !report.is_past).filter_map(|report| report.kind.delivery()).max()
 }
 
 #[cfg(test)]
@@ -196,14 +317,23 @@ mod tests {
 
     #[test]
     fn what_weighs_more_counts_whichever_came_first() {
-        let report =
-            |kind| Report { kind, enhanced: None, words: String::new(), reporter: String::new(), received_at: 0 };
+        let report = |kind| Report {
+            kind,
+            enhanced: None,
+            words: String::new(),
+            reporter: String::new(),
+            received_at: 0,
+            is_past: false,
+        };
         let of = |kinds: &[ReportKind]| delivery(&kinds.iter().copied().map(report).collect::<Vec<_>>());
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[ReportKind::Other, ReportKind::Answered]), None);
         assert_eq!(of(&[ReportKind::Bounced, ReportKind::Delayed]), Some(Delivery::Bounced));
         assert_eq!(of(&[ReportKind::Delayed, ReportKind::Delivered]), Some(Delivery::Delivered));
         assert_eq!(of(&[ReportKind::Complained, ReportKind::Delivered]), Some(Delivery::Complained));
+        let mut past = report(ReportKind::Bounced);
+        past.is_past = true;
+        assert_eq!(delivery(&[past, report(ReportKind::Delayed)]), Some(Delivery::Delayed));
         for kind in ReportKind::ALL {
             assert_eq!(ReportKind::try_from(kind.as_str().to_owned()), Ok(kind));
         }

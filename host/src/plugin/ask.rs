@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::sandbox::{Budget, Sandbox, Usage};
 use super::{Email, Revision, check};
 use crate::clock::Clock;
+use crate::notification::report::{Reaction, Reported};
 use crate::notification::{Admission, Failure, Notification, Request, Situation, Verdict};
 
 /// What a component is asked about a notification.
@@ -25,15 +26,18 @@ pub enum Question {
     Admit(Situation),
     /// What becomes of it after a failure.
     OnFailure(Failure, Situation),
+    /// What follows from a report.
+    OnReport(Reported, Situation),
 }
 
 impl Question {
-    /// In words: "render", "admit", "on-failure rejected".
+    /// In words: "render", "admit", "on-failure rejected", "on-report bounced".
     pub fn name(&self) -> String {
         match self {
             Self::Render { .. } => "render".to_owned(),
             Self::Admit(_) => "admit".to_owned(),
             Self::OnFailure(failure, _) => format!("on-failure {}", failure.class.as_str()),
+            Self::OnReport(report, _) => format!("on-report {}", report.kind.as_str()),
         }
     }
 }
@@ -48,6 +52,8 @@ pub enum Output {
     Admission(Admission),
     /// What becomes of it.
     Verdict(Verdict),
+    /// What follows from a report.
+    Reaction(Reaction),
 }
 
 /// What a call came to.
@@ -84,6 +90,10 @@ pub(super) async fn ask(
         Question::OnFailure(f, s) => {
             let (verdict, usage) = sandbox.on_failure(revision, budget, n, f, s).await?;
             (Output::Verdict(check::verdict(verdict, s)?), usage)
+        }
+        Question::OnReport(r, s) => {
+            let (reaction, usage) = sandbox.on_report(revision, budget, n, r, s).await?;
+            (Output::Reaction(check::reaction(reaction, r, s)?), usage)
         }
     };
     Ok(Response { output, usage, time_us: clock.monotonic_us() - begun })

@@ -6,14 +6,18 @@ use super::diff;
 use super::health::Shadowed;
 use super::sandbox::Sandbox;
 use super::{Answer, Code, Email, Fault, Lineage, Plugins, Revision, Usage, check};
+use crate::notification::report::{Reaction, Reported};
 use crate::notification::{Admission, Failure, Notification, Request, Sending, Situation, Verdict};
 
 /// Asks one after the other until one answers: the answer, who gave it, and who failed to.
 macro_rules! ask {
-    ($this:ident, $name:literal, $lineage:expr, $n:expr, |$revision:ident| $call:expr) => {{
+    ($this:ident, $name:literal, $lineage:expr, $n:expr, |$revision:ident| $call:expr) => {
+        ask!($this, $name, $lineage, $n, |_asked| true, |$revision| $call)
+    };
+    ($this:ident, $name:literal, $lineage:expr, $n:expr, |$asked:ident| $is_asked:expr, |$revision:ident| $call:expr) => {{
         let mut faults = Vec::new();
         let mut answered = (None, None);
-        for $revision in $lineage.in_order($n.payload.sticky_id()) {
+        for $revision in $lineage.in_order($n.payload.sticky_id()).filter(|$asked| $is_asked) {
             if !$this.may_call(&$lineage, $revision) {
                 continue;
             }
@@ -109,6 +113,38 @@ impl Plugins {
         Ok((check::verdict(verdict, s)?, usage))
     }
 
+    /// Asks the policy what follows from a report; none where the one that serves the event does not say. When all fail that do,
+    /// it is noted: the host's own rule.
+    pub async fn on_report(&self, n: &Arc<Notification>, r: &Reported, s: &Situation) -> Option<Answer<Reaction>> {
+        let routing = self.routing.load_full();
+        if !routing.policy.in_order(n.payload.sticky_id()).next().is_some_and(|serving| serving.answers_reports()) {
+            return None;
+        }
+        let (value, by, faults) = ask!(
+            self,
+            "on-report",
+            routing.policy,
+            n,
+            |asked| asked.answers_reports(),
+            |revision| self.on_report_by(Code::Live, revision, n, r, s)
+        );
+        Some(Answer { value: value.map_or(Reaction::Note, |(reaction, _)| reaction), by, faults })
+    }
+
+    /// Asks this revision what follows from a report.
+    pub async fn on_report_by(
+        &self,
+        code: Code,
+        revision: &Revision,
+        n: &Arc<Notification>,
+        r: &Reported,
+        s: &Situation,
+    ) -> Result<(Reaction, Usage), Fault> {
+        let budget = self.settings.call.for_lines(n.payload.lines());
+        let (reaction, usage) = self.sandbox(code).on_report(revision, &budget, n, r, s).await?;
+        Ok((check::reaction(reaction, r, s)?, usage))
+    }
+
     /// Whether a revision is asked now: one whose circuit is open is not, but for the last.
     fn may_call(&self, lineage: &Lineage, revision: &Revision) -> bool {
         let is_last = revision.number == lineage.builtin.number;
@@ -171,6 +207,22 @@ impl Plugins {
                 Ok((verdict, _)) => {
                     let [real, other] = [&real, &verdict].map(diff::verdict_in_words);
                     Shadowed::of(&n, diff::decision("verdict", &real, &other).into_iter().collect())
+                }
+                Err(_) => Shadowed::Fault,
+            }
+        });
+    }
+
+    /// The same of a reaction to a report.
+    pub fn shadow_on_report(self: &Arc<Self>, n: &Arc<Notification>, r: &Reported, s: &Situation, real: &Reaction) {
+        let shadow = self.routing.load().policy.shadow.clone();
+        let Some(shadow) = shadow.filter(|shadow| shadow.answers_reports()) else { return };
+        let (this, n, r, s, real) = (self.clone(), n.clone(), r.clone(), s.clone(), real.clone());
+        self.shadow(&shadow.clone(), async move {
+            match this.on_report_by(Code::Live, &shadow, &n, &r, &s).await {
+                Ok((reaction, _)) => {
+                    let [real, other] = [&real, &reaction].map(diff::reaction_in_words);
+                    Shadowed::of(&n, diff::decision("reaction", &real, &other).into_iter().collect())
                 }
                 Err(_) => Shadowed::Fault,
             }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Fault;
 use super::sandbox::Budget;
+use crate::notification::report::{Reaction, ReportKind, Reported};
 use crate::notification::{Admission, Channel, Sending, Situation, Verdict, bounded};
 use crate::shop::text;
 
@@ -186,6 +187,18 @@ pub(super) fn verdict(verdict: Verdict, s: &Situation) -> Result<Verdict, Fault>
         Verdict::Retry(after_ms, Some(_)) if s.channel == Channel::Webhook => Ok(Verdict::Retry(*after_ms, None)),
         Verdict::Retry(_, Some(name)) => known(name, s).map(|()| verdict),
         _ => Ok(verdict),
+    }
+}
+
+/// Takes what a policy makes of a report, or says that it names no relay of ours or sends again what did not come back.
+pub(super) fn reaction(reaction: Reaction, r: &Reported, s: &Situation) -> Result<Reaction, Fault> {
+    match &reaction {
+        Reaction::Resend(..) if r.kind != ReportKind::Bounced => {
+            let kind = r.kind.as_str();
+            Err(Fault::BadOutput(format!("only a mail that bounced can be sent again; this report says \"{kind}\"")))
+        }
+        Reaction::Resend(_, Some(name)) => known(name, s).map(|()| reaction),
+        _ => Ok(reaction),
     }
 }
 

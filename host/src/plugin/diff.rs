@@ -7,13 +7,14 @@ use similar::TextDiff;
 
 use super::html::Page;
 use super::{Attachment, Email};
+use crate::notification::report::{Reaction, Suppressing};
 use crate::notification::{Admission, Holding, Sending, Verdict};
 
 /// A field of an answer that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = PluginDifference)]
 pub struct Difference {
-    /// "subject", "text", "html", "from-name", "reply-to", "headers", "attachments", "admission", "verdict".
+    /// "subject", "text", "html", "from-name", "reply-to", "headers", "attachments", "admission", "verdict", "reaction".
     pub field: String,
     /// Lines that went begin with "-", those that came with "+"; of HTML one line for each element and each text.
     pub diff: String,
@@ -53,7 +54,7 @@ pub(crate) fn emails(before: &Email, after: &Email) -> Vec<Difference> {
     fields(before, after).iter().map(differ).collect()
 }
 
-/// How two decisions differ, in words; `field` is "admission" or "verdict".
+/// How two decisions differ, in words; `field` is "admission", "verdict" or "reaction".
 pub(crate) fn decision(field: &'static str, before: &str, after: &str) -> Option<Difference> {
     (before != after).then(|| difference(field, before, after))
 }
@@ -79,6 +80,21 @@ pub(crate) fn verdict_in_words(verdict: &Verdict) -> String {
         Verdict::Retry(ms, relay) => format!("retry after {ms} ms{}", by(relay.as_deref())),
         Verdict::GiveUp(why) => format!("give up: {why}"),
         Verdict::Hold(holding) => hold(holding),
+    }
+}
+
+/// A reaction to a report, for people.
+pub(crate) fn reaction_in_words(reaction: &Reaction) -> String {
+    match reaction {
+        Reaction::Note => "note".to_owned(),
+        Reaction::Resend(ms, relay) => format!("resend after {ms} ms{}", by(relay.as_deref())),
+        Reaction::Suppress(suppressing) => {
+            let Suppressing { reason, for_ms, all_categories } = suppressing;
+            let what = if *all_categories { "all categories" } else { "its category" };
+            let time = for_ms.map(|ms| format!(" for {ms} ms")).unwrap_or_default();
+            format!("suppress {what}{time}: {reason}")
+        }
+        Reaction::Hold(holding) => hold(holding),
     }
 }
 

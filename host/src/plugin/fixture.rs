@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::notification::report::{ReportKind, Reported};
 use crate::notification::subject::Subject;
 use crate::notification::{
     Category, Channel, Class, Customer, Failure, Notification, OrderStatus, Payload, Relay, Situation,
@@ -232,5 +233,27 @@ pub(crate) fn failures() -> Vec<Failure> {
         failure(Class::RenderFailed, "render", None, None),
         failure(Class::Throttled, "greeting", Some(421), Some("4.7.0")),
         failure(Class::Greylisted, "rcpt", Some(450), Some("4.7.1")),
+    ]
+}
+
+/// A report of each kind that a policy is asked about.
+pub(crate) fn reports() -> Vec<Reported> {
+    let report = |kind, enhanced: Option<&str>| Reported {
+        at: 1_768_000_400_000,
+        kind,
+        enhanced: enhanced.map(str::to_owned),
+        words: "as the fixture says".to_owned(),
+        reporter: "mx.example".to_owned(),
+        relay: "default".to_owned(),
+        sent_at: 1_768_000_360_000,
+    };
+    vec![
+        report(ReportKind::Delayed, Some("4.4.1")),
+        report(ReportKind::Bounced, Some("5.1.1")),
+        report(ReportKind::Bounced, Some("5.2.2")),
+        report(ReportKind::Bounced, Some("5.7.1")),
+        report(ReportKind::Complained, None),
+        report(ReportKind::Answered, None),
+        report(ReportKind::Other, None),
     ]
 }

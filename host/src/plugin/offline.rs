@@ -11,6 +11,7 @@ use super::gate::{Candidate, Care, Gate, Progress};
 use super::sandbox::{Budget, Sandbox};
 use super::{Revision, Settings, Slot};
 use crate::clock::Clock;
+use crate::notification::report::Reported;
 use crate::notification::{Failure, Notification, Situation};
 
 /// Takes components through the gate and calls them, as a host would; compiles anew, keeps nothing, sends nothing.
@@ -94,6 +95,11 @@ impl Offline {
 /// A failure of each class.
 pub fn failures() -> Vec<Failure> {
     fixture::failures()
+}
+
+/// A report of each kind that a policy is asked about.
+pub fn reports() -> Vec<Reported> {
+    fixture::reports()
 }
 
 /// A sample event for each mail that a shop sends: its name and its payload as JSON.

@@ -16,6 +16,7 @@ pub(crate) use wasi::State;
 use super::engine::{Code, Codes, Engine};
 use super::fault::{Fault, LoadError};
 use super::{BUILT_IN, Email, Revision, Slot, v1};
+use crate::notification::report::{Reaction, Reported};
 use crate::notification::{Admission, Failure, Notification, Request, Situation, Verdict};
 
 /// What one call may use.
@@ -271,6 +272,20 @@ impl Sandbox {
         let _running = revision.health.enter();
         let (mut call, instance, guest) = self.enter_with(revision, budget, n, s).await?;
         let answer = call.run(async |store| guest.on_failure(store, &instance, n, f, s).await).await?;
+        Ok((answer.try_into().map_err(Fault::BadOutput)?, call.usage()))
+    }
+
+    pub(crate) async fn on_report(
+        &self,
+        revision: &Revision,
+        budget: &Budget,
+        n: &Arc<Notification>,
+        r: &Reported,
+        s: &Situation,
+    ) -> Result<(Reaction, Usage), Fault> {
+        let _running = revision.health.enter();
+        let (mut call, instance, guest) = self.enter_with(revision, budget, n, s).await?;
+        let answer = call.run(async |store| guest.on_report(store, &instance, n, r, s).await).await?;
         Ok((answer.try_into().map_err(Fault::BadOutput)?, call.usage()))
     }
 

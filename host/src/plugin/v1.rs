@@ -12,6 +12,7 @@ use wasmtime::component::{
 
 use super::sandbox::State;
 use super::{ConfigError, Manifest, Slot};
+use crate::notification::report::Reported;
 use crate::notification::{Failure, Notification, Request, Situation};
 
 pub(crate) mod bindings {
@@ -25,7 +26,7 @@ pub(crate) mod bindings {
     pub(crate) mod policy {
         wasmtime::component::bindgen!({
             path: "../wit/v1",
-            world: "policy-plugin",
+            world: "reporting-policy-plugin",
             exports: { default: async },
             with: {
                 "ecomm:notification/types": super::renderer::ecomm::notification::types,
@@ -38,8 +39,8 @@ pub(crate) mod bindings {
     }
 }
 
-use bindings::policy::PolicyPlugin;
-pub(super) use bindings::policy::exports::ecomm::notification::policy as wit_policy;
+use bindings::policy::exports::ecomm::notification::plugin as wit_plugin;
+pub(super) use bindings::policy::exports::ecomm::notification::{policy as wit_policy, reports as wit_reports};
 use bindings::renderer::RendererPlugin;
 use bindings::renderer::ecomm::format;
 use bindings::renderer::ecomm::notification::{log, types as wit};
@@ -82,6 +83,8 @@ pub(crate) struct Guest {
     /// `render` or `admit`.
     asked: Export,
     on_failure: Option<Export>,
+    /// What a policy need not export.
+    on_report: Option<Export>,
 }
 
 /// A guest is only ever asked for what its slot exports.
@@ -106,8 +109,16 @@ impl Guest {
             Slot::Renderer => (export("renderer", "render")?, None),
             Slot::Policy => (export("policy", "admit")?, Some(export("policy", "on-failure")?)),
         };
+        let reports = format!("ecomm:notification/reports@{version}");
+        let has_reports = slot == Slot::Policy && component.get_export_index(None, &reports).is_some();
+        let on_report = has_reports.then(|| export("reports", "on-report")).transpose()?;
         let (describe, configure) = (export("plugin", "describe")?, export("plugin", "configure")?);
-        Ok(Self { pre, slot, describe, configure, asked, on_failure })
+        Ok(Self { pre, slot, describe, configure, asked, on_failure, on_report })
+    }
+
+    /// Whether it is asked about reports.
+    pub(crate) fn answers_reports(&self) -> bool {
+        self.on_report.is_some()
     }
 
     pub(crate) async fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<Instance> {
@@ -118,7 +129,14 @@ impl Guest {
     pub(crate) fn check(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<()> {
         match self.slot {
             Slot::Renderer => RendererPlugin::new(store, instance).map(drop),
-            Slot::Policy => PolicyPlugin::new(store, instance).map(drop),
+            Slot::Policy => {
+                wit_plugin::GuestIndices::new(&self.pre)?.load(&mut *store, instance)?;
+                wit_policy::GuestIndices::new(&self.pre)?.load(&mut *store, instance)?;
+                if self.on_report.is_some() {
+                    wit_reports::GuestIndices::new(&self.pre)?.load(&mut *store, instance)?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -177,6 +195,21 @@ impl Guest {
         let on_failure = export.typed::<Asked<'_>, (wit_policy::Verdict,)>(store, instance)?;
         let asked = (convert::brief(n, s), convert::failure(n, f), convert::situation(n, s));
         Ok(on_failure.call_async(store, asked).await?.0)
+    }
+
+    pub(crate) async fn on_report(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+        n: &Notification,
+        r: &Reported,
+        s: &Situation,
+    ) -> wasmtime::Result<wit_reports::Reaction> {
+        type Asked<'a> = (records::Brief<&'a str>, records::Report<&'a str>, records::Situation<&'a str>);
+        let Some(export) = &self.on_report else { wasmtime::bail!(WRONG_SLOT) };
+        let on_report = export.typed::<Asked<'_>, (wit_reports::Reaction,)>(store, instance)?;
+        let asked = (convert::brief(n, s), convert::report(n, r), convert::situation(n, s));
+        Ok(on_report.call_async(store, asked).await?.0)
     }
 }
 

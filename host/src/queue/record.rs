@@ -72,22 +72,8 @@ fn note(note: deliver::Note, seed: u64, started_at: i64) -> Note {
         Provenance { policy_digest, policy_revision, seed, ..Provenance::default() }
     };
     match note {
-        deliver::Note::Fault { call, by: (digest, revision), fault } => {
-            let renders = call == "render";
-            let (digest, revision) = (Some(digest), Some(revision));
-            Note {
-                kind: "fault",
-                phase: Some(call.to_owned()),
-                class: Some(fault.code().to_owned()),
-                reply: Some(crate::notification::bounded(&fault.to_string())),
-                provenance: if renders {
-                    Provenance { renderer_digest: digest, renderer_revision: revision, seed, ..Provenance::default() }
-                } else {
-                    Provenance { policy_digest: digest, policy_revision: revision, seed, ..Provenance::default() }
-                },
-                started_at,
-                ..Note::default()
-            }
+        deliver::Note::Fault { call, by, fault } => {
+            Note::fault(call, by, (fault.code(), &fault.to_string()), seed, started_at)
         }
         deliver::Note::Decision { verdict, reason, delay_ms, by, situation } => Note {
             kind: "decision",

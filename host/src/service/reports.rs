@@ -1,13 +1,14 @@
 //! What other servers say of mails after a relay took them: written down with what follows from it.
 
 use super::once::tried_after;
+use super::reactions::{Concerned, Reacted};
 use super::{Error, Service};
-use crate::notification::Payload;
 use crate::notification::report::{REPORTS_MAX, Reading, Report, ReportKind, Said, is_of};
+use crate::notification::{Lane, Payload};
 use crate::provider::Refusal;
 use crate::return_path::Recipient;
-use crate::shop::user::User;
-use crate::store::{self, Tx, reports, suppressions, users};
+use crate::store::queue::interventions;
+use crate::store::{self, Tx, orders, reports, suppressions, users};
 use crate::suppression::{Cause, NewSuppression, Scope, says_nobody};
 
 /// The longest Message-ID that is looked for, in characters: ours are shorter.
@@ -56,7 +57,12 @@ impl Service {
         for said in &reading.said {
             // Who finds an entry taken at this moment renews it the next time.
             let passes = |e: &store::Error| e.is_taken() || e.is_transient();
-            let taken = tried_after(passes, || self.try_note(mail, said, is_signed || has_token)).await?;
+            let is_proven = is_signed || has_token;
+            let reacted = if is_proven { self.ask_about(mail, said).await? } else { None };
+            let taken = tried_after(passes, || self.try_note(mail, said, is_proven, reacted.as_ref())).await?;
+            if let (Taken::Noted, Some(reacted)) = (taken, &reacted) {
+                self.reacted(reacted);
+            }
             self.metrics.report(said.kind.as_str(), taken.as_str());
             tracing::info!(
                 notification.id = mail,
@@ -111,20 +117,31 @@ impl Service {
         Ok(self.store.notification_of(message_id).await?.map(|id| (id, false)))
     }
 
-    async fn try_note(&self, mail: i64, said: &Said, is_proven: bool) -> Result<Taken, Error> {
+    async fn try_note(
+        &self,
+        mail: i64,
+        said: &Said,
+        is_proven: bool,
+        reacted: Option<&Reacted>,
+    ) -> Result<Taken, Error> {
         let mut tx = self.store.begin().await?;
+        let moves = reacted.is_some_and(Reacted::moves);
+        if moves {
+            lock_order(&mut tx, mail).await?;
+        }
         // The user first, as where they leave; then the notification, which must not be forgotten meanwhile.
         let user = match readable(reports::payload(&mut tx, mail).await)?.flatten() {
             Some(payload) => readable(users::lock(&mut tx, payload.customer.id).await)?.flatten().map(|(user, _)| user),
             None => None,
         };
+        let standing = if moves { interventions::lock(&mut tx, mail).await? } else { None };
         let Some(known) = reports::known(&mut tx, mail).await? else { return Ok(Taken::OfNoMail) };
         let is_news = said.kind.delivery().is_some() && !known.iter().any(|kind| kind == said.kind.as_str());
         let payload = readable(reports::payload(&mut tx, mail).await)?.flatten().zip(user);
         let Said { kind, enhanced, words, reporter, .. } = said.clone();
         // Whom it was sent to is known no more: their servers' words go as well.
         let (words, reporter) = if payload.is_some() { (words, reporter) } else { (String::new(), String::new()) };
-        let report = Report { kind, enhanced, words, reporter, received_at: self.clock.now_ms() };
+        let report = Report { kind, enhanced, words, reporter, received_at: self.clock.now_ms(), is_past: false };
         let taken = if known.len() >= REPORTS_MAX && !is_news {
             Taken::OneTooMany
         } else if !reports::insert(&mut tx, mail, &said.digest, &report).await? {
@@ -134,7 +151,11 @@ impl Service {
             let concerns =
                 |payload: &Payload| said.kind == ReportKind::Complained || is_of(said, payload.customer.email.as_str());
             if let Some((payload, user)) = payload.filter(|(payload, _)| is_proven && concerns(payload)) {
-                self.suppress_reported(&mut tx, mail, (&payload, &user), &report).await?;
+                let of = Concerned { mail, payload: &payload, user: &user, standing: standing.as_ref() };
+                self.suppress_reported(&mut tx, &of, &report).await?;
+                if let Some(reacted) = reacted {
+                    self.react(&mut tx, &of, reacted).await?;
+                }
             }
             Taken::Noted
         };
@@ -144,38 +165,33 @@ impl Service {
     }
 
     /// Sends an address no more mails that is none, or whose owner does not want them.
-    async fn suppress_reported(
-        &self,
-        tx: &mut Tx,
-        mail: i64,
-        (payload, user): (&Payload, &User),
-        report: &Report,
-    ) -> store::Result<()> {
-        let now = report.received_at;
+    async fn suppress_reported(&self, tx: &mut Tx, of: &Concerned<'_>, report: &Report) -> Result<(), Error> {
+        let (mail, now) = (of.mail, report.received_at);
         let enhanced = report.enhanced.as_deref().unwrap_or_default();
-        let address = payload.customer.email.clone();
+        let address = of.payload.customer.email.clone();
         let new = match report.kind {
             ReportKind::Bounced if says_nobody(enhanced) => {
                 NewSuppression::bounced(address, &format!("notification {mail}: {enhanced}"), now)
             }
             ReportKind::Complained => NewSuppression {
                 address,
-                category: Scope::of_complaint(&payload.category),
+                category: Scope::of_complaint(&of.payload.category),
                 cause: Cause::Complained,
                 note: format!("notification {mail}").try_into().unwrap_or_default(),
                 expires_at: None,
             },
             _ => return Ok(()),
         };
-        let keys = self.address_keys.of(&new.address);
-        let source = suppressions::by_report(&report.reporter);
-        suppressions::suppress(tx, &keys, &new, &source, now).await?;
-        if payload.customer.email != user.email {
-            // Nobody would find it when its user leaves.
-            suppressions::redact(tx, &keys).await?;
-        }
-        Ok(())
+        self.suppress_for(tx, of, &new, &suppressions::by_report(&report.reporter), now).await
     }
+}
+
+/// Locks the order that a mail is about before its user, as whoever has it tried again does.
+async fn lock_order(tx: &mut Tx, mail: i64) -> Result<(), Error> {
+    if let Some(Lane::Order(order)) = interventions::lane_of(tx, mail).await? {
+        orders::lock(tx, order).await?;
+    }
+    Ok(())
 }
 
 /// What cannot be read is not known: the report is noted all the same.

@@ -70,13 +70,15 @@ impl Conditions {
     /// a page, which reports are looked at is bound as well.
     fn reported(&mut self, delivery: Delivery, bound: Option<(&str, i64)>) {
         // From the reports, which are few, to the notifications.
-        self.and("s.id in (select r.state_id from notification_reports r where r.kind = ?", name(delivery));
+        let said = "s.id in (select r.state_id from notification_reports r where r.kind = ? and r.is_past = 0";
+        self.and(said, name(delivery));
         match bound {
             Some((than, id)) => self.glue(&format!(" and r.state_id {than} ?)"), Arg::Int(id)),
             None => self.close(")"),
         }
         for more in Delivery::ALL.into_iter().filter(|other| *other > delivery) {
-            let none = "not exists (select 1 from notification_reports r where r.state_id = s.id and r.kind = ?)";
+            let none = "not exists (select 1 from notification_reports r \
+                        where r.state_id = s.id and r.kind = ? and r.is_past = 0)";
             self.and(none, name(more));
         }
     }

@@ -15,7 +15,9 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
+pub(super) use claim::newest;
 pub use claim::{Claimable, Claimed, UNSUSPECTED_CLAIMS_MAX};
+pub(crate) use finish::note_beside;
 pub use finish::{Finish, Note};
 pub use pause::{Part, PartPause, Pause, Status};
 pub(super) use sqlite::SCRATCH;

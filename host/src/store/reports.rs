@@ -1,10 +1,13 @@
 //! What other servers said of mails after a relay took them.
 
 use super::dialect::Column::Int;
-use super::queue::events;
+use super::queue::{events, newest};
+use super::stored::{FAILURE, FailureRow};
 use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
 use crate::notification::report::{Report, ReportKind};
-use crate::notification::{MAIL_LANES_FROM, Payload};
+use crate::notification::{
+    Failure, HISTORY_MAX, MAIL_LANES_FROM, Notification, OrderStatus, Payload, QUEUED_MAX, QueuedChange,
+};
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -15,6 +18,7 @@ struct Row {
     words: String,
     reporter: String,
     received_at: i64,
+    is_past: i64,
 }
 
 impl Store {
@@ -22,16 +26,16 @@ impl Store {
     pub(super) async fn reports_of(&self, mails: &[i64]) -> Result<Vec<(i64, Report)>> {
         let dialect = self.dialect();
         let sql = dialect.sql(&format!(
-            "select q.id, q.state_id, q.kind, q.enhanced, q.words, q.reporter, q.received_at \
+            "select q.id, q.state_id, q.kind, q.enhanced, q.words, q.reporter, q.received_at, q.is_past \
              from {} {} notification_reports q where q.state_id = x.event order by q.id",
             dialect.rows(1, &[Int("event")]),
             dialect.join(),
         ));
         let rows: Vec<Row> = with_pool!(self, |pool| sqlx::query_as(sql).bind(events(mails)).fetch_all(pool).await)?;
         let report = |row: Row| {
-            let Row { id, state_id, kind, enhanced, words, reporter, received_at } = row;
+            let Row { id, state_id, kind, enhanced, words, reporter, received_at, is_past } = row;
             let kind = ReportKind::try_from(kind).map_err(|why| Error::Corrupt { what: "report", id, why })?;
-            Ok((state_id, Report { kind, enhanced, words, reporter, received_at }))
+            Ok((state_id, Report { kind, enhanced, words, reporter, received_at, is_past: is_past != 0 }))
         };
         rows.into_iter().map(report).collect()
     }
@@ -40,6 +44,81 @@ impl Store {
     pub(crate) async fn notification_of(&self, message_id: &str) -> Result<Option<i64>> {
         let sql = self.dialect().sql("select id from notification_states where message_id = $1");
         Ok(with_pool!(self, |pool| sqlx::query_scalar(sql).bind(message_id).fetch_optional(pool).await)?)
+    }
+}
+
+/// A mail that was handed over, as a policy is told of it when it is reported on.
+pub(crate) struct HandedOver {
+    pub(crate) notification: Notification,
+    pub(crate) attempts: i64,
+    pub(crate) queued_at: i64,
+    pub(crate) first_failed_at: Option<i64>,
+    /// The last failures, oldest first.
+    pub(crate) history: Vec<Failure>,
+    /// To which relay it was handed over last, and when.
+    pub(crate) sent: Option<(String, i64)>,
+    pub(crate) newest_status: Option<OrderStatus>,
+    /// What is queued behind it, oldest first.
+    pub(crate) queued: Vec<QueuedChange>,
+}
+
+#[derive(sqlx::FromRow)]
+struct HandedOverRow {
+    lane: i64,
+    place: i64,
+    message_id: String,
+    attempts: i64,
+    created_at: i64,
+    payload: String,
+    status: Option<String>,
+    first_failed_at: Option<i64>,
+}
+
+impl Store {
+    /// A mail with what became of it; none once what it said is forgotten.
+    pub(crate) async fn handed_over(&self, mail: i64) -> Result<Option<HandedOver>> {
+        let sql = self.dialect().sql(
+            "select s.lane, s.place, s.message_id, s.attempts, s.created_at, p.payload, o.status, \
+             (select min(a.ended_at) from notification_attempts a where a.state_id = s.id and a.kind = 'send' \
+             and a.class not in ('delivered', 'throttled')) as first_failed_at \
+             from notification_states s join notification_payloads p on p.state_id = s.id \
+             left join orders o on o.id = s.lane where s.id = $1",
+        );
+        let row: Option<HandedOverRow> =
+            with_pool!(self, |pool| sqlx::query_as(sql).bind(mail).fetch_optional(pool).await)?;
+        let Some(row) = row else { return Ok(None) };
+        let sql = self.dialect().sql(&format!(
+            "select {FAILURE} from notification_attempts where state_id = $1 and kind = 'send' \
+             and class <> 'delivered' order by id desc limit {HISTORY_MAX}"
+        ));
+        let failures: Vec<FailureRow> = with_pool!(self, |pool| sqlx::query_as(sql).bind(mail).fetch_all(pool).await)?;
+        let sql = self.dialect().sql(
+            "select relay, started_at from notification_attempts where state_id = $1 and kind = 'send' \
+             and message_hash is not null and relay is not null order by id desc limit 1",
+        );
+        let sent = with_pool!(self, |pool| sqlx::query_as(sql).bind(mail).fetch_optional(pool).await)?;
+        let sql = self.dialect().sql(&format!(
+            "select s.kind, q.place, q.created_at from notification_events_queue q \
+             join notification_states s on s.id = q.state_id where q.lane = $1 and q.place > $2 \
+             order by q.place limit {QUEUED_MAX}"
+        ));
+        let queued: Vec<(String, i64, i64)> =
+            with_pool!(self, |pool| sqlx::query_as(sql).bind(row.lane).bind(row.place).fetch_all(pool).await)?;
+        let HandedOverRow { message_id, attempts, created_at, payload, status, first_failed_at, .. } = row;
+        let change = |(kind, place, queued_at)| {
+            let version = u32::try_from(place).unwrap_or(u32::MAX);
+            QueuedChange { kind, version, queued_at }
+        };
+        Ok(Some(HandedOver {
+            notification: Notification { id: mail, message_id, payload: read(mail, &payload)? },
+            attempts,
+            queued_at: created_at,
+            first_failed_at,
+            history: failures.into_iter().rev().filter_map(FailureRow::failure).map(|(_, f)| f).collect(),
+            sent,
+            newest_status: status.map(newest),
+            queued: queued.into_iter().map(change).collect(),
+        }))
     }
 }
 
@@ -87,13 +166,13 @@ pub(crate) async fn known(tx: &mut Tx, mail: i64) -> Result<Option<Vec<String>>>
     if found.is_none() {
         return Ok(None);
     }
-    let sql = dialect.sql("select kind from notification_reports where state_id = $1");
+    let sql = dialect.sql("select kind from notification_reports where state_id = $1 and is_past = 0");
     Ok(Some(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(mail).fetch_all(c).await)?))
 }
 
 /// Writes a report down; false when it was already.
 pub(crate) async fn insert(tx: &mut Tx, mail: i64, digest: &str, report: &Report) -> Result<bool> {
-    let Report { kind, enhanced, words, reporter, received_at } = report;
+    let Report { kind, enhanced, words, reporter, received_at, is_past: _ } = report;
     let dialect = tx.dialect();
     let (ignore, done) = match dialect {
         Dialect::Sqlite | Dialect::Postgres => ("", "on conflict (state_id, digest) do nothing"),
@@ -121,10 +200,11 @@ pub(crate) async fn insert(tx: &mut Tx, mail: i64, digest: &str, report: &Report
 pub(crate) async fn payload(tx: &mut Tx, mail: i64) -> Result<Option<Payload>> {
     let sql = tx.dialect().sql("select payload from notification_payloads where state_id = $1");
     let text: Option<String> = with_tx!(tx, |c| sqlx::query_scalar(sql).bind(mail).fetch_optional(c).await)?;
-    let read = |text: String| {
-        Payload::read(&text).map_err(|e| Error::Corrupt { what: "notification", id: mail, why: e.to_string() })
-    };
-    text.map(read).transpose()
+    text.map(|text| read(mail, &text)).transpose()
+}
+
+fn read(mail: i64, payload: &str) -> Result<Payload> {
+    Payload::read(payload).map_err(|e| Error::Corrupt { what: "notification", id: mail, why: e.to_string() })
 }
 
 /// Forgets of the reports of mails who said what; that they were there stays.

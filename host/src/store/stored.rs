@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Result, Store, with_pool};
+use crate::notification::report::Reported;
 use crate::notification::{Class, Failure, MAIL_LANES_FROM};
 
 /// A stored event, and what chance its last mail was drawn from.
@@ -28,6 +29,8 @@ pub(crate) struct StoredDecision {
     pub(crate) sent: Option<Sent>,
     /// Of a mail that was tried: what came of it, as the journal has it.
     pub(crate) failure: Option<Failure>,
+    /// Of a decision about a report: the report; the policy was asked nothing else.
+    pub(crate) reported: Option<Reported>,
 }
 
 /// How a mail that arrived was sent.
@@ -50,10 +53,42 @@ struct DecisionRow {
     sent_by: Option<i64>,
     sent_via: Option<String>,
     ab_variant: Option<String>,
+    phase: Option<String>,
 }
 
+/// Reports are few as well.
 #[derive(sqlx::FromRow)]
-struct FailureRow {
+struct ReportedRow {
+    id: i64,
+    class: String,
+    enhanced: Option<String>,
+    reply: Option<String>,
+    relay: Option<String>,
+    situation: String,
+    started_at: i64,
+}
+
+impl ReportedRow {
+    fn reported(self) -> Option<(i64, Reported)> {
+        let (reporter, sent_at) = Reported::origin(&self.situation)?;
+        let reported = Reported {
+            at: self.started_at,
+            kind: self.class.try_into().ok()?,
+            enhanced: self.enhanced,
+            words: self.reply.unwrap_or_default(),
+            reporter,
+            relay: self.relay.unwrap_or_default(),
+            sent_at,
+        };
+        Some((self.id, reported))
+    }
+}
+
+/// The columns of [`FailureRow`].
+pub(super) const FAILURE: &str = "id, class, phase, code, enhanced, reply, relay, ended_at";
+
+#[derive(sqlx::FromRow)]
+pub(super) struct FailureRow {
     id: i64,
     class: String,
     phase: Option<String>,
@@ -65,7 +100,7 @@ struct FailureRow {
 }
 
 impl FailureRow {
-    fn failure(self) -> Option<(i64, Failure)> {
+    pub(super) fn failure(self) -> Option<(i64, Failure)> {
         let failure = Failure {
             at: self.ended_at?,
             class: Class::try_from(self.class).ok()?,
@@ -123,7 +158,8 @@ impl Store {
         let sql = self.dialect().sql(&format!(
             "select a.id, a.state_id, s.message_id, p.payload, a.situation, a.ab_variant, \
              case when a.class = 'delivered' then a.policy_revision end as sent_by, \
-             case when a.class = 'delivered' then a.relay end as sent_via from notification_attempts a \
+             case when a.class = 'delivered' then a.relay end as sent_via, \
+             a.phase from notification_attempts a \
              join notification_states s on s.id = a.state_id \
              join notification_payloads p on p.state_id = s.id where a.id < $1 and a.situation is not null \
              and s.lane >= {MAIL_LANES_FROM} and a.started_at >= $2 and a.started_at < $3 order by a.id desc limit $4",
@@ -139,6 +175,12 @@ impl Store {
             (Some(oldest), Some(newest)) => self.failures(oldest.id, newest.id).await?,
             _ => HashMap::new(),
         };
+        let mut reports = match (rows.last(), rows.first()) {
+            (Some(oldest), Some(newest)) if rows.iter().any(|row| row.phase.as_deref() == Some(Reported::PHASE)) => {
+                self.reported(oldest.id, newest.id).await?
+            }
+            _ => HashMap::new(),
+        };
         let decision = |row: DecisionRow| StoredDecision {
             id: row.id,
             state_id: row.state_id,
@@ -147,18 +189,29 @@ impl Store {
             situation: row.situation,
             sent: row.sent_by.zip(row.sent_via).map(|(by, relay)| Sent { by, relay, ab_variant: row.ab_variant }),
             failure: failures.remove(&row.id),
+            reported: reports.remove(&row.id),
         };
         Ok(rows.into_iter().map(decision).collect())
     }
 
     async fn failures(&self, from: i64, to: i64) -> Result<HashMap<i64, Failure>> {
-        let sql = self.dialect().sql(
-            "select id, class, phase, code, enhanced, reply, relay, ended_at from notification_attempts \
+        let sql = self.dialect().sql(&format!(
+            "select {FAILURE} from notification_attempts \
              where id >= $1 and id <= $2 and class <> 'delivered' and situation is not null",
-        );
+        ));
         let rows: Vec<FailureRow> =
             with_pool!(self, |pool| sqlx::query_as(sql).bind(from).bind(to).fetch_all(pool).await)?;
         Ok(rows.into_iter().filter_map(FailureRow::failure).collect())
+    }
+
+    async fn reported(&self, from: i64, to: i64) -> Result<HashMap<i64, Reported>> {
+        let sql = self.dialect().sql(
+            "select id, class, enhanced, reply, relay, situation, started_at from notification_attempts \
+             where id >= $1 and id <= $2 and phase = 'report' and situation is not null",
+        );
+        let rows: Vec<ReportedRow> =
+            with_pool!(self, |pool| sqlx::query_as(sql).bind(from).bind(to).fetch_all(pool).await)?;
+        Ok(rows.into_iter().filter_map(ReportedRow::reported).collect())
     }
 
     /// One event.

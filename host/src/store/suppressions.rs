@@ -133,6 +133,8 @@ impl Store {
 const BY_RELAY: &str = "relay ";
 /// How the source begins of what a server reported later. That a relay took a mail takes nothing of it back: it takes all.
 const BY_REPORT: &str = "report ";
+/// How the source begins of what a policy makes of such reports.
+const BY_POLICY: &str = "policy revision ";
 /// The longest source, in characters.
 const SOURCE_CHARS_MAX: usize = 100;
 
@@ -146,13 +148,18 @@ pub(crate) fn by_report(reporter: &str) -> String {
     format!("{BY_REPORT}{reporter}").chars().take(SOURCE_CHARS_MAX).collect()
 }
 
-/// Whether a server says so, and no human.
+/// What a revision of the policy makes of reports.
+pub(crate) fn by_policy(revision: i64) -> String {
+    format!("{BY_POLICY}{revision}")
+}
+
+/// Whether a server or a component says so, and no human.
 fn is_learnt(source: &str) -> bool {
-    source.starts_with(BY_RELAY) || source.starts_with(BY_REPORT)
+    [BY_RELAY, BY_REPORT, BY_POLICY].iter().any(|by| source.starts_with(by))
 }
 
 /// Writes an entry, or renews the one of the same category and cause, whichever secret it was keyed with; its id. What a server
-/// says changes nothing of what others wrote. Taken when another writes it at this moment.
+/// or a policy says changes nothing of what others wrote, and ends nothing sooner. Taken when another writes it at this moment.
 pub(crate) async fn suppress(
     tx: &mut Tx,
     keys: &[AddressKey],
@@ -163,10 +170,11 @@ pub(crate) async fn suppress(
     let NewSuppression { address, category, cause, note, expires_at } = new;
     let dialect = tx.dialect();
     let find = format!(
-        "select q.id, q.source from mail_suppressions q where q.address_hash = $1 and q.category = $2 and q.cause = $3 {}",
+        "select q.id, q.source, q.expires_at from mail_suppressions q \
+         where q.address_hash = $1 and q.category = $2 and q.cause = $3 {}",
         dialect.lock()
     );
-    let mut known: Option<(i64, String)> = None;
+    let mut known: Option<(i64, String, Option<i64>)> = None;
     for key in keys {
         known = with_tx!(&mut *tx, |c| sqlx::query_as(dialect.sql(&find))
             .bind(&key.hash)
@@ -179,7 +187,7 @@ pub(crate) async fn suppress(
         }
     }
     let Some(key) = keys.first() else { return Err(Error::Undone("no secret to key an address with".to_owned())) };
-    let Some((id, by)) = known else {
+    let Some((id, by, until)) = known else {
         let id = insert_id!(
             tx,
             "insert into mail_suppressions (address_key, address_hash, address, category, cause, source, note, \
@@ -196,7 +204,8 @@ pub(crate) async fn suppress(
         );
         return Ok(id);
     };
-    if is_learnt(source) && !is_learnt(&by) {
+    let ends_sooner = expires_at.is_some_and(|new| until.is_none_or(|until| until > new));
+    if is_learnt(source) && (!is_learnt(&by) || ends_sooner) {
         return Ok(id);
     }
     let sql = dialect.sql(

@@ -45,6 +45,7 @@ mod parts;
 mod pauses;
 mod place;
 mod postfix;
+mod reactions;
 mod registries;
 mod relay;
 mod remote;
@@ -122,6 +123,7 @@ fn listed() -> impl Iterator<Item = libtest_mimic::Trial> {
         registries::tests(),
         remote::tests(),
         relay::tests(),
+        reactions::tests(),
         reports::tests(),
         rest::tests(),
         retention::tests(),

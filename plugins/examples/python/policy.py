@@ -1,4 +1,4 @@
-"""A policy in Python: give up on what was refused for good, else try again later and later."""
+"""A policy in Python: give up on what was refused for good, else try again later and later; spare mailboxes that are full."""
 
 import json
 
@@ -19,6 +19,14 @@ from wit_world.exports.policy import (
     Verdict_Hold,
     Verdict_Retry,
 )
+from wit_world.exports.reports import (
+    Reaction,
+    Reaction_Note,
+    Reaction_Suppress,
+    Report,
+    ReportKind_Bounced,
+    Suppressing,
+)
 from wit_world.imports.types import Manifest
 
 SCHEMA = {
@@ -32,10 +40,17 @@ SCHEMA = {
             "maximum": 3_600_000,
         },
         "attempts_max": {"type": "integer", "minimum": 1, "maximum": 25},
+        "full_days": {
+            "description": "For so long a full mailbox gets no mails.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 366,
+        },
     },
 }
 RETRY_MS_MAX = 6 * 3_600_000
-config = {"retry_ms": 30_000, "attempts_max": 12}
+DAY_MS = 24 * 3_600_000
+config = {"retry_ms": 30_000, "attempts_max": 12, "full_days": 7}
 
 
 class Plugin(exports.Plugin):
@@ -61,3 +76,11 @@ class Policy(exports.Policy):
             return Verdict_GiveUp(f.reply_text)
         after_ms = min(RETRY_MS_MAX, config["retry_ms"] * 2 ** max(0, s.attempts - 1))
         return Verdict_Retry(Retrying(after_ms=after_ms, relay=None, attributes=[]))
+
+
+class Reports(exports.Reports):
+    def on_report(self, b: Brief, r: Report, s: Situation) -> Reaction:
+        # 5.2.2: the mailbox is full (RFC 3463).
+        if isinstance(r.report_kind, ReportKind_Bounced) and r.enhanced_code == "5.2.2":
+            return Reaction_Suppress(Suppressing(r.report_text, config["full_days"] * DAY_MS, True, []))
+        return Reaction_Note()

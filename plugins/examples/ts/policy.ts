@@ -18,6 +18,7 @@ type Situation = {
   queued: unknown[];
   attributes: [string, string][];
 };
+type Report = { reportKind: Variant; enhancedCode?: string | null; reportText: string; relay: string };
 type Holding = { reason: string; urgent: boolean };
 type Sending = { relay?: string; abVariant?: string; attributes: [] };
 type Admission =
@@ -29,6 +30,10 @@ type Verdict =
   | { tag: "retry"; val: { afterMs: Whole; relay?: string; attributes: [] } }
   | { tag: "give-up"; val: string }
   | { tag: "hold"; val: Holding };
+type Reaction =
+  | { tag: "note" }
+  | { tag: "resend"; val: { afterMs: Whole; relay?: string; attributes: [] } }
+  | { tag: "suppress"; val: { reason: string; forMs?: Whole; allCategories: boolean; attributes: [] } };
 
 import { civilTime, unixMs } from "ecomm:format/zone@1.0.0";
 
@@ -52,6 +57,16 @@ const schema = {
     retry_permanent: { description: "Enhanced codes, or their beginnings.", type: "array", items: { type: "string" } },
     escalate_after_hours: integer(1, 72),
     attempts_max: integer(1, 25),
+    resend_bounced: {
+      description: "Enhanced codes, or their beginnings: what came back so is sent by another relay.",
+      type: "array",
+      items: { type: "string" },
+    },
+    suppress_bounced: {
+      description: "For how many days an address gets no mails, by enhanced code or its beginning.",
+      type: "object",
+      additionalProperties: integer(1, 366),
+    },
   },
 };
 
@@ -65,9 +80,12 @@ let config: {
   retry_permanent?: string[];
   escalate_after_hours?: number;
   attempts_max?: number;
+  resend_bounced?: string[];
+  suppress_bounced?: Record<string, number>;
 } = {};
 
 const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 /** Milliseconds until the quiet hours end by the customer's clocks, whatever these do until then; 0 outside of them. */
 function quietMs(nowMs: number, zone: string): number {
@@ -191,5 +209,27 @@ export const policy = {
     }
     if (s.attempts >= (config.attempts_max ?? 3)) return { tag: "give-up", val: f.replyText };
     return retry(30_000 * 4 ** Math.max(0, s.attempts - 1));
+  },
+};
+
+/** Whether an enhanced code is this one, or one of its kind: "5.7.1" begins with "5.7", and "5.71.1" does not. */
+const begins = (code: string, start: string) => code === start || code.startsWith(start.endsWith(".") ? start : `${start}.`);
+
+export const reports = {
+  onReport(_: Brief, r: Report, s: Situation): Reaction {
+    big = typeof s.now.unixMs === "bigint";
+    if (r.reportKind.tag !== "bounced") return { tag: "note" };
+    const code = r.enhancedCode ?? "";
+    const other = s.relays.find(({ name, available }) => available && name !== r.relay)?.name;
+    const isResent = (config.resend_bounced ?? []).some((start) => begins(code, start));
+    if (isResent && other && s.attempts < (config.attempts_max ?? 3)) {
+      return { tag: "resend", val: { afterMs: whole(0), relay: other, attributes: [] } };
+    }
+    // The longest that fits says most of it.
+    const suppressed = Object.entries(config.suppress_bounced ?? {}).filter(([start]) => begins(code, start));
+    const [entry] = suppressed.sort(([a], [b]) => b.length - a.length);
+    if (!entry) return { tag: "note" };
+    const reason = `came back: ${code} ${r.reportText}`;
+    return { tag: "suppress", val: { reason, forMs: whole(entry[1] * DAY_MS), allCategories: true, attributes: [] } };
   },
 };

@@ -8,7 +8,7 @@ mod bindings {
             package test:misbehaving;
             world misbehaving {
                 include ecomm:notification/renderer-plugin@1.0.0;
-                include ecomm:notification/policy-plugin@1.0.0;
+                include ecomm:notification/reporting-policy-plugin@1.0.0;
             }
         ",
         world: "test:misbehaving/misbehaving",
@@ -27,6 +27,7 @@ use bindings::exports::ecomm::notification::policy::{
     Admission, Brief, Failure, Holding, Retrying, Sending, Situation, SubjectBrief, Verdict,
 };
 use bindings::exports::ecomm::notification::renderer::Request;
+use bindings::exports::ecomm::notification::reports::{Reaction, Report, Suppressing};
 use serde::Deserialize;
 
 /// One key for each export.
@@ -37,7 +38,8 @@ pub struct Config {
     render: Act,
     admit: Act,
     on_failure: Act,
-    /// What `admit` answers as a wait and `on-failure` as a retry, when their act is `delay`.
+    on_report: Act,
+    /// What `admit` answers as a wait, `on-failure` as a retry and `on-report` as sending again, when their act is `delay`.
     delay_ms: u64,
     /// Fixtures of the gate carry this order number, or are about something else, and are left in peace.
     spare_order: Option<String>,
@@ -102,6 +104,8 @@ enum Act {
     Attribute,
     /// Sends although the address bounced before.
     IgnoreSuppression,
+    /// Has the address suppressed, in the mail's category, for the delay of the config.
+    Suppress,
     /// Skips, and says what stands against the address.
     TellSuppression,
     /// Reads WASI's clock and says what it says.
@@ -333,6 +337,26 @@ pub fn on_failure(b: &Brief, s: &Situation) -> Verdict {
     }
 }
 
+/// Notes, or misbehaves.
+pub fn on_report(b: &Brief, r: &Report) -> Reaction {
+    let hold = |urgent| Reaction::Hold(Holding { reason: format!("held for {}", r.report_text), urgent });
+    match act(config().on_report, about(b)) {
+        Act::Delay => Reaction::Resend(retrying(config().delay_ms)),
+        Act::UnknownRelay => Reaction::Resend(Retrying { relay: Some("nowhere".to_owned()), ..retrying(1_000) }),
+        Act::Hold => hold(false),
+        Act::HoldUrgent => hold(true),
+        Act::Suppress => Reaction::Suppress(Suppressing {
+            reason: format!("as asked, {:?}", r.report_kind),
+            for_ms: Some(config().delay_ms),
+            all_categories: false,
+            attributes: Vec::new(),
+        }),
+        Act::Other => Reaction::Other("escalate".to_owned()),
+        Act::Attribute => Reaction::Resend(Retrying { attributes: vec![later()], ..retrying(1_000) }),
+        _ => Reaction::Note,
+    }
+}
+
 struct Component;
 
 impl bindings::exports::ecomm::notification::plugin::Guest for Component {
@@ -358,6 +382,12 @@ impl bindings::exports::ecomm::notification::policy::Guest for Component {
 
     fn on_failure(b: Brief, _: Failure, s: Situation) -> Verdict {
         on_failure(&b, &s)
+    }
+}
+
+impl bindings::exports::ecomm::notification::reports::Guest for Component {
+    fn on_report(b: Brief, r: Report, _: Situation) -> Reaction {
+        on_report(&b, &r)
     }
 }
 

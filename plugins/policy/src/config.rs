@@ -56,6 +56,14 @@ pub struct Config {
     /// The pauses after failed requests to an endpoint of a webhook, in milliseconds, each 1,000 to 86,400,000; after as many and
     /// one more it is given up. At most 24; by default those that Standard Webhooks suggests, within three days.
     pub webhook_retries_ms: Vec<u64>,
+    /// Mails that came back with one of these enhanced status codes, or a code that begins so, are sent once more by another relay:
+    /// "5.7" (refused for its sender).
+    pub resend_bounced: Vec<String>,
+    /// By enhanced status code, or its beginning: for how many days an address gets no mails from which one came back so:
+    /// "5.2.2" (mailbox full).
+    pub suppress_bounced: BTreeMap<String, u32>,
+    /// Whether mails that came back, and for which nothing else is set, are left to an operator.
+    pub hold_bounced: bool,
 }
 
 /// What to do when a mail may or may not have been delivered.
@@ -109,6 +117,9 @@ impl Default for Config {
             relays_by_country: BTreeMap::new(),
             escalate_after_hours: 0,
             webhook_retries_ms: WEBHOOK_RETRIES_MS.to_vec(),
+            resend_bounced: Vec::new(),
+            suppress_bounced: BTreeMap::new(),
+            hold_bounced: false,
         }
     }
 }
@@ -151,11 +162,18 @@ impl Config {
             let message = format!("must be at most 24 pauses, each within 1000 to {day_ms}");
             return Err(refuse("/webhook_retries_ms", message));
         }
-        for code in &config.retry_permanent {
+        let codes = (config.retry_permanent.iter().map(|code| ("/retry_permanent", code)))
+            .chain(config.resend_bounced.iter().map(|code| ("/resend_bounced", code)))
+            .chain(config.suppress_bounced.keys().map(|code| ("/suppress_bounced", code)));
+        for (pointer, code) in codes {
             if !code.starts_with("5.") || !code.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
                 let message = format!("\"{code}\" is not the beginning of a code such as \"5.2.2\"");
-                return Err(refuse("/retry_permanent", message));
+                return Err(refuse(pointer, message));
             }
+        }
+        if let Some((code, days)) = config.suppress_bounced.iter().find(|(_, days)| !(1..=366).contains(*days)) {
+            let message = format!("{days} days for \"{code}\" are not within 1 to 366");
+            return Err(refuse("/suppress_bounced", message));
         }
         if let Some(QuietHours { from, until }) = config.quiet_hours
             && (from > 23 || until > 23 || from == until)

@@ -9,8 +9,10 @@ use crate::contract::OrderStatus;
 use crate::decisions::{
     Admission, Brief, Failure, FailureClass, Holding, OrderBrief, Retrying, Sending, Situation, SubjectBrief, Verdict,
 };
+use crate::reports::{Reaction, Report, ReportKind, Suppressing};
 
 const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
 /// The host's shortest pause: when a throttled relay takes the next mail is the host's affair.
 const THROTTLED_RETRY_MS: u64 = 1_000;
 
@@ -100,6 +102,34 @@ pub fn on_failure(config: &Config, b: &Brief, f: &Failure, s: &Situation) -> Ver
     }
 }
 
+/// What follows from a report: of a mail that came back, what the config says.
+pub fn on_report(config: &Config, r: &Report, s: &Situation) -> Reaction {
+    if !matches!(r.report_kind, ReportKind::Bounced) {
+        return Reaction::Note;
+    }
+    let code = r.enhanced_code.as_deref().unwrap_or_default();
+    if config.resend_bounced.iter().any(|with| begins(code, with))
+        && s.attempts < config.attempts_max
+        && let Some(other) = s.relays.iter().find(|relay| relay.available && relay.name != r.relay)
+    {
+        return Reaction::Resend(Retrying { after_ms: 0, relay: Some(other.name.clone()), attributes: Vec::new() });
+    }
+    // The longest that fits says most of it.
+    let days = config.suppress_bounced.iter().filter(|(with, _)| begins(code, with)).max_by_key(|(with, _)| with.len());
+    if let Some((_, days)) = days {
+        return Reaction::Suppress(Suppressing {
+            reason: format!("came back: {code} {}", r.report_text),
+            for_ms: Some(u64::from(*days) * DAY_MS),
+            all_categories: true,
+            attributes: Vec::new(),
+        });
+    }
+    if config.hold_bounced {
+        return Reaction::Hold(unhurried(format!("came back: {code} {}", r.report_text)));
+    }
+    Reaction::Note
+}
+
 /// Whether it is a request to an endpoint of a webhook.
 fn is_webhook(s: &Situation) -> bool {
     s.attributes.iter().any(|(name, value)| name == "channel" && value == "webhook")
@@ -158,10 +188,12 @@ fn backoff_ms(config: &Config, attempts: u32) -> u64 {
     config.backoff_first_ms.saturating_mul(factor).min(config.backoff_max_ms)
 }
 
+/// Whether an enhanced status code is this one, or one of its kind: "5.7.1" begins with "5.7", and "5.71.1" does not.
+fn begins(code: &str, with: &str) -> bool {
+    code.strip_prefix(with).is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || with.ends_with('.'))
+}
+
 fn retried_all_the_same(config: &Config, f: &Failure) -> bool {
-    let begins = |code: &str, with: &str| {
-        code.strip_prefix(with).is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || with.ends_with('.'))
-    };
     f.enhanced_code.as_deref().is_some_and(|code| config.retry_permanent.iter().any(|with| begins(code, with)))
 }
 

@@ -11,7 +11,7 @@ extern crate alloc;
 mod bindings {
     wit_bindgen::generate!({
         path: "../../wit/v1",
-        world: "policy-plugin",
+        world: "reporting-policy-plugin",
         generate_all,
         pub_export_macro: false,
     });
@@ -21,9 +21,9 @@ mod decide;
 
 pub use bindings::ecomm::format::zone::Civil;
 pub use bindings::ecomm::notification::types as contract;
-pub use bindings::exports::ecomm::notification::policy as decisions;
+pub use bindings::exports::ecomm::notification::{policy as decisions, reports};
 pub use config::{Config, manifest};
-pub use decide::{Zones, admit, on_failure};
+pub use decide::{Zones, admit, on_failure, on_report};
 
 #[cfg(target_family = "wasm")]
 #[expect(unsafe_code, reason = "the component ABI's export glue")]
@@ -37,9 +37,10 @@ mod component {
 
     use crate::Config;
     use crate::bindings::ecomm::format::zone;
-    use crate::bindings::exports::ecomm::notification::{plugin, policy};
+    use crate::bindings::exports::ecomm::notification::{plugin, policy, reports};
     use crate::contract::{ConfigError, Manifest};
     use crate::decisions::{Admission, Brief, Failure, Situation, Verdict};
+    use crate::reports::{Reaction, Report};
 
     /// An order of the most lines takes about half.
     const CALL_BYTES: usize = 128 << 10;
@@ -94,6 +95,12 @@ mod component {
 
         fn on_failure(b: Brief, f: Failure, s: Situation) -> Verdict {
             crate::on_failure(config(), &b, &f, &s)
+        }
+    }
+
+    impl reports::Guest for Component {
+        fn on_report(_: Brief, r: Report, s: Situation) -> Reaction {
+            crate::on_report(config(), &r, &s)
         }
     }
 

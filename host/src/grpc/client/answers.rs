@@ -97,9 +97,9 @@ pub(super) fn record(notification: pb::Notification) -> Result<Record, Error> {
 }
 
 fn report(report: pb::DeliveryReport) -> Result<Report, Error> {
-    let pb::DeliveryReport { kind, enhanced, words, reporter, received_at } = report;
+    let pb::DeliveryReport { kind, enhanced, words, reporter, received_at, is_past } = report;
     let kind = filters::report_kind(kind).ok_or(Error::Unreadable("kind"))?;
-    Ok(Report { kind, enhanced, words, reporter, received_at: at("received_at", received_at)? })
+    Ok(Report { kind, enhanced, words, reporter, received_at: at("received_at", received_at)?, is_past })
 }
 
 fn entry(state_id: i64, entry: pb::JournalEntry) -> Result<Entry, Error> {

@@ -84,7 +84,7 @@ impl Gate {
     /// Calls every export on the fixtures, as traffic would.
     pub(super) async fn try_out(&self, revision: Arc<Revision>, progress: &Progress) -> Result<Tried, LoadError> {
         let mut tried = Tried::default();
-        let questions = questions(revision.slot, &self.relays);
+        let questions = questions(&revision, &self.relays);
         let call = Call { revision, sandbox: self.sandbox.clone(), clock: self.clock.clone() };
         let fixtures = fixture::all();
         let mut impure = None;
@@ -179,10 +179,10 @@ impl Gate {
     }
 }
 
-/// What the gate asks a component of a slot.
-fn questions(slot: Slot, relays: &[String]) -> Vec<Question> {
+/// What the gate asks a component.
+fn questions(revision: &Revision, relays: &[String]) -> Vec<Question> {
     let situation = fixture::situation(relays);
-    match slot {
+    match revision.slot {
         Slot::Renderer => vec![Question::Render { ab_variant: None, seed: SEED }],
         Slot::Policy => {
             let failed = |f: Failure| {
@@ -199,7 +199,10 @@ fn questions(slot: Slot, relays: &[String]) -> Vec<Question> {
                 Question::OnFailure(f, after)
             });
             let requests = std::iter::once(Question::Admit(webhook)).chain(lost);
-            std::iter::once(Question::Admit(situation.clone())).chain(failed).chain(requests).collect()
+            let reports = if revision.answers_reports() { fixture::reports() } else { Vec::new() };
+            let sent = Situation { attempts: 1, ..situation.clone() };
+            let reports = reports.into_iter().map(|report| Question::OnReport(report, sent.clone()));
+            std::iter::once(Question::Admit(situation.clone())).chain(failed).chain(requests).chain(reports).collect()
         }
     }
 }

@@ -4,8 +4,9 @@
 mod answers;
 mod order;
 
-use super::{records, wit, wit_policy};
+use super::{records, wit, wit_policy, wit_reports};
 use crate::money::Money;
+use crate::notification::report::{ReportKind, Reported};
 use crate::notification::subject::{Account, Link, Product, Subject};
 use crate::notification::{
     Category, Channel, Class, Customer, Failure, MergedChange, Notification, OrderStatus, Payload, QueuedChange, Relay,
@@ -79,6 +80,22 @@ pub(super) fn request<'a>(request: &Request<'a>) -> records::Request<&'a str> {
 /// A failure, as the customer's clocks show it.
 pub(super) fn failure<'a>(n: &'a Notification, f: &'a Failure) -> records::Failure<&'a str> {
     To(&n.payload.customer.time_zone).failure(f)
+}
+
+/// A report, as the customer's clocks show it.
+pub(super) fn report<'a>(n: &'a Notification, r: &'a Reported) -> records::Report<&'a str> {
+    let Reported { at, kind, enhanced, words, reporter, relay, sent_at } = r;
+    let to = To(&n.payload.customer.time_zone);
+    records::Report {
+        received_at: to.moment(*at),
+        report_kind: (*kind).into(),
+        enhanced_code: enhanced.as_deref(),
+        report_text: words,
+        reporter,
+        relay,
+        sent_at: to.moment(*sent_at),
+        attributes: Vec::new(),
+    }
 }
 
 /// What a decision may depend on.
@@ -255,6 +272,19 @@ impl From<Class> for wit_policy::FailureClass {
             Class::RenderFailed => Self::RenderFailed,
             Class::Throttled => Self::Throttled,
             Class::Greylisted => Self::Greylisted,
+        }
+    }
+}
+
+impl From<ReportKind> for wit_reports::ReportKind {
+    fn from(kind: ReportKind) -> Self {
+        match kind {
+            ReportKind::Delayed => Self::Delayed,
+            ReportKind::Bounced => Self::Bounced,
+            ReportKind::Complained => Self::Complained,
+            ReportKind::Answered => Self::Answered,
+            // What arrived is not asked about.
+            ReportKind::Delivered | ReportKind::Other => Self::Other(kind.as_str().to_owned()),
         }
     }
 }

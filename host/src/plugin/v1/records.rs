@@ -7,6 +7,7 @@ use wasmtime::component::{ComponentType, Lower};
 
 use super::wit::{Category, OrderStatus};
 use super::wit_policy::FailureClass;
+use super::wit_reports::ReportKind;
 
 pub(super) type Attributes<S> = Vec<(S, S)>;
 
@@ -347,6 +348,25 @@ pub(super) struct Failure<S> {
     #[component(name = "reply-text")]
     pub(super) reply_text: S,
     pub(super) relay: S,
+    pub(super) attributes: Attributes<S>,
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+#[expect(clippy::struct_field_names, reason = "the contract's name, beside `failure-class`")]
+pub(super) struct Report<S> {
+    #[component(name = "received-at")]
+    pub(super) received_at: Moment,
+    #[component(name = "report-kind")]
+    pub(super) report_kind: ReportKind,
+    #[component(name = "enhanced-code")]
+    pub(super) enhanced_code: Option<S>,
+    #[component(name = "report-text")]
+    pub(super) report_text: S,
+    pub(super) reporter: S,
+    pub(super) relay: S,
+    #[component(name = "sent-at")]
+    pub(super) sent_at: Moment,
     pub(super) attributes: Attributes<S>,
 }
 

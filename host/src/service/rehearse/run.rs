@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::{Example, read};
+use crate::notification::report::{Reaction, Reported};
 use crate::notification::{Admission, Failure, Notification, Relay, Request, Sending, Situation, Verdict};
 use crate::plugin::{
     Code, Fault, Plugins, Revision, admission_in_words, decision_difference, email_differences, email_fields,
-    verdict_in_words,
+    reaction_in_words, verdict_in_words,
 };
 use crate::store::stored::{Sent, StoredDecision, StoredEvent};
 
@@ -28,7 +29,7 @@ impl Outcome {
 
     /// Whether a mail differs in more than its subject.
     pub(super) fn changes_body(&self) -> bool {
-        self.fields.iter().any(|field| !matches!(*field, "subject" | "admission" | "verdict"))
+        self.fields.iter().any(|field| !matches!(*field, "subject" | "admission" | "verdict" | "reaction"))
     }
 }
 
@@ -86,25 +87,30 @@ impl Run<'_> {
         Some(Outcome { fields, fault: false, fuel, time_us, example })
     }
 
-    /// Both questions that the policy was asked: whether to send, and, where the mail was tried and failed, what of it.
+    /// What the policy was asked: whether to send, and, where the mail was tried and failed, what of it; or what follows from a
+    /// report.
     async fn decide(&self, stored: Box<StoredDecision>) -> Option<Outcome> {
         let n = Arc::new(read(stored.state_id, stored.message_id, &stored.payload).ok()?);
         let situation: Situation = serde_json::from_str(&stored.situation).ok()?;
-        let after = stored.failure.map(|f| (situation.clone().after(&f), f));
+        let asked = match (stored.reported, stored.failure) {
+            (Some(report), _) => Asked::Report(report),
+            (None, Some(f)) => Asked::Failed(situation.clone().after(&f), f),
+            (None, None) => Asked::Admission,
+        };
         let begun = self.clock.monotonic_us();
-        let new = self.answers(self.candidate, &n, &situation, after.as_ref()).await;
+        let new = self.answers(self.candidate, &n, &situation, &asked).await;
         let time_us = self.clock.monotonic_us() - begun;
         let (fuel, new, why) = match new {
             Ok((answers, fuel)) => (fuel, Some(answers), None),
             Err(fault) => (0, None, Some(fault.to_string())),
         };
-        if let (Some((admission, None)), Some(sent)) = (&new, &stored.sent)
+        if let (Some(Answers { admission: Some(admission), verdict: None, .. }), Some(sent)) = (&new, &stored.sent)
             && sent.by == self.baseline.number
             && leads_to(admission, sent, &situation.relays)
         {
             return Some(Outcome { fuel, time_us, ..Outcome::default() });
         }
-        let old = self.answers(self.baseline, &n, &situation, after.as_ref()).await.ok().map(|(a, _)| a);
+        let old = self.answers(self.baseline, &n, &situation, &asked).await.ok().map(|(a, _)| a);
         let notification_id = stored.state_id;
         let Some(new) = new else {
             let example = self.tells.then(|| Example { notification_id, fault: why, ..Example::default() });
@@ -112,7 +118,7 @@ impl Run<'_> {
         };
         let old = old.as_ref().map(in_words).unwrap_or_default();
         let new = in_words(&new);
-        let differences: Vec<_> = ["admission", "verdict"]
+        let differences: Vec<_> = ["admission", "verdict", "reaction"]
             .into_iter()
             .zip(old.iter().zip(&new))
             .filter_map(|(field, (old, new))| Some((field, decision_difference(field, old, new)?)))
@@ -129,21 +135,44 @@ impl Run<'_> {
         by: &Revision,
         n: &Arc<Notification>,
         situation: &Situation,
-        after: Option<&(Situation, Failure)>,
+        asked: &Asked,
     ) -> Result<(Answers, u64), Fault> {
-        let (admission, mut usage) = self.plugins.admit_by(Code::Metered, by, n, situation).await?;
-        let mut verdict = None;
-        if let Some((situation, failure)) = after {
-            let (answer, more) = self.plugins.on_failure_by(Code::Metered, by, n, failure, situation).await?;
-            usage.fuel += more.fuel;
-            verdict = Some(answer);
+        let mut answers = Answers::default();
+        if let Asked::Report(report) = asked {
+            // A policy that does not say has it noted.
+            if !by.answers_reports() {
+                return Ok((Answers { reaction: Some(Reaction::Note), ..answers }, 0));
+            }
+            let (reaction, usage) = self.plugins.on_report_by(Code::Metered, by, n, report, situation).await?;
+            return Ok((Answers { reaction: Some(reaction), ..answers }, usage.fuel));
         }
-        Ok(((admission, verdict), usage.fuel))
+        let (admission, mut usage) = self.plugins.admit_by(Code::Metered, by, n, situation).await?;
+        answers.admission = Some(admission);
+        if let Asked::Failed(situation, failure) = asked {
+            let (verdict, more) = self.plugins.on_failure_by(Code::Metered, by, n, failure, situation).await?;
+            usage.fuel += more.fuel;
+            answers.verdict = Some(verdict);
+        }
+        Ok((answers, usage.fuel))
     }
 }
 
-/// What a policy said to a mail, and to its failure.
-type Answers = (Admission, Option<Verdict>);
+/// What a policy was asked about a mail, beside whether to send it.
+enum Asked {
+    Admission,
+    /// What of its failure, in the situation after it.
+    Failed(Situation, Failure),
+    /// What follows from a report, and nothing else.
+    Report(Reported),
+}
+
+/// What a policy said to a mail, to its failure, or to what was reported of it.
+#[derive(Default)]
+struct Answers {
+    admission: Option<Admission>,
+    verdict: Option<Verdict>,
+    reaction: Option<Reaction>,
+}
 
 /// Whether a mail so admitted goes out as it did for certain. Where it does and the journal has it so, the active
 /// revision need not be asked again what it said then: a plugin is a pure function.
@@ -157,9 +186,14 @@ fn leads_to(admission: &Admission, sent: &Sent, relays: &[Relay]) -> bool {
     is_same_relay && *ab_variant == sent.ab_variant
 }
 
-/// The admission, and the verdict or nothing.
-fn in_words((admission, verdict): &Answers) -> [String; 2] {
-    [admission_in_words(admission), verdict.as_ref().map(verdict_in_words).unwrap_or_default()]
+/// Each that was given, or nothing.
+fn in_words(answers: &Answers) -> [String; 3] {
+    let Answers { admission, verdict, reaction } = answers;
+    [
+        admission.as_ref().map(admission_in_words).unwrap_or_default(),
+        verdict.as_ref().map(verdict_in_words).unwrap_or_default(),
+        reaction.as_ref().map(reaction_in_words).unwrap_or_default(),
+    ]
 }
 
 #[cfg(test)]

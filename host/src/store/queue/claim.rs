@@ -392,6 +392,6 @@ impl FailureRow {
 }
 
 /// Where an order stands, as components know it; what this host does not know, by its name.
-fn newest(status: String) -> OrderStatus {
+pub(crate) fn newest(status: String) -> OrderStatus {
     Status::try_from(status.clone()).map_or(OrderStatus::Other(status), OrderStatus::from)
 }

@@ -8,7 +8,7 @@ use super::{
     ATTEMPTS, Held, LANES, Provenance, QUEUE, Token, delete_held, make_due_next, merge, object, postgres, row, sqlite,
     update_held,
 };
-use crate::notification::Transition;
+use crate::notification::{Transition, bounded};
 use crate::store::dialect::Column::{self, Int, Text};
 use crate::store::dialect::Table;
 use crate::store::insert::Insert;
@@ -45,6 +45,33 @@ pub struct Note {
     pub situation: Option<String>,
     /// Unix milliseconds.
     pub started_at: i64,
+}
+
+impl Note {
+    /// A plugin failed in a call, and somebody else stood in. Of a renderer only `render` is called.
+    pub fn fault(
+        call: &str,
+        by: (String, i64),
+        (code, text): (&str, &str),
+        seed: Option<i64>,
+        started_at: i64,
+    ) -> Self {
+        let (digest, revision) = (Some(by.0), Some(by.1));
+        let provenance = if call == "render" {
+            Provenance { renderer_digest: digest, renderer_revision: revision, seed, ..Provenance::default() }
+        } else {
+            Provenance { policy_digest: digest, policy_revision: revision, seed, ..Provenance::default() }
+        };
+        Self {
+            kind: "fault",
+            phase: Some(call.to_owned()),
+            class: Some(code.to_owned()),
+            reply: Some(bounded(text)),
+            provenance,
+            started_at,
+            ..Self::default()
+        }
+    }
 }
 
 /// How a claim ends.
@@ -278,6 +305,15 @@ async fn journal(tx: &mut Tx, alive: &[&Finish], now: &str) -> Result<()> {
     let fixed = [("repeats", "1"), ("ended_at", now)];
     let insert = Insert { table: "notification_attempts", columns: &NOTE_COLUMNS, fixed: &fixed };
     insert.rows(tx, &added.iter().map(object).collect::<Vec<_>>()).await
+}
+
+/// Adds to the journal of an event what happened beside its claims; the epoch is the time.
+pub(crate) async fn note_beside(tx: &mut Tx, event: i64, notes: &[Note], offset_ms: i64) -> Result<()> {
+    let now = tx.dialect().now_ms(offset_ms);
+    let claim = |note: &Note| Token { event, token: note.started_at };
+    let rows: Vec<_> = notes.iter().map(|note| object(&NoteRow { claim: &claim(note), note })).collect();
+    let fixed = [("repeats", "1"), ("ended_at", now.as_str())];
+    Insert { table: "notification_attempts", columns: &NOTE_COLUMNS, fixed: &fixed }.rows(tx, &rows).await
 }
 
 /// Takes intents back that were recorded for mails that then did not go out: the lease ended or the host stopped.

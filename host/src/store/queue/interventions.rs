@@ -66,9 +66,8 @@ pub(crate) async fn is_late(tx: &mut Tx, standing: &Standing) -> Result<bool> {
     Ok(newer > 0)
 }
 
-/// Puts a notification that ended back into the queue, due now and as if nothing had been tried. Epochs go on from the
-/// time, so that no claim of its earlier stay counts as held again. Late ones are marked in the journal, where they can
-/// be counted.
+/// Puts a notification that ended back into the queue, due now and as if nothing had been tried. Late ones are marked in the
+/// journal, where they can be counted.
 pub(crate) async fn requeue(
     tx: &mut Tx,
     id: i64,
@@ -79,23 +78,39 @@ pub(crate) async fn requeue(
 ) -> Result<()> {
     let now = tx.dialect().now_ms(offset_ms);
     note(tx, id, if is_late { "retry-late" } else { "retry" }, reason, &now).await?;
+    let sql = tx.dialect().sql("update notification_states set attempts = 0 where id = $1");
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
+    put_back(tx, id, standing, (0, None), offset_ms).await
+}
+
+/// Puts a notification that ended back into the queue, due after a time and for a relay if one is named. Its attempts stay
+/// charged. Epochs go on from the time, so that no claim of its earlier stay counts as held again.
+pub(crate) async fn put_back(
+    tx: &mut Tx,
+    id: i64,
+    standing: &Standing,
+    (delay_ms, relay): (i64, Option<&str>),
+    offset_ms: i64,
+) -> Result<()> {
+    let now = tx.dialect().now_ms(offset_ms);
     // Else the next attempt's end would be this one's too.
     let sql = tx.dialect().sql(&format!(
         "update notification_attempts set ended_at = {now} where state_id = $1 and kind = 'send' and ended_at is null"
     ));
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
-    let sql = tx.dialect().sql(
-        "update notification_states set state = 'not sent', attempts = 0, reason = '', completed_at = null \
-         where id = $1",
-    );
+    let sql = tx
+        .dialect()
+        .sql("update notification_states set state = 'not sent', reason = '', completed_at = null where id = $1");
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
+    let sql = tx.dialect().sql("update notification_reports set is_past = 1 where state_id = $1");
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
     let sql = tx.dialect().sql(&format!(
-        "insert into {QUEUE} (state_id, lane, place, urgency, due_at, epoch, phase, attempts, claims, created_at) \
-         select s.id, s.lane, s.place, {}, {now}, {now}, 0, 0, 0, {now} from notification_states s \
-         where s.id = $1",
+        "insert into {QUEUE} (state_id, lane, place, urgency, due_at, epoch, phase, attempts, claims, relay, created_at) \
+         select s.id, s.lane, s.place, {}, {now} + $1, {now}, 0, s.attempts, 0, $2, {now} from notification_states s \
+         where s.id = $3",
         Urgency::of(Lane::from(standing.lane), &standing.kind).number()
     ));
-    with_tx!(tx, |c| sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
+    with_tx!(tx, |c| sqlx::query(sql).bind(delay_ms).bind(relay).bind(id).execute(c).await.map(drop))?;
     Ok(())
 }
 
@@ -111,6 +126,19 @@ pub(crate) async fn end(
 ) -> Result<()> {
     let now = tx.dialect().now_ms(offset_ms);
     note(tx, id, verb, reason, &now).await?;
+    conclude(tx, id, standing, state, reason, offset_ms).await
+}
+
+/// The same without a word in the journal, and of what was sent as well.
+pub(crate) async fn conclude(
+    tx: &mut Tx,
+    id: i64,
+    standing: &Standing,
+    state: State,
+    reason: &str,
+    offset_ms: i64,
+) -> Result<()> {
+    let now = tx.dialect().now_ms(offset_ms);
     let sql = tx.dialect().sql(&format!(
         "update notification_states set state = '{}', reason = $1, completed_at = {now}, \
          attempts = coalesce((select q.attempts from {QUEUE} q where q.state_id = notification_states.id), attempts) \

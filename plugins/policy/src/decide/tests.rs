@@ -1,12 +1,13 @@
 use jiff::{Timestamp, civil, tz};
 
-use super::{Zones, backoff_ms, on_failure, until_awake_ms};
+use super::{Zones, backoff_ms, on_failure, on_report, until_awake_ms};
 use crate::config::QuietHours;
 use crate::contract::{Category, Customer, Moment, Money, OrderStatus};
 use crate::decisions::{
     Admission, Brief, Domain, Failure, FailureClass, OrderBrief, QueuedChange, Relay, Retrying, Situation,
     SubjectBrief, Verdict,
 };
+use crate::reports::{Reaction, Report, ReportKind};
 use crate::{Civil, Config};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -296,5 +297,51 @@ fn a_request_to_an_endpoint_waits_for_nobody_and_is_tried_for_three_days() {
     assert!(matches!(after(&none, FailureClass::NotHandedOver, None, &at(1)), Verdict::GiveUp(_)));
     for bad in ["[999]", "[86400001]", &format!("[{}1000]", "1000,".repeat(24))] {
         assert!(Config::parse(&format!(r#"{{"webhook_retries_ms": {bad}}}"#)).is_err(), "{bad}");
+    }
+}
+
+fn report(report_kind: ReportKind, enhanced: Option<&str>) -> Report {
+    Report {
+        received_at: utc(0),
+        report_kind,
+        enhanced_code: enhanced.map(str::to_owned),
+        report_text: "no".to_owned(),
+        reporter: String::new(),
+        relay: "default".to_owned(),
+        sent_at: utc(0),
+        attributes: Vec::new(),
+    }
+}
+
+#[test]
+fn what_follows_from_a_bounce_is_the_config_s_and_nothing_from_anything_else() {
+    let bounced = |config: &Config, code, s: &Situation| on_report(config, &report(ReportKind::Bounced, code), s);
+    let two = Situation { relays: vec![relay("default", true), relay("second", true)], ..situation(1) };
+    assert!(matches!(bounced(&Config::default(), Some("5.7.1"), &two), Reaction::Note));
+    let c = config(
+        r#"{"resend_bounced": ["5.7"], "suppress_bounced": {"5.2": 2, "5.2.2": 7, "5.7": 1}, "hold_bounced": true}"#,
+    );
+    let other = |reaction: &Reaction| match reaction {
+        Reaction::Resend(retrying) => retrying.relay.clone(),
+        _ => None,
+    };
+    assert_eq!(other(&bounced(&c, Some("5.7.1"), &two)).as_deref(), Some("second"));
+    assert_eq!(other(&bounced(&c, Some("5.71.1"), &two)), None);
+    let days = |reaction: &Reaction| match reaction {
+        Reaction::Suppress(suppressing) => suppressing.for_ms.map(|ms| ms / (24 * HOUR_MS)),
+        _ => None,
+    };
+    let alone = Situation { relays: vec![relay("default", true), relay("second", false)], ..situation(1) };
+    assert_eq!(days(&bounced(&c, Some("5.7.1"), &alone)), Some(1), "by which relay");
+    assert_eq!(days(&bounced(&c, Some("5.7.1"), &Situation { attempts: 3, ..two.clone() })), Some(1), "used up");
+    assert_eq!([Some("5.2.2"), Some("5.2.1")].map(|code| days(&bounced(&c, code, &two))), [Some(7), Some(2)]);
+    assert!(matches!(bounced(&c, None, &two), Reaction::Hold(_)));
+    for kind in [ReportKind::Delayed, ReportKind::Complained, ReportKind::Answered, ReportKind::Other("x".to_owned())] {
+        assert!(matches!(on_report(&c, &report(kind, Some("5.7.1")), &two), Reaction::Note));
+    }
+    for json in
+        [r#"{"resend_bounced": ["4.7"]}"#, r#"{"suppress_bounced": {"5.2": 0}}"#, r#"{"suppress_bounced": {"x": 1}}"#]
+    {
+        assert!(Config::parse(json).is_err(), "{json}");
     }
 }

@@ -1,6 +1,7 @@
 //! What plugins answer. What this version of the host does not know is refused, with words for its author.
 
-use super::super::{wit, wit_policy};
+use super::super::{wit, wit_policy, wit_reports};
+use crate::notification::report::{Reaction, Suppressing};
 use crate::notification::{AB_VARIANT_CHARS_MAX, Admission, Holding, Sending, Verdict};
 use crate::plugin::{Attachment, Email, Manifest};
 
@@ -59,6 +60,28 @@ impl TryFrom<wit_policy::Verdict> for Verdict {
             wit_policy::Verdict::GiveUp(why) => Self::GiveUp(why),
             wit_policy::Verdict::Hold(holding) => Self::Hold(holding.into()),
             wit_policy::Verdict::Other(name) => return Err(unknown("verdict", &name)),
+        })
+    }
+}
+
+impl TryFrom<wit_reports::Reaction> for Reaction {
+    type Error = String;
+
+    fn try_from(reaction: wit_reports::Reaction) -> Result<Self, String> {
+        Ok(match reaction {
+            wit_reports::Reaction::Note => Self::Note,
+            wit_reports::Reaction::Resend(retrying) => {
+                let wit_policy::Retrying { after_ms, relay, attributes } = retrying;
+                none_of(&attributes, "a retrying")?;
+                Self::Resend(after_ms, relay)
+            }
+            wit_reports::Reaction::Suppress(suppressing) => {
+                let wit_reports::Suppressing { reason, for_ms, all_categories, attributes } = suppressing;
+                none_of(&attributes, "a suppressing")?;
+                Self::Suppress(Suppressing { reason, for_ms, all_categories })
+            }
+            wit_reports::Reaction::Hold(holding) => Self::Hold(holding.into()),
+            wit_reports::Reaction::Other(name) => return Err(unknown("reaction", &name)),
         })
     }
 }
