@@ -22,9 +22,20 @@ fn main() {
 fn grpc(root: &Path) {
     let proto = root.join("proto");
     println!("cargo::rerun-if-changed={}", proto.display());
-    let files =
-        ["common", "user", "session", "product", "order", "notification", "plugin", "host", "suppression", "webhook"]
-            .map(|name| format!("ecomm/v1/{name}.proto"));
+    let files = [
+        "common",
+        "user",
+        "session",
+        "product",
+        "discount",
+        "order",
+        "notification",
+        "plugin",
+        "host",
+        "suppression",
+        "webhook",
+    ]
+    .map(|name| format!("ecomm/v1/{name}.proto"));
     let descriptors = protox::compile(files, [&proto]).unwrap_or_else(|e| fail(&format!("the gRPC contract: {e}")));
     // For reflection; and maps in one order, so that the same request is the same bytes.
     let out = std::env::var("OUT_DIR").unwrap_or_else(|e| fail(&format!("OUT_DIR: {e}")));

@@ -159,6 +159,11 @@ impl<'a> Delivery<'a> {
         let by = by.as_deref().map(identity);
         let age_ms = if self.is_spared(None) { 0 } else { self.event.claimed_at - self.event.queued_at };
         if let Some(transition) = notification::admit(&value, &self.with.caps, age_ms) {
+            let transition = match transition {
+                // What an earlier verdict chose holds as long as it waits.
+                Transition::Later { delay_ms, .. } => Transition::Later { delay_ms, relay: self.event.relay.clone() },
+                transition => transition,
+            };
             let delay_ms = match &transition {
                 Transition::Later { delay_ms, .. } => Some(*delay_ms),
                 _ => None,
@@ -343,10 +348,7 @@ impl<'a> Delivery<'a> {
 
     /// The journal's word for what is left to an operator, who is called if it is urgent.
     fn hold(&self, holding: &notification::Holding) -> &'static str {
-        if holding.urgent {
-            let id = self.event.notification.id;
-            tracing::error!(notification.id = id, "held as urgent by the policy: an operator should look at it now");
-        }
+        holding.call(self.event.notification.id);
         holding.verdict()
     }
 
@@ -380,6 +382,7 @@ impl<'a> Delivery<'a> {
             queued: event.queued.clone(),
             suppressed: event.suppressed.clone(),
             channel: self.way.channel(),
+            named_relay: event.relay.clone(),
         };
         match failure {
             Some(failure) => before.after(failure),

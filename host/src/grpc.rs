@@ -2,6 +2,7 @@
 
 pub mod client;
 mod convert;
+mod discounts;
 mod endpoints;
 mod filters;
 mod hosts;
@@ -102,6 +103,7 @@ pub async fn serve(
         .add_service(service!(user_service_server::UserServiceServer))
         .add_service(service!(session_service_server::SessionServiceServer))
         .add_service(service!(product_service_server::ProductServiceServer))
+        .add_service(service!(discount_service_server::DiscountServiceServer))
         .add_service(service!(order_service_server::OrderServiceServer))
         .add_service(service!(notification_service_server::NotificationServiceServer))
         .add_service(service!(plugin_service_server::PluginServiceServer))

@@ -3,6 +3,7 @@
 mod accounts;
 mod answer;
 mod bulk;
+mod discounts;
 mod docs;
 mod endpoints;
 mod extract;
@@ -107,6 +108,8 @@ pub fn router(service: App, settings: &Settings, console: console::Settings) -> 
         .route("/v1/sessions/{id}", delete(sessions::revoke))
         .route("/v1/products", get(products::list).post(products::create))
         .route("/v1/products/{id}", get(products::one).patch(products::update).delete(products::archive))
+        .route("/v1/discounts", get(discounts::list).post(discounts::create))
+        .route("/v1/discounts/{id}", get(discounts::one).patch(discounts::update).delete(discounts::archive))
         .route("/v1/products/{id}/stock-alert", post(products::alert).delete(products::forget_alert))
         .route("/v1/orders", get(orders::list).post(orders::place))
         .route("/v1/orders/{id}", get(orders::one).delete(orders::cancel))

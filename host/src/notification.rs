@@ -195,6 +195,9 @@ pub struct Situation {
     /// How it goes out.
     #[serde(default, skip_serializing_if = "Channel::is_mail")]
     pub channel: Channel,
+    /// Which relay the policy named when it had it tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named_relay: Option<String>,
 }
 
 /// How a notification goes out.
@@ -313,6 +316,13 @@ impl Holding {
     /// For when somebody has the time.
     pub fn unhurried(reason: String) -> Self {
         Self { reason, urgent: false }
+    }
+
+    /// Calls an operator to a notification, if it is urgent.
+    pub fn call(&self, id: i64) {
+        if self.urgent {
+            tracing::error!(notification.id = id, "held as urgent by the policy: an operator should look at it now");
+        }
     }
 
     /// The journal's word for it.

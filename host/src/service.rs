@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod bulk;
 mod canary;
+mod discounts;
 mod endpoints;
 mod error;
 mod install;

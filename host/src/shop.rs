@@ -1,5 +1,6 @@
 //! What is sold, to whom, and what became of it: pure nouns and rules.
 
+pub mod discount;
 pub(crate) mod kept;
 pub mod order;
 pub mod product;

@@ -14,6 +14,7 @@ mod code;
 mod conditions;
 pub(crate) mod contents;
 mod dialect;
+pub(crate) mod discounts;
 pub(crate) mod endpoints;
 mod examine;
 pub(crate) mod hosts;

@@ -10,14 +10,14 @@ use crate::notification::Category;
 use crate::shop::text::{Email, OptionalLine};
 
 /// An address of which a server said that it is none gets no mail for so long; then it is tried again.
-const BOUNCED_MS: i64 = 180 * DAY_MS;
+pub(crate) const BOUNCED_MS: i64 = 180 * DAY_MS;
 
 /// Why an address gets no more mails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = SuppressionCause)]
 pub enum Cause {
-    /// A server said that there is no such mailbox.
+    /// A server said that there is no such mailbox, or a policy decided it by what came back.
     Bounced,
     /// Somebody reported a mail as unwanted.
     Complained,
@@ -214,7 +214,7 @@ impl Suppressed {
     /// For the record.
     pub fn reason(&self) -> String {
         let what = match self.cause {
-            Cause::Bounced => "there was no such mailbox",
+            Cause::Bounced => "a mail came back",
             Cause::Complained => "a mail was reported as unwanted",
             Cause::Unsubscribed => "no more mails were asked for",
             Cause::Manual => "an operator decided it",

@@ -198,7 +198,10 @@ fn one(r: &Record) -> String {
     let mut rows = vec![row(&titles)];
     for e in &r.journal {
         let by = format!("{}/{}", number(e.renderer_revision), number(e.policy_revision));
-        let words = e.reply.as_ref().or(e.reason.as_ref()).map_or("", String::as_str);
+        let (reply, reason) = (e.reply.as_ref(), e.reason.as_ref().filter(|reason| !reason.is_empty()));
+        // What a decision is about stands with the reports.
+        let words = if e.kind == "decision" { reason.or(reply) } else { reply.or(reason) };
+        let words = words.map_or("", String::as_str);
         let delay = e.delay_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
         let kind = if e.repeats > 1 { format!("{} x{}", e.kind, e.repeats) } else { e.kind.clone() };
         rows.push(row(&[
@@ -217,8 +220,9 @@ fn one(r: &Record) -> String {
     }
     let mut reports = vec![row(&["REPORTED", "WHAT", "CODE", "BY", "WORDS"])];
     for report in &r.reports {
-        let Report { kind, enhanced, words, reporter, received_at, is_past: _ } = report;
-        reports.push(row(&[&rfc3339::text(*received_at), kind.as_str(), &word(enhanced), reporter, words]));
+        let Report { kind, enhanced, words, reporter, received_at, is_past } = report;
+        let kind = format!("{}{}", kind.as_str(), if *is_past { " (before)" } else { "" });
+        reports.push(row(&[&rfc3339::text(*received_at), &kind, &word(enhanced), reporter, words]));
     }
     let reports = if r.reports.is_empty() { String::new() } else { format!("\n{}", columns(&reports)) };
     format!("{}\n{}{reports}", columns(&head), columns(&rows))

@@ -11,7 +11,7 @@ use super::layout::{
 };
 use super::session::{Act, Operator};
 use super::{App, bulk, see};
-use crate::notification::report::{Delivery, Report};
+use crate::notification::report::{Delivery, Report, Reported};
 use crate::notification::{Filter, State as Standing};
 use crate::service::{Entry, Error, Record, Reproduction, Retry, Slot, Subject};
 
@@ -237,6 +237,7 @@ fn reported(report: &Report) -> Markup {
             (time(report.received_at)) " "
             strong { @if report.reporter.is_empty() { "A server" } @else { (report.reporter) } }
             " reported " (badge(report.kind.as_str()))
+            @if report.is_past { " before it was sent once more" }
             @if !report.words.is_empty() { blockquote { (code) " " (report.words) } }
         }
     }
@@ -260,6 +261,10 @@ fn step(entry: &Entry, waited_ms: i64) -> Markup {
                     @if let Some(phase) = &entry.phase { " at " (phase) }
                 }
                 "fault" => { strong { "A component failed" } " in " (entry.phase.as_deref().unwrap_or("")) " " (badge(entry.class.as_deref().unwrap_or(""))) }
+                _ if entry.phase.as_deref() == Some(Reported::PHASE) => {
+                    strong { @if entry.policy_revision.is_some() { "The policy" } @else { "The host" } }
+                    " about a report " (badge(entry.class.as_deref().unwrap_or("")))
+                }
                 _ if entry.policy_revision.is_none() => { strong { "An operator" } }
                 _ => { strong { "The policy" } }
             }

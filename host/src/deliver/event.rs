@@ -34,7 +34,7 @@ pub struct Event {
     pub queued: Vec<QueuedChange>,
     /// The last failures, oldest first.
     pub history: Vec<Failure>,
-    /// Whether an operator had it tried again.
+    /// Whether an operator had it tried again, or a policy sent it once more, to an address that nothing stood against.
     pub is_requeued: bool,
     /// What stands against its address.
     pub suppressed: Option<Suppressed>,

@@ -297,7 +297,7 @@ fn unless_empty(text: String) -> Option<String> {
 }
 
 /// The fields that the mask names. Objects are replaced as a whole, not merged, as masks mean it.
-fn masked(fields: Value, mask: Option<FieldMask>) -> Result<Patch, Status> {
+pub(super) fn masked(fields: Value, mask: Option<FieldMask>) -> Result<Patch, Status> {
     let Value::Object(mut fields) = fields else { return Ok(Map::new()) };
     let mask = mask.ok_or_else(|| field("update_mask", "must be given"))?;
     let mut patch = Map::new();

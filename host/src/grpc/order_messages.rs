@@ -6,25 +6,38 @@ use super::convert::{at, field, money, pairs, take, web};
 use super::filters::unix_ms;
 use super::pb;
 use crate::shop::order::{
-    self, Address, Change, Invoice, Item, Items, Link, NewInvoice, NewNote, NewOrder, NewRefund, NewTracking, Order,
-    OrderLine, Parcels, Payment, PaymentReport, Refund, StatusChange, TaxLine, Tracking,
+    self, Address, Change, Codes, Invoice, Item, Items, Link, NewInvoice, NewNote, NewOrder, NewRefund, NewTracking,
+    Order, OrderDiscount, OrderLine, Parcels, Payment, PaymentReport, Refund, StatusChange, TaxLine, Tracking,
 };
-use crate::shop::text::Line;
+use crate::shop::text::{DiscountCode, Line};
 
 impl TryFrom<pb::CreateOrderRequest> for NewOrder {
     type Error = Status;
 
     fn try_from(request: pb::CreateOrderRequest) -> Result<Self, Status> {
-        let pb::CreateOrderRequest { items, payment_method, ship_to, bill_to, attributes, request_id: _, gift_message } =
-            request;
+        let pb::CreateOrderRequest { items, payment_method, ship_to, bill_to, attributes, .. } = request;
+        let pb::CreateOrderRequest { request_id: _, gift_message, discount_codes, .. } = request;
         Ok(Self {
             items: take("items", items.into_iter().map(item).collect::<Vec<_>>())?,
             payment_method: take("payment_method", payment_method)?,
             ship_to: ship_to.map(|a| address("ship_to", a)).transpose()?,
             bill_to: bill_to.map(|a| address("bill_to", a)).transpose()?,
             gift_message: text("gift_message", gift_message)?,
+            discount_codes: codes(discount_codes)?,
             attributes: super::convert::attributes(attributes)?,
         })
+    }
+}
+
+fn codes(codes: Vec<String>) -> Result<Codes, Status> {
+    let codes: Result<Vec<DiscountCode>, Status> = codes.into_iter().map(|code| take("discount_codes", code)).collect();
+    take("discount_codes", codes?)
+}
+
+impl From<OrderDiscount> for pb::OrderDiscount {
+    fn from(discount: OrderDiscount) -> Self {
+        let OrderDiscount { code, label, amount } = discount;
+        Self { code: code.into(), label: label.into(), amount: Some(amount.into()) }
     }
 }
 
@@ -298,6 +311,7 @@ impl From<OrderLine> for pb::OrderLine {
             refunded_quantity,
             open_quantity,
             unit_price,
+            discount,
             total,
             url,
             image,
@@ -316,6 +330,7 @@ impl From<OrderLine> for pb::OrderLine {
             shipped_quantity,
             refunded_quantity,
             open_quantity,
+            discount: discount.map(Into::into),
         }
     }
 }
@@ -330,6 +345,7 @@ impl From<Order> for pb::Order {
             lines,
             subtotal,
             discount,
+            discounts,
             tax,
             taxes,
             prices_include_tax,
@@ -375,6 +391,7 @@ impl From<Order> for pb::Order {
             invoice: invoice.map(Into::into),
             gift_message: gift_message.map(Into::into),
             cancel_reason: cancel_reason.map(Into::into),
+            discounts: discounts.into_iter().map(Into::into).collect(),
         }
     }
 }

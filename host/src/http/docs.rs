@@ -13,7 +13,7 @@ use utoipa_swagger_ui::Config;
 
 use super::problem::Problem;
 use super::{
-    accounts, bulk, endpoints, hosts, notifications, operations, orders, plugins, products, queue, sessions,
+    accounts, bulk, discounts, endpoints, hosts, notifications, operations, orders, plugins, products, queue, sessions,
     suppressions, users, webhooks,
 };
 use crate::money::Currency;
@@ -33,6 +33,7 @@ use crate::shop::product::ProductSort;
         sessions::log_in, sessions::renew, sessions::list, sessions::log_out, sessions::revoke,
         products::create, products::list, products::one, products::update, products::archive,
         products::alert, products::forget_alert,
+        discounts::create, discounts::list, discounts::one, discounts::update, discounts::archive,
         orders::place, orders::list, orders::one, orders::cancel, orders::change_status,
         orders::refund, orders::report_payment, orders::invoice, orders::note,
         notifications::of_order, notifications::list, notifications::one, notifications::retry, notifications::cancel,

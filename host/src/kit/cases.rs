@@ -254,6 +254,7 @@ fn situation(draw: &mut Draw, relays: &[Relay], occurred_at: i64) -> Situation {
         ),
         queued: queued(draw, now),
         channel: Channel::Mail,
+        named_relay: None,
     }
 }
 

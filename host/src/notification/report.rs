@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::{Holding, Situation};
 use crate::clock::DAY_MS;
+use crate::suppression::BOUNCED_MS;
 
 /// What became of a mail after a relay took it, as far as it is known. What is further down outweighs what is above: it counts
 /// whichever report arrives first.
@@ -223,14 +224,12 @@ pub enum Reaction {
 pub struct Suppressing {
     /// Why.
     pub reason: String,
-    /// For so many milliseconds; none: for [`SUPPRESSED_MS`].
+    /// For so many milliseconds; none: as long as the host by itself.
     pub for_ms: Option<u64>,
     /// From mails of every category, or of the reported mail's.
     pub all_categories: bool,
 }
 
-/// How long an address gets no mails where a policy does not say.
-pub const SUPPRESSED_MS: i64 = 180 * DAY_MS;
 /// The shortest time that a policy can have an address suppressed.
 const SUPPRESSED_MS_MIN: u64 = 3_600_000;
 /// The longest.
@@ -239,7 +238,7 @@ const SUPPRESSED_MS_MAX: u64 = 366 * DAY_MS.cast_unsigned();
 impl Suppressing {
     /// For how long, in milliseconds, within the host's bounds.
     pub fn bounded_ms(&self) -> i64 {
-        self.for_ms.map_or(SUPPRESSED_MS, |ms| ms.clamp(SUPPRESSED_MS_MIN, SUPPRESSED_MS_MAX).cast_signed())
+        self.for_ms.map_or(BOUNCED_MS, |ms| ms.clamp(SUPPRESSED_MS_MIN, SUPPRESSED_MS_MAX).cast_signed())
     }
 }
 
@@ -251,6 +250,16 @@ impl Reaction {
             Self::Resend(..) => "resend",
             Self::Suppress(_) => "suppress",
             Self::Hold(holding) => holding.verdict(),
+        }
+    }
+
+    /// The same of one that the host does not do.
+    pub fn refused(&self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Resend(..) => "resend-refused",
+            Self::Suppress(_) => "suppress-refused",
+            Self::Hold(_) => "hold-refused",
         }
     }
 

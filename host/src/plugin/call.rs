@@ -113,12 +113,12 @@ impl Plugins {
         Ok((check::verdict(verdict, s)?, usage))
     }
 
-    /// Asks the policy what follows from a report; none where the one that serves the event does not say. When all fail that do,
-    /// it is noted: the host's own rule.
-    pub async fn on_report(&self, n: &Arc<Notification>, r: &Reported, s: &Situation) -> Option<Answer<Reaction>> {
+    /// Asks the policy what follows from a report. Where the one that serves the event does not say, and when all fail that do, it
+    /// is noted: the host's own rule.
+    pub async fn on_report(&self, n: &Arc<Notification>, r: &Reported, s: &Situation) -> Answer<Reaction> {
         let routing = self.routing.load_full();
         if !routing.policy.in_order(n.payload.sticky_id()).next().is_some_and(|serving| serving.answers_reports()) {
-            return None;
+            return Answer { value: Reaction::Note, by: None, faults: Vec::new() };
         }
         let (value, by, faults) = ask!(
             self,
@@ -128,10 +128,10 @@ impl Plugins {
             |asked| asked.answers_reports(),
             |revision| self.on_report_by(Code::Live, revision, n, r, s)
         );
-        Some(Answer { value: value.map_or(Reaction::Note, |(reaction, _)| reaction), by, faults })
+        Answer { value: value.map_or(Reaction::Note, |(reaction, _)| reaction), by, faults }
     }
 
-    /// Asks this revision what follows from a report.
+    /// Asks this revision what follows from a report; one that does not say has it noted.
     pub async fn on_report_by(
         &self,
         code: Code,
@@ -140,6 +140,9 @@ impl Plugins {
         r: &Reported,
         s: &Situation,
     ) -> Result<(Reaction, Usage), Fault> {
+        if !revision.answers_reports() {
+            return Ok((Reaction::Note, Usage::default()));
+        }
         let budget = self.settings.call.for_lines(n.payload.lines());
         let (reaction, usage) = self.sandbox(code).on_report(revision, &budget, n, r, s).await?;
         Ok((check::reaction(reaction, r, s)?, usage))
@@ -215,8 +218,7 @@ impl Plugins {
 
     /// The same of a reaction to a report.
     pub fn shadow_on_report(self: &Arc<Self>, n: &Arc<Notification>, r: &Reported, s: &Situation, real: &Reaction) {
-        let shadow = self.routing.load().policy.shadow.clone();
-        let Some(shadow) = shadow.filter(|shadow| shadow.answers_reports()) else { return };
+        let Some(shadow) = self.routing.load().policy.shadow.clone() else { return };
         let (this, n, r, s, real) = (self.clone(), n.clone(), r.clone(), s.clone(), real.clone());
         self.shadow(&shadow.clone(), async move {
             match this.on_report_by(Code::Live, &shadow, &n, &r, &s).await {

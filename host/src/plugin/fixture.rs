@@ -209,6 +209,7 @@ pub(crate) fn situation(relays: &[String]) -> Situation {
         domain_throttled_at: None,
         suppressed: None,
         channel: Channel::Mail,
+        named_relay: None,
         newest_status: Some(OrderStatus::Pending),
         queued: Vec::new(),
     }

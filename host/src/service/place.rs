@@ -7,11 +7,13 @@ use super::{Error, Once, Principal, Service};
 use crate::group::Group;
 use crate::money::Money;
 use crate::notification::Customer;
+use crate::shop::discount::{Discount, NotGiven, take_off};
 use crate::shop::order::{Item, Kind, NewOrder, Order, OrderLine};
 use crate::shop::product::Product;
+use crate::shop::text::DiscountCode;
 use crate::shop::user::User;
 use crate::store::orders::{self, NewRow};
-use crate::store::{self, Tx, once};
+use crate::store::{self, Tx, discounts, once};
 use crate::trace;
 
 const PLACE: &str = "place-order";
@@ -110,19 +112,27 @@ impl Service {
         let products: BTreeSet<i64> = group.iter().flat_map(|p| p.new.items.as_slice()).map(|i| i.product_id).collect();
         let products = orders::products(tx, products).await?;
         let mut stock: BTreeMap<i64, Product> = products.into_iter().map(|p| (p.id, p)).collect();
+        let (mut discounts, mut uses) = codes(tx, group).await?;
         let draft = |placing: &Placing| {
             if placing.key().is_some_and(|key| taken.contains(&key)) {
                 return Err(Error::InFlight);
             }
             // The token outlived its user.
             let user = users.get(&placing.who.user_id).ok_or(Error::Unauthenticated)?;
-            let lines = lines(placing.new.items.as_slice(), &stock)?;
+            let mut lines = lines(placing.new.items.as_slice(), &stock)?;
+            let given = given(placing, &discounts, &uses, self.clock.now_ms(), &lines)?;
+            let off = take_off(&given, &mut lines);
             let country = placing.new.ship_to.as_ref().map(|address| &address.country);
-            let totals = self.pricing.totals(&lines, country).map_err(|e| Error::Conflict(e.to_string()))?;
+            let totals = self.pricing.totals(&lines, off, country).map_err(|e| Error::Conflict(e.to_string()))?;
+            let given: Vec<i64> = given.into_iter().map(|discount| discount.id).collect();
             for line in &lines {
                 stock.entry(line.product_id).and_modify(|p| p.stock -= i64::from(line.quantity));
             }
-            let order = NewRow { user_id: user.id, new: placing.new.clone(), lines, totals };
+            for discount in discounts.values_mut().filter(|discount| given.contains(&discount.id)) {
+                discount.uses += 1;
+                *uses.entry((discount.id, user.id)).or_default() += 1;
+            }
+            let order = NewRow { user_id: user.id, new: placing.new.clone(), lines, totals, discounts: given };
             let Placing { who, once, trace, .. } = placing.clone();
             Ok(Draft { order, customer: user.clone().into(), who, once, trace })
         };
@@ -148,6 +158,45 @@ impl Service {
         orders::take_stock(tx, &orders).await?;
         Ok(orders)
     }
+}
+
+/// The discounts of all codes that are given, locked; and how often their customers used them before.
+async fn codes(tx: &mut Tx, group: &[Placing]) -> store::Result<(Discounts, Uses)> {
+    let wanted = |placing: &Placing| placing.new.discount_codes.as_slice().to_vec();
+    let codes: BTreeSet<DiscountCode> = group.iter().flat_map(wanted).collect();
+    if codes.is_empty() {
+        return Ok((Discounts::new(), Uses::new()));
+    }
+    let found = discounts::by_code(tx, codes.iter().collect()).await?;
+    let discounts: Discounts = found.into_iter().map(|discount| (discount.code.clone(), discount)).collect();
+    let limited = |placing: &Placing| {
+        let own = wanted(placing).into_iter().filter_map(|code| discounts.get(&code));
+        let own = own.filter(|discount| discount.uses_per_customer_max.is_some());
+        own.map(|discount| (discount.id, placing.who.user_id)).collect::<Vec<_>>()
+    };
+    let uses = discounts::uses_by(tx, group.iter().flat_map(limited)).await?;
+    Ok((discounts, uses))
+}
+
+type Discounts = BTreeMap<DiscountCode, Discount>;
+/// By discount and user.
+type Uses = BTreeMap<(i64, i64), u32>;
+
+/// What an order is given for its codes.
+fn given<'d>(
+    placing: &Placing,
+    discounts: &'d Discounts,
+    uses: &Uses,
+    now: i64,
+    lines: &[OrderLine],
+) -> Result<Vec<&'d Discount>, Error> {
+    let give = |code: &DiscountCode| {
+        let discount = discounts.get(code).ok_or_else(|| NotGiven::Unknown(code.as_str().to_owned()))?;
+        let by_customer = uses.get(&(discount.id, placing.who.user_id)).copied().unwrap_or_default();
+        discount.given(now, by_customer, lines).map(|()| discount)
+    };
+    let given = placing.new.discount_codes.as_slice().iter().map(give).collect::<Result<_, NotGiven>>();
+    given.map_err(|why| Error::Conflict(why.to_string()))
 }
 
 impl Placing {
@@ -192,6 +241,7 @@ fn lines(items: &[Item], stock: &BTreeMap<i64, Product>) -> Result<Vec<OrderLine
             refunded_quantity: 0,
             open_quantity: item.quantity,
             unit_price: product.price,
+            discount: None,
             total: Money::new(total, product.price.currency),
             url,
             image,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::reports::readable;
 use super::{Error, Service};
 use crate::notification::report::{Reaction, ReportKind, Reported, Said, Suppressing, is_of, words};
 use crate::notification::{Channel, Notification, Payload, Situation, State, Transition, Verdict, bounded, settle};
@@ -10,7 +11,7 @@ use crate::shop::user::User;
 use crate::store::queue::interventions::Standing;
 use crate::store::queue::{Note, Provenance, interventions, note_beside};
 use crate::store::reports::HandedOver;
-use crate::store::{self, Tx, contents, suppressions};
+use crate::store::{Tx, contents, suppressions};
 use crate::suppression::{Cause, NewSuppression, Scope, Suppressed, says_nobody};
 
 /// What the policy said to a report, and what it saw.
@@ -48,19 +49,18 @@ impl Service {
         if said.kind == ReportKind::Delivered {
             return Ok(None);
         }
-        let found = match self.store.handed_over(mail).await {
-            // The report is noted all the same.
-            Err(store::Error::Corrupt { .. }) => None,
-            found => found?,
-        };
-        let Some(found) = found else { return Ok(None) };
+        if !self.store.is_news(mail, &said.digest).await? {
+            return Ok(None);
+        }
+        // What cannot be read is noted all the same.
+        let Some(found) = readable(self.store.handed_over(mail).await)?.flatten() else { return Ok(None) };
         let to = &found.notification.payload.customer.email;
         if said.kind != ReportKind::Complained && !is_of(said, to.as_str()) {
             return Ok(None);
         }
         let (reported, situation, notification) = self.situation(found, said).await?;
         let answer = self.plugins.on_report(&notification, &reported, &situation).await;
-        Ok(answer.map(|answer| Reacted { answer, notification, reported, situation }))
+        Ok(Some(Reacted { answer, notification, reported, situation }))
     }
 
     async fn situation(
@@ -72,7 +72,8 @@ impl Service {
         let now = self.clock.now_ms();
         let payload = &notification.payload;
         let keys = [self.address_keys.of(&payload.customer.email)];
-        let entries = self.store.suppressed(&keys, now).await?.pop().unwrap_or_default();
+        let entries = readable(self.store.suppressed(&keys, now).await)?.and_then(|mut found| found.pop());
+        let entries = entries.unwrap_or_default();
         let (relay, sent_at) = sent.unwrap_or_else(|| (String::new(), queued_at));
         let reported = Reported {
             at: now,
@@ -98,6 +99,7 @@ impl Service {
             queued: mail.queued,
             suppressed: Suppressed::of(entries, &payload.category),
             channel: Channel::Mail,
+            named_relay: None,
         };
         Ok((reported, situation, Arc::new(notification)))
     }
@@ -115,15 +117,9 @@ impl Service {
                 self.suppress_as_said(tx, of, (suppressing, reported), by).await?;
                 Ok(())
             }
-            (Reaction::Hold(holding), Some(standing)) if standing.state == State::Sent => {
+            (Reaction::Hold(_), Some(standing)) if standing.state == State::Sent => {
                 let offset_ms = self.store.offset_ms();
                 interventions::conclude(tx, of.mail, standing, State::Held, &reason, offset_ms).await?;
-                if holding.urgent {
-                    tracing::error!(
-                        notification.id = of.mail,
-                        "held as urgent by the policy: an operator should look at it now"
-                    );
-                }
                 Ok(())
             }
             (Reaction::Resend(after_ms, relay), Some(standing)) if standing.state == State::Sent => {
@@ -135,10 +131,13 @@ impl Service {
                 Err(format!("it is {}", standing.map_or("gone", |standing| standing.state.as_str())))
             }
         };
-        if let Err(why) = done {
+        let verdict = if let Err(why) = done {
             reason = bounded(&format!("not done, since {why}{}{reason}", if reason.is_empty() { "" } else { ": " }));
-        }
-        let notes = notes(reacted, reason, delay_ms);
+            answer.value.refused()
+        } else {
+            answer.value.verdict()
+        };
+        let notes = notes(reacted, verdict, reason, delay_ms);
         Ok(note_beside(tx, of.mail, &notes, self.store.offset_ms()).await?)
     }
 
@@ -154,6 +153,12 @@ impl Service {
         if says_nobody(reported.enhanced.as_deref().unwrap_or_default()) {
             return Ok(Err("the server says that there is no such mailbox".to_owned()));
         }
+        if situation.suppressed.is_some() {
+            return Ok(Err("its address is suppressed".to_owned()));
+        }
+        if situation.attempts >= self.caps.attempts_max {
+            return Ok(Err(format!("it was tried {} times, the host's cap", situation.attempts)));
+        }
         let shortest_ms = self.caps.retry_min_ms;
         // How long ago the first attempt failed says nothing of a mail that was taken since.
         let transition = settle(retry, &self.caps, situation.attempts, 0, shortest_ms, situation.seed);
@@ -163,10 +168,14 @@ impl Service {
             Transition::GiveBack | Transition::Merge => return Ok(Err("it cannot be sent again".to_owned())),
         };
         let offset_ms = self.store.offset_ms();
+        let late = || Ok(Err("what is newer was sent or is on its way".to_owned()));
+        if interventions::is_late(tx, standing).await? {
+            return late();
+        }
         // What is newer and not handed over yet has to be claimed again, and waits for it.
         interventions::take_from_workers(tx, standing, offset_ms).await?;
         if interventions::is_late(tx, standing).await? {
-            return Ok(Err("what is newer of its order was sent or is on its way".to_owned()));
+            return late();
         }
         interventions::put_back(tx, of.mail, standing, (delay_ms, relay.as_deref()), offset_ms).await?;
         contents::readdress_one(tx, of.mail, &of.user.clone().into()).await?;
@@ -187,8 +196,7 @@ impl Service {
             category: if suppressing.all_categories { Scope::All } else { Scope::of(category) },
             cause: match reported.kind {
                 ReportKind::Complained => Cause::Complained,
-                ReportKind::Bounced | ReportKind::Delayed => Cause::Bounced,
-                ReportKind::Answered | ReportKind::Delivered | ReportKind::Other => Cause::Manual,
+                _ => Cause::Bounced,
             },
             note: format!("notification {}: {reason}", of.mail).try_into().unwrap_or_default(),
             expires_at: Some(reported.at + suppressing.bounded_ms()),
@@ -220,12 +228,15 @@ impl Service {
         if reacted.moves() {
             self.enqueued();
         }
+        if let Reaction::Hold(holding) = &answer.value {
+            holding.call(notification.id);
+        }
         self.plugins.shadow_on_report(notification, reported, situation, &answer.value);
     }
 }
 
 /// What the journal keeps: who failed, and what was decided.
-fn notes(reacted: &Reacted, reason: String, delay_ms: Option<i64>) -> Vec<Note> {
+fn notes(reacted: &Reacted, verdict: &str, reason: String, delay_ms: Option<i64>) -> Vec<Note> {
     let Reacted { answer, reported, situation, .. } = reacted;
     let (seed, started_at) = (Some(situation.seed.cast_signed()), reported.at);
     let fault = |(by, fault): &(Arc<crate::plugin::Revision>, crate::plugin::Fault)| {
@@ -240,7 +251,7 @@ fn notes(reacted: &Reacted, reason: String, delay_ms: Option<i64>) -> Vec<Note> 
         enhanced: reported.enhanced.clone(),
         reply: Some(reported.words.clone()),
         relay: Some(reported.relay.clone()).filter(|relay| !relay.is_empty()),
-        verdict: Some(answer.value.verdict().to_owned()),
+        verdict: Some(verdict.to_owned()),
         reason: Some(reason),
         delay_ms,
         provenance: Provenance {

@@ -134,15 +134,20 @@ impl Service {
             Some(payload) => readable(users::lock(&mut tx, payload.customer.id).await)?.flatten().map(|(user, _)| user),
             None => None,
         };
-        let standing = if moves { interventions::lock(&mut tx, mail).await? } else { None };
+        let standing = if moves { readable(interventions::lock(&mut tx, mail).await)?.flatten() } else { None };
+        if standing.as_ref().is_some_and(|standing| standing.is_handed_over) {
+            // Its end is about to be recorded: until then nobody knows what there is to do again.
+            return Err(Error::Unavailable("the mail is just being handed over".to_owned()));
+        }
         let Some(known) = reports::known(&mut tx, mail).await? else { return Ok(Taken::OfNoMail) };
-        let is_news = said.kind.delivery().is_some() && !known.iter().any(|kind| kind == said.kind.as_str());
+        let is_news = said.kind.delivery().is_some() && !known.kinds.iter().any(|kind| kind == said.kind.as_str());
         let payload = readable(reports::payload(&mut tx, mail).await)?.flatten().zip(user);
         let Said { kind, enhanced, words, reporter, .. } = said.clone();
         // Whom it was sent to is known no more: their servers' words go as well.
         let (words, reporter) = if payload.is_some() { (words, reporter) } else { (String::new(), String::new()) };
-        let report = Report { kind, enhanced, words, reporter, received_at: self.clock.now_ms(), is_past: false };
-        let taken = if known.len() >= REPORTS_MAX && !is_news {
+        let report =
+            Report { kind, enhanced, words, reporter, received_at: self.clock.now_ms(), is_past: known.is_past };
+        let taken = if known.count >= REPORTS_MAX && !is_news {
             Taken::OneTooMany
         } else if !reports::insert(&mut tx, mail, &said.digest, &report).await? {
             Taken::Known
@@ -189,13 +194,13 @@ impl Service {
 /// Locks the order that a mail is about before its user, as whoever has it tried again does.
 async fn lock_order(tx: &mut Tx, mail: i64) -> Result<(), Error> {
     if let Some(Lane::Order(order)) = interventions::lane_of(tx, mail).await? {
-        orders::lock(tx, order).await?;
+        orders::keep(tx, order).await?;
     }
     Ok(())
 }
 
 /// What cannot be read is not known: the report is noted all the same.
-fn readable<T>(read: store::Result<T>) -> store::Result<Option<T>> {
+pub(super) fn readable<T>(read: store::Result<T>) -> store::Result<Option<T>> {
     match read {
         Err(e @ store::Error::Corrupt { .. }) => {
             tracing::error!(error = %e, "a report is noted without words");

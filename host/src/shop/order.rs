@@ -14,13 +14,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Attributes;
-use super::text::{AddressLines, Country, Line, Note, OptionalLine, Sku, WebAddress};
+use super::text::{AddressLines, Country, DiscountCode, Line, Note, OptionalLine, Sku, WebAddress};
 use crate::money::Money;
 
 pub use change::{Change, NewInvoice, NewNote, NewRefund, NewTracking, Parcels, PaymentReport, StatusChange};
 pub use kind::Kind;
 pub use money::REFUNDS_MAX;
-pub use new::{Item, Items, LINES_MAX, NewOrder, QUANTITY_MAX};
+pub use new::{Codes, Item, Items, LINES_MAX, NewOrder, QUANTITY_MAX};
 pub use pricing::{Pricing, PricingError, Totals};
 pub use rules::{ChangeError, Changed, PARCELS_MAX};
 
@@ -100,6 +100,9 @@ pub struct Order {
     pub subtotal: Money,
     /// Subtracted from the subtotal.
     pub discount: Money,
+    /// What makes it, by code.
+    #[serde(default)]
+    pub discounts: Vec<OrderDiscount>,
     /// On the discounted subtotal and the shipping, or in them.
     pub tax: Money,
     /// The tax by rate; empty when the shop has no name for it, or takes none.
@@ -200,7 +203,10 @@ pub struct OrderLine {
     pub open_quantity: u32,
     /// What one piece cost.
     pub unit_price: Money,
-    /// The price times the pieces.
+    /// What was taken off it by a discount on the product; null: nothing.
+    #[serde(default)]
+    pub discount: Option<Money>,
+    /// The price times the pieces, less the discount.
     pub total: Money,
     /// The product's page.
     pub url: Option<WebAddress>,
@@ -208,6 +214,33 @@ pub struct OrderLine {
     pub image: Option<WebAddress>,
     /// The product's attributes.
     pub attributes: Attributes,
+}
+
+impl OrderLine {
+    /// What the pieces cost before any discount.
+    pub(in crate::shop) fn full_price(&self) -> i64 {
+        self.unit_price.amount.saturating_mul(self.quantity.into())
+    }
+
+    /// Takes an amount off, which is at most the total.
+    pub(in crate::shop) fn take_off(&mut self, amount: i64) {
+        if amount > 0 {
+            let before = self.discount.map_or(0, |discount| discount.amount);
+            self.discount = Some(self.total.with(before + amount));
+            self.total.amount -= amount;
+        }
+    }
+}
+
+/// What a code took off an order as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct OrderDiscount {
+    /// What the customer gave, in capitals.
+    pub code: DiscountCode,
+    /// What mails and bills call it.
+    pub label: Line,
+    /// How much.
+    pub amount: Money,
 }
 
 /// A postal address.

@@ -142,7 +142,7 @@ pub struct NewProduct {
 }
 
 /// Zero to [`AMOUNT_MAX`].
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Money", into = "Money")]
 pub struct Price(Money);
 

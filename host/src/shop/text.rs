@@ -96,6 +96,16 @@ text!(
     }
 );
 text!(
+    /// What customers give to have something taken off: 3 to 40 letters, digits, dashes or underscores, in any case.
+    DiscountCode, |b| b.min_length(Some(3)).max_length(Some(40)).pattern(Some("^[A-Za-z0-9_-]+$")), |s| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        if !(3..=40).contains(&s.len()) || !s.chars().all(fits) {
+            return Err("must be 3 to 40 letters, digits, dashes or underscores".to_owned());
+        }
+        Ok(s.to_ascii_uppercase())
+    }
+);
+text!(
     /// A web address, http or https, of at most 1,000 characters.
     WebAddress, |b| b.max_length(Some(1_000)).pattern(Some(r"^https?://([a-z0-9]{1,63}\.){0,2}[a-z][a-z0-9]{0,61}(/[A-Za-z0-9._~/-]*)?$")), |s| {
         let refused = |why: &str| format!("must be an http or https address of at most 1,000 characters{why}");
@@ -188,6 +198,12 @@ impl OptionalLine {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl From<DiscountCode> for Line {
+    fn from(code: DiscountCode) -> Self {
+        Self(code.0)
     }
 }
 

@@ -117,14 +117,15 @@ pub(super) async fn forget(tx: &mut Tx, mails: &[i64]) -> Result<()> {
 }
 
 /// Forgets what relays and plugins said of mails: both saw the address, and relays repeat it. With a relay's words goes
-/// what a policy saw of them.
+/// what a policy saw of them, and with a report who made it.
 async fn forget_words(tx: &mut Tx, mails: &[i64]) -> Result<()> {
     let rows = events(mails);
     // The states first: who forgets what is old locks in this order.
     let sql = tx.dialect().update("notification_states", &[Int("event")], "reason = ''", "q.id = x.event");
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
     let set = "reply = null, reason = null, \
-               situation = case when q.situation like '%\"history\":[]%' then q.situation end";
+               situation = case when q.situation like '%\"history\":[]%' and coalesce(q.phase, '') <> 'report' \
+               then q.situation end";
     let sql = tx.dialect().update(ATTEMPTS, &[Int("event")], set, "q.state_id = x.event");
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(&rows).execute(c).await.map(drop))?;
     reports::forget_words(tx, mails).await

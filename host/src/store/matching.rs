@@ -51,10 +51,12 @@ impl Conditions {
             self.and(offered, Arg::Text(relay.clone()));
         }
         if let Some(cancelled) = cancelled {
+            // What is reported of it later, and what a policy makes of that, takes nothing of it back.
             let not = if *cancelled { "" } else { "not " };
             self.fixed(&format!(
                 "{not}exists (select 1 from notification_attempts a where a.state_id = s.id and a.verdict = 'cancel' \
-                 and not exists (select 1 from notification_attempts b where b.state_id = s.id and b.id > a.id))"
+                 and not exists (select 1 from notification_attempts b where b.state_id = s.id and b.id > a.id \
+                 and coalesce(b.phase, '') not in ('report', 'on-report')))"
             ));
         }
         if let Some(words) = reason {

@@ -69,7 +69,7 @@ impl Record {
     }
 }
 
-/// A row of the journal: an attempt, a decision that kept the mail back, or a plugin's fault.
+/// A row of the journal: an attempt, a decision that kept the mail back or followed from a report, or a plugin's fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 #[schema(as = JournalEntry)]
 pub struct Entry {
@@ -80,9 +80,9 @@ pub struct Entry {
     pub epoch: i64,
     /// "send", "decision" or "fault".
     pub kind: String,
-    /// How far an attempt got, or which call failed.
+    /// How far an attempt got, or which call failed; "report" of a decision about one.
     pub phase: Option<String>,
-    /// "delivered", a class of failure, or a fault's error code. None while an intent is open.
+    /// "delivered", a class of failure, a fault's error code, or what a report says. None while an intent is open.
     pub class: Option<String>,
     /// The SMTP reply code, or the HTTP status.
     pub code: Option<i64>,

@@ -10,7 +10,7 @@ use super::dialect::Column::{Int, Text};
 use super::insert::Insert;
 use super::notifications::NewEvent;
 use super::users::{self, json};
-use super::{Error, Result, Store, Tx, notifications, products, with_pool, with_tx};
+use super::{Error, Result, Store, Tx, discounts, notifications, products, with_pool, with_tx};
 use crate::money::{Currency, Money};
 use crate::shop::kept;
 use crate::shop::order::{Changed, NewOrder, Order, OrderFilter, OrderLine, OrderSort, Payment, Status, Totals};
@@ -18,11 +18,10 @@ use crate::shop::product::Product;
 use crate::shop::text::{Line, Note, WebAddress};
 use crate::shop::user::User;
 
-const COLUMNS: &str = "id, user_id, version, status, currency, subtotal, discount, tax, taxes, prices_include_tax, \
+const COLUMNS: &str = "id, user_id, version, status, currency, subtotal, discount, discounts, tax, taxes, prices_include_tax, \
     shipping, total, payment_method, payment_due, payment, ship_to, bill_to, tracking, parts, refunds, invoice, note, \
     gift_message, cancel_reason, attributes, placed_at, updated_at";
-const LINE_COLUMNS: &str =
-    "q.order_id, q.product_id, q.sku, q.name, q.quantity, q.unit_price, q.total, q.url, q.image, q.attributes";
+const LINE_COLUMNS: &str = "q.order_id, q.product_id, q.sku, q.name, q.quantity, q.unit_price, q.discount, q.total, q.url, q.image, q.attributes";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -33,6 +32,7 @@ struct Row {
     currency: String,
     subtotal: i64,
     discount: i64,
+    discounts: Option<String>,
     tax: i64,
     taxes: Option<String>,
     prices_include_tax: i64,
@@ -63,6 +63,7 @@ struct LineRow {
     name: String,
     quantity: i64,
     unit_price: i64,
+    discount: i64,
     total: i64,
     url: Option<String>,
     image: Option<String>,
@@ -88,6 +89,7 @@ impl Row {
                 refunded_quantity: 0,
                 open_quantity: quantity,
                 unit_price: money(line.unit_price),
+                discount: (line.discount > 0).then(|| money(line.discount)),
                 total: money(line.total),
                 url: line.url.and_then(kept::web_address),
                 image: line.image.and_then(kept::web_address),
@@ -103,6 +105,7 @@ impl Row {
             lines: own,
             subtotal: money(self.subtotal),
             discount: money(self.discount),
+            discounts: kept_or(self.discounts.as_deref()).map_err(unreadable)?,
             tax: money(self.tax),
             taxes: kept_or(self.taxes.as_deref()).map_err(unreadable)?,
             prices_include_tax: self.prices_include_tax != 0,
@@ -199,10 +202,13 @@ pub(crate) struct NewRow {
     pub(crate) new: NewOrder,
     pub(crate) lines: Vec<OrderLine>,
     pub(crate) totals: Totals,
+    /// Which discounts it was given.
+    pub(crate) discounts: Vec<i64>,
 }
 
 /// Writes orders and their lines.
 pub(crate) async fn insert(tx: &mut Tx, rows: Vec<NewRow>, now: i64) -> Result<Vec<Order>> {
+    let given: Vec<Vec<i64>> = rows.iter().map(|row| row.discounts.clone()).collect();
     let orders: Vec<Order> = rows.into_iter().map(|row| row.placed(now)).collect();
     let columns = [
         Int("user_id"),
@@ -211,6 +217,7 @@ pub(crate) async fn insert(tx: &mut Tx, rows: Vec<NewRow>, now: i64) -> Result<V
         Text("currency"),
         Int("subtotal"),
         Int("discount"),
+        Text("discounts"),
         Int("tax"),
         Text("taxes"),
         Int("prices_include_tax"),
@@ -229,6 +236,7 @@ pub(crate) async fn insert(tx: &mut Tx, rows: Vec<NewRow>, now: i64) -> Result<V
         serde_json::json!({
             "user_id": o.user_id, "version": o.version, "status": o.status.as_str(),
             "currency": o.total.currency.code(), "subtotal": o.subtotal.amount, "discount": o.discount.amount,
+            "discounts": some(&o.discounts),
             "tax": o.tax.amount, "taxes": some(&o.taxes), "prices_include_tax": i64::from(o.prices_include_tax),
             "shipping": o.shipping.amount, "total": o.total.amount,
             "payment_method": o.payment_method.as_str(), "ship_to": o.ship_to.as_ref().map(json),
@@ -241,14 +249,17 @@ pub(crate) async fn insert(tx: &mut Tx, rows: Vec<NewRow>, now: i64) -> Result<V
     let ids = insert.ids(tx, &orders.iter().map(row).collect::<Vec<_>>()).await?;
     let orders: Vec<Order> = orders.into_iter().zip(ids).map(|(order, id)| Order { id, ..order }).collect();
     insert_lines(tx, &orders).await?;
+    let given = orders.iter().zip(given).flat_map(|(order, given)| given.into_iter().map(move |id| (order, id)));
+    discounts::give(tx, given.map(|(order, id)| (order.id, id, order.user_id))).await?;
     Ok(orders)
 }
 
 impl NewRow {
     /// The order as it stands once it is placed, but for its id.
     fn placed(self, now: i64) -> Order {
-        let Totals { subtotal, discount, tax, taxes, prices_include_tax, shipping, total } = self.totals;
-        let NewOrder { items: _, payment_method, ship_to, bill_to, gift_message, attributes } = self.new;
+        let Totals { subtotal, discount, discounts, tax, taxes, prices_include_tax, shipping, total } = self.totals;
+        let NewOrder { items: _, payment_method, ship_to, bill_to, gift_message, discount_codes: _, attributes } =
+            self.new;
         Order {
             id: 0,
             user_id: self.user_id,
@@ -257,6 +268,7 @@ impl NewRow {
             lines: self.lines,
             subtotal,
             discount,
+            discounts,
             tax,
             taxes,
             prices_include_tax,
@@ -288,6 +300,7 @@ async fn insert_lines(tx: &mut Tx, orders: &[Order]) -> Result<()> {
         Text("name"),
         Int("quantity"),
         Int("unit_price"),
+        Int("discount"),
         Int("total"),
         Text("url"),
         Text("image"),
@@ -298,7 +311,7 @@ async fn insert_lines(tx: &mut Tx, orders: &[Order]) -> Result<()> {
         serde_json::json!({
             "order_id": order_id, "line": line, "product_id": l.product_id, "sku": l.sku.as_str(),
             "name": l.name.as_str(), "quantity": l.quantity, "unit_price": l.unit_price.amount,
-            "total": l.total.amount, "url": l.url.as_ref().map(WebAddress::as_str),
+            "discount": l.discount.map_or(0, |discount| discount.amount), "total": l.total.amount, "url": l.url.as_ref().map(WebAddress::as_str),
             "image": l.image.as_ref().map(WebAddress::as_str), "attributes": json(&l.attributes),
         })
     };
@@ -320,9 +333,21 @@ pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<Option<Order>> {
     rows.into_iter().next().map(|row| row.with_lines(&mut lines)).transpose()
 }
 
+/// Locks an order without reading it.
+pub(crate) async fn keep(tx: &mut Tx, id: i64) -> Result<()> {
+    let sql = tx.dialect().sql(&format!("select q.id from orders q where q.id = $1 {}", tx.dialect().lock()));
+    with_tx!(tx, |c| sqlx::query_scalar::<_, i64>(sql).bind(id).fetch_optional(c).await.map(drop))?;
+    Ok(())
+}
+
 /// Writes what changes of a locked order; pieces that are in stock again return.
 pub(crate) async fn advance(tx: &mut Tx, changed: Changed) -> Result<Order> {
     let Changed { order, kind: _, returned } = changed;
+    if order.status == Status::Cancelled
+        && (!order.discounts.is_empty() || order.lines.iter().any(|l| l.discount.is_some()))
+    {
+        discounts::give_back(tx, order.id).await?;
+    }
     if !returned.is_empty() {
         products::move_stock(tx, &returned).await?;
     }

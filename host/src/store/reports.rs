@@ -1,12 +1,12 @@
 //! What other servers said of mails after a relay took them.
 
 use super::dialect::Column::Int;
-use super::queue::{events, newest};
+use super::queue::{LANES, events, newest};
 use super::stored::{FAILURE, FailureRow};
 use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
-use crate::notification::report::{Report, ReportKind};
+use crate::notification::report::{REPORTS_MAX, Report, ReportKind};
 use crate::notification::{
-    Failure, HISTORY_MAX, MAIL_LANES_FROM, Notification, OrderStatus, Payload, QUEUED_MAX, QueuedChange,
+    Failure, HISTORY_MAX, Lane, MAIL_LANES_FROM, Notification, OrderStatus, Payload, QUEUED_MAX, QueuedChange, State,
 };
 
 #[derive(sqlx::FromRow)]
@@ -75,35 +75,48 @@ struct HandedOverRow {
 }
 
 impl Store {
+    /// Whether a report of a mail is news: not known by its digest, and one that is kept.
+    pub(crate) async fn is_news(&self, mail: i64, digest: &str) -> Result<bool> {
+        let sql = self.dialect().sql("select digest from notification_reports where state_id = $1");
+        let known: Vec<String> = with_pool!(self, |pool| sqlx::query_scalar(sql).bind(mail).fetch_all(pool).await)?;
+        Ok(known.len() < REPORTS_MAX && known.iter().all(|known| known != digest))
+    }
+
     /// A mail with what became of it; none once what it said is forgotten.
     pub(crate) async fn handed_over(&self, mail: i64) -> Result<Option<HandedOver>> {
-        let sql = self.dialect().sql(
+        let (dialect, by_state) = (self.dialect(), self.dialect().by_index("attempts_state"));
+        let sql = dialect.sql(&format!(
             "select s.lane, s.place, s.message_id, s.attempts, s.created_at, p.payload, o.status, \
-             (select min(a.ended_at) from notification_attempts a where a.state_id = s.id and a.kind = 'send' \
-             and a.class not in ('delivered', 'throttled')) as first_failed_at \
+             (select min(a.ended_at) from notification_attempts a {by_state} where a.state_id = s.id \
+             and a.kind = 'send' and a.class not in ('delivered', 'throttled')) as first_failed_at \
              from notification_states s join notification_payloads p on p.state_id = s.id \
              left join orders o on o.id = s.lane where s.id = $1",
-        );
+        ));
         let row: Option<HandedOverRow> =
             with_pool!(self, |pool| sqlx::query_as(sql).bind(mail).fetch_optional(pool).await)?;
         let Some(row) = row else { return Ok(None) };
         let sql = self.dialect().sql(&format!(
-            "select {FAILURE} from notification_attempts where state_id = $1 and kind = 'send' \
+            "select {FAILURE} from notification_attempts {by_state} where state_id = $1 and kind = 'send' \
              and class <> 'delivered' order by id desc limit {HISTORY_MAX}"
         ));
         let failures: Vec<FailureRow> = with_pool!(self, |pool| sqlx::query_as(sql).bind(mail).fetch_all(pool).await)?;
-        let sql = self.dialect().sql(
-            "select relay, started_at from notification_attempts where state_id = $1 and kind = 'send' \
-             and message_hash is not null and relay is not null order by id desc limit 1",
-        );
-        let sent = with_pool!(self, |pool| sqlx::query_as(sql).bind(mail).fetch_optional(pool).await)?;
-        let sql = self.dialect().sql(&format!(
-            "select s.kind, q.place, q.created_at from notification_events_queue q \
-             join notification_states s on s.id = q.state_id where q.lane = $1 and q.place > $2 \
-             order by q.place limit {QUEUED_MAX}"
+        let sql = dialect.sql(&format!(
+            "select relay, started_at from notification_attempts {by_state} where state_id = $1 and kind = 'send' \
+             and relay is not null and coalesce(class, 'in-doubt') in ('delivered', 'in-doubt') order by id desc limit 1"
         ));
-        let queued: Vec<(String, i64, i64)> =
-            with_pool!(self, |pool| sqlx::query_as(sql).bind(row.lane).bind(row.place).fetch_all(pool).await)?;
+        let sent = with_pool!(self, |pool| sqlx::query_as(sql).bind(mail).fetch_optional(pool).await)?;
+        let sql = dialect.sql(&format!(
+            "select s.kind, q.place, q.created_at from notification_events_queue q {} \
+             join notification_states s on s.id = q.state_id where q.lane = $1 and q.place > $2 \
+             order by q.place limit {QUEUED_MAX}",
+            dialect.by_index(LANES),
+        ));
+        // What is queued behind it is told of orders alone.
+        let queued: Vec<(String, i64, i64)> = if Lane::from(row.lane).order().is_some() {
+            with_pool!(self, |pool| sqlx::query_as(sql).bind(row.lane).bind(row.place).fetch_all(pool).await)?
+        } else {
+            Vec::new()
+        };
         let HandedOverRow { message_id, attempts, created_at, payload, status, first_failed_at, .. } = row;
         let change = |(kind, place, queued_at)| {
             let version = u32::try_from(place).unwrap_or(u32::MAX);
@@ -137,8 +150,10 @@ impl Store {
     /// Of those of the newest `notifications_max` notifications whose mail was sent.
     pub(crate) async fn fates(&self, notifications_max: i64) -> Result<Fates> {
         let newest = "id > coalesce((select max(id) from notification_states), 0) - $1";
+        // One that came back may have been held since, or be about to go out once more.
         let sent = format!(
-            "select count(*) from notification_states where state = 'sent' and lane >= {MAIL_LANES_FROM} and {newest}"
+            "select count(*) from notification_states s where lane >= {MAIL_LANES_FROM} and {newest} and (state = 'sent' \
+             or exists (select 1 from notification_reports r where r.state_id = s.id))"
         );
         let of = |kind: ReportKind| {
             format!(
@@ -158,29 +173,47 @@ impl Store {
     }
 }
 
-/// What is reported of a mail already; none where there is no such notification, which stays while the transaction lasts.
-pub(crate) async fn known(tx: &mut Tx, mail: i64) -> Result<Option<Vec<String>>> {
+/// What is reported of a mail already.
+pub(crate) struct Known {
+    /// How many reports are kept.
+    pub(crate) count: usize,
+    /// What they say of its newest sending.
+    pub(crate) kinds: Vec<String>,
+    /// It waits to be sent once more: what is reported now is about an earlier sending.
+    pub(crate) is_past: bool,
+}
+
+/// None where there is no such notification, which stays while the transaction lasts.
+pub(crate) async fn known(tx: &mut Tx, mail: i64) -> Result<Option<Known>> {
     let dialect = tx.dialect();
-    let sql = dialect.sql(&format!("select q.id from notification_states q where q.id = $1 {}", dialect.share()));
-    let found: Option<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(mail).fetch_optional(c).await)?;
-    if found.is_none() {
-        return Ok(None);
-    }
-    let sql = dialect.sql("select kind from notification_reports where state_id = $1 and is_past = 0");
-    Ok(Some(with_tx!(tx, |c| sqlx::query_scalar(sql).bind(mail).fetch_all(c).await)?))
+    let sql = dialect.sql(&format!("select q.state from notification_states q where q.id = $1 {}", dialect.share()));
+    let state: Option<String> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(mail).fetch_optional(c).await)?;
+    let Some(state) = state else { return Ok(None) };
+    let is_past = if state == State::NotSent.as_str() {
+        let sql = dialect.sql("select phase from notification_events_queue where state_id = $1");
+        let phase: Option<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(mail).fetch_optional(c).await)?;
+        phase == Some(0)
+    } else {
+        false
+    };
+    let sql = dialect.sql("select kind, is_past from notification_reports where state_id = $1");
+    let all: Vec<(String, i64)> = with_tx!(tx, |c| sqlx::query_as(sql).bind(mail).fetch_all(c).await)?;
+    let count = all.len();
+    let kinds = all.into_iter().filter(|(_, is_past)| *is_past == 0).map(|(kind, _)| kind).collect();
+    Ok(Some(Known { count, kinds, is_past }))
 }
 
 /// Writes a report down; false when it was already.
 pub(crate) async fn insert(tx: &mut Tx, mail: i64, digest: &str, report: &Report) -> Result<bool> {
-    let Report { kind, enhanced, words, reporter, received_at, is_past: _ } = report;
+    let Report { kind, enhanced, words, reporter, received_at, is_past } = report;
     let dialect = tx.dialect();
     let (ignore, done) = match dialect {
         Dialect::Sqlite | Dialect::Postgres => ("", "on conflict (state_id, digest) do nothing"),
         Dialect::MySql => ("ignore", ""),
     };
     let sql = dialect.sql(&format!(
-        "insert {ignore} into notification_reports (state_id, digest, kind, enhanced, words, reporter, received_at) \
-         values ($1, $2, $3, $4, $5, $6, $7) {done}"
+        "insert {ignore} into notification_reports (state_id, digest, kind, enhanced, words, reporter, received_at, is_past) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8) {done}"
     ));
     let written = with_tx!(tx, |c| sqlx::query(sql)
         .bind(mail)
@@ -190,6 +223,7 @@ pub(crate) async fn insert(tx: &mut Tx, mail: i64, digest: &str, report: &Report
         .bind(words)
         .bind(reporter)
         .bind(received_at)
+        .bind(i64::from(*is_past))
         .execute(c)
         .await
         .map(|done| done.rows_affected()))?;

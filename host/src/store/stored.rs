@@ -186,7 +186,11 @@ impl Store {
             state_id: row.state_id,
             message_id: row.message_id,
             payload: row.payload,
-            situation: row.situation,
+            // A report that cannot be read is no admission.
+            situation: match (row.phase.as_deref(), reports.contains_key(&row.id)) {
+                (Some(Reported::PHASE), false) => String::new(),
+                _ => row.situation,
+            },
             sent: row.sent_by.zip(row.sent_via).map(|(by, relay)| Sent { by, relay, ab_variant: row.ab_variant }),
             failure: failures.remove(&row.id),
             reported: reports.remove(&row.id),

@@ -40,7 +40,7 @@ async fn ended(app: &App, id: &Value) -> Value {
 }
 
 /// Begins an operation and waits for its end.
-async fn run(app: &App, body: Value) -> Value {
+pub async fn run(app: &App, body: Value) -> Value {
     let (status, headers, begun) = app.client.with(("POST", OPERATIONS), &app.admin, &[], Some(body)).await;
     assert_eq!(status, 202, "{begun}");
     assert_eq!(headers["location"].to_str().unwrap(), format!("{OPERATIONS}/{}", begun["id"]));

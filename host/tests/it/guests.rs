@@ -152,6 +152,7 @@ pub fn asked(at: &str, event: &str, changes: &str) -> (Arc<Notification>, Situat
         domain_throttled_at: (changes == "throttled").then_some(now - 200_000),
         suppressed: None,
         channel: ecomm::notification::Channel::Mail,
+        named_relay: None,
         newest_status: Some(OrderStatus::Pending),
         queued: if changes == "queued" { vec![change] } else { Vec::new() },
     };

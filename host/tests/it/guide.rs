@@ -106,7 +106,11 @@ fn the_reference_is_what_the_contract_says() {
         "# The contract, field by field\n\nMade from `wit/v1` by a test; do not edit it here. A host offers all of \
                     it as `ecomm:notification@1.0.0` and `ecomm:format@1.0.0`.\n"
             .to_owned();
-    let files = ["plugin", "renderer", "policy", "types", "event", "log", "deps/format/format"];
+    let files = ["plugin", "renderer", "policy", "reports", "types", "event", "log", "deps/format/format"];
+    let own = files.iter().filter(|file| !file.contains('/')).count();
+    // The worlds say which of these a component exports.
+    let there = fs::read_dir(root().join("wit/v1")).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file());
+    assert_eq!(own + 1, there.count(), "a file of wit/v1 is missing in the reference");
     for file in files {
         text += &reference(&fs::read_to_string(root().join(format!("wit/v1/{file}.wit"))).unwrap());
     }

@@ -18,6 +18,7 @@ mod defects;
 mod delivery;
 mod demo;
 mod differences;
+mod discounts;
 mod dkim;
 mod doctor;
 mod endpoint_answers;
@@ -93,6 +94,7 @@ fn listed() -> impl Iterator<Item = libtest_mimic::Trial> {
         endpoint_answers::tests(),
         endpoint_safety::tests(),
         endpoints::tests(),
+        discounts::tests(),
         dkim::tests(),
         dkim::with_dkimpy(),
         doctor::tests(),

@@ -35,7 +35,7 @@ pub fn item(product_id: i64, quantity: u32) -> Value {
     json!({ "product_id": product_id, "quantity": quantity })
 }
 
-async fn product(app: &App, sku: &str, name: &str, amount: i64) -> i64 {
+pub async fn product(app: &App, sku: &str, name: &str, amount: i64) -> i64 {
     let price = json!({ "amount": amount, "currency": "USD" });
     let new = json!({ "sku": sku, "name": name, "price": price, "stock": 100 });
     app.client.ok("POST", "/v1/products", &app.admin, Some(new)).await["id"].as_i64().unwrap()

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::app::{App, eventually, journal, sqlite};
+use crate::bulk;
 use crate::database::Database;
 use crate::harness::tests;
 use crate::reports::{BASE, again, of, report, sample, sent};
@@ -14,6 +15,7 @@ tests! {
         nothing_newer_of_the_order_is_overtaken
         an_address_gets_no_mails_for_as_long_as_the_policy_says
         what_bounced_is_left_to_an_operator
+        what_was_cancelled_stays_cancelled_whatever_is_reported
         what_proves_nothing_changes_nothing
         another_policy_is_compared_by_what_it_makes_of_reports
     }
@@ -74,7 +76,9 @@ async fn what_bounced_is_sent_once_more_by_another_relay(database: Database) {
     let relays = format!("[{}, {}]", relay("first"), relay("second"));
     let listen = format!("127.0.0.1:{port}");
     let app = app(database, &[("MAIL__RELAYS", &relays), ("MAILBOX__LISTEN", &listen)]).await;
-    let revision = policy(&app, json!({ "resend_bounced": ["5.7"] }), None).await;
+    // What was chosen after a bounce is not chosen back.
+    let config = json!({ "resend_bounced": ["5.7"], "relays_by_country": { "": "first" } });
+    let revision = policy(&app, config, None).await;
     let (notification, back) = sent(&app).await;
     bounce(&app, &notification, &back, "5.7.1").await;
     let queued = again(&app, &notification).await;
@@ -89,6 +93,8 @@ async fn what_bounced_is_sent_once_more_by_another_relay(database: Database) {
         (&decided["policy_revision"], &decided["relay"], &decided["enhanced"]),
         (&json!(revision), &json!("first"), &json!("5.7.1"))
     );
+    // Another server says the same of the same sending.
+    bounce(&app, &notification, &back, "5.7.1").await;
     drain_later(&app).await;
     let resent = again(&app, &notification).await;
     assert_eq!((&resent["state"], &resent["delivery"], &resent["attempts"]), (&json!("sent"), &Value::Null, &json!(2)));
@@ -107,7 +113,7 @@ async fn what_bounced_is_sent_once_more_by_another_relay(database: Database) {
         (&json!("sent"), &json!("bounced"), &json!(3))
     );
     let verdicts: Vec<Value> = reactions(&ended).iter().map(|entry| entry["verdict"].clone()).collect();
-    assert_eq!(verdicts, ["resend", "resend", "note"]);
+    assert_eq!(verdicts, ["resend", "resend-refused", "resend", "note"]);
     assert_eq!(app.mailbox.messages().len(), 3);
     let found = app.client.ok("GET", "/v1/notifications?delivery=bounced", &app.admin, None).await;
     assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
@@ -136,13 +142,22 @@ async fn nothing_newer_of_the_order_is_overtaken(database: Database) {
     let after = again(&app, &first).await;
     assert_eq!((&after["state"], &after["delivery"]), (&json!("sent"), &json!("bounced")));
     let why = reactions(&after).pop().unwrap()["reason"].clone();
-    assert_eq!(why, "not done, since what is newer of its order was sent or is on its way");
+    assert_eq!(why, "not done, since what is newer was sent or is on its way");
     // Nor does it help where there is no such mailbox.
     let (other, back) = sent(&app).await;
     bounce(&app, &other, &back, "5.1.1").await;
     let after = again(&app, &other).await;
     assert_eq!(reactions(&after)[0]["reason"], "not done, since the server says that there is no such mailbox");
     assert_eq!((app.queued().await, app.mailbox.messages().len()), (0, 4));
+    // Nor to an address that is suppressed by now.
+    app.database.execute("delete from mail_suppressions").await;
+    let (another, back) = sent(&app).await;
+    let new = json!({ "address": "ada@example.com" });
+    app.client.ok("POST", "/v1/suppressions", &app.admin, Some(new)).await;
+    bounce(&app, &another, &back, "5.7.1").await;
+    let decided = reactions(&again(&app, &another).await).remove(0);
+    assert_eq!(decided["verdict"], "resend-refused");
+    assert_eq!(decided["reason"], "not done, since its address is suppressed");
     app.end().await;
 }
 
@@ -204,6 +219,22 @@ async fn what_bounced_is_left_to_an_operator(database: Database) {
     app.end().await;
 }
 
+async fn what_was_cancelled_stays_cancelled_whatever_is_reported(database: Database) {
+    let app = app(database, &[]).await;
+    policy(&app, json!({ "hold_bounced": true }), None).await;
+    let (notification, back) = sent(&app).await;
+    bounce(&app, &notification, &back, "5.2.2").await;
+    let path = format!("/v1/notifications/{}/cancel", notification["id"]);
+    app.client.ok("POST", &path, &app.admin, Some(json!({ "why": "in vain" }))).await;
+    report(&app, "", &back, &of(&notification, "answered", &back)).await;
+    let after = again(&app, &notification).await;
+    assert_eq!((&after["state"], after["reports"].as_array().unwrap().len()), (&json!("failed"), 2));
+    let done = bulk::run(&app, json!({ "act": "retry", "filter": { "state": "failed" } })).await;
+    assert_eq!((&done["state"], &done["done"]), (&json!("succeeded"), &json!(0)), "{done}");
+    assert_eq!(again(&app, &notification).await["state"], "failed");
+    app.end().await;
+}
+
 async fn what_proves_nothing_changes_nothing(database: Database) {
     let app = app(database, &[]).await;
     policy(&app, json!({ "hold_bounced": true }), None).await;
@@ -232,7 +263,8 @@ async fn what_proves_nothing_changes_nothing(database: Database) {
         (1, &Value::Null, &Value::Null),
         "{after}"
     );
-    let kept = app.database.number("select count(*) from notification_attempts where situation like '%ada@%'").await;
+    let kept =
+        app.database.number("select count(*) from notification_attempts where situation like '%mx.example%'").await;
     assert_eq!(kept, 0);
     app.end().await;
 }
@@ -301,7 +333,7 @@ async fn a_policy_that_fails_is_replaced() {
     report(&app, "", &back, &of(&notification, "answered", &back)).await;
     let entry = suppressions(&app).await.pop().unwrap();
     let shown = ["category", "cause"].map(|key| entry[key].as_str().unwrap());
-    assert_eq!(shown, ["transactional", "manual"], "{entry}");
+    assert_eq!(shown, ["transactional", "bounced"], "{entry}");
     app.clock.advance(3_500_000);
     let order = app.order().await;
     app.drain().await;

@@ -126,8 +126,10 @@ const retry = (afterMs: number, relay?: string): Verdict => ({
   val: { afterMs: whole(afterMs), relay, attributes: [] },
 });
 
+const attribute = (s: Situation, wanted: string) => s.attributes.find(([name]) => name === wanted)?.[1];
+
 /** A program reads it, not the customer. */
-const isWebhook = (s: Situation) => s.attributes.some(([name, value]) => name === "channel" && value === "webhook");
+const isWebhook = (s: Situation) => attribute(s, "channel") === "webhook";
 
 /** As Standard Webhooks suggests, within three days. */
 const webhookRetriesMs = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 72_000].map((s) => s * 1_000);
@@ -177,7 +179,9 @@ export const policy = {
         return { tag: "hold", val: unhurried(`order ${order.number} costs more than hold_above`) };
       }
       const wanted = config.relays_by_country?.[order.shipToCountry];
-      relay = s.relays.find(({ name, available }) => available && name === wanted)?.name;
+      // What was chosen after a failure is not chosen back.
+      const isFree = attribute(s, "relay") === undefined;
+      relay = s.relays.find(({ name, available }) => isFree && available && name === wanted)?.name;
     }
     if (config.merge_queued && statusKinds.has(b.kind) && s.queued.length > 0) return { tag: "merge" };
     // Whoever is to verify an address or set a password waits for the mail, whatever the hour.
@@ -220,7 +224,10 @@ export const reports = {
     big = typeof s.now.unixMs === "bigint";
     if (r.reportKind.tag !== "bounced") return { tag: "note" };
     const code = r.enhancedCode ?? "";
-    const other = s.relays.find(({ name, available }) => available && name !== r.relay)?.name;
+    // The next in turn, so that each is tried before one is tried again.
+    const at = s.relays.findIndex(({ name }) => name === r.relay) + 1;
+    const others = [...s.relays.slice(at), ...s.relays.slice(0, at)];
+    const other = others.find(({ name, available }) => available && name !== r.relay)?.name;
     const isResent = (config.resend_bounced ?? []).some((start) => begins(code, start));
     if (isResent && other && s.attempts < (config.attempts_max ?? 3)) {
       return { tag: "resend", val: { afterMs: whole(0), relay: other, attributes: [] } };

@@ -55,7 +55,8 @@ pub fn admit(config: &Config, b: &Brief, s: &Situation, zones: &impl Zones) -> A
         return Admission::Wait(wait_ms);
     }
     let relay = match &b.subject {
-        SubjectBrief::Order(order) => preferred(config, order, s),
+        // What was chosen after a failure is not chosen back.
+        SubjectBrief::Order(order) if attribute(s, "relay").is_none() => preferred(config, order, s),
         _ => None,
     };
     Admission::Send(Sending { relay, ab_variant: variant(config, b.customer.id), attributes: Vec::new() })
@@ -110,9 +111,9 @@ pub fn on_report(config: &Config, r: &Report, s: &Situation) -> Reaction {
     let code = r.enhanced_code.as_deref().unwrap_or_default();
     if config.resend_bounced.iter().any(|with| begins(code, with))
         && s.attempts < config.attempts_max
-        && let Some(other) = s.relays.iter().find(|relay| relay.available && relay.name != r.relay)
+        && let Some(other) = next_relay(&r.relay, s)
     {
-        return Reaction::Resend(Retrying { after_ms: 0, relay: Some(other.name.clone()), attributes: Vec::new() });
+        return Reaction::Resend(Retrying { after_ms: 0, relay: Some(other), attributes: Vec::new() });
     }
     // The longest that fits says most of it.
     let days = config.suppress_bounced.iter().filter(|(with, _)| begins(code, with)).max_by_key(|(with, _)| with.len());
@@ -132,7 +133,11 @@ pub fn on_report(config: &Config, r: &Report, s: &Situation) -> Reaction {
 
 /// Whether it is a request to an endpoint of a webhook.
 fn is_webhook(s: &Situation) -> bool {
-    s.attributes.iter().any(|(name, value)| name == "channel" && value == "webhook")
+    attribute(s, "channel") == Some("webhook")
+}
+
+fn attribute<'s>(s: &'s Situation, name: &str) -> Option<&'s str> {
+    s.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
 /// A request that may have arrived is sent again: its endpoint knows it by its id.
@@ -174,6 +179,13 @@ fn variant(config: &Config, customer: u64) -> Option<String> {
 fn until_domain_ms(config: &Config, s: &Situation) -> Option<u64> {
     let until = s.domain.throttled_at?.unix_ms.saturating_add(config.domain_pause_ms);
     until.checked_sub(s.now.unix_ms).filter(|left| *left > 0)
+}
+
+/// The next relay that is available, in turn, so that each is tried before one is tried again.
+fn next_relay(relay: &str, s: &Situation) -> Option<String> {
+    let at = s.relays.iter().position(|known| known.name == relay).map_or(0, |at| at + 1);
+    let mut others = s.relays.iter().skip(at).chain(s.relays.iter().take(at));
+    others.find(|other| other.available && other.name != relay).map(|other| other.name.clone())
 }
 
 /// At once by the next relay that is available, if the failure was this relay's and there is another.

@@ -1,7 +1,9 @@
 //! The shop's order, as mails tell it.
 
 use super::Link;
-use super::order::{Address, Invoice, LinePart, Order, OrderLine, Payment, Refund, Shipment, Status, TaxLine};
+use super::order::{
+    Address, Discount, Invoice, LinePart, Order, OrderLine, Payment, Refund, Shipment, Status, TaxLine,
+};
 use crate::shop::{Attributes, order};
 
 impl From<order::Status> for Status {
@@ -43,7 +45,7 @@ impl Order {
             placed_at: order.placed_at,
             lines: order.lines.iter().map(OrderLine::from).collect(),
             subtotal: order.subtotal,
-            discounts: Vec::new(),
+            discounts: order.discounts.iter().map(Discount::from).collect(),
             discount: order.discount,
             shipping: order.shipping,
             taxes: order.taxes.iter().map(TaxLine::from).collect(),
@@ -75,13 +77,20 @@ impl From<&order::OrderLine> for OrderLine {
             shipped_quantity: line.shipped_quantity,
             refunded_quantity: line.refunded_quantity,
             unit_price: line.unit_price,
-            discount: None,
+            discount: line.discount,
             total: line.total,
             tax_rate_basis_points: None,
             url: line.url.clone(),
             image_url: line.image.clone(),
             attributes: line.attributes.clone(),
         }
+    }
+}
+
+impl From<&order::OrderDiscount> for Discount {
+    fn from(discount: &order::OrderDiscount) -> Self {
+        let order::OrderDiscount { code, label, amount } = discount.clone();
+        Self { label, code: Some(code.into()), amount, attributes: Attributes::default() }
     }
 }
 

@@ -115,6 +115,7 @@ pub(super) fn situation<'a>(n: &'a Notification, s: &'a Situation) -> records::S
         queued,
         suppressed,
         channel,
+        named_relay,
     } = s;
     let to = To(&n.payload.customer.time_zone);
     let relay = |r: &'a Relay| {
@@ -143,7 +144,10 @@ pub(super) fn situation<'a>(n: &'a Notification, s: &'a Situation) -> records::S
         queued: queued.iter().map(change).collect(),
         attributes: {
             let channel = (*channel != Channel::Mail).then_some(("channel", channel.as_str()));
-            suppressed.iter().map(|s| ("suppression", s.cause.as_str())).chain(channel).collect()
+            let relay = named_relay.as_deref().map(|relay| ("relay", relay));
+            // By name.
+            let suppression = suppressed.as_ref().map(|s| ("suppression", s.cause.as_str()));
+            [channel, relay, suppression].into_iter().flatten().collect()
         },
     }
 }

@@ -139,10 +139,6 @@ impl Run<'_> {
     ) -> Result<(Answers, u64), Fault> {
         let mut answers = Answers::default();
         if let Asked::Report(report) = asked {
-            // A policy that does not say has it noted.
-            if !by.answers_reports() {
-                return Ok((Answers { reaction: Some(Reaction::Note), ..answers }, 0));
-            }
             let (reaction, usage) = self.plugins.on_report_by(Code::Metered, by, n, report, situation).await?;
             return Ok((Answers { reaction: Some(reaction), ..answers }, usage.fuel));
         }

@@ -19,8 +19,10 @@ impl Order {
     /// What the pieces that were paid back cost, with their share of the discount and of the tax. By all of them rather than
     /// by those of one refund, so that roundings do not add up.
     fn worth_of_refunded(&self) -> i64 {
-        let piece = |line: &OrderLine| line.unit_price.amount.saturating_mul(line.refunded_quantity.into());
-        let goods = self.lines.iter().map(piece).fold(0, i64::saturating_add);
+        let pieces = |line: &OrderLine| {
+            part(line.total.amount, line.refunded_quantity.into(), line.quantity.into()).unwrap_or(0)
+        };
+        let goods = self.lines.iter().map(pieces).fold(0, i64::saturating_add);
         let off = part(goods, self.discount.amount, self.subtotal.amount).unwrap_or(0);
         let goods = goods - off;
         if self.prices_include_tax {

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Address;
 use crate::shop::Attributes;
-use crate::shop::text::{Note, OptionalLine};
+use crate::shop::discount::CODES_MAX;
+use crate::shop::text::{DiscountCode, Note, OptionalLine};
 
 /// The most lines an order may have.
 pub const LINES_MAX: usize = 100;
@@ -30,9 +31,42 @@ pub struct NewOrder {
     /// What the receiver of a present is to read.
     #[serde(default)]
     pub gift_message: Option<Note>,
+    /// What the customer has taken off.
+    #[serde(default)]
+    #[schema(value_type = Vec<DiscountCode>, max_items = 3)]
+    pub discount_codes: Codes,
     /// Values that templates and policies may use.
     #[serde(default)]
     pub attributes: Attributes,
+}
+
+/// At most [`CODES_MAX`] codes; one that stands there twice is one.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "Vec<DiscountCode>")]
+pub struct Codes(Vec<DiscountCode>);
+
+impl TryFrom<Vec<DiscountCode>> for Codes {
+    type Error = String;
+
+    fn try_from(codes: Vec<DiscountCode>) -> Result<Self, String> {
+        if codes.len() > CODES_MAX {
+            return Err(format!("must hold at most {CODES_MAX} codes"));
+        }
+        let mut once: Vec<DiscountCode> = Vec::new();
+        for code in codes {
+            if !once.contains(&code) {
+                once.push(code);
+            }
+        }
+        Ok(Self(once))
+    }
+}
+
+impl Codes {
+    /// The codes, as they were given.
+    pub fn as_slice(&self) -> &[DiscountCode] {
+        &self.0
+    }
 }
 
 /// 1 to [`LINES_MAX`] items; those of one product are added up.

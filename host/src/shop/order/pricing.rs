@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{OrderLine, TaxLine};
+use super::{OrderDiscount, OrderLine, TaxLine};
 use crate::money::{self, AMOUNT_MAX, Money};
 use crate::shop::text::{Country, Line, OptionalLine};
 
@@ -42,6 +42,8 @@ pub struct Totals {
     pub subtotal: Money,
     /// Subtracted from it.
     pub discount: Money,
+    /// What makes it.
+    pub discounts: Vec<OrderDiscount>,
     /// Added, unless the prices have it in them.
     pub tax: Money,
     /// By rate.
@@ -69,8 +71,13 @@ pub enum PricingError {
 }
 
 impl Pricing {
-    /// Adds up the lines of an order that goes to `country`.
-    pub fn totals(&self, lines: &[OrderLine], country: Option<&Country>) -> Result<Totals, PricingError> {
+    /// Adds up the lines of an order that goes to `country`, of which `discounts` are taken off as a whole.
+    pub fn totals(
+        &self,
+        lines: &[OrderLine],
+        discounts: Vec<OrderDiscount>,
+        country: Option<&Country>,
+    ) -> Result<Totals, PricingError> {
         let flat = country.and_then(|c| self.shipping_flat_by_country.get(c)).unwrap_or(&self.shipping_flat);
         let rate = *country.and_then(|c| self.tax_basis_points_by_country.get(c)).unwrap_or(&self.tax_basis_points);
         let label = country.and_then(|c| self.tax_label_by_country.get(c)).cloned();
@@ -85,7 +92,8 @@ impl Pricing {
         }
         let free = self.shipping_free_from > 0 && subtotal >= self.shipping_free_from;
         let shipping = if free { 0 } else { *flat };
-        let taxed = subtotal.checked_add(shipping).ok_or(PricingError::TooMuch)?;
+        let discount: i64 = discounts.iter().map(|discount| discount.amount.amount).sum();
+        let taxed = (subtotal - discount).checked_add(shipping).ok_or(PricingError::TooMuch)?;
         let (tax, net, total) = if self.prices_include_tax {
             let tax = money::part(taxed, rate.into(), 10_000 + i64::from(rate)).ok_or(PricingError::TooMuch)?;
             (tax, taxed - tax, Some(taxed))
@@ -97,7 +105,8 @@ impl Pricing {
         let line = |label| TaxLine { label, rate_basis_points: rate, net: first.with(net), amount: first.with(tax) };
         Ok(Totals {
             subtotal: first.with(subtotal),
-            discount: first.with(0),
+            discount: first.with(discount),
+            discounts,
             tax: first.with(tax),
             taxes: label.filter(|_| rate > 0).map(line).into_iter().collect(),
             prices_include_tax: self.prices_include_tax,

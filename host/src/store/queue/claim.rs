@@ -134,7 +134,7 @@ pub enum Claimable {
 }
 
 impl Claimed {
-    /// Whether an operator put it back into the queue: its epochs go on from the time.
+    /// Whether it was put back into the queue, by an operator or for a policy: its epochs go on from the time.
     pub fn is_requeued(&self) -> bool {
         self.claim.token >= REQUEUED_EPOCH_MIN
     }

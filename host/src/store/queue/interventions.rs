@@ -1,4 +1,5 @@
-//! What people do to single notifications: the one act by which mails of an order may overtake one another.
+//! What operators do to single notifications, where mails of an order may overtake one another if they say so; and what
+//! policies have done to those that came back, where they may not.
 
 use super::{QUEUE, make_due_next};
 use crate::notification::{Lane, State, Urgency};
@@ -110,7 +111,16 @@ pub(crate) async fn put_back(
          where s.id = $3",
         Urgency::of(Lane::from(standing.lane), &standing.kind).number()
     ));
-    with_tx!(tx, |c| sqlx::query(sql).bind(delay_ms).bind(relay).bind(id).execute(c).await.map(drop))?;
+    with_tx!(&mut *tx, |c| sqlx::query(sql).bind(delay_ms).bind(relay).bind(id).execute(c).await.map(drop))?;
+    if delay_ms > 0 {
+        // A claim must not wade through what waits for it.
+        let greatest = tx.dialect().greatest();
+        let sql = tx
+            .dialect()
+            .sql(&format!("update {QUEUE} set due_at = {greatest}(due_at, {now} + $1) where lane = $2 and place > $3"));
+        let (lane, place) = (standing.lane, standing.place);
+        with_tx!(tx, |c| sqlx::query(sql).bind(delay_ms).bind(lane).bind(place).execute(c).await.map(drop))?;
+    }
     Ok(())
 }
 
