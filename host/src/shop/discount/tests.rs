@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Discount, NewDiscount, NotGiven, UnfitDiscount, take_off};
-use crate::shop::order::{OrderLine, Pricing};
+use crate::shop::order::{Change, Order, OrderLine, Pricing, Totals};
 
 fn money(amount: i64) -> Value {
     json!({ "amount": amount, "currency": "EUR" })
@@ -130,4 +130,67 @@ fn terms_that_contradict_themselves_are_refused() {
     ] {
         assert!(check(wrong.clone()).is_err(), "{wrong}");
     }
+}
+
+/// Whatever is taken off: pieces that are paid back one by one come to what all of them come to at once.
+#[test]
+fn pieces_are_paid_back_as_they_were_paid() {
+    for seed in 0..500_u64 {
+        let mut state = seed;
+        let mut pick = move |n: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            i64::try_from((state >> 33) % n).unwrap()
+        };
+        let off = |part: bool, much: i64| {
+            if part { json!({ "basis_points": 1 + much }) } else { json!({ "amount": money(much) }) }
+        };
+        let mut of_products = off(pick(2) == 0, pick(3_000));
+        of_products["product_ids"] = json!([1, 1 + pick(3)]);
+        let (mut lines, all) = (lines(), [discount(off(pick(2) == 0, pick(4_000))), discount(of_products)]);
+        let before: i64 = lines.iter().map(OrderLine::full_price).sum();
+        let taken = take_off(&all.iter().collect::<Vec<_>>(), &mut lines);
+        let pricing = Pricing {
+            tax_basis_points: 700 * u32::try_from(pick(4)).unwrap(),
+            prices_include_tax: pick(2) == 0,
+            shipping_flat: pick(500),
+            ..Pricing::default()
+        };
+        let totals = pricing.totals(&lines, taken, None).unwrap();
+        let off_lines: i64 = lines.iter().filter_map(|line| line.discount).map(|d| d.amount).sum();
+        assert_eq!(totals.subtotal.amount, before - off_lines, "{seed}");
+        assert!(totals.discount.amount <= totals.subtotal.amount && totals.total.amount >= 0, "{seed}: {totals:?}");
+        let order = shipped(&lines, &totals);
+        let pay_back = |order: Order, items: Value| {
+            let change = Change::Refund(serde_json::from_value(json!({ "items": items })).unwrap());
+            order.change(change, 0).unwrap().unwrap().order
+        };
+        let piece = |product: i64, quantity: i64| json!([{ "product_id": product, "quantity": quantity }]);
+        let mut by_one = order.clone();
+        for product in [1, 2, 1, 3, 2, 1] {
+            by_one = pay_back(by_one, piece(product, 1));
+        }
+        let every = json!([piece(1, 3)[0], piece(2, 2)[0], piece(3, 1)[0]]);
+        let at_once = pay_back(order, every);
+        assert_eq!(by_one.refunded(), at_once.refunded(), "{seed}");
+        assert!(at_once.refunded() <= totals.total.amount, "{seed}");
+    }
+}
+
+fn shipped(lines: &[OrderLine], totals: &Totals) -> Order {
+    let lines: Vec<Value> = lines
+        .iter()
+        .map(|line| {
+            let mut line = serde_json::to_value(line).unwrap();
+            (line["shipped_quantity"], line["open_quantity"]) = (line["quantity"].clone(), json!(0));
+            line
+        })
+        .collect();
+    let order = json!({
+        "id": 1, "user_id": 1, "version": 2, "status": "shipped", "lines": lines, "subtotal": totals.subtotal,
+        "discount": totals.discount, "discounts": totals.discounts, "tax": totals.tax, "shipping": totals.shipping,
+        "prices_include_tax": totals.prices_include_tax, "total": totals.total, "payment_method": "", "ship_to": null,
+        "bill_to": null, "tracking": [], "note": null, "attributes": {}, "placed_at": "2026-01-09T23:12:40Z",
+        "updated_at": "2026-01-09T23:12:40Z",
+    });
+    serde_json::from_value(order).unwrap()
 }
