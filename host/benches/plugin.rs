@@ -236,6 +236,7 @@ fn situation() -> Situation {
         domain_throttled_at: None,
         suppressed: None,
         channel: ecomm::notification::Channel::Mail,
+        named_relay: None,
         newest_status: Some(OrderStatus::Pending),
         queued: Vec::new(),
     }

@@ -85,7 +85,8 @@ pub(crate) async fn host_with(url: &str, worker: bool, more: &[(&str, &str)]) ->
     ];
     let settings = settings.iter().chain(more).map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned()));
     let config = Config::load(None, settings).expect("settings");
-    let mut host = Host::start(config, Roles { worker, ..Roles::ALL }, Clock::system()).await.expect("a host");
+    let mut host =
+        Box::pin(Host::start(config, Roles { worker, ..Roles::ALL }, Clock::system())).await.expect("a host");
     host.prepared().await;
     host
 }

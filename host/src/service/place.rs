@@ -112,7 +112,7 @@ impl Service {
         let products: BTreeSet<i64> = group.iter().flat_map(|p| p.new.items.as_slice()).map(|i| i.product_id).collect();
         let products = orders::products(tx, products).await?;
         let mut stock: BTreeMap<i64, Product> = products.into_iter().map(|p| (p.id, p)).collect();
-        let (mut discounts, mut uses) = codes(tx, group).await?;
+        let (mut discounts, mut given_before) = codes(tx, group).await?;
         let draft = |placing: &Placing| {
             if placing.key().is_some_and(|key| taken.contains(&key)) {
                 return Err(Error::InFlight);
@@ -120,7 +120,7 @@ impl Service {
             // The token outlived its user.
             let user = users.get(&placing.who.user_id).ok_or(Error::Unauthenticated)?;
             let mut lines = lines(placing.new.items.as_slice(), &stock)?;
-            let given = given(placing, &discounts, &uses, self.clock.now_ms(), &lines)?;
+            let given = given(placing, &discounts, &given_before, self.clock.now_ms(), &lines)?;
             let off = take_off(&given, &mut lines);
             let country = placing.new.ship_to.as_ref().map(|address| &address.country);
             let totals = self.pricing.totals(&lines, off, country).map_err(|e| Error::Conflict(e.to_string()))?;
@@ -130,7 +130,7 @@ impl Service {
             }
             for discount in discounts.values_mut().filter(|discount| given.contains(&discount.id)) {
                 discount.uses += 1;
-                *uses.entry((discount.id, user.id)).or_default() += 1;
+                *given_before.entry((discount.id, user.id)).or_default() += 1;
             }
             let order = NewRow { user_id: user.id, new: placing.new.clone(), lines, totals, discounts: given };
             let Placing { who, once, trace, .. } = placing.clone();

@@ -70,13 +70,13 @@ struct ReportedRow {
 
 impl ReportedRow {
     fn reported(self) -> Option<(i64, Reported)> {
-        let (reporter, sent_at) = Reported::origin(&self.situation)?;
+        let (by, sent_at) = Reported::origin(&self.situation)?;
         let reported = Reported {
             at: self.started_at,
             kind: self.class.try_into().ok()?,
             enhanced: self.enhanced,
             words: self.reply.unwrap_or_default(),
-            reporter,
+            reporter: by,
             relay: self.relay.unwrap_or_default(),
             sent_at,
         };

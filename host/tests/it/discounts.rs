@@ -20,7 +20,8 @@ tests! {
     once {
         a_code_that_is_not_given_says_why_and_leaves_no_trace
         what_breaks_a_rule_is_pointed_at
-        discounts_are_kept_by_admins_over_both_apis
+        discounts_are_kept_by_admins
+        discounts_are_kept_over_grpc_as_well
         it_is_taken_off_before_the_tax
     }
 }
@@ -220,7 +221,7 @@ async fn what_breaks_a_rule_is_pointed_at() {
     app.end().await;
 }
 
-async fn discounts_are_kept_by_admins_over_both_apis() {
+async fn discounts_are_kept_by_admins() {
     let app = App::start(sqlite().await).await;
     let spring = discount(&app, json!({ "basis_points": 1_000 })).await;
     let path = format!("/v1/discounts/{}", spring["id"]);
@@ -232,8 +233,8 @@ async fn discounts_are_kept_by_admins_over_both_apis() {
         .call("POST", "/v1/discounts", &app.admin, Some(json!({ "code": "spring", "label": "x", "basis_points": 1 })))
         .await;
     assert_eq!((status.as_u16(), &problem["detail"]), (409, &json!("the code \"SPRING\" is taken")));
-    let patch = json!({ "basis_points": null, "amount": dollars(500), "uses_max": 10 });
-    let changed = app.client.ok("PATCH", &path, &app.admin, Some(patch)).await;
+    let change = json!({ "basis_points": null, "amount": dollars(500), "uses_max": 10 });
+    let changed = app.client.ok("PATCH", &path, &app.admin, Some(change)).await;
     assert_eq!(
         (&changed["basis_points"], &changed["amount"], &changed["version"]),
         (&Value::Null, &dollars(500), &json!(2))
@@ -241,7 +242,12 @@ async fn discounts_are_kept_by_admins_over_both_apis() {
     let (status, ..) =
         app.client.with(("PATCH", &path), &app.admin, &[("If-Match", "\"1\"")], Some(json!({ "label": "x" }))).await;
     assert_eq!(status, 412);
+    app.end().await;
+}
 
+async fn discounts_are_kept_over_grpc_as_well() {
+    let app = App::start(sqlite().await).await;
+    discount(&app, json!({ "amount": dollars(500) })).await;
     let mut discounts = pb::discount_service_client::DiscountServiceClient::new(channel(&app).await);
     let new = pb::CreateDiscountRequest {
         code: "summer".to_owned(),

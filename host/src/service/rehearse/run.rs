@@ -94,7 +94,7 @@ impl Run<'_> {
         let situation: Situation = serde_json::from_str(&stored.situation).ok()?;
         let asked = match (stored.reported, stored.failure) {
             (Some(report), _) => Asked::Report(report),
-            (None, Some(f)) => Asked::Failed(situation.clone().after(&f), f),
+            (None, Some(f)) => Asked::Failed(Box::new(situation.clone().after(&f)), f),
             (None, None) => Asked::Admission,
         };
         let begun = self.clock.monotonic_us();
@@ -157,7 +157,7 @@ impl Run<'_> {
 enum Asked {
     Admission,
     /// What of its failure, in the situation after it.
-    Failed(Situation, Failure),
+    Failed(Box<Situation>, Failure),
     /// What follows from a report, and nothing else.
     Report(Reported),
 }

@@ -9,7 +9,7 @@ fn money(amount: i64) -> Value {
     json!({ "amount": amount, "currency": "EUR" })
 }
 
-fn discount(of: Value) -> Discount {
+fn discount(of: &Value) -> Discount {
     let mut discount = json!({
         "id": 1, "code": "SPRING", "label": "Spring sale", "basis_points": null, "amount": null, "product_ids": [],
         "subtotal_min": null, "starts_at": null, "ends_at": null, "uses_max": null, "uses_per_customer_max": null,
@@ -38,9 +38,9 @@ fn totals(lines: &[OrderLine]) -> Vec<(i64, i64)> {
 
 #[test]
 fn parts_and_amounts_are_taken_off_one_after_the_other() {
-    let ten = discount(json!({ "basis_points": 1_000 }));
-    let five = discount(json!({ "id": 2, "code": "FIVE", "amount": money(500) }));
-    let much = discount(json!({ "id": 3, "code": "MUCH", "amount": money(1_000_000) }));
+    let ten = discount(&json!({ "basis_points": 1_000 }));
+    let five = discount(&json!({ "id": 2, "code": "FIVE", "amount": money(500) }));
+    let much = discount(&json!({ "id": 3, "code": "MUCH", "amount": money(1_000_000) }));
     let sum = 3 * 333 + 2 * 1_001 + 5;
     let off = |all: &[&Discount]| take_off(all, &mut lines()).iter().map(|d| d.amount.amount).collect::<Vec<_>>();
     assert_eq!(off(&[&ten]), [301]);
@@ -55,26 +55,26 @@ fn what_is_for_products_is_taken_off_their_lines_and_makes_the_whole() {
         let mut lines = lines();
         let mut terms = json!({ "product_ids": [1, 3, 99] });
         terms.as_object_mut().unwrap().extend(off.as_object().unwrap().clone());
-        assert_eq!(take_off(&[&discount(terms)], &mut lines), []);
+        assert_eq!(take_off(&[&discount(&terms)], &mut lines), []);
         totals(&lines)
     };
     assert_eq!(of(json!({ "basis_points": 1_000 })), [(100, 899), (0, 2_002), (0, 5)]);
     assert_eq!(of(json!({ "amount": money(1_003) })), [(998, 1), (0, 2_002), (5, 0)]);
     assert_eq!(of(json!({ "amount": money(9_999) })), [(999, 0), (0, 2_002), (5, 0)]);
     // First off the lines, then off the order, whichever was given first.
-    let (mut lines, all) = (lines(), discount(json!({ "basis_points": 5_000 })));
-    let two = discount(json!({ "amount": money(2), "product_ids": [2] }));
+    let (mut lines, all) = (lines(), discount(&json!({ "basis_points": 5_000 })));
+    let two = discount(&json!({ "amount": money(2), "product_ids": [2] }));
     let off = take_off(&[&all, &two], &mut lines);
     assert_eq!((totals(&lines)[1], off[0].amount.amount), ((2, 2_000), 1_502));
 }
 
 #[test]
 fn tax_is_taken_of_what_is_left() {
-    let off = take_off(&[&discount(json!({ "basis_points": 10_000 }))], &mut lines());
+    let off = take_off(&[&discount(&json!({ "basis_points": 10_000 }))], &mut lines());
     let pricing = Pricing { tax_basis_points: 2_000, shipping_flat: 490, ..Pricing::default() };
     let totals = pricing.totals(&lines(), off, None).unwrap();
     assert_eq!([totals.subtotal, totals.discount, totals.tax, totals.total].map(|m| m.amount), [3_006, 3_006, 98, 588]);
-    let off = take_off(&[&discount(json!({ "amount": money(6) }))], &mut lines());
+    let off = take_off(&[&discount(&json!({ "amount": money(6) }))], &mut lines());
     let pricing = Pricing { prices_include_tax: true, ..pricing };
     let totals = pricing.totals(&lines(), off, None).unwrap();
     assert_eq!([totals.discount, totals.tax, totals.total].map(|m| m.amount), [6, 582, 3_490]);
@@ -82,7 +82,7 @@ fn tax_is_taken_of_what_is_left() {
 
 #[test]
 fn what_is_not_given_says_why() {
-    let why = |of: Value, by_customer| discount(of).given(1_000_000, by_customer, &lines()).unwrap_err();
+    let why = |of: Value, by_customer| discount(&of).given(1_000_000, by_customer, &lines()).unwrap_err();
     let code = || "SPRING".to_owned();
     let at = |ms: i64| crate::clock::rfc3339::text(ms);
     assert_eq!(why(json!({ "archived_at": at(1) }), 0), NotGiven::Unknown(code()));
@@ -101,7 +101,7 @@ fn what_is_not_given_says_why() {
         "starts_at": at(1_000_000), "ends_at": at(1_000_001), "uses_max": 7, "uses": 6, "uses_per_customer_max": 2,
         "product_ids": [9, 3], "subtotal_min": money(3_006), "amount": money(1),
     });
-    assert_eq!(discount(fine).given(1_000_000, 1, &lines()), Ok(()));
+    assert_eq!(discount(&fine).given(1_000_000, 1, &lines()), Ok(()));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn pieces_are_paid_back_as_they_were_paid() {
         };
         let mut of_products = off(pick(2) == 0, pick(3_000));
         of_products["product_ids"] = json!([1, 1 + pick(3)]);
-        let (mut lines, all) = (lines(), [discount(off(pick(2) == 0, pick(4_000))), discount(of_products)]);
+        let (mut lines, all) = (lines(), [discount(&off(pick(2) == 0, pick(4_000))), discount(&of_products)]);
         let before: i64 = lines.iter().map(OrderLine::full_price).sum();
         let taken = take_off(&all.iter().collect::<Vec<_>>(), &mut lines);
         let pricing = Pricing {
