@@ -15,6 +15,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("..");
     grpc(&root);
+    commit(&root);
     go_runtime(&root, &out);
     guests(&root, &out);
 }
@@ -44,6 +45,25 @@ fn grpc(root: &Path) {
         .unwrap_or_else(|e| fail(&format!("the gRPC contract: {e}")));
     let compiled = tonic_prost_build::configure().btree_map(".").compile_fds(descriptors);
     compiled.unwrap_or_else(|e| fail(&format!("the gRPC contract: {e}")));
+}
+
+/// Which commit this is: as a release says, or in an optimised build as git does. Others are not built anew for each commit.
+fn commit(root: &Path) {
+    println!("cargo::rerun-if-env-changed=ECOMM_COMMIT");
+    let git = |args: &[&str]| {
+        let output = Command::new("git").current_dir(root).args(args).output().ok()?;
+        let said = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+        (output.status.success() && !said.is_empty()).then_some(said)
+    };
+    let mut commit = env::var("ECOMM_COMMIT").ok();
+    if commit.is_none() && env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        commit = git(&["rev-parse", "--short=12", "HEAD"]);
+        let head = git(&["symbolic-ref", "--quiet", "HEAD"]).unwrap_or_else(|| "HEAD".to_owned());
+        for file in ["HEAD", &head].into_iter().filter_map(|name| git(&["rev-parse", "--git-path", name])) {
+            println!("cargo::rerun-if-changed={}", root.join(file).display());
+        }
+    }
+    println!("cargo::rustc-env=ECOMM_COMMIT={}", commit.unwrap_or_default());
 }
 
 /// What Go's bindings need of a module that their generator ships: its files, for projects of plugin authors.

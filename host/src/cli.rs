@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and the runtime under it.
 
 mod admin;
+mod backup;
 mod bulk;
 mod columns;
 mod demo;
@@ -21,6 +22,7 @@ mod webhook;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use anyhow::Context;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -31,7 +33,7 @@ use secrecy::ExposeSecret as _;
 
 /// An e-commerce backend whose customer notifications are programmable and cannot be lost.
 #[derive(Parser)]
-#[command(name = "ecomm", version)]
+#[command(name = "ecomm", version = version())]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -47,6 +49,10 @@ enum Command {
         #[arg(long, env = "ECOMM_CONFIG")]
         config: Option<PathBuf>,
     },
+    /// Write an embedded database into a file, while hosts go on.
+    Backup(backup::BackupArgs),
+    /// Put such a file in the database's place, once the hosts are stopped. What is queued in it is sent again as in doubt.
+    Restore(backup::RestoreArgs),
     /// Look at everything that a host of these settings depends on, and say what to do where something is wrong.
     Doctor(doctor::Args),
     /// Make keys that sign mails as the sender's own (DKIM), and say what to publish of them.
@@ -100,6 +106,18 @@ enum Command {
     Demo(demo::Args),
 }
 
+/// The version, with the commit that it was built of, where that is known, and the newest schema that it knows.
+fn version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let commit = match env!("ECOMM_COMMIT") {
+            "" => String::new(),
+            commit => format!("commit {commit}, "),
+        };
+        format!("{} ({commit}schema {})", env!("CARGO_PKG_VERSION"), ecomm::store::Store::schema_known())
+    })
+}
+
 /// Runs the command of this process's arguments.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
@@ -113,6 +131,8 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         match args.command {
             Command::Serve(args) => serve::run(args).await,
             Command::Migrate { config } => migrate(config.as_deref()).await,
+            Command::Backup(args) => backup::back_up(args).await,
+            Command::Restore(args) => Box::pin(backup::restore(args)).await,
             Command::Doctor(args) => doctor::run(args).await,
             Command::Dkim { command } => dkim::run(command),
             Command::Admin { command } => admin::run(command).await,

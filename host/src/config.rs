@@ -33,6 +33,8 @@ pub struct Config {
     pub http: crate::http::Settings,
     /// The pages for operators.
     pub console: crate::console::Settings,
+    /// Whose word is taken for where requests come from.
+    pub proxies: crate::proxy::Settings,
     /// The gRPC API.
     pub grpc: crate::grpc::Settings,
     /// Who sells.

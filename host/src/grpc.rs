@@ -12,14 +12,18 @@ mod order_messages;
 mod orders;
 mod plugin_messages;
 mod plugins;
+mod secured;
 mod services;
 mod suppressions;
 
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Status};
@@ -52,7 +56,7 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 const DOMAIN: &str = "ecomm";
 
 /// How gRPC is served.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Where; port 0: any that is free.
@@ -62,6 +66,10 @@ pub struct Settings {
     /// How long a call may take, in milliseconds; a client's own deadline counts if it is shorter. Streams are not
     /// cut while they flow.
     pub call_ms_max: u64,
+    /// A PEM file with the certificate's chain; without one there is no TLS.
+    pub tls_certificate_path: PathBuf,
+    /// A PEM file with its key.
+    pub tls_key_path: PathBuf,
 }
 
 /// The services, each behind the same use cases. Streams end when the host stops.
@@ -75,6 +83,7 @@ struct Local(Principal);
 /// Serves until stopped; calls under way end first.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     service: Arc<Service>,
     settings: Settings,
     stop: CancellationToken,
@@ -82,7 +91,6 @@ pub async fn serve(
     let (metrics, tracer, clock) = (service.metrics.clone(), service.tracer.clone(), service.clock.clone());
     let measure = measure::Measure { metrics, tracer, clock };
     let api = Api(service, stop.clone());
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let (health, health_service) = tonic_health::server::health_reporter();
     macro_rules! service {
         ($module:ident :: $name:ident) => {{
@@ -91,7 +99,7 @@ pub async fn serve(
             service
         }};
     }
-    tonic::transport::Server::builder()
+    let router = tonic::transport::Server::builder()
         .accept_http1(true)
         .concurrency_limit_per_connection(settings.calls_per_connection_max as usize)
         .timeout(Duration::from_millis(settings.call_ms_max))
@@ -112,9 +120,17 @@ pub async fn serve(
         .add_service(service!(webhook_service_server::WebhookServiceServer))
         .add_service(health_service)
         .add_optional_service(reflection().build_v1().ok())
-        .add_optional_service(reflection().build_v1alpha().ok())
-        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-        .await
+        .add_optional_service(reflection().build_v1alpha().ok());
+    match tls {
+        None => {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await
+        }
+        Some(tls) => {
+            let incoming = secured::incoming(listener, tls, stop.clone());
+            router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await
+        }
+    }
 }
 
 async fn serving<S: tonic::server::NamedService>(health: &tonic_health::server::HealthReporter, _: &S) {
@@ -150,9 +166,16 @@ impl Api {
         Ok(who)
     }
 
+    /// The address that a call comes from.
+    fn client<T>(&self, request: &Request<T>) -> Option<IpAddr> {
+        let forwarded = request.metadata().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let peer = request.remote_addr()?.ip();
+        Some(self.0.proxies.client(peer, forwarded.collect::<Vec<_>>().into_iter()))
+    }
+
     /// Counts a call; one that asks for no token is its address's.
     fn count<T>(&self, request: &Request<T>, who: Option<Principal>) -> Result<(), Status> {
-        let from = request.remote_addr().map(|peer| peer.ip());
+        let from = self.client(request);
         self.0.throttle.request(Client::of(who, from)).map(drop).map_err(status)
     }
 }

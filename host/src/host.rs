@@ -11,6 +11,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::certificate::{self, Certificate, CertificateError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::Deliver;
@@ -33,7 +34,8 @@ use crate::suppression::AddressKeys;
 use crate::trace::Tracer;
 use crate::webhook::{self, Webhooks};
 use crate::{grpc, http};
-use parts::{MAILBOX, listen, mailbox, mailer, providers, report, show_metrics, take_reports, tokens};
+pub use parts::Sockets;
+use parts::{Certificates, MAILBOX, listen_on, mailbox, mailer, providers, report, show_metrics, take_reports, tokens};
 
 /// What a host does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,9 @@ pub enum StartError {
     /// What is to be measured.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// The certificates of what is served.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// A port.
     #[error("{key}: cannot listen on {address}: {source}")]
     Listen {
@@ -136,6 +141,7 @@ pub struct Host {
     pub metrics: Option<SocketAddr>,
     /// Where reports of mails are taken.
     pub reports: Option<SocketAddr>,
+    certificates: Vec<Arc<Certificate>>,
     preparing: Option<oneshot::Receiver<Refused>>,
     refused: Refused,
     mailer: Mailer,
@@ -146,9 +152,20 @@ pub struct Host {
 impl Host {
     /// Starts what the roles say. When it returns, the APIs are served; revisions other than the built-ins may still be
     /// on their way ([`prepared`](Self::prepared)), and with them the first mails.
-    pub async fn start(mut config: Config, roles: Roles, clock: Clock) -> Result<Self, StartError> {
+    pub async fn start(config: Config, roles: Roles, clock: Clock) -> Result<Self, StartError> {
+        Self::start_on(config, roles, clock, Sockets::default()).await
+    }
+
+    /// The same on sockets that somebody else listens on already.
+    pub async fn start_on(
+        mut config: Config,
+        roles: Roles,
+        clock: Clock,
+        sockets: Sockets,
+    ) -> Result<Self, StartError> {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
+        let certificates = Certificates::load(&config, &clock)?;
         let store = open(&config, clock.clone()).await?;
         let mailbox = mailbox(&mut config, &clock, &stop, &mut tasks).await?;
         let mailer = mailer(&config, &clock)?;
@@ -177,19 +194,26 @@ impl Host {
         let metrics = show_metrics(&config, &service, &stop, &mut tasks).await?;
         let mut http = None;
         if roles.api {
-            let listener = listen("http.listen", config.http.listen).await?;
+            let listener = listen_on(sockets.http, "http.listen", config.http.listen).await?;
             http = listener.local_addr().ok();
-            let serving = http::serve(listener, service.clone(), (config.http.clone(), config.console), stop.clone());
+            let tls = certificates.http.as_ref().map(|certificate| certificate.acceptor(&["h2", "http/1.1"]));
+            let settings = (config.http.clone(), config.console);
+            let serving = http::serve(listener, tls, service.clone(), settings, stop.clone());
             tasks.spawn(async move { report("http", serving.await) });
         }
         let mut grpc = None;
         if roles.grpc {
-            let listener = listen("grpc.listen", config.grpc.listen).await?;
+            let listener = listen_on(sockets.grpc, "grpc.listen", config.grpc.listen).await?;
             grpc = listener.local_addr().ok();
-            let serving = grpc::serve(listener, service.clone(), config.grpc, stop.clone());
+            let tls = certificates.grpc.as_ref().map(|certificate| certificate.acceptor(&["h2", "http/1.1"]));
+            let serving = grpc::serve(listener, tls, service.clone(), config.grpc.clone(), stop.clone());
             tasks.spawn(async move { report("grpc", serving.await) });
         }
-        let reports = take_reports(&config, &service, &stop, &mut tasks).await?;
+        let reports = take_reports(&config, &service, certificates.inbound.as_ref(), &stop, &mut tasks).await?;
+        let certificates = certificates.all();
+        if !certificates.is_empty() {
+            tasks.spawn(certificate::watch(certificates.clone(), clock.clone(), stop.clone()));
+        }
         let prepared = CancellationToken::new();
         let (sender, preparing) = oneshot::channel();
         tasks.spawn(prepare(service.clone(), sender, prepared.clone(), stop.clone()));
@@ -208,7 +232,7 @@ impl Host {
             });
         }
         let (preparing, refused) = (Some(preparing), Refused::new());
-        Ok(Self { service, queue, http, grpc, metrics, reports, preparing, refused, mailer, stop, tasks })
+        Ok(Self { service, queue, http, grpc, metrics, reports, certificates, preparing, refused, mailer, stop, tasks })
     }
 
     /// Waits until the revisions that serve are prepared; gives those that did not pass the gate.
@@ -217,6 +241,11 @@ impl Host {
             self.refused = preparing.await.unwrap_or_default();
         }
         &self.refused
+    }
+
+    /// Reads the certificates' files again, if they have changed.
+    pub fn refresh_certificates(&self) {
+        certificate::refresh(&self.certificates, &self.service.clock);
     }
 
     /// The mailer, for measuring it alone.
@@ -352,6 +381,7 @@ async fn assemble(
         restocked: Notify::new(),
         resets: Notify::new(),
         throttle: Throttle::new(config.limits),
+        proxies: config.proxies.clone(),
         in_flight: InFlight::default(),
         counter: Counter::default(),
         window: Window::default(),

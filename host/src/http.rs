@@ -24,6 +24,7 @@ mod suppressions;
 mod users;
 mod webhooks;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -82,6 +83,10 @@ pub struct Settings {
     pub request_ms_max: u64,
     /// Connections at one time; more wait.
     pub connections_max: usize,
+    /// A PEM file with the certificate's chain; without one there is no TLS.
+    pub tls_certificate_path: PathBuf,
+    /// A PEM file with its key.
+    pub tls_key_path: PathBuf,
 }
 
 /// Says to browsers what a page may do, unless the page says so itself.

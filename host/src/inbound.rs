@@ -15,11 +15,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
 
+use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::service::Service;
 use session::{End, Session};
@@ -52,14 +50,6 @@ pub enum InboundError {
     /// Nobody could tell what a report is about.
     #[error("inbound.listen: set mail.return_path as well: the address that reports come to")]
     NoReturnPath,
-    /// TLS cannot be set up.
-    #[error("inbound: {path}: {why}")]
-    Tls {
-        /// Which file.
-        path: String,
-        /// What is wrong with it.
-        why: String,
-    },
 }
 
 impl Settings {
@@ -69,24 +59,6 @@ impl Settings {
             return Ok(None);
         }
         self.listen.parse().map(Some).map_err(|_| InboundError::Listen(self.listen.clone()))
-    }
-
-    /// What STARTTLS needs, if it is offered.
-    pub fn acceptor(&self) -> Result<Option<TlsAcceptor>, InboundError> {
-        let failed = |path: &PathBuf, why: String| InboundError::Tls { path: path.display().to_string(), why };
-        if self.tls_certificate_path.as_os_str().is_empty() {
-            if self.tls_key_path.as_os_str().is_empty() {
-                return Ok(None);
-            }
-            return Err(failed(&self.tls_key_path, "a key without a certificate (tls_certificate_path)".to_owned()));
-        }
-        let chain = CertificateDer::pem_file_iter(&self.tls_certificate_path).and_then(Iterator::collect);
-        let chain: Vec<_> = chain.map_err(|e| failed(&self.tls_certificate_path, e.to_string()))?;
-        let key = PrivateKeyDer::from_pem_file(&self.tls_key_path);
-        let key = key.map_err(|e| failed(&self.tls_key_path, e.to_string()))?;
-        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
-        let config = config.map_err(|e| failed(&self.tls_certificate_path, e.to_string()))?;
-        Ok(Some(TlsAcceptor::from(Arc::new(config))))
     }
 }
 
@@ -117,13 +89,18 @@ pub(crate) struct Server {
 
 impl Server {
     /// As the settings say; none: reports are taken nowhere.
-    pub(crate) fn new(config: &Config, service: &Arc<Service>) -> Result<Option<Self>, InboundError> {
+    pub(crate) fn new(
+        config: &Config,
+        service: &Arc<Service>,
+        certificate: Option<&Arc<Certificate>>,
+    ) -> Result<Option<Self>, InboundError> {
         let settings = config.inbound.clone();
         let Some(address) = settings.address()? else { return Ok(None) };
         if config.mail.return_path.is_none() {
             return Err(InboundError::NoReturnPath);
         }
-        let (name, tls) = (config.mail.hello_name.as_str().to_owned(), settings.acceptor()?);
+        let name = config.mail.hello_name.as_str().to_owned();
+        let tls = certificate.map(|certificate| certificate.acceptor(&[]));
         let readers = Semaphore::new(READERS_MAX);
         Ok(Some(Self { address, service: service.clone(), name, tls, readers, settings }))
     }

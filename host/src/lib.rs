@@ -30,6 +30,7 @@ mod mac;
 pub mod money;
 pub mod notification;
 pub mod provider;
+pub mod proxy;
 pub mod quota;
 pub mod return_path;
 pub mod shop;
@@ -59,6 +60,7 @@ pub mod kit;
 
 // Around it.
 pub mod cause;
+pub mod certificate;
 pub mod config;
 pub mod doctor;
 pub mod host;

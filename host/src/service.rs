@@ -95,6 +95,7 @@ use crate::metrics::Metrics;
 use crate::notification::Caps;
 use crate::plugin::Plugins;
 use crate::provider::Providers;
+use crate::proxy;
 use crate::return_path::ReturnPaths;
 use crate::shop::Shop;
 use crate::shop::order::Pricing;
@@ -144,6 +145,8 @@ pub struct Service {
     pub resets: Notify,
     /// Who may ask how often.
     pub throttle: Throttle,
+    /// Whose word is taken for where requests come from.
+    pub proxies: proxy::Settings,
     /// Requests with an idempotency key that are under way.
     pub in_flight: InFlight,
     /// Orders that wait to be placed.

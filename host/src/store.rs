@@ -8,6 +8,7 @@
 pub(crate) mod accounts;
 pub(crate) mod audit;
 mod backfill;
+pub mod backup;
 pub(crate) mod bulk;
 mod canaries;
 mod code;
@@ -234,6 +235,11 @@ impl Store {
             Db::MySql(..) => sqlx::migrate!("../migrations/mysql"),
             Db::Postgres(_) => sqlx::migrate!("../migrations/postgres"),
         }
+    }
+
+    /// The newest migration of this program; the same for all databases.
+    pub fn schema_known() -> i64 {
+        sqlx::migrate!("../migrations/sqlite").iter().map(|migration| migration.version).max().unwrap_or_default()
     }
 
     /// Whether the database can be written to: writes a row that needs room of its own, and takes it away again.

@@ -83,7 +83,7 @@ impl pb::user_service_server::UserService for Api {
         request: Request<pb::RequestPasswordResetRequest>,
     ) -> Answer<pb::RequestPasswordResetResponse> {
         self.count(&request, None)?;
-        let from = request.remote_addr().map(|peer| peer.ip());
+        let from = self.client(&request);
         let email = take("email", request.into_inner().email)?;
         self.0.request_password_reset(&email, from).await.map_err(status)?;
         Ok(Response::new(pb::RequestPasswordResetResponse {}))
@@ -101,7 +101,7 @@ impl pb::user_service_server::UserService for Api {
 impl pb::session_service_server::SessionService for Api {
     async fn create_session(&self, request: Request<CreateSessionRequest>) -> Answer<CreateSessionResponse> {
         self.count(&request, None)?;
-        let from = request.remote_addr().map(|peer| peer.ip());
+        let from = self.client(&request);
         let credentials = request.into_inner().try_into()?;
         let session = self.0.log_in(credentials, from).await.map_err(status)?;
         Ok(Response::new(CreateSessionResponse { session: Some(session.into()) }))

@@ -1,6 +1,7 @@
 //! The parts of a host, each made as the settings say.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -8,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
+use crate::certificate::Certificate;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::mail::mailbox::Mailbox;
@@ -19,6 +21,16 @@ use crate::{http, inbound};
 
 /// The name of the relay that a mailbox is.
 pub(super) const MAILBOX: &str = "mailbox";
+
+/// Sockets that are listened on before a host starts, so that connections wait for it: systemd's, for one. Where there is none,
+/// the host makes its own, as the settings say.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// REST.
+    pub http: Option<std::net::TcpListener>,
+    /// gRPC.
+    pub grpc: Option<std::net::TcpListener>,
+}
 
 /// Starts the mailbox for development, and makes it the relay when there is no other.
 pub(super) async fn mailbox(
@@ -72,14 +84,39 @@ pub(super) async fn show_metrics(
 pub(super) async fn take_reports(
     config: &Config,
     service: &Arc<Service>,
+    certificate: Option<&Arc<Certificate>>,
     stop: &CancellationToken,
     tasks: &mut JoinSet<()>,
 ) -> Result<Option<SocketAddr>, StartError> {
-    let Some(server) = inbound::Server::new(config, service)? else { return Ok(None) };
+    let Some(server) = inbound::Server::new(config, service, certificate)? else { return Ok(None) };
     let listener = listen("inbound.listen", server.address).await?;
     let address = listener.local_addr().ok();
     tasks.spawn(inbound::serve(server, listener, stop.clone()));
     Ok(address)
+}
+
+/// The certificates of what this host serves.
+pub(super) struct Certificates {
+    pub(super) http: Option<Arc<Certificate>>,
+    pub(super) grpc: Option<Arc<Certificate>>,
+    pub(super) inbound: Option<Arc<Certificate>>,
+}
+
+impl Certificates {
+    /// What the settings name, whether it is served or not: what is wrong shows at once.
+    pub(super) fn load(config: &Config, clock: &Clock) -> Result<Self, StartError> {
+        let load = |section, chain: &Path, key: &Path| Certificate::load(section, (chain, key), clock.now_ms());
+        let Config { http, grpc, inbound, .. } = config;
+        Ok(Self {
+            http: load("http", &http.tls_certificate_path, &http.tls_key_path)?,
+            grpc: load("grpc", &grpc.tls_certificate_path, &grpc.tls_key_path)?,
+            inbound: load("inbound", &inbound.tls_certificate_path, &inbound.tls_key_path)?,
+        })
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Certificate>> {
+        [&self.http, &self.grpc, &self.inbound].into_iter().flatten().cloned().collect()
+    }
 }
 
 pub(super) fn mailer(config: &Config, clock: &Clock) -> Result<Mailer, StartError> {
@@ -97,6 +134,17 @@ pub(super) fn providers(config: &Config) -> Result<Providers, StartError> {
 pub(super) fn tokens(config: &Config) -> Tokens {
     let auth = &config.auth;
     Tokens::new(auth.secrets(), auth.access_token_ms, auth.refresh_token_ms, auth.renewal_grace_ms)
+}
+
+/// Takes a socket over, or makes one.
+pub(super) async fn listen_on(
+    given: Option<std::net::TcpListener>,
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<TcpListener, StartError> {
+    let Some(given) = given else { return listen(key, address).await };
+    let taken = given.set_nonblocking(true).and_then(|()| TcpListener::from_std(given));
+    taken.map_err(|source| StartError::Listen { key, address, source })
 }
 
 pub(super) async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::http::HeaderValue;
+use axum::http::header::HOST;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{App, Settings};
-use crate::console;
+use crate::{console, proxy};
 
 /// The most bytes of a request's headers.
 const HEADER_BYTES_MAX: usize = 32 << 10;
@@ -24,21 +28,27 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// After an accept that failed: it may be for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until stopped; requests under way end first. A client that takes its time with the headers is cut off.
+/// Whom proxies name.
+const FORWARDED: &str = "x-forwarded-for";
+/// How often an idle connection of HTTP/2 is asked whether it is there, and how long it may take to say so.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// Requests under way at one time on one connection of HTTP/2.
+const STREAMS_MAX: u32 = 128;
+
+/// Serves until stopped; requests under way end first. A client that takes its time with the headers is cut off. By TLS, HTTP/2
+/// is offered as well.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     service: App,
     (settings, console): (Settings, console::Settings),
     stop: CancellationToken,
 ) -> io::Result<()> {
+    let patience = Duration::from_millis(settings.header_ms_max);
     // What goes on after its answer has begun must know when to end.
+    let proxies = Arc::new(service.proxies.clone());
     let router = super::router(service, &settings, console).layer(axum::Extension(stop.clone()));
-    let mut builder = Builder::new(hyper_util::rt::TokioExecutor::new()).http1_only();
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(settings.header_ms_max))
-        .max_buf_size(HEADER_BYTES_MAX);
+    let talk = Talk { router, proxies, first: first(patience), second: second() };
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(settings.connections_max));
     let mut connections = tokio::task::JoinSet::new();
@@ -49,18 +59,67 @@ pub async fn serve(
             accepted = accept(&listener, permits.clone()) => accepted,
         };
         let _ = socket.set_nodelay(true);
-        let connection =
-            builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(of(router.clone(), peer)));
-        let connection = graceful.watch(connection.into_owned());
+        let (talk, watcher, tls) = (talk.clone(), graceful.watcher(), tls.clone());
         connections.spawn(async move {
-            // What a client breaks off is its own affair.
-            let _ = connection.await;
+            match tls {
+                None => talk.with(socket, false, peer, watcher).await,
+                Some(tls) => {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(socket)).await {
+                        let is_second = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                        talk.with(stream, is_second, peer, watcher).await;
+                    }
+                }
+            }
             drop(permit);
         });
     }
     drop(listener);
     let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
     Ok(())
+}
+
+/// HTTP/1.1 (RFC 9112).
+fn first(patience: Duration) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(HEADER_BYTES_MAX);
+    builder
+}
+
+/// HTTP/2 (RFC 9113).
+fn second() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new()).http2_only();
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX));
+    builder
+}
+
+/// How a connection is served.
+#[derive(Clone)]
+struct Talk {
+    router: Router,
+    proxies: Arc<proxy::Settings>,
+    first: Builder<TokioExecutor>,
+    second: Builder<TokioExecutor>,
+}
+
+impl Talk {
+    async fn with(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        is_second: bool,
+        peer: SocketAddr,
+        watcher: Watcher,
+    ) {
+        let builder = if is_second { &self.second } else { &self.first };
+        let service = TowerToHyperService::new(of(self.router.clone(), self.proxies.clone(), peer));
+        // What a client breaks off is its own affair.
+        let _ = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await;
+    }
 }
 
 async fn accept(
@@ -76,9 +135,10 @@ async fn accept(
     }
 }
 
-/// The routes, for requests that come from `peer`.
+/// The routes, for requests that come from `peer`, or from whom it names.
 fn of(
     router: Router,
+    proxies: Arc<proxy::Settings>,
     peer: SocketAddr,
 ) -> impl tower::Service<
     hyper::Request<hyper::body::Incoming>,
@@ -88,7 +148,15 @@ fn of(
 > + Clone
 + Send {
     router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
+        let forwarded = request.headers().get_all(FORWARDED).iter().filter_map(|value| value.to_str().ok());
+        let client = proxies.client(peer.ip(), forwarded);
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(client, peer.port())));
+        // HTTP/2 says in a field of its own whom it asks (RFC 9113 8.3.1).
+        if !request.headers().contains_key(HOST)
+            && let Some(host) = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
+        {
+            request.headers_mut().insert(HOST, host);
+        }
         request.map(axum::body::Body::new)
     })
 }

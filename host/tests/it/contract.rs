@@ -23,6 +23,7 @@ tests! {
         every_field_says_what_it_is
         the_host_helps_with_what_depends_on_the_language
         what_was_built_for_a_later_contract_is_refused_in_words
+        an_optional_interface_of_other_types_is_refused
     }
     on_each_database {
         a_variant_is_on_record_and_reproduced
@@ -224,18 +225,18 @@ async fn the_host_helps_with_what_depends_on_the_language() {
     app.end().await;
 }
 
-/// A component whose contract has one more function than this host's.
-fn of_later_contract(change: impl Fn(String) -> String) -> Vec<u8> {
+/// A component of a world whose contract is not this host's.
+fn of_changed_contract(of: &str, change: impl Fn(String) -> String) -> Vec<u8> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/v1");
     let mut resolve = wit_parser::Resolve::default();
     let mut group = Vec::new();
-    for name in ["types", "plugin", "renderer", "event", "log", "policy", "worlds"] {
+    for name in ["types", "plugin", "renderer", "event", "log", "policy", "reports", "worlds"] {
         group.push(change(std::fs::read_to_string(folder.join(name).with_extension("wit")).unwrap()));
     }
     let format = std::fs::read_to_string(folder.join("deps/format/format.wit")).unwrap();
     resolve.push_str("format.wit", &format).unwrap();
     let package = resolve.push_str("later.wit", &group.concat()).unwrap();
-    let world = resolve.select_world(&[package], Some("renderer-plugin")).unwrap();
+    let world = resolve.select_world(&[package], Some(of)).unwrap();
     let mangling = wit_parser::ManglingAndAbi::Legacy(wit_parser::LiftLowerAbi::Sync);
     let mut module = wit_component::dummy_module(&resolve, world, mangling);
     let encoding = wit_component::StringEncoding::UTF8;
@@ -247,9 +248,10 @@ fn of_later_contract(change: impl Fn(String) -> String) -> Vec<u8> {
 async fn what_was_built_for_a_later_contract_is_refused_in_words() {
     let app = App::start(sqlite().await).await;
     let later = |text: String| text.replace("notification@1.0.0", "notification@1.1.0");
-    let more_functions =
-        of_later_contract(|text| later(text).replace("interface log {", "interface log {\n  flush: func();\n"));
-    let more_interfaces = of_later_contract(|text| {
+    let more_functions = of_changed_contract("renderer-plugin", |text| {
+        later(text).replace("interface log {", "interface log {\n  flush: func();\n")
+    });
+    let more_interfaces = of_changed_contract("renderer-plugin", |text| {
         let world = "world renderer-plugin {";
         let text = later(text).replace(world, &format!("{world}\n  import extra;"));
         text.replace("interface log {", "interface extra { more: func() -> u32; }\ninterface log {")
@@ -268,6 +270,17 @@ async fn what_was_built_for_a_later_contract_is_refused_in_words() {
     app.end().await;
 }
 
+/// An interface that a component need not export must be the contract's where it does.
+async fn an_optional_interface_of_other_types_is_refused() {
+    let app = App::start(sqlite().await).await;
+    let change = |text: String| text.replace("resend(retrying),", "resend(string),");
+    let wasm = of_changed_contract("reporting-policy-plugin", change);
+    let digest = crate::stages::upload(&app, wasm).await;
+    let why = refusal(&app, json!({ "slot": "policy", "digest": digest })).await;
+    assert!(why.contains("type mismatch for case resend") && why.contains("this host offers"), "{why}");
+    app.end().await;
+}
+
 /// Toolchains show authors the comments: each type, field, case and function has one.
 async fn every_field_says_what_it_is() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/v1");
@@ -278,7 +291,8 @@ async fn every_field_says_what_it_is() {
         let mut before = "";
         for line in text.lines().map(str::trim) {
             let says = line.starts_with("///") || line.starts_with('}') || line.is_empty();
-            let is_plumbing = ["package ", "use ", "import ", "export "].iter().any(|word| line.starts_with(word));
+            let is_plumbing =
+                ["package ", "use ", "import ", "export ", "include "].iter().any(|word| line.starts_with(word));
             if !says && !is_plumbing && !before.starts_with("///") {
                 without.push(format!("{}: {line}", file.display()));
             }

@@ -26,19 +26,19 @@ tests! {
 }
 
 /// The host as a process of its own, and a mailbox that outlives it.
-struct Rig {
-    database: Database,
-    mailbox: Mailbox,
-    settings: Vec<(String, String)>,
+pub struct Rig {
+    pub database: Database,
+    pub mailbox: Mailbox,
+    pub settings: Vec<(String, String)>,
     child: Child,
     reports: String,
-    client: Client,
-    admin: String,
+    pub client: Client,
+    pub admin: String,
     _stop: DropGuard,
 }
 
 impl Rig {
-    async fn start(database: Database) -> Self {
+    pub async fn start(database: Database) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let relay = listener.local_addr().unwrap();
         let mailbox = Mailbox::new(std::path::PathBuf::new(), 100, None, Clock::system());
@@ -83,7 +83,7 @@ impl Rig {
         Self { database, mailbox, settings, child, reports, client, admin, _stop: stop.drop_guard() }
     }
 
-    async fn order(&self) -> i64 {
+    pub async fn order(&self) -> i64 {
         let price = json!({ "amount": 100, "currency": "EUR" });
         let new = json!({ "sku": "CUP", "name": "Cup", "price": price, "stock": 5 });
         let product = self.client.ok("POST", "/v1/products", &self.admin, Some(new)).await;
@@ -96,12 +96,12 @@ impl Rig {
         self.mailbox.inject(Fault { phase, act: Act::Hang, times: 1, to: None });
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    async fn restart(&mut self) {
+    pub async fn restart(&mut self) {
         self.child = command(&["serve"], &self.settings).spawn().unwrap();
         ready(&self.client).await;
     }
@@ -112,7 +112,7 @@ impl Rig {
     }
 
     /// The policy's first pause after a mail in doubt is 30 s, and 5 s after a request; a second is enough here.
-    async fn restart_with_short_pauses(&mut self) {
+    pub async fn restart_with_short_pauses(&mut self) {
         self.kill();
         let policy = self.database.folder.path().join("policy.json");
         std::fs::write(&policy, r#"{"backoff_first_ms": 1000, "webhook_retries_ms": [1000, 1000]}"#).unwrap();

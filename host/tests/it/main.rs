@@ -5,8 +5,10 @@
 mod accounts;
 mod alerts;
 mod app;
+mod backup;
 mod both_apis;
 mod bulk;
+mod certificates;
 mod changes;
 mod cluster;
 mod cold;
@@ -75,11 +77,13 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// Every file's tests.
-const LISTED: [fn() -> Vec<libtest_mimic::Trial>; 69] = [
+const LISTED: [fn() -> Vec<libtest_mimic::Trial>; 71] = [
     accounts::tests,
     alerts::tests,
+    backup::tests,
     both_apis::tests,
     bulk::tests,
+    certificates::tests,
     changes::tests,
     cluster::tests,
     cold::tests,

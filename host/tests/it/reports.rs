@@ -401,6 +401,7 @@ async fn settings_that_cannot_work_are_named() {
                 ("INBOUND__LISTEN", "127.0.0.1:0"),
                 ("MAIL__RETURN_PATH", BASE),
                 ("INBOUND__TLS_CERTIFICATE_PATH", "/nowhere/cert.pem"),
+                ("INBOUND__TLS_KEY_PATH", "/nowhere/key.pem"),
             ],
             "/nowhere/cert.pem",
         ),
