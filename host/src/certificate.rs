@@ -115,11 +115,7 @@ impl Certificate {
 
     /// Takes on connections by TLS 1.2 and 1.3, with these protocols above it (ALPN), by preference.
     pub fn acceptor(self: &Arc<Self>, protocols: &[&str]) -> TlsAcceptor {
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_or_else(|_| ServerConfig::builder(), |builder| builder)
-            .with_no_client_auth()
-            .with_cert_resolver(self.clone());
+        let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(self.clone());
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }

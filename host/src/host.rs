@@ -35,7 +35,9 @@ use crate::trace::Tracer;
 use crate::webhook::{self, Webhooks};
 use crate::{grpc, http};
 pub use parts::Sockets;
-use parts::{Certificates, MAILBOX, listen_on, mailbox, mailer, providers, report, show_metrics, take_reports, tokens};
+use parts::{
+    Certificates, MAILBOX, keep_up, listen_on, mailbox, mailer, providers, report, show_metrics, take_reports, tokens,
+};
 
 /// What a host does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +155,7 @@ impl Host {
     /// Starts what the roles say. When it returns, the APIs are served; revisions other than the built-ins may still be
     /// on their way ([`prepared`](Self::prepared)), and with them the first mails.
     pub async fn start(config: Config, roles: Roles, clock: Clock) -> Result<Self, StartError> {
-        Self::start_on(config, roles, clock, Sockets::default()).await
+        Box::pin(Self::start_on(config, roles, clock, Sockets::default())).await
     }
 
     /// The same on sockets that somebody else listens on already.
@@ -169,7 +171,7 @@ impl Host {
         let store = open(&config, clock.clone()).await?;
         let mailbox = mailbox(&mut config, &clock, &stop, &mut tasks).await?;
         let mailer = mailer(&config, &clock)?;
-        let service = assemble(&config, &store, &mailer, mailbox, &clock).await?;
+        let service = Box::pin(assemble(&config, &store, &mailer, mailbox, &clock)).await?;
         let (wake, announce) = (service.wake.clone(), service.announce.clone());
         let deliver = Deliver {
             plugins: service.plugins.clone(),
@@ -186,11 +188,7 @@ impl Host {
         if config.database.listen {
             tasks.spawn(store.clone().announce(announce, stop.clone()));
         }
-        tasks.spawn(service.clone().forget_old(config.retention, stop.clone()));
-        tasks.spawn(service.clone().watch_bulk(stop.clone()));
-        tasks.spawn(service.clone().answer_resets(stop.clone()));
-        tasks.spawn(service.clone().watch_stock(stop.clone()));
-        tasks.spawn(service.clone().observe(roles.names(), stop.clone()));
+        keep_up(&service, &config, roles, &stop, &mut tasks);
         let metrics = show_metrics(&config, &service, &stop, &mut tasks).await?;
         let mut http = None;
         if roles.api {
@@ -295,7 +293,7 @@ pub async fn unprepared(mut config: Config, clock: Clock) -> Result<Arc<Service>
         config.mail.relays.push(RelaySettings { tls: Tls::None, ..RelaySettings::new(name, "127.0.0.1", 1) });
     }
     let mailer = mailer(&config, &clock)?;
-    assemble(&config, &store, &mailer, None, &clock).await
+    Box::pin(assemble(&config, &store, &mailer, None, &clock)).await
 }
 
 /// Waits until what serves is prepared, but not for too long.

@@ -36,11 +36,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let roles = Roles { api: has(Role::Api), grpc: has(Role::Grpc), worker: has(Role::Worker) };
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let host = Host::start_on(config, roles, Clock::system(), sockets()?).await?;
+    let host = Box::pin(Host::start_on(config, roles, Clock::system(), sockets()?)).await?;
     let address = |a: Option<std::net::SocketAddr>| a.map_or_else(|| "off".to_owned(), |a| a.to_string());
     tracing::info!(host.http = address(host.http), host.grpc = address(host.grpc), host.worker = roles.worker, "ready");
     tell(&[NotifyState::Ready]);
-    // Half of it (sd_watchdog_enabled(3)): a thread pool that does not get to it does not serve either.
+    // Half of it (`sd_watchdog_enabled(3)`): a thread pool that does not get to it does not serve either.
     let mut alive = tokio::time::interval(sd_notify::watchdog_enabled().unwrap_or(NEVER) / 2);
     loop {
         tokio::select! {
@@ -59,14 +59,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// Where nobody watches.
 const NEVER: Duration = Duration::from_hours(24);
 
-/// Tells the service manager, if one asks (sd_notify(3)).
+/// Tells the service manager, if one asks (`sd_notify(3)`).
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(e) = sd_notify::notify(state) {
         tracing::warn!(error = %e, "the service manager does not hear of this host");
     }
 }
 
-/// The sockets that the service manager listens on for this host, by their names (sd_listen_fds_with_names(3)).
+/// The sockets that the service manager listens on for this host, by their names (`sd_listen_fds_with_names(3)`).
 fn sockets() -> anyhow::Result<Sockets> {
     let mut sockets = Sockets::default();
     for (fd, name) in sd_notify::listen_fds_with_names()? {

@@ -38,13 +38,11 @@ pub(super) fn incoming(
             let socket = tokio::select! {
                 () = stop.cancelled() => return,
                 () = sender.closed() => return,
-                accepted = listener.accept() => match accepted {
-                    Ok((socket, _)) => socket,
-                    Err(_) => {
-                        tokio::time::sleep(PAUSE).await;
-                        continue;
-                    }
-                },
+                accepted = listener.accept() => accepted,
+            };
+            let Ok((socket, _)) = socket else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
             };
             while handshakes.try_join_next().is_some() {}
             let (tls, sender) = (tls.clone(), sender.clone());

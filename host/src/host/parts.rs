@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::StartError;
+use super::{Roles, StartError};
 use crate::certificate::Certificate;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -78,6 +78,21 @@ pub(super) async fn show_metrics(
             Ok(None)
         }
     }
+}
+
+/// What every host does beside serving and delivering.
+pub(super) fn keep_up(
+    service: &Arc<Service>,
+    config: &Config,
+    roles: Roles,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) {
+    tasks.spawn(service.clone().forget_old(config.retention, stop.clone()));
+    tasks.spawn(service.clone().watch_bulk(stop.clone()));
+    tasks.spawn(service.clone().answer_resets(stop.clone()));
+    tasks.spawn(service.clone().watch_stock(stop.clone()));
+    tasks.spawn(service.clone().observe(roles.names(), stop.clone()));
 }
 
 /// Takes what other servers report of mails, if the settings say where.

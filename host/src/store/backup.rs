@@ -1,6 +1,7 @@
 //! Backups of an embedded database: one file, as of one moment, while hosts go on. What was restored may be older than what was
 //! delivered, and says so of each mail.
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
 
@@ -140,7 +142,7 @@ async fn copy(url: &str, from: &Path, part: &Path) -> Result<(), BackupError> {
     let copied = sqlx::query("vacuum into $1").bind(name).execute(&mut connection).await;
     if let Err(e) = copied {
         // SQLITE_FULL (https://www.sqlite.org/rescode.html#full), and SQLITE_IOERR where a quota ends it.
-        let code = e.as_database_error().and_then(|e| e.code()).map(|code| code.into_owned());
+        let code = e.as_database_error().and_then(DatabaseError::code).map(Cow::into_owned);
         if code.as_deref() == Some("13") {
             let needed = fs::metadata(from).map_or(0, |file| file.len());
             return Err(BackupError::Full { path: part.to_owned(), needed });
