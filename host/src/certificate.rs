@@ -42,7 +42,17 @@ pub enum CertificateError {
         /// Why.
         source: std::io::Error,
     },
-    /// A file holds something else.
+    /// It is not valid yet: clocks differ, and it will be.
+    #[error("{section}: {}: is not valid before {}", path.display(), rfc3339::text(*from))]
+    Early {
+        /// The settings' section.
+        section: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Unix milliseconds.
+        from: i64,
+    },
+    /// A file holds something else, or what has expired.
     #[error("{section}: {}: {why}", path.display())]
     Unfit {
         /// The settings' section.
@@ -108,9 +118,18 @@ impl Certificate {
         if *looked_at == digest {
             return Ok(false);
         }
-        *looked_at = digest;
-        self.shown.store(Arc::new(files.certified(&chain, &key, now_ms)?));
+        let certified = files.certified(&chain, &key, now_ms);
+        if !matches!(certified, Err(CertificateError::Early { .. })) {
+            *looked_at = digest;
+        }
+        self.shown.store(Arc::new(certified?));
         Ok(true)
+    }
+
+    /// Until when it is valid, unix milliseconds.
+    pub fn ends_at(&self) -> i64 {
+        let shown = self.shown.load();
+        shown.cert.first().and_then(|first| validity(first).ok()).map_or(0, |(_, until)| until)
     }
 
     /// Takes on connections by TLS 1.2 and 1.3, with these protocols above it (ALPN), by preference.
@@ -167,7 +186,13 @@ impl Files<'_> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
         let chain = chain.map_err(|e| unfit(self.chain_path, e.to_string()))?;
         let first = chain.first().ok_or_else(|| unfit(self.chain_path, "holds no certificate (PEM)".to_owned()))?;
-        must_be_valid(first, now_ms).map_err(|why| unfit(self.chain_path, why))?;
+        let (from, until) = validity(first).map_err(|why| unfit(self.chain_path, why))?;
+        if now_ms < from {
+            return Err(CertificateError::Early { section: self.section, path: self.chain_path.to_owned(), from });
+        }
+        if now_ms > until {
+            return Err(unfit(self.chain_path, format!("expired on {}", rfc3339::text(until))));
+        }
         let key = PrivateKeyDer::from_pem_slice(key);
         let key = key.map_err(|e| unfit(self.key_path, format!("holds no private key (PEM): {e}")))?;
         CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|e| match e {
@@ -181,19 +206,12 @@ impl Files<'_> {
     }
 }
 
-/// Whether the certificate that clients look at first is valid at a time.
-fn must_be_valid(certificate: &CertificateDer<'_>, now_ms: i64) -> Result<(), String> {
+/// From when on, and until when.
+fn validity(certificate: &CertificateDer<'_>) -> Result<(i64, i64), String> {
     let (_, certificate) = X509Certificate::from_der(certificate).map_err(|e| format!("cannot be read: {e}"))?;
     let validity = certificate.validity();
     let ms = |at: x509_parser::time::ASN1Time| at.timestamp().saturating_mul(1_000);
-    let (from, until) = (ms(validity.not_before), ms(validity.not_after));
-    if now_ms < from {
-        return Err(format!("is not valid before {}", rfc3339::text(from)));
-    }
-    if now_ms > until {
-        return Err(format!("expired on {}", rfc3339::text(until)));
-    }
-    Ok(())
+    Ok((ms(validity.not_before), ms(validity.not_after)))
 }
 
 fn digest(chain: &[u8], key: &[u8]) -> Vec<u8> {

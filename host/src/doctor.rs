@@ -2,6 +2,7 @@
 //! do if it is not. It serves, sends and claims nothing; as at every start, this program's built-ins may be noted in a database that
 //! is of its schema, and compiled code kept.
 
+mod certificates;
 mod database;
 mod disk;
 mod dns;
@@ -52,7 +53,7 @@ pub enum Check {
     Plugins,
     /// A relay takes mails from here.
     Relay,
-    /// A relay's certificate will be valid for a while.
+    /// What clients are shown, and what a relay shows, will be valid for a while.
     Certificate,
     /// A test mail was accepted.
     Mail,
@@ -148,6 +149,7 @@ pub struct Options {
 pub async fn examine(config: &Config, options: &Options, clock: &Clock) -> Vec<Finding> {
     let mut findings = secrets::examine(config);
     findings.extend(Box::pin(database::examine(config, clock)).await);
+    findings.extend(certificates::examine(config, clock));
     findings.extend(relays::examine(config, options.send_test.as_ref(), clock).await);
     findings.extend(dns::examine(config, options, clock.now_ms()).await);
     findings.extend(disk::examine(config));

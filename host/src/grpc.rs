@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -168,7 +169,7 @@ impl Api {
 
     /// The address that a call comes from.
     fn client<T>(&self, request: &Request<T>) -> Option<IpAddr> {
-        let forwarded = request.metadata().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let forwarded = request.metadata().get_all("x-forwarded-for").iter().map(AsciiMetadataValue::as_encoded_bytes);
         let peer = request.remote_addr()?.ip();
         Some(self.0.proxies.client(peer, forwarded.collect::<Vec<_>>().into_iter()))
     }

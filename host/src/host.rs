@@ -167,7 +167,7 @@ impl Host {
     ) -> Result<Self, StartError> {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        let certificates = Certificates::load(&config, &clock)?;
+        let certificates = Certificates::load(&config, roles, &clock)?;
         let store = open(&config, clock.clone()).await?;
         let mailbox = mailbox(&mut config, &clock, &stop, &mut tasks).await?;
         let mailer = mailer(&config, &clock)?;

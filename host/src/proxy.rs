@@ -55,14 +55,15 @@ impl Network {
 impl Settings {
     /// Where a request comes from: from `peer`, or, where that is a proxy to be believed, from whom it names. `forwarded` are the
     /// values of `X-Forwarded-For` in their order; each proxy adds at the end whom it has seen.
-    pub fn client<'v>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'v str>) -> IpAddr {
+    pub fn client<'v>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'v [u8]>) -> IpAddr {
         let is_trusted = |address: IpAddr| self.trusted.iter().any(|network| network.contains(plain(address)));
         let mut client = peer;
-        for named in forwarded.rev().flat_map(|value| value.rsplit(',')) {
+        // As bytes: whatever a client put there, what its proxy added behind it is read.
+        for named in forwarded.rev().flat_map(|value| value.rsplit(|byte| *byte == b',')) {
             if !is_trusted(client) {
                 break;
             }
-            let Some(address) = address(named.trim()) else { break };
+            let Some(address) = std::str::from_utf8(named).ok().and_then(|named| address(named.trim())) else { break };
             client = address;
         }
         client
@@ -90,7 +91,7 @@ mod tests {
 
     fn client(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
         let trusted = trusted.iter().map(|text| Network::try_from((*text).to_owned()).unwrap()).collect();
-        Settings { trusted }.client(peer.parse().unwrap(), forwarded.iter().copied()).to_string()
+        Settings { trusted }.client(peer.parse().unwrap(), forwarded.iter().map(|text| text.as_bytes())).to_string()
     }
 
     #[test]
@@ -103,6 +104,7 @@ mod tests {
         assert_eq!(client(&["10.0.0.0/8"], "10.0.0.1", &["198.51.100.1", "203.0.113.7, 10.0.0.2"]), "203.0.113.7");
         assert_eq!(client(&["10.0.0.0/8"], "::ffff:10.0.0.1", &["[2001:db8::1]:443"]), "2001:db8::1");
         assert_eq!(client(&["2001:db8::/32"], "2001:db8::5", &["203.0.113.7:1234"]), "203.0.113.7");
+        assert_eq!(client(&["10.0.0.0/8"], "10.0.0.1", &["ü, 203.0.113.7"]), "203.0.113.7");
         assert_eq!(client(&["10.0.0.1"], "10.0.0.2", &["203.0.113.7"]), "10.0.0.2");
         assert_eq!(client(&["10.0.0.1"], "10.0.0.1", &["unknown"]), "10.0.0.1");
         assert_eq!(client(&["0.0.0.0/0"], "10.0.0.1", &[]), "10.0.0.1");

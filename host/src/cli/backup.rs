@@ -59,12 +59,23 @@ pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<ExitCode> {
     };
     backup::check(&file).await?;
     let replaced = Replaced::hold(config.database.url.expose_secret()).await?;
-    let draft = replaced.draft(&file)?;
-    let prepared = prepare(config, &draft).await;
-    let marked = prepared.inspect_err(|_| backup::discard(&draft)).with_context(|| draft.display().to_string())?;
+    let path = replaced.path().display().to_string();
+    let prepared = async {
+        let draft = replaced.draft(&file)?;
+        let prepared = prepare(config, &draft).await;
+        let marked = prepared.inspect_err(|_| backup::discard(&draft)).with_context(|| draft.display().to_string())?;
+        anyhow::Ok((draft, marked))
+    };
+    let (draft, marked) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(e) => {
+            replaced.let_go().await;
+            return Err(e);
+        }
+    };
     let kept = replaced.by(&draft, Clock::system().now_ms()).await.inspect_err(|_| backup::discard(&draft))?;
     let mut says = std::io::stdout();
-    writeln!(says, "restored from {}; {}", file.display(), in_doubt(marked))?;
+    writeln!(says, "{path} is restored from {}; {}", file.display(), in_doubt(marked))?;
     if let Some(kept) = kept {
         writeln!(says, "what was there before is {}", kept.display())?;
     }
@@ -73,9 +84,15 @@ pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<ExitCode> {
 
 /// Brings a draft up to this program's schema, and says of its queue that it is in doubt.
 async fn prepare(mut config: ecomm::config::Config, draft: &Path) -> anyhow::Result<u64> {
-    config.database.url = SecretString::from(format!("sqlite:{}", draft.display()));
+    // A URL has signs of its own.
+    let path = draft.display().to_string().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    config.database.url = SecretString::from(format!("sqlite:{path}"));
     let store = host::open(&config, Clock::system()).await?;
-    let marked = store.put_in_doubt().await;
+    let prepared = async {
+        store.skip_numbers().await?;
+        store.put_in_doubt().await
+    };
+    let marked = prepared.await;
     store.close().await;
     Ok(marked?)
 }

@@ -10,6 +10,8 @@ use ecomm::clock::Clock;
 use ecomm::host::{Host, Roles, Sockets};
 use ecomm::plugin::Progress;
 use ecomm::service::Slot;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -42,14 +44,18 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     tell(&[NotifyState::Ready]);
     // Half of it (`sd_watchdog_enabled(3)`): a thread pool that does not get to it does not serve either.
     let mut alive = tokio::time::interval(sd_notify::watchdog_enabled().unwrap_or(NEVER) / 2);
+    // Compiling takes its time: meanwhile the host is alive, and can be stopped.
+    let mut reloads = FuturesUnordered::new();
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
             _ = alive.tick() => tell(&[NotifyState::Watchdog]),
-            _ = hangup.recv() => reload(&host).await,
+            _ = hangup.recv(), if reloads.is_empty() => reloads.push(reload(&host)),
+            Some(()) = reloads.next(), if !reloads.is_empty() => {}
         }
     }
+    drop(reloads);
     tracing::info!("stopping");
     tell(&[NotifyState::Stopping]);
     host.stop().await;

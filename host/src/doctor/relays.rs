@@ -1,7 +1,7 @@
 //! Whether each relay takes mails from here, for how long its certificate holds, and, where that is asked for, a test mail.
 
-use super::{Check, Finding};
-use crate::clock::{Clock, DAY_MS};
+use super::{Check, Finding, certificates};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::lease::{Lease, NotRecorded};
 use crate::mail::{Examined, Mailer, Message, Tls, Transport};
@@ -9,8 +9,6 @@ use crate::notification::{Notification, Payload};
 use crate::plugin::{self, Email};
 use crate::shop::text;
 
-/// Below so many days a certificate should have been renewed; by ACME's usual schedule it was at 30.
-const CERTIFICATE_DAYS_MIN: i64 = 21;
 /// How long a test mail may take.
 const TEST_MS_MAX: i64 = 60_000;
 
@@ -95,18 +93,8 @@ fn relay(examined: &Examined, config: &Config, now_ms: i64) -> Vec<Finding> {
         ));
     }
     if let Some(certificate) = &examined.certificate {
-        let days = (certificate.ends_at - now_ms).div_euclid(DAY_MS);
-        let says = format!("{} is valid for {days} more days", certificate.subject);
-        findings.push(if days < CERTIFICATE_DAYS_MIN {
-            Finding::warning(
-                Check::Certificate,
-                name,
-                says,
-                "ask for its renewal: without it no mail goes out by this relay",
-            )
-        } else {
-            Finding::ok(Check::Certificate, name, says)
-        });
+        let advice = "ask for its renewal: without it no mail goes out by this relay";
+        findings.push(certificates::valid(name, &certificate.subject, certificate.ends_at, now_ms, advice));
     }
     findings
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 /// How long a client may take to agree on TLS.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// Clients that do so at one time; more wait.
-const HANDSHAKES_MAX: usize = 256;
+const HANDSHAKES_MAX: usize = 4_096;
 /// After an accept that failed: it may be for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 

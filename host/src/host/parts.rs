@@ -118,14 +118,16 @@ pub(super) struct Certificates {
 }
 
 impl Certificates {
-    /// What the settings name, whether it is served or not: what is wrong shows at once.
-    pub(super) fn load(config: &Config, clock: &Clock) -> Result<Self, StartError> {
-        let load = |section, chain: &Path, key: &Path| Certificate::load(section, (chain, key), clock.now_ms());
+    /// Of what the roles serve.
+    pub(super) fn load(config: &Config, roles: Roles, clock: &Clock) -> Result<Self, StartError> {
+        let load = |is_served: bool, section, chain: &Path, key: &Path| {
+            if is_served { Certificate::load(section, (chain, key), clock.now_ms()) } else { Ok(None) }
+        };
         let Config { http, grpc, inbound, .. } = config;
         Ok(Self {
-            http: load("http", &http.tls_certificate_path, &http.tls_key_path)?,
-            grpc: load("grpc", &grpc.tls_certificate_path, &grpc.tls_key_path)?,
-            inbound: load("inbound", &inbound.tls_certificate_path, &inbound.tls_key_path)?,
+            http: load(roles.api, "http", &http.tls_certificate_path, &http.tls_key_path)?,
+            grpc: load(roles.grpc, "grpc", &grpc.tls_certificate_path, &grpc.tls_key_path)?,
+            inbound: load(!inbound.listen.is_empty(), "inbound", &inbound.tls_certificate_path, &inbound.tls_key_path)?,
         })
     }
 

@@ -128,6 +128,9 @@ pub enum UnfitDiscount {
     /// Neither a part nor an amount, or both.
     #[error("a discount takes off either a part (basis_points) or an amount")]
     Off,
+    /// It would take nothing off.
+    #[error("amount must be above zero")]
+    Nothing,
     /// It is over before it begins.
     #[error("ends_at must come after starts_at")]
     Times,
@@ -141,6 +144,9 @@ impl NewDiscount {
     pub fn check(&self) -> Result<(), UnfitDiscount> {
         if self.basis_points.is_some() == self.amount.is_some() {
             return Err(UnfitDiscount::Off);
+        }
+        if self.amount.is_some_and(|amount| Money::from(amount).amount == 0) {
+            return Err(UnfitDiscount::Nothing);
         }
         if self.starts_at.zip(self.ends_at).is_some_and(|(starts, ends)| starts >= ends) {
             return Err(UnfitDiscount::Times);

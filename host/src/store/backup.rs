@@ -1,19 +1,20 @@
 //! Backups of an embedded database: one file, as of one moment, while hosts go on. What was restored may be older than what was
 //! delivered, and says so of each mail.
 
-use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::error::DatabaseError;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
 
 use super::{Store, with_tx};
+use crate::clock::Clock;
 use crate::store;
 
 /// What a backup holds.
@@ -64,7 +65,7 @@ pub enum BackupError {
         why: String,
     },
     /// The file is of a newer program.
-    #[error("{} has schema {schema}, and this program knows {known}; restore it with the program that made it", path.display())]
+    #[error("{} has schema {schema}, and this program knows {known}; it takes the newer program", path.display())]
     Newer {
         /// Which.
         path: PathBuf,
@@ -111,18 +112,14 @@ pub async fn back_up(url: &str, to: &Path) -> Result<Backup, BackupError> {
     if to.exists() {
         return Err(BackupError::Exists(to.to_owned()));
     }
-    let part = with(to, ".part");
+    let part = with(to, &format!(".part-{}", std::process::id()));
     let made = copy(url, &from, &part).await;
     let made = match made {
         Ok(()) => check(&part).await,
         Err(e) => Err(e),
     };
     let named = made.and_then(|backup| {
-        // A link replaces nothing, not even what came there meanwhile.
-        fs::hard_link(&part, to).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => BackupError::Exists(to.to_owned()),
-            _ => BackupError::File { path: to.to_owned(), source },
-        })?;
+        give_name(&part, to)?;
         Ok(backup)
     });
     discard(&part);
@@ -131,19 +128,30 @@ pub async fn back_up(url: &str, to: &Path) -> Result<Backup, BackupError> {
     Ok(backup)
 }
 
+/// Names a file as nothing is named yet, not even what came there meanwhile.
+fn give_name(part: &Path, to: &Path) -> Result<(), BackupError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AlreadyExists => BackupError::Exists(to.to_owned()),
+        _ => BackupError::File { path: to.to_owned(), source },
+    };
+    match renameat_with(CWD, part, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        // A file system that knows no such renaming.
+        Err(Errno::INVAL | Errno::NOSYS) if !to.exists() => fs::rename(part, to).map_err(failed),
+        Err(e) => Err(failed(e.into())),
+    }
+}
+
 async fn copy(url: &str, from: &Path, part: &Path) -> Result<(), BackupError> {
     let failed = |source| BackupError::File { path: part.to_owned(), source };
-    // What a backup that was broken off left.
-    discard(part);
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(part).map_err(failed)?;
     let options = SqliteConnectOptions::from_str(url)?.create_if_missing(false).busy_timeout(BUSY);
     let mut connection = options.connect().await?;
     let name = part.to_str().ok_or_else(|| failed(io::Error::other("its name is no text")))?;
     let copied = sqlx::query("vacuum into $1").bind(name).execute(&mut connection).await;
     if let Err(e) = copied {
-        // SQLITE_FULL (https://www.sqlite.org/rescode.html#full), and SQLITE_IOERR where a quota ends it.
-        let code = e.as_database_error().and_then(DatabaseError::code).map(Cow::into_owned);
-        if code.as_deref() == Some("13") {
+        let e = store::Error::from(e);
+        if e.is_full() {
             let needed = fs::metadata(from).map_or(0, |file| file.len());
             return Err(BackupError::Full { path: part.to_owned(), needed });
         }
@@ -157,6 +165,9 @@ async fn copy(url: &str, from: &Path, part: &Path) -> Result<(), BackupError> {
 pub async fn check(file: &Path) -> Result<Backup, BackupError> {
     let broken = |why: String| BackupError::Broken { path: file.to_owned(), why };
     let bytes = fs::metadata(file).map_err(|source| BackupError::File { path: file.to_owned(), source })?.len();
+    if ["-wal", "-journal"].iter().any(|more| with(file, more).metadata().is_ok_and(|log| log.len() > 0)) {
+        return Err(broken("it is a database with a log beside it: give what `ecomm backup` makes of it".to_owned()));
+    }
     let options = SqliteConnectOptions::new().filename(file).read_only(true).immutable(true);
     let mut connection = options.connect().await.map_err(|e| broken(e.to_string()))?;
     let read = async |connection: &mut SqliteConnection| {
@@ -193,18 +204,27 @@ pub async fn check(file: &Path) -> Result<Backup, BackupError> {
 /// A database that is to be replaced: nobody else has it open, nor can open it meanwhile.
 pub struct Replaced {
     path: PathBuf,
-    /// None: there was none.
+    /// None: what is there cannot be read.
     held: Option<SqliteConnection>,
+    was_there: bool,
+    owner: fs::Metadata,
 }
 
 impl Replaced {
-    /// Takes the database of a URL away from everybody else.
+    /// Takes the database of a URL away from everybody else. Where there is none, an empty one is held, so that nobody makes one
+    /// meanwhile.
     pub async fn hold(url: &str) -> Result<Self, BackupError> {
-        let path = file_of(url)?;
-        if !path.exists() {
-            return Ok(Self { path, held: None });
+        let named = file_of(url)?;
+        let was_there = named.exists();
+        // A link stays one.
+        let path = named.canonicalize().unwrap_or(named);
+        let failed = |source| BackupError::File { path: path.clone(), source };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let owner = fs::metadata(if was_there { &path } else { folder }).map_err(failed)?;
+        if !was_there {
+            set_aside(&path, Clock::system().now_ms()).map_err(failed)?;
         }
-        let options = SqliteConnectOptions::from_str(url)?.create_if_missing(false).busy_timeout(BUSY);
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true).busy_timeout(BUSY);
         let mut held = options.connect().await?;
         // In this mode a connection shares the file with none, whether they write or not.
         let alone = async {
@@ -215,15 +235,16 @@ impl Replaced {
             let mode: String = sqlx::query_scalar("pragma journal_mode = delete").fetch_one(&mut held).await?;
             Ok::<_, sqlx::Error>(mode)
         };
+        let replaced = |held| Self { path: path.clone(), held, was_there, owner };
         match alone.await {
-            Ok(mode) if mode == "delete" => Ok(Self { path, held: Some(held) }),
-            // SQLITE_BUSY and SQLITE_LOCKED, with whatever more they say.
+            Ok(mode) if mode == "delete" => Ok(replaced(Some(held))),
             Ok(_) => Err(BackupError::InUse(path)),
-            Err(e) => {
-                let code = e.as_database_error().and_then(|e| e.code()?.parse::<u32>().ok());
-                let is_busy = code.is_some_and(|code| [5, 6].contains(&(code & 0xff)));
-                Err(if is_busy { BackupError::InUse(path) } else { e.into() })
-            }
+            // SQLITE_BUSY and SQLITE_LOCKED; SQLITE_CORRUPT and SQLITE_NOTADB; with whatever more they say.
+            Err(e) => match e.as_database_error().and_then(|e| e.code()?.parse::<u32>().ok()).map(|code| code & 0xff) {
+                Some(5 | 6) => Err(BackupError::InUse(path)),
+                Some(11 | 26) => Ok(replaced(None)),
+                _ => Err(e.into()),
+            },
         }
     }
 
@@ -251,25 +272,64 @@ impl Replaced {
         Ok(draft)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Puts a draft into its place; where the database that was there is now.
     pub async fn by(self, draft: &Path, now_ms: i64) -> Result<Option<PathBuf>, BackupError> {
         let failed = |source| BackupError::File { path: self.path.clone(), source };
         if with(draft, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
             return Err(failed(io::Error::other("the draft was not written whole")));
         }
+        // Whoever restores may not be who serves.
+        let _ = std::os::unix::fs::chown(draft, Some(self.owner.uid()), Some(self.owner.gid()));
+        if self.was_there {
+            fs::set_permissions(draft, self.owner.permissions()).map_err(failed)?;
+        }
         on_disk(draft)?;
-        let kept = self.held.is_some().then(|| with(&self.path, &format!(".before-{now_ms}")));
+        let kept = self.was_there.then(|| with(&self.path, &format!(".before-{now_ms}")));
         if let Some(kept) = &kept {
-            fs::hard_link(&self.path, kept).map_err(failed)?;
+            fs::hard_link(&self.path, kept).or_else(|_| fs::copy(&self.path, kept).map(drop)).map_err(failed)?;
+        }
+        if self.held.is_some() {
+            // Its log is in it, and an index of none is of no use.
+            let _ = fs::remove_file(with(&self.path, "-shm"));
+        } else {
+            // The log of what was there would be played into what comes.
+            set_aside(&self.path, now_ms).map_err(failed)?;
         }
         // One step: whoever opens it finds the one or the other.
         fs::rename(draft, &self.path).map_err(failed)?;
         on_disk(&self.path)?;
         if let Some(held) = self.held {
-            held.close().await?;
+            let _ = held.close().await;
         }
         Ok(kept)
     }
+
+    /// Leaves it as it was.
+    pub async fn let_go(self) {
+        let Self { path, held, was_there, .. } = self;
+        if let Some(held) = held {
+            let _ = held.close().await;
+        }
+        if !was_there {
+            discard(&path);
+        }
+    }
+}
+
+/// Puts what `SQLite` left beside a database out of its way, to where the database goes as well.
+fn set_aside(path: &Path, now_ms: i64) -> io::Result<()> {
+    for more in ["-wal", "-shm", "-journal"] {
+        let (log, kept) = (with(path, more), with(path, &format!(".before-{now_ms}{more}")));
+        if log.exists() {
+            fs::rename(log, kept)?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes a draft away, and what `SQLite` keeps beside it.
@@ -303,12 +363,24 @@ impl Store {
              select q.state_id, q.epoch, 'send', 1, {now} from notification_events_queue q where q.phase = 0"
         ));
         let marked = with_tx!(&mut tx, |c| sqlx::query(sql).execute(c).await.map(|done| done.rows_affected()))?;
-        // What failed before is no reason to give up now.
-        let sql = tx
-            .dialect()
-            .sql("update notification_events_queue set phase = 1, attempts = 0, claims = 0 where phase = 0");
+        // What failed before, and how long ago, is no reason to give up now.
+        let sql = tx.dialect().sql(&format!(
+            "update notification_events_queue set phase = 1, attempts = 0, claims = 0, created_at = {now}"
+        ));
         with_tx!(&mut tx, |c| sqlx::query(sql).execute(c).await.map(drop))?;
         tx.commit().await?;
         Ok(marked)
     }
+
+    /// Leaves out numbers that were given to what was lost since: links, tokens and letters name orders and users by theirs. For an
+    /// embedded database; servers have sequences of their own.
+    pub async fn skip_numbers(&self) -> store::Result<()> {
+        let mut tx = self.begin().await?;
+        let sql = tx.dialect().sql("update sqlite_sequence set seq = seq + $1");
+        with_tx!(&mut tx, |c| sqlx::query(sql).bind(SKIPPED).execute(c).await.map(drop))?;
+        tx.commit().await
+    }
 }
+
+/// More than a shop with an embedded database gives out between a backup and what ends its database.
+const SKIPPED: i64 = 100_000;

@@ -7,7 +7,7 @@ use super::dialect::Column::{Int, Text};
 use super::insert::Insert;
 use super::tx::insert_id;
 use super::users::json;
-use super::{Error, Result, Store, Tx, with_pool, with_tx};
+use super::{Dialect, Error, Result, Store, Tx, with_pool, with_tx};
 use crate::money::{Currency, Money};
 use crate::shop::discount::{Discount, NewDiscount};
 use crate::shop::text::DiscountCode;
@@ -190,18 +190,26 @@ impl From<&NewDiscount> for Terms {
     }
 }
 
-/// The discounts of these codes, locked until the transaction ends: who else gives them waits, and counts what was given.
+/// The discounts of these codes, locked until the transaction ends: who else gives them waits, and counts what was given. By their
+/// numbers, as all who lock several do.
 pub(crate) async fn by_code(tx: &mut Tx, codes: BTreeSet<&DiscountCode>) -> Result<Vec<Discount>> {
     let dialect = tx.dialect();
     let rows: Vec<_> = codes.iter().map(|code| serde_json::json!({ "wanted": code.as_str() })).collect();
+    // As the column is written, or no index is used.
+    let wanted = if dialect == Dialect::MySql { "convert(x.wanted using ascii)" } else { "x.wanted" };
     let sql = dialect.sql(&format!(
-        "select {COLUMNS} from {} {} discounts q where q.code = x.wanted order by q.id {}",
+        "select q.id from {} {} discounts q where q.code = {wanted}",
         dialect.rows(1, &[Text("wanted")]),
         dialect.join(),
-        dialect.lock(),
     ));
-    let rows: Vec<Row> = with_tx!(tx, |c| sqlx::query_as(sql).bind(json(&rows)).fetch_all(c).await)?;
-    rows.into_iter().map(Discount::try_from).collect()
+    let ids: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(json(&rows)).fetch_all(c).await)?;
+    let ids: BTreeSet<i64> = ids.into_iter().collect();
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        // One whose code was changed meanwhile is another.
+        found.extend(lock(tx, id).await?.filter(|discount| codes.contains(&discount.code)));
+    }
+    Ok(found)
 }
 
 /// How often locked discounts were given to users.

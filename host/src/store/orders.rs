@@ -343,9 +343,8 @@ pub(crate) async fn keep(tx: &mut Tx, id: i64) -> Result<()> {
 /// Writes what changes of a locked order; pieces that are in stock again return.
 pub(crate) async fn advance(tx: &mut Tx, changed: Changed) -> Result<Order> {
     let Changed { order, kind: _, returned } = changed;
-    if order.status == Status::Cancelled
-        && (!order.discounts.is_empty() || order.lines.iter().any(|l| l.discount.is_some()))
-    {
+    // Once: nothing is given back of one that was cancelled before.
+    if order.status == Status::Cancelled {
         discounts::give_back(tx, order.id).await?;
     }
     if !returned.is_empty() {

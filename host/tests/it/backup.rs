@@ -16,6 +16,7 @@ tests! {
         what_cannot_be_backed_up_says_why_and_leaves_nothing
         what_cannot_be_restored_says_why_and_changes_nothing
         a_database_that_its_own_tool_restored_is_put_in_doubt
+        what_is_left_of_a_database_does_not_get_into_the_next
     }
 }
 
@@ -203,4 +204,47 @@ async fn a_database_that_its_own_tool_restored_is_put_in_doubt() {
         (open.as_array().unwrap().len(), &open[0]["kind"], &open[0]["class"]),
         (1, &json!("send"), &Value::Null)
     );
+}
+
+/// Killed, a host leaves a log beside its file; moved away or broken, the file takes the log with it.
+async fn what_is_left_of_a_database_does_not_get_into_the_next() {
+    let mut rig = Rig::start(sqlite().await).await;
+    let order = rig.order().await;
+    let file = rig.database.folder.path().join("shop.backup").display().to_string();
+    assert_eq!(ecomm(&rig.settings, &["backup", &file]).0, 0);
+    let path = database(&rig.settings);
+    let log = PathBuf::from(format!("{}-wal", path.display()));
+    let places: [&dyn Fn(); 3] =
+        [&|| std::fs::remove_file(&path).unwrap(), &|| std::fs::write(&path, "no database any more").unwrap(), &|| {
+            // A link to the volume that it is on.
+            let there = path.with_extension("volume");
+            std::fs::rename(&path, &there).unwrap();
+            std::os::unix::fs::symlink(&there, &path).unwrap();
+        }];
+    for place in places {
+        let change = json!({ "name": "Renamed" });
+        rig.client.ok("PATCH", "/v1/products/1", &rig.admin, Some(change)).await;
+        rig.kill();
+        assert!(log.metadata().unwrap().len() > 0, "the host leaves a log");
+        place();
+        let is_link = path.is_symlink();
+        let (code, says) = ecomm(&rig.settings, &["restore", &file]);
+        assert!(code == 0 && says.contains(" is restored from "), "{says}");
+        assert_eq!(path.is_symlink(), is_link);
+        rig.restart().await;
+        rig.client.ok("GET", &format!("/v1/orders/{order}"), &rig.admin, None).await;
+        let product = rig.client.ok("GET", "/v1/products/1", &rig.admin, None).await;
+        assert_eq!(product["name"], "Cup", "as the backup has it");
+    }
+    // What was given a number after the backup keeps it for itself.
+    let next = rig
+        .client
+        .ok(
+            "POST",
+            "/v1/products",
+            &rig.admin,
+            Some(json!({ "sku": "NEW", "name": "New", "price": { "amount": 1, "currency": "EUR" }, "stock": 1 })),
+        )
+        .await;
+    assert!(next["id"].as_i64().unwrap() > 100_000, "{next}");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ecomm::clock::Clock;
 use ecomm::config::Config;
+use ecomm::doctor::{self, Check, Level, Options};
 use ecomm::grpc::pb;
 use ecomm::host::{Host, Roles};
 use serde_json::json;
@@ -19,6 +20,8 @@ tests! {
         a_certificate_is_replaced_while_connections_go_on
         what_cannot_be_shown_is_named_at_start
         who_never_shakes_hands_keeps_nobody_waiting
+        who_never_asks_is_hung_up_on
+        a_check_up_finds_what_is_about_to_expire
     }
 }
 
@@ -126,16 +129,27 @@ async fn rest_and_grpc_are_served_by_tls() {
     host.stop().await;
 }
 
-/// The name that a host shows beside localhost.
-async fn shown(port: u16, authority: &Authority) -> String {
+/// A connection by TLS, and by HTTP/2 if that is asked for.
+async fn connect(
+    port: u16,
+    authority: &Authority,
+    protocols: &[&str],
+) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
     use tokio_rustls::rustls::pki_types::pem::PemObject as _;
     use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
     let mut roots = tokio_rustls::rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.1.as_bytes()).unwrap()).unwrap();
-    let config = tokio_rustls::rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let builder = tokio_rustls::rustls::ClientConfig::builder();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
     let socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let stream = connector.connect(ServerName::try_from("localhost").unwrap(), socket).await.unwrap();
+    connector.connect(ServerName::try_from("localhost").unwrap(), socket).await.unwrap()
+}
+
+/// The name that a host shows beside localhost.
+async fn shown(port: u16, authority: &Authority) -> String {
+    let stream = connect(port, authority, &[]).await;
     let certificate = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
     let text = String::from_utf8_lossy(&certificate).into_owned();
     ["one", "two", "three"].into_iter().find(|name| text.contains(&format!("{name}.example"))).unwrap().to_owned()
@@ -237,4 +251,47 @@ async fn who_never_shakes_hands_keeps_nobody_waiting() {
     let heard = tokio::time::timeout(Duration::from_secs(20), silent[0].read(&mut [0; 1])).await;
     assert!(matches!(heard, Ok(Ok(0) | Err(_))), "{heard:?}");
     host.stop().await;
+}
+
+async fn a_check_up_finds_what_is_about_to_expire() {
+    let authority = Authority::new();
+    let found = async |days: (i64, i64)| {
+        let files = Files::new(&authority.issue(days, "one.example"));
+        let database = sqlite().await;
+        let settings = files.settings();
+        let more: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let config = Config::load(None, environment(&database, &more)).unwrap();
+        let findings = doctor::examine(&config, &Options::default(), &Clock::system()).await;
+        let findings = findings.into_iter().filter(|found| found.check == Check::Certificate);
+        findings.map(|found| (found.subject, found.level, found.says)).collect::<Vec<_>>()
+    };
+    let soon = found((-1, 5)).await;
+    assert_eq!(
+        soon.iter().map(|(of, level, _)| (of.as_str(), *level)).collect::<Vec<_>>(),
+        [("http", Level::Warning), ("grpc", Level::Warning)]
+    );
+    assert!(soon[0].2.contains("is valid for 4 more days"), "{soon:?}");
+    assert!(found((-1, 60)).await.iter().all(|(_, level, _)| *level == Level::Ok));
+    let over = found((-3, -2)).await;
+    assert!(over[0].1 == Level::Fault && over[0].2.contains("expired on"), "{over:?}");
+}
+
+async fn who_never_asks_is_hung_up_on() {
+    let authority = Authority::new();
+    let files = Files::new(&authority.issue((-1, 1), "one.example"));
+    let mut settings = files.settings();
+    settings.push(("HTTP__HEADER_MS_MAX".to_owned(), "300".to_owned()));
+    let more: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let database = sqlite().await;
+    let config = Config::load(None, environment(&database, &more)).unwrap();
+    let host = Box::pin(Host::start(config, Roles { worker: false, ..Roles::ALL }, Clock::system())).await.unwrap();
+    for protocol in ["h2", "http/1.1"] {
+        let mut silent = connect(host.http.unwrap().port(), &authority, &[protocol]).await;
+        let mut said = Vec::new();
+        let heard = tokio::time::timeout(Duration::from_secs(20), silent.read_to_end(&mut said)).await;
+        assert!(heard.is_ok(), "{protocol}");
+    }
+    // Nor does it keep a host from stopping.
+    let _silent = connect(host.http.unwrap().port(), &authority, &["h2"]).await;
+    tokio::time::timeout(Duration::from_secs(20), host.stop()).await.unwrap();
 }

@@ -114,6 +114,7 @@ fn terms_that_contradict_themselves_are_refused() {
     let unfit = |of: Value| check(of).unwrap().0;
     assert_eq!(unfit(json!({})), Err(UnfitDiscount::Off));
     assert_eq!(unfit(json!({ "basis_points": 1, "amount": money(1) })), Err(UnfitDiscount::Off));
+    assert_eq!(unfit(json!({ "amount": money(0) })), Err(UnfitDiscount::Nothing));
     let times = json!({ "basis_points": 1, "starts_at": "2026-01-02T00:00:00Z", "ends_at": "2026-01-01T00:00:00Z" });
     assert_eq!(unfit(times), Err(UnfitDiscount::Times));
     let currencies = json!({ "amount": money(1), "subtotal_min": { "amount": 1, "currency": "USD" } });

@@ -31,7 +31,7 @@ pub struct Pricing {
     /// The same for orders that go to these countries.
     #[serde(default)]
     pub shipping_flat_by_country: BTreeMap<Country, i64>,
-    /// From this subtotal on, in minor units, shipping is free; 0: never.
+    /// From this sum of what is ordered on, before discounts, in minor units, shipping is free; 0: never.
     pub shipping_free_from: i64,
 }
 
@@ -90,7 +90,9 @@ impl Pricing {
             }
             subtotal = subtotal.checked_add(line.total.amount).ok_or(PricingError::TooMuch)?;
         }
-        let free = self.shipping_free_from > 0 && subtotal >= self.shipping_free_from;
+        // By what is ordered, not by what is taken off.
+        let ordered = lines.iter().map(OrderLine::full_price).fold(0, i64::saturating_add);
+        let free = self.shipping_free_from > 0 && ordered >= self.shipping_free_from;
         let shipping = if free { 0 } else { *flat };
         let discount: i64 = discounts.iter().map(|discount| discount.amount.amount).sum();
         let taxed = (subtotal - discount).checked_add(shipping).ok_or(PricingError::TooMuch)?;
