@@ -58,7 +58,8 @@ pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     backup::check(&file).await?;
-    let replaced = Replaced::hold(config.database.url.expose_secret()).await?;
+    let now_ms = Clock::system().now_ms();
+    let replaced = Replaced::hold(config.database.url.expose_secret(), now_ms).await?;
     let path = replaced.path().display().to_string();
     let prepared = async {
         let draft = replaced.draft(&file)?;
@@ -73,7 +74,7 @@ pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<ExitCode> {
             return Err(e);
         }
     };
-    let kept = replaced.by(&draft, Clock::system().now_ms()).await.inspect_err(|_| backup::discard(&draft))?;
+    let kept = replaced.by(&draft, now_ms).await.inspect_err(|_| backup::discard(&draft))?;
     let mut says = std::io::stdout();
     writeln!(says, "{path} is restored from {}; {}", file.display(), in_doubt(marked))?;
     if let Some(kept) = kept {

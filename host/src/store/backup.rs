@@ -14,7 +14,6 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
 
 use super::{Store, with_tx};
-use crate::clock::Clock;
 use crate::store;
 
 /// What a backup holds.
@@ -213,7 +212,7 @@ pub struct Replaced {
 impl Replaced {
     /// Takes the database of a URL away from everybody else. Where there is none, an empty one is held, so that nobody makes one
     /// meanwhile.
-    pub async fn hold(url: &str) -> Result<Self, BackupError> {
+    pub async fn hold(url: &str, now_ms: i64) -> Result<Self, BackupError> {
         let named = file_of(url)?;
         let was_there = named.exists();
         // A link stays one.
@@ -222,7 +221,7 @@ impl Replaced {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let owner = fs::metadata(if was_there { &path } else { folder }).map_err(failed)?;
         if !was_there {
-            set_aside(&path, Clock::system().now_ms()).map_err(failed)?;
+            set_aside(&path, now_ms).map_err(failed)?;
         }
         let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true).busy_timeout(BUSY);
         let mut held = options.connect().await?;
