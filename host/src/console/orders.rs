@@ -73,7 +73,7 @@ pub(super) async fn order(State(app): State<App>, operator: Operator, Path(id): 
         html! {
             th scope="row" { (line.name.as_str()) }
             td { (line.quantity) } td { (line.shipped_quantity) } td { (line.open_quantity) } td { (line.refunded_quantity) }
-            td { (money(&line.unit_price)) } td { (money(&line.total)) }
+            td { (money(&line.unit_price)) } td { @if let Some(discount) = &line.discount { (money(discount)) } } td { (money(&line.total)) }
         }
     };
     let lines = order.lines.iter().map(line).collect::<Vec<_>>();
@@ -82,7 +82,7 @@ pub(super) async fn order(State(app): State<App>, operator: Operator, Path(id): 
         &format!("Order {id}"),
         &html! {
             h1 { "Order " (id) " " (badge(order.status.as_str())) }
-            (table("Lines", &["Product", "Pieces", "Sent", "To be sent", "Paid back", "Price", "Sum"], &lines))
+            (table("Lines", &["Product", "Pieces", "Sent", "To be sent", "Paid back", "Price", "Less", "Sum"], &lines))
             (facts(&order))
             (acts(&operator, &order))
             h2 { "Notifications" }
@@ -106,6 +106,9 @@ fn facts(order: &Order) -> Markup {
     html! {
         dl {
             @for (name, sum) in sums { dt { (name) } dd { (money(sum)) } }
+            @for discount in &order.discounts {
+                dt { "Discount code" } dd { (discount.code.as_str()) ": " (discount.label.as_str()) ", " (money(&discount.amount)) }
+            }
             @if let Some(due) = &order.payment.due { dt { "Still to be paid" } dd { (money(due)) } }
             @if let Some(failure) = &order.payment.failure { dt { "The payment failed" } dd { (failure.as_str()) } }
             @for refund in &order.refunds { dt { "Paid back" } dd { (money(&refund.amount)) " " (refund.reason.as_str()) } }

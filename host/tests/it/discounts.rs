@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, newest, sqlite, user};
 use crate::both_apis::{channel, with};
+use crate::console::Browser;
 use crate::database::Database;
 use crate::harness::tests;
 use crate::parts::{dollars, item, make, product, stock};
@@ -71,6 +72,9 @@ async fn a_code_takes_a_part_off_and_the_mail_says_so(database: Database) {
     for part in ["Spring sale (SPRING)", "9.00", "$50.97"] {
         assert!(mail.contains(part), "{part}: {mail}");
     }
+    let admin = Browser::log_in(&app, "admin@shop.example").await;
+    let page = admin.get(&format!("/console/orders/{id}")).await.text;
+    assert!(page.contains("SPRING: Spring sale, "), "{page}");
     // Each piece is paid back as it was paid; all of them make the whole.
     let mut back = Vec::new();
     app.change(id, "shipped").await;
