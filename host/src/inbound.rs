@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::accept::accept;
 use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::service::Service;
@@ -68,8 +69,6 @@ const READERS_MAX: usize = 2;
 const SESSION_MAX: Duration = Duration::from_hours(1);
 /// How long what is under way may take to end once the host stops.
 const DRAIN: Duration = Duration::from_secs(10);
-/// After an accept that failed: it may be for want of file descriptors.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// What each connection needs.
 pub(crate) struct Server {
@@ -115,16 +114,13 @@ pub(crate) async fn serve(server: Server, listener: TcpListener, stop: Cancellat
         tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => {
-                    let (server, stop, permit) = (server.clone(), stop.clone(), permits.clone().try_acquire_owned());
-                    connections.spawn(async move {
-                        let Ok(_permit) = permit else { return session::turn_away(socket, &server.name).await };
-                        // What a client breaks off is its own affair: nothing was answered for.
-                        let _ = tokio::time::timeout(SESSION_MAX, Box::pin(talk(&server, socket, &stop))).await;
-                    });
-                }
-                Err(_) => tokio::time::sleep(PAUSE).await,
+            (socket, _) = accept(&listener) => {
+                let (server, stop, permit) = (server.clone(), stop.clone(), permits.clone().try_acquire_owned());
+                connections.spawn(async move {
+                    let Ok(_permit) = permit else { return session::turn_away(socket, &server.name).await };
+                    // What a client breaks off is its own affair: nothing was answered for.
+                    let _ = tokio::time::timeout(SESSION_MAX, Box::pin(talk(&server, socket, &stop))).await;
+                });
             }
         }
     }
@@ -134,7 +130,6 @@ pub(crate) async fn serve(server: Server, listener: TcpListener, stop: Cancellat
 }
 
 async fn talk(server: &Server, socket: TcpStream, stop: &CancellationToken) -> io::Result<()> {
-    let _ = socket.set_nodelay(true);
     let session = Session { server, offers_tls: server.tls.is_some() };
     let End::Upgrade(socket) = session.run(socket, true, stop).await? else { return Ok(()) };
     let Some(acceptor) = &server.tls else { return Ok(()) };

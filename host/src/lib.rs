@@ -59,6 +59,7 @@ pub mod webhook;
 pub mod kit;
 
 // Around it.
+mod accept;
 pub mod cause;
 pub mod certificate;
 pub mod config;

@@ -93,12 +93,12 @@ fn number<T: TryFrom<i64, Error = String>>(name: &str, number: Option<u32>) -> R
 fn fields(discount: pb::Discount) -> Result<Value, Status> {
     let pb::Discount { code, label, basis_points, amount, product_ids, subtotal_min, .. } = discount;
     let pb::Discount { starts_at, ends_at, uses_max, uses_per_customer_max, .. } = discount;
-    let money = |money: pb::Money| json!({ "amount": money.amount, "currency": money.currency });
     let time = |name: &str, at| Ok::<_, Status>(filters::unix_ms(name, at)?.map(rfc3339::text));
     Ok(json!({
-        "code": code, "label": label, "basis_points": basis_points, "amount": amount.map(money),
-        "product_ids": product_ids, "subtotal_min": subtotal_min.map(money), "starts_at": time("starts_at", starts_at)?,
-        "ends_at": time("ends_at", ends_at)?, "uses_max": uses_max, "uses_per_customer_max": uses_per_customer_max,
+        "code": code, "label": label, "basis_points": basis_points, "amount": amount.map(filters::money),
+        "product_ids": product_ids, "subtotal_min": subtotal_min.map(filters::money),
+        "starts_at": time("starts_at", starts_at)?, "ends_at": time("ends_at", ends_at)?,
+        "uses_max": uses_max, "uses_per_customer_max": uses_per_customer_max,
     }))
 }
 

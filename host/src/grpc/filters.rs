@@ -284,12 +284,17 @@ pub(super) fn product_patch(product: pb::Product, mask: Option<FieldMask>) -> Re
         updated_at: _,
         archived_at: _,
     } = product;
-    let price = price.map(|pb::Money { amount, currency }| json!({ "amount": amount, "currency": currency }));
+    let price = price.map(money);
     let fields = json!({
         "sku": sku, "name": name, "description": description, "category": category, "price": price, "stock": stock,
         "url": url, "image": image, "attributes": attributes,
     });
     masked(fields, mask)
+}
+
+/// An amount of money, as REST writes it.
+pub(super) fn money(pb::Money { amount, currency }: pb::Money) -> Value {
+    json!({ "amount": amount, "currency": currency })
 }
 
 fn unless_empty(text: String) -> Option<String> {

@@ -12,12 +12,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::accept::accept;
+
 /// How long a client may take to agree on TLS.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// Clients that do so at one time; more wait.
 const HANDSHAKES_MAX: usize = 4_096;
-/// After an accept that failed: it may be for want of file descriptors.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Connections whose handshake is done; one that takes its time, or fails, keeps no other waiting.
 pub(super) fn incoming(
@@ -35,19 +35,14 @@ pub(super) fn incoming(
         let mut handshakes = JoinSet::new();
         loop {
             let permit = permits.clone().acquire_owned().await;
-            let socket = tokio::select! {
+            let (socket, _) = tokio::select! {
                 () = stop.cancelled() => return,
                 () = sender.closed() => return,
-                accepted = listener.accept() => accepted,
-            };
-            let Ok((socket, _)) = socket else {
-                tokio::time::sleep(PAUSE).await;
-                continue;
+                accepted = accept(&listener) => accepted,
             };
             while handshakes.try_join_next().is_some() {}
             let (tls, sender) = (tls.clone(), sender.clone());
             handshakes.spawn(async move {
-                let _ = socket.set_nodelay(true);
                 if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(socket)).await {
                     let _ = sender.send(Ok(stream)).await;
                 }

@@ -16,22 +16,20 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{App, Settings};
+use crate::accept::accept;
 use crate::{console, proxy};
 
 /// The most bytes of a request's headers.
 const HEADER_BYTES_MAX: usize = 32 << 10;
 /// How long requests under way may take to end once the host stops.
 const DRAIN: Duration = Duration::from_secs(30);
-/// After an accept that failed: it may be for want of file descriptors.
-const PAUSE: Duration = Duration::from_millis(50);
-
 /// Whom proxies name.
 const FORWARDED: &str = "x-forwarded-for";
 /// How often an idle connection of HTTP/2 is asked whether it is there, and how long it may take to say so.
@@ -59,12 +57,11 @@ pub async fn serve(
     let permits = Arc::new(Semaphore::new(settings.connections_max));
     let mut connections = tokio::task::JoinSet::new();
     loop {
-        let (socket, peer, permit) = tokio::select! {
+        let (permit, (socket, peer)) = tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = accept(&listener, permits.clone()) => accepted,
+            accepted = async { (permits.clone().acquire_owned().await.ok(), accept(&listener).await) } => accepted,
         };
-        let _ = socket.set_nodelay(true);
         let (talk, watcher, tls, stop) = (talk.clone(), graceful.watcher(), tls.clone(), stop.clone());
         connections.spawn(async move {
             match tls {
@@ -191,19 +188,6 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Ordering::AcqRel);
         self.0.changed.notify_one();
-    }
-}
-
-async fn accept(
-    listener: &TcpListener,
-    permits: Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-    let permit = permits.acquire_owned().await.ok();
-    loop {
-        match listener.accept().await {
-            Ok((socket, peer)) => return (socket, peer, permit),
-            Err(_) => tokio::time::sleep(PAUSE).await,
-        }
     }
 }
 

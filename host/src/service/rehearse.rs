@@ -331,8 +331,7 @@ impl Service {
                 };
                 replay.changed_subjects += u64::from(o.changes("subject"));
                 replay.changed_bodies += u64::from(o.changes_body());
-                replay.changed_decisions +=
-                    u64::from(["admission", "verdict", "reaction"].iter().any(|field| o.changes(field)));
+                replay.changed_decisions += u64::from(o.changes_decision());
                 for field in &o.fields {
                     *replay.changed_fields.entry((*field).to_owned()).or_default() += 1;
                 }

@@ -218,8 +218,7 @@ impl Replaced {
         // A link stays one.
         let path = named.canonicalize().unwrap_or(named);
         let failed = |source| BackupError::File { path: path.clone(), source };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let owner = fs::metadata(if was_there { &path } else { folder }).map_err(failed)?;
+        let owner = fs::metadata(if was_there { &path } else { folder_of(&path) }).map_err(failed)?;
         if !was_there {
             set_aside(&path, now_ms).map_err(failed)?;
         }
@@ -344,10 +343,14 @@ fn with(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Sees to it that a file and its name are on the disk.
 fn on_disk(path: &Path) -> Result<(), BackupError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let synced = File::open(path).and_then(|file| file.sync_all()).and_then(|()| File::open(folder)?.sync_all());
+    let synced =
+        File::open(path).and_then(|file| file.sync_all()).and_then(|()| File::open(folder_of(path))?.sync_all());
     synced.map_err(|source| BackupError::File { path: path.to_owned(), source })
 }
 

@@ -11,6 +11,9 @@ use crate::plugin::{
 };
 use crate::store::stored::{Sent, StoredDecision, StoredEvent};
 
+/// What a policy decides, as the fields of its answers are called.
+const DECISIONS: [&str; 3] = ["admission", "verdict", "reaction"];
+
 /// How one event came out.
 #[derive(Default)]
 pub(super) struct Outcome {
@@ -27,9 +30,14 @@ impl Outcome {
         self.fields.contains(&field)
     }
 
+    /// Whether a policy decided otherwise.
+    pub(super) fn changes_decision(&self) -> bool {
+        self.fields.iter().any(|field| DECISIONS.contains(field))
+    }
+
     /// Whether a mail differs in more than its subject.
     pub(super) fn changes_body(&self) -> bool {
-        self.fields.iter().any(|field| !matches!(*field, "subject" | "admission" | "verdict" | "reaction"))
+        self.fields.iter().any(|field| *field != "subject" && !DECISIONS.contains(field))
     }
 }
 
@@ -118,7 +126,7 @@ impl Run<'_> {
         };
         let old = old.as_ref().map(in_words).unwrap_or_default();
         let new = in_words(&new);
-        let differences: Vec<_> = ["admission", "verdict", "reaction"]
+        let differences: Vec<_> = DECISIONS
             .into_iter()
             .zip(old.iter().zip(&new))
             .filter_map(|(field, (old, new))| Some((field, decision_difference(field, old, new)?)))
@@ -182,7 +190,7 @@ fn leads_to(admission: &Admission, sent: &Sent, relays: &[Relay]) -> bool {
     is_same_relay && *ab_variant == sent.ab_variant
 }
 
-/// Each that was given, or nothing.
+/// Each that was given, or nothing, as [`DECISIONS`] names them.
 fn in_words(answers: &Answers) -> [String; 3] {
     let Answers { admission, verdict, reaction } = answers;
     [
