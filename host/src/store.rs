@@ -231,15 +231,19 @@ impl Store {
     /// The schema's steps, in the words of the database that is open.
     fn migrator(&self) -> sqlx::migrate::Migrator {
         match self.db {
-            Db::Sqlite { .. } => sqlx::migrate!("../migrations/sqlite"),
+            Db::Sqlite { .. } => Self::sqlite_migrator(),
             Db::MySql(..) => sqlx::migrate!("../migrations/mysql"),
             Db::Postgres(_) => sqlx::migrate!("../migrations/postgres"),
         }
     }
 
+    fn sqlite_migrator() -> sqlx::migrate::Migrator {
+        sqlx::migrate!("../migrations/sqlite")
+    }
+
     /// The newest migration of this program; the same for all databases.
     pub fn schema_known() -> i64 {
-        sqlx::migrate!("../migrations/sqlite").iter().map(|migration| migration.version).max().unwrap_or_default()
+        Self::sqlite_migrator().iter().map(|migration| migration.version).max().unwrap_or_default()
     }
 
     /// Whether the database can be written to: writes a row that needs room of its own, and takes it away again.
