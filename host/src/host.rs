@@ -34,10 +34,10 @@ use crate::suppression::AddressKeys;
 use crate::trace::Tracer;
 use crate::webhook::{self, Webhooks};
 use crate::{grpc, http};
-pub use parts::Sockets;
 use parts::{
     Certificates, MAILBOX, keep_up, listen_on, mailbox, mailer, providers, report, show_metrics, take_reports, tokens,
 };
+pub use parts::{Sockets, connect};
 
 /// What a host does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -401,17 +401,11 @@ async fn assemble(
 
 /// Opens the database and, when the settings say so, brings the schema up to date.
 pub async fn open(config: &Config, clock: Clock) -> Result<Store, StartError> {
-    let options = store::Options {
-        url: config.database.url.clone(),
-        connections_max: config.database.connections_max,
-        connect_timeout_ms: config.database.connect_timeout_ms,
-        bytes_max: config.database.bytes_max,
-        wait_ms: config.database.wait_ms,
-        prepared_statements: config.database.prepared_statements,
-    };
-    let store = Store::open(&options, clock).await?;
+    let store = connect(&config.database, clock).await?;
     if config.database.migrate_on_start {
         store.migrate().await?;
+    } else {
+        store.expect_schema().await?;
     }
     Ok(store)
 }

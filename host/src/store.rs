@@ -33,6 +33,7 @@ pub(crate) mod retention;
 pub(crate) mod stock_alerts;
 pub(crate) mod suppressions;
 mod tx;
+mod upgrade;
 pub(crate) mod users;
 mod wake;
 mod writer;
@@ -119,6 +120,34 @@ pub enum Error {
     /// The schema is not what this host expects.
     #[error("migrations: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The schema lacks steps, and it is not this host's to apply them.
+    #[error("the database's schema is number {applied}, and this program needs {known}: run `ecomm migrate`")]
+    SchemaOlder {
+        /// The newest step that was applied.
+        applied: i64,
+        /// The newest of this program.
+        known: i64,
+    },
+    /// The schema was brought too far for this program.
+    #[error(
+        "the database's schema is number {applied}, and this program knows {known}: a release brought it there that does not \
+         work beside this one. Use that release, or restore the backup from before it"
+    )]
+    SchemaNewer {
+        /// The newest step that was applied.
+        applied: i64,
+        /// The newest of this program.
+        known: i64,
+    },
+    /// Hosts are at work that would fail on this program's schema.
+    #[error(
+        "the schema is left as it is, because hosts are at work that are older than the release before this one: {hosts}. \
+         Upgrade them by way of the releases between, or stop them; one that has crashed is forgotten after 30 seconds"
+    )]
+    HostsTooOld {
+        /// Each with its version.
+        hosts: String,
+    },
     /// It could not be begun or was not seen to its end, for a reason of the host's.
     #[error("{0}")]
     Undone(String),
@@ -210,7 +239,14 @@ impl Error {
             Self::Driver(e) => matches!(e, sqlx::Error::Database(_) | sqlx::Error::ColumnDecode { .. }),
             Self::OutOfStock | Self::Corrupt { .. } => true,
             Self::Shared(e) => e.is_refusal(),
-            Self::Url | Self::InMemory | Self::Unreachable { .. } | Self::Migrate(_) | Self::Undone(_) => false,
+            Self::Url
+            | Self::InMemory
+            | Self::Unreachable { .. }
+            | Self::Migrate(_)
+            | Self::SchemaOlder { .. }
+            | Self::SchemaNewer { .. }
+            | Self::HostsTooOld { .. }
+            | Self::Undone(_) => false,
         }
     }
 }
@@ -218,34 +254,6 @@ impl Error {
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 impl Store {
-    /// Brings the schema up to date. Safe to call from many hosts at once.
-    pub async fn migrate(&self) -> Result<()> {
-        match &self.db {
-            Db::Sqlite { writer, .. } => writer.migrate(&self.migrator()).await?,
-            Db::MySql(pool, _) => self.migrator().run(pool).await?,
-            Db::Postgres(pg) => pg.migrate(self.migrator()).await?,
-        }
-        self.backfill().await
-    }
-
-    /// The schema's steps, in the words of the database that is open.
-    fn migrator(&self) -> sqlx::migrate::Migrator {
-        match self.db {
-            Db::Sqlite { .. } => Self::sqlite_migrator(),
-            Db::MySql(..) => sqlx::migrate!("../migrations/mysql"),
-            Db::Postgres(_) => sqlx::migrate!("../migrations/postgres"),
-        }
-    }
-
-    fn sqlite_migrator() -> sqlx::migrate::Migrator {
-        sqlx::migrate!("../migrations/sqlite")
-    }
-
-    /// The newest migration of this program; the same for all databases.
-    pub fn schema_known() -> i64 {
-        Self::sqlite_migrator().iter().map(|migration| migration.version).max().unwrap_or_default()
-    }
-
     /// Whether the database can be written to: writes a row that needs room of its own, and takes it away again.
     pub async fn probe(&self) -> Result<()> {
         let mut tx = self.begin().await?;

@@ -44,9 +44,7 @@ pub(super) async fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
             }
         }
     }
-    let mut config = config.clone();
-    config.database.migrate_on_start = false;
-    let store = match host::open(&config, clock.clone()).await {
+    let store = match host::connect(&config.database, clock.clone()).await {
         Ok(store) => store,
         Err(e) => {
             return vec![Finding::fault(Check::Database, "", e.to_string(), "check database.url, and that it runs")];
@@ -58,10 +56,12 @@ pub(super) async fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
         Ok(examined) => examined,
         Err(e) => return vec![Finding::fault(Check::Database, "", e.to_string(), "check the user's rights")],
     };
-    let mut findings = server(&examined, &config);
+    let mut findings = server(&examined, config);
     let (schema, is_current) = schema(&examined);
     findings.push(schema);
     if is_current {
+        let mut config = config.clone();
+        config.database.migrate_on_start = false;
         findings.extend(Box::pin(contents(config, clock)).await);
     }
     findings
@@ -115,6 +115,10 @@ fn schema(examined: &Examined) -> (Finding, bool) {
         Finding::fault(Check::Schema, "", says, "restore the database from before, or use the program that applied it")
     } else if applied > known {
         let says = format!("its schema is number {applied}, and this program knows {known}");
+        if schema.oldest_program.is_some_and(|oldest| known >= oldest) {
+            let advice = "it works on it as well: go on with the upgrade";
+            return (Finding::warning(Check::Schema, "", says, advice), true);
+        }
         Finding::fault(Check::Schema, "", says, "use the newer program that brought it there")
     } else if schema.applied.is_none() {
         Finding::warning(Check::Schema, "", "there is none yet", "`ecomm serve` makes it, or `ecomm migrate`")
@@ -231,7 +235,9 @@ mod tests {
     #[test]
     fn a_schema_is_compared() {
         let of = |applied: Option<i64>, broken: &[i64], pending: &[i64]| {
-            let schema_of = Schema { applied, known: 3, broken: broken.to_vec(), pending: pending.to_vec() };
+            let oldest_program = applied.map(|applied| applied - 1);
+            let (broken, pending) = (broken.to_vec(), pending.to_vec());
+            let schema_of = Schema { applied, known: 3, broken, pending, oldest_program };
             let examined = Examined {
                 product: "SQLite",
                 version: "3.50".to_owned(),
@@ -246,7 +252,8 @@ mod tests {
         assert_eq!(of(Some(3), &[], &[]), (Level::Ok, true));
         assert_eq!(of(Some(2), &[], &[3]), (Level::Warning, false));
         assert_eq!(of(None, &[], &[1, 2, 3]), (Level::Warning, false));
-        assert_eq!(of(Some(4), &[], &[]), (Level::Fault, false));
+        assert_eq!(of(Some(4), &[], &[]), (Level::Warning, true));
+        assert_eq!(of(Some(5), &[], &[]), (Level::Fault, false));
         assert_eq!(of(Some(3), &[2], &[]), (Level::Fault, false));
     }
 }

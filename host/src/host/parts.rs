@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::{Roles, StartError};
 use crate::certificate::Certificate;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, RelaySettings, Tls};
 use crate::provider::{Providers, WebhookError};
 use crate::return_path::ReturnPaths;
 use crate::service::{Service, Tokens};
+use crate::store::{self, Store};
 use crate::{http, inbound};
 
 /// The name of the relay that a mailbox is.
@@ -30,6 +31,19 @@ pub struct Sockets {
     pub http: Option<std::net::TcpListener>,
     /// gRPC.
     pub grpc: Option<std::net::TcpListener>,
+}
+
+/// Connects to the database, and leaves its schema as it is.
+pub async fn connect(settings: &config::Database, clock: Clock) -> Result<Store, StartError> {
+    let options = store::Options {
+        url: settings.url.clone(),
+        connections_max: settings.connections_max,
+        connect_timeout_ms: settings.connect_timeout_ms,
+        bytes_max: settings.bytes_max,
+        wait_ms: settings.wait_ms,
+        prepared_statements: settings.prepared_statements,
+    };
+    Ok(Store::open(&options, clock).await?)
 }
 
 /// Starts the mailbox for development, and makes it the relay when there is no other.

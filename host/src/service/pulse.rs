@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::{Error, Principal, QueueStatus, Service};
 use crate::outbound::Standing;
+use crate::store::Store;
 use crate::store::hosts::HostRow;
 
 /// An hour, at one look every ten seconds.
@@ -108,6 +109,7 @@ impl Service {
         let row = HostRow {
             host: self.host.clone(),
             version: super::install::VERSION.to_owned(),
+            schema_known: Store::schema_known(),
             roles: roles.to_owned(),
             started_at: 0,
             seen_at: 0,
@@ -176,7 +178,7 @@ mod tests {
 
     fn host(name: &str, sent: i64) -> HostRow {
         let (host, version, roles) = (name.to_owned(), String::new(), String::new());
-        HostRow { host, version, roles, started_at: 0, seen_at: 0, sent, failed: 0 }
+        HostRow { host, version, schema_known: 0, roles, started_at: 0, seen_at: 0, sent, failed: 0 }
     }
 
     #[test]

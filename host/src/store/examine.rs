@@ -11,6 +11,9 @@ use super::{Dialect, Result, Store, with_pool};
 /// Round trips that are timed; their median is told.
 const ROUND_TRIPS: usize = 9;
 
+/// The step since which a schema says which programs work on it, and hosts which schema they know. Nothing was released before.
+pub(super) const PROGRAMS_SINCE: i64 = 29;
+
 /// What a database says of itself.
 #[derive(Clone, Debug)]
 pub struct Examined {
@@ -39,6 +42,8 @@ pub struct Schema {
     pub broken: Vec<i64>,
     /// Those of this program that are still to be applied.
     pub pending: Vec<i64>,
+    /// The oldest program that works on it, by the newest step that it knows; none: nobody said.
+    pub oldest_program: Option<i64>,
 }
 
 impl Store {
@@ -86,7 +91,7 @@ impl Store {
         Ok(Examined { product, version, latency_us, ahead_ms, connections_max, schema: self.schema().await? })
     }
 
-    async fn schema(&self) -> Result<Schema> {
+    pub(super) async fn schema(&self) -> Result<Schema> {
         let is_there = match self.dialect() {
             Dialect::Sqlite => "select count(*) from sqlite_master where name = '_sqlx_migrations'",
             Dialect::MySql => {
@@ -102,7 +107,12 @@ impl Store {
             let sql = "select version, checksum, success from _sqlx_migrations order by version";
             applied = with_pool!(self, |pool| sqlx::query_as(sql).fetch_all(pool).await)?;
         }
-        Ok(compare(&self.migrator(), &applied))
+        let mut schema = compare(&self.migrator(), &applied);
+        if schema.applied.is_some_and(|applied| applied >= PROGRAMS_SINCE) {
+            let sql = "select oldest from schema_programs where id = 1";
+            schema.oldest_program = with_pool!(self, |pool| sqlx::query_scalar(sql).fetch_optional(pool).await)?;
+        }
+        Ok(schema)
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct HostRow {
     /// Random.
     pub(crate) host: String,
     pub(crate) version: String,
+    /// The newest step of the schema that its program knows.
+    pub(crate) schema_known: i64,
     pub(crate) roles: String,
     /// Unix milliseconds, as all that follow.
     pub(crate) started_at: i64,
@@ -42,12 +44,13 @@ impl Store {
             let sql = tx.dialect().sql(&format!("delete from hosts where seen_at < {now} - {FORGET_MS}"));
             with_tx!(&mut tx, |c| sqlx::query(sql).execute(c).await.map(drop))?;
             let sql = tx.dialect().sql(&format!(
-                "insert into hosts (host, version, roles, started_at, seen_at, sent, failed) \
-                 values ($1, $2, $3, {now}, {now}, $4, $5)"
+                "insert into hosts (host, version, schema_known, roles, started_at, seen_at, sent, failed) \
+                 values ($1, $2, $3, $4, {now}, {now}, $5, $6)"
             ));
             with_tx!(&mut tx, |c| sqlx::query(sql)
                 .bind(&row.host)
                 .bind(&row.version)
+                .bind(row.schema_known)
                 .bind(&row.roles)
                 .bind(row.sent)
                 .bind(row.failed)
@@ -62,7 +65,7 @@ impl Store {
     pub(crate) async fn hosts(&self) -> Result<Vec<HostRow>> {
         let now = self.dialect().now_ms(self.offset_ms());
         let sql = self.dialect().sql(&format!(
-            "select host, version, roles, started_at, seen_at, sent, failed from hosts \
+            "select host, version, schema_known, roles, started_at, seen_at, sent, failed from hosts \
              where seen_at > {now} - {SILENT_MS_MAX} order by started_at, host"
         ));
         Ok(with_pool!(self, |pool| sqlx::query_as(sql).fetch_all(pool).await)?)

@@ -1,18 +1,17 @@
 //! The host is killed, as `kill -9` does, and started again.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
-use ecomm::clock::Clock;
 use ecomm::mail::mailbox::{Act, Fault, Mailbox, Phase};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 
 use crate::app::{Client, PASSWORD, environment, eventually, journal};
 use crate::database::Database;
 use crate::endpoints::{self, requests};
 use crate::harness::tests;
 use crate::mail_apis::server::{Act as Said, Server};
+use crate::process::{OURS, Sink, command, create_admin, free_address, ready, terminate};
 use crate::reports::Peer;
 
 tests! {
@@ -39,27 +38,13 @@ pub struct Rig {
 
 impl Rig {
     pub async fn start(database: Database) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let relay = listener.local_addr().unwrap();
-        let mailbox = Mailbox::new(std::path::PathBuf::new(), 100, None, Clock::system());
-        let (stop, serving) = (CancellationToken::new(), mailbox.clone());
-        let stopped = stop.clone();
-        #[expect(clippy::disallowed_methods, reason = "ends with the rig")]
-        tokio::spawn(async move { serving.serve(listener, stopped).await });
+        let sink = Sink::start(&database, 100).await;
         let reports = free_address();
         let http = free_address();
         let grpc = free_address();
-        let config = database.folder.path().join("ecomm.toml");
-        let relays = format!(
-            "[[mail.relays]]\nname = \"sink\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n",
-            relay.port()
-        );
-        std::fs::write(&config, relays).unwrap();
-        let config = config.display().to_string();
         let more = [
             ("HTTP__LISTEN", http.as_str()),
             ("GRPC__LISTEN", grpc.as_str()),
-            ("MAILBOX__ENABLED", "false"),
             ("MAIL__RETURN_PATH", "bounces@shop.example"),
             ("INBOUND__LISTEN", reports.as_str()),
             endpoints::HERE,
@@ -69,18 +54,15 @@ impl Rig {
             ("LOG__FILTER", "error"),
         ];
         let mut settings = environment(&database, &more);
-        settings.push(("ECOMM_CONFIG".to_owned(), config));
-        let mut admin = command(&["admin", "create", "--email", "admin@shop.example"], &settings);
-        let mut admin = admin.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        std::io::Write::write_all(&mut admin.stdin.take().unwrap(), PASSWORD.as_bytes()).unwrap();
-        assert!(admin.wait().unwrap().success());
-        let child = command(&["serve"], &settings).spawn().unwrap();
+        settings.extend(sink.settings.clone());
+        create_admin(OURS, &settings, PASSWORD);
+        let child = command(OURS, &["serve"], &settings).spawn().unwrap();
         let client = Client::new(&http);
         ready(&client).await;
         let admin = client.log_in("admin@shop.example").await;
         let user = json!({ "email": "ada@example.com", "name": "Ada", "password": PASSWORD });
         client.ok("POST", "/v1/users", "", Some(user)).await;
-        Self { database, mailbox, settings, child, reports, client, admin, _stop: stop.drop_guard() }
+        Self { database, mailbox: sink.mailbox, settings, child, reports, client, admin, _stop: sink.stop }
     }
 
     pub async fn order(&self) -> i64 {
@@ -102,7 +84,7 @@ impl Rig {
     }
 
     pub async fn restart(&mut self) {
-        self.child = command(&["serve"], &self.settings).spawn().unwrap();
+        self.child = command(OURS, &["serve"], &self.settings).spawn().unwrap();
         ready(&self.client).await;
     }
 
@@ -120,7 +102,7 @@ impl Rig {
         self.restart().await;
     }
 
-    async fn sent(&self, order: i64) {
+    pub async fn sent(&self, order: i64) {
         eventually("the mail", async || self.state(order).await["state"] == "sent").await;
         assert_eq!(self.database.number("select count(*) from notification_events_queue").await, 0);
     }
@@ -131,23 +113,6 @@ impl Drop for Rig {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn command(args: &[&str], settings: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ecomm"));
-    command.args(args).envs(settings.iter().cloned());
-    command
-}
-
-fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
-async fn ready(client: &Client) {
-    eventually("ready", async || {
-        client.http.get(format!("{}/readyz", client.base)).send().await.is_ok_and(|r| r.status().is_success())
-    })
-    .await;
 }
 
 /// The intent is committed while the envelope goes out: a crash between the two finds a mail in doubt that the relay was
@@ -197,9 +162,7 @@ async fn terminated_the_host_drains_and_burns_no_attempt(database: Database) {
     rig.hang_once(Phase::Rcpt);
     let order = rig.order().await;
     eventually("the fault", async || rig.mailbox.faults() == 0).await;
-    let terminated = Command::new("kill").args(["-TERM", &rig.child.id().to_string()]).status().unwrap();
-    assert!(terminated.success());
-    assert!(rig.child.wait().unwrap().success());
+    terminate(&mut rig.child);
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
     let due = rig.database.number("select due_at from notification_events_queue").await;
     assert!(i128::from(due) <= i128::try_from(now).unwrap(), "the lease was given back");

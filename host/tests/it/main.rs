@@ -6,6 +6,7 @@ mod accounts;
 mod alerts;
 mod app;
 mod backup;
+mod book;
 mod both_apis;
 mod bulk;
 mod certificates;
@@ -48,6 +49,7 @@ mod parts;
 mod pauses;
 mod place;
 mod postfix;
+mod process;
 mod reactions;
 mod registries;
 mod relay;
@@ -71,16 +73,19 @@ mod tidy;
 mod tls;
 mod traces;
 mod unicode;
+mod upgrade;
 mod webhooks;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 /// Every file's tests.
-const LISTED: [fn() -> Vec<libtest_mimic::Trial>; 71] = [
+const LISTED: [fn() -> Vec<libtest_mimic::Trial>; 74] = [
     accounts::tests,
     alerts::tests,
     backup::tests,
+    book::tests,
+    book::with_curl,
     both_apis::tests,
     bulk::tests,
     certificates::tests,
@@ -148,6 +153,7 @@ const LISTED: [fn() -> Vec<libtest_mimic::Trial>; 71] = [
     tls::tests,
     traces::tests,
     unicode::tests,
+    upgrade::tests,
     webhooks::tests,
 ];
 
