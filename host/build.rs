@@ -145,10 +145,22 @@ fn build(root: &Path, target_dir: &Path, guests: &[&str]) {
     }
     cargo.env("CARGO_PROFILE_RELEASE_LTO", "true").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
     cargo.env("CARGO_PROFILE_RELEASE_DEBUG", "false").env("CARGO_PROFILE_RELEASE_STRIP", "true");
+    cargo.args(["--config", &remapped(root, target_dir)]);
     let output = cargo.output().unwrap_or_else(|e| fail(&format!("cargo does not start: {e}")));
     if !output.status.success() {
         fail(&format!("the default components do not build:\n{}", String::from_utf8_lossy(&output.stderr)));
     }
+}
+
+/// The same component, known by the same digest, wherever it is built: paths of this machine are not in it.
+fn remapped(root: &Path, target_dir: &Path) -> String {
+    let root = root.canonicalize().unwrap_or_else(|e| fail(&format!("{}: {e}", root.display())));
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))).unwrap_or_default();
+    // The last that fits is taken.
+    let flags = [(&*root, "/ecomm"), (&*home, "/cargo"), (target_dir, "/target")]
+        .map(|(from, to)| format!("'--remap-path-prefix={}={to}'", from.display()));
+    format!("target.{TARGET}.rustflags = [{}]", flags.join(", "))
 }
 
 fn add_target(root: &Path) {
