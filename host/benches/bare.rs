@@ -17,7 +17,7 @@ const GET: &str = "select id, sku, name, price, stock from bare_products where i
 const ORDER: &str = "insert into bare_orders (total, placed_at) values ($1, $2) returning id";
 const LINE: &str = "insert into bare_lines (order_id, line, product_id, quantity) values ($1, $2, $3, $4)";
 
-#[derive(sqlx::FromRow, Serialize)]
+#[derive(sqlx_macros::FromRow, Serialize)]
 struct Product {
     id: i64,
     sku: String,

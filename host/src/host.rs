@@ -37,7 +37,7 @@ use crate::{grpc, http};
 use parts::{
     Certificates, MAILBOX, keep_up, listen_on, mailbox, mailer, providers, report, show_metrics, take_reports, tokens,
 };
-pub use parts::{Sockets, connect};
+pub use parts::{Sockets, connect, open};
 
 /// What a host does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub enum StartError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// A port.
-    #[error("{key}: cannot listen on {address}: {source}")]
+    #[error("{key}: cannot listen on {address}: {source}{}", hint(source))]
     Listen {
         /// Which setting.
         key: &'static str,
@@ -105,6 +105,17 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+}
+
+/// What to do where a port cannot be had.
+fn hint(why: &std::io::Error) -> &'static str {
+    match why.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 are for a service manager's sockets, or need CAP_NET_BIND_SERVICE"
+        }
+        std::io::ErrorKind::AddrInUse => "; another program listens there, perhaps another host",
+        _ => "",
+    }
 }
 
 /// After so many polls of tasks a thread of the runtime looks for what the network has to say. A component that computes
@@ -397,15 +408,4 @@ async fn assemble(
         host,
         mailbox,
     }))
-}
-
-/// Opens the database and, when the settings say so, brings the schema up to date.
-pub async fn open(config: &Config, clock: Clock) -> Result<Store, StartError> {
-    let store = connect(&config.database, clock).await?;
-    if config.database.migrate_on_start {
-        store.migrate().await?;
-    } else {
-        store.expect_schema().await?;
-    }
-    Ok(store)
 }

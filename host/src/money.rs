@@ -5,14 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// An amount in the minor units of its currency: 1999 in USD is 19.99 US dollars.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an amount in minor units with its currency")]
 pub struct Money {
     /// Minor units.
     #[serde(deserialize_with = "whole")]
     pub amount: i64,
     /// What they are minor units of.
-    #[sqlx(try_from = "String")]
     pub currency: Currency,
 }
 

@@ -46,6 +46,17 @@ pub async fn connect(settings: &config::Database, clock: Clock) -> Result<Store,
     Ok(Store::open(&options, clock).await?)
 }
 
+/// Opens the database and, when the settings say so, brings the schema up to date.
+pub async fn open(config: &Config, clock: Clock) -> Result<Store, StartError> {
+    let store = connect(&config.database, clock).await?;
+    if config.database.migrate_on_start {
+        store.migrate().await?;
+    } else {
+        store.expect_schema().await?;
+    }
+    Ok(store)
+}
+
 /// Starts the mailbox for development, and makes it the relay when there is no other.
 pub(super) async fn mailbox(
     config: &mut Config,

@@ -10,7 +10,7 @@ use super::{Dialect, Error, Result, Store, Tx, contents, with_pool, with_tx};
 use crate::notification::{Lane, Payload};
 
 /// Somebody says that they have forgotten the password of an address. Whether there is such a user is looked up later.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub(crate) struct ResetRequest {
     pub(crate) id: i64,
     pub(crate) email: String,

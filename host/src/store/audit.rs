@@ -2,7 +2,7 @@
 
 use super::{Result, Store, tx, with_pool, with_tx};
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 pub(crate) struct ActRow {
     pub(crate) id: i64,
     pub(crate) created_at: i64,

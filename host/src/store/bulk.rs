@@ -6,7 +6,7 @@ use super::{Dialect, Result, Store, Tx, with_pool, with_tx};
 use crate::notification::{Filter, State};
 
 /// A bulk operation, as the store keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub(crate) struct BulkRow {
     pub(crate) id: i64,
     /// "retry", "cancel" or "hold".
@@ -38,7 +38,7 @@ pub(crate) struct BulkRow {
 }
 
 /// A notification that matches, and its place in its order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub(crate) struct Matching {
     pub(crate) id: i64,
     pub(crate) lane: i64,

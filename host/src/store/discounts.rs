@@ -15,7 +15,7 @@ use crate::shop::text::DiscountCode;
 const COLUMNS: &str = "q.id, q.code, q.label, q.basis_points, q.amount, q.currency, q.products, q.subtotal_min, \
     q.starts_at, q.ends_at, q.uses_max, q.uses_per_customer_max, q.uses, q.version, q.archived_at, q.created_at, q.updated_at";
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Row {
     id: i64,
     code: String,

@@ -22,7 +22,7 @@ pub(crate) struct Kept {
     pub(crate) failed_at: Option<i64>,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Row {
     id: i64,
     user_id: Option<i64>,

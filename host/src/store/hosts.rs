@@ -9,7 +9,7 @@ const SILENT_MS_MAX: i64 = 30_000;
 const FORGET_MS: i64 = DAY_MS;
 
 /// A run of a host.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub(crate) struct HostRow {
     /// Random.
     pub(crate) host: String,

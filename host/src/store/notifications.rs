@@ -70,7 +70,7 @@ impl Record {
 }
 
 /// A row of the journal: an attempt, a decision that kept the mail back or followed from a report, or a plugin's fault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx_macros::FromRow, utoipa::ToSchema)]
 #[schema(as = JournalEntry)]
 pub struct Entry {
     /// The notification.
@@ -132,7 +132,7 @@ const ENTRY: &str = "q.state_id, q.epoch, q.kind, q.phase, q.class, q.code, q.en
     q.verdict, q.reason, q.delay_ms, q.renderer_digest, q.renderer_revision, q.policy_digest, q.policy_revision, \
     q.seed, q.ab_variant, q.situation, q.message_hash, q.repeats, q.started_at, q.ended_at";
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Row {
     id: i64,
     lane: i64,

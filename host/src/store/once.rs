@@ -8,7 +8,7 @@ use super::users::json;
 use super::{Result, Store, Tx, with_pool, with_tx};
 
 /// An earlier request with the same key.
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 pub(crate) struct Kept {
     pub(crate) fingerprint: String,
     pub(crate) answer: String,

@@ -5,7 +5,7 @@ use super::tx::insert_id;
 use super::{Result, Store, with_pool, with_tx};
 
 /// An operation, as the store keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub(crate) struct OperationRow {
     pub(crate) id: i64,
     /// "install", "reload" or "replay".

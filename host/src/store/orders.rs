@@ -23,7 +23,7 @@ const COLUMNS: &str = "id, user_id, version, status, currency, subtotal, discoun
     gift_message, cancel_reason, attributes, placed_at, updated_at";
 const LINE_COLUMNS: &str = "q.order_id, q.product_id, q.sku, q.name, q.quantity, q.unit_price, q.discount, q.total, q.url, q.image, q.attributes";
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Row {
     id: i64,
     user_id: i64,
@@ -55,7 +55,7 @@ struct Row {
     updated_at: i64,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct LineRow {
     order_id: i64,
     product_id: i64,

@@ -12,7 +12,7 @@ use super::{Result, Store, Tx, with_pool, with_tx};
 pub(super) const PART_BYTES: usize = 1 << 20;
 
 /// A revision, as the store keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub struct RevisionRow {
     /// Its number.
     pub id: i64,
@@ -51,7 +51,7 @@ pub(crate) struct NewRevision<'a> {
 }
 
 /// Who serves a slot. None: the built-in of the host, or nobody.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub struct SlotRow {
     /// "renderer" or "policy".
     pub slot: String,
@@ -76,7 +76,7 @@ pub struct SlotRow {
 const SLOT: &str = "slot, version, active, previous, shadow, canary, percent, plan, changed_at";
 
 /// What was done with a slot, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx_macros::FromRow, utoipa::ToSchema)]
 #[schema(as = PluginChange)]
 pub struct Change {
     /// Counts up.

@@ -156,11 +156,4 @@ impl<'c> Executor<'c> for &'c mut Session {
     {
         self.connection().prepare_with(sql, parameters)
     }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<sqlx::Describe<Postgres>>>
-    where
-        'c: 'e,
-    {
-        self.connection().describe(sql)
-    }
 }

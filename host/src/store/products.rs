@@ -15,7 +15,7 @@ use crate::shop::text::{WebAddress, folded};
 const COLUMNS: &str = "q.id, q.sku, q.name, q.description, q.category, q.price_amount, q.price_currency, q.stock, \
     q.url, q.image, q.attributes, q.version, q.archived_at, q.created_at, q.updated_at";
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Row {
     id: i64,
     sku: String,

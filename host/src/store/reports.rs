@@ -9,7 +9,7 @@ use crate::notification::{
     Failure, HISTORY_MAX, Lane, MAIL_LANES_FROM, Notification, OrderStatus, Payload, QUEUED_MAX, QueuedChange, State,
 };
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Row {
     id: i64,
     state_id: i64,
@@ -62,7 +62,7 @@ pub(crate) struct HandedOver {
     pub(crate) queued: Vec<QueuedChange>,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct HandedOverRow {
     lane: i64,
     place: i64,

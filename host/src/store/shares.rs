@@ -11,7 +11,7 @@ pub const EXPIRY_MS: i64 = 10_000;
 /// Mails of a day are counted in parts of it, in milliseconds: as long as that one counts too long.
 const PART_MS: i64 = 600_000;
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Row {
     relay: String,
     host: String,

@@ -4,7 +4,7 @@ use super::{Result, Store, with_pool, with_tx};
 use crate::plugin::SIGNATURES_MAX;
 
 /// A signature, as the store keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub(crate) struct SignatureRow {
     /// JSON.
     pub(crate) content: String,

@@ -7,7 +7,7 @@ use crate::notification::report::Reported;
 use crate::notification::{Class, Failure, MAIL_LANES_FROM};
 
 /// A stored event, and what chance its last mail was drawn from.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, sqlx_macros::FromRow)]
 pub(crate) struct StoredEvent {
     pub(crate) id: i64,
     pub(crate) message_id: String,
@@ -43,7 +43,7 @@ pub(crate) struct Sent {
 }
 
 /// A million of these are read one after the other, and each column costs: failures, which are few, are read apart.
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct DecisionRow {
     id: i64,
     state_id: i64,
@@ -57,7 +57,7 @@ struct DecisionRow {
 }
 
 /// Reports are few as well.
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct ReportedRow {
     id: i64,
     class: String,
@@ -87,7 +87,7 @@ impl ReportedRow {
 /// The columns of [`FailureRow`].
 pub(super) const FAILURE: &str = "id, class, phase, code, enhanced, reply, relay, ended_at";
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 pub(super) struct FailureRow {
     id: i64,
     class: String,
@@ -115,7 +115,7 @@ impl FailureRow {
 }
 
 /// The last mail of an event, for making it again.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, sqlx_macros::FromRow)]
 pub(crate) struct StoredMail {
     pub(crate) message_id: String,
     pub(crate) payload: String,

@@ -10,7 +10,7 @@ use super::{Error, Result, Store, Tx, with_pool, with_tx};
 use crate::shop::text::Email;
 use crate::suppression::{AddressKey, Cause, NewSuppression, Scope, Suppressed, Suppression, SuppressionFilter};
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Row {
     id: i64,
     address_hash: String,

@@ -49,13 +49,13 @@ impl Store {
     pub(super) fn migrator(&self) -> sqlx::migrate::Migrator {
         match self.db {
             Db::Sqlite { .. } => Self::sqlite_migrator(),
-            Db::MySql(..) => sqlx::migrate!("../migrations/mysql"),
-            Db::Postgres(_) => sqlx::migrate!("../migrations/postgres"),
+            Db::MySql(..) => sqlx_macros::migrate!("../migrations/mysql"),
+            Db::Postgres(_) => sqlx_macros::migrate!("../migrations/postgres"),
         }
     }
 
     fn sqlite_migrator() -> sqlx::migrate::Migrator {
-        sqlx::migrate!("../migrations/sqlite")
+        sqlx_macros::migrate!("../migrations/sqlite")
     }
 
     async fn expect_no_older_host(&self, schema: &Schema) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::shop::user::{NewUser, Role, User};
 const COLUMNS: &str = "id, email, email_verified_at, pending_email, password_no, name, locale, time_zone, attributes, admin_since, role, \
      version, created_at, updated_at";
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Row {
     id: i64,
     email: String,
@@ -29,7 +29,7 @@ struct Row {
 }
 
 /// A session, as the store keeps it.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, sqlx_macros::FromRow)]
 pub(crate) struct SessionRow {
     pub(crate) id: i64,
     pub(crate) user_id: i64,

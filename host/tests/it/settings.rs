@@ -75,6 +75,7 @@ fn a_taken_port_is_named() {
     let address = taken.local_addr().unwrap().to_string();
     let said = fails(&["serve"], &[FILE, SIGNED, BOX, ("MAILBOX__LISTEN", &address)]);
     assert!(said.contains("mailbox.listen") && said.contains(&address), "{said}");
+    assert!(said.contains("another program listens there"), "{said}");
 }
 
 async fn a_schema_from_elsewhere_is_refused() {

@@ -121,7 +121,7 @@ pub(crate) async fn has_contents(tx: &mut Tx, id: i64) -> Result<bool> {
 }
 
 /// Which endpoints hear of changes.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, sqlx_macros::FromRow)]
 struct Listener {
     id: i64,
     user_id: Option<i64>,

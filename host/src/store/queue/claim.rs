@@ -77,7 +77,7 @@ impl Claimed {
     }
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 pub(super) struct Row {
     state_id: i64,
     lane: i64,
@@ -96,7 +96,7 @@ pub(super) struct Row {
     newest_version: i64,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct QueuedRow {
     lane: i64,
     place: i64,
@@ -104,7 +104,7 @@ struct QueuedRow {
     created_at: i64,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct FailureRow {
     state_id: i64,
     class: Option<String>,

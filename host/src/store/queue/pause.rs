@@ -9,7 +9,7 @@ use crate::store::{Error, Result, Store, with_pool, with_tx};
 pub(super) const NOT_PAUSED: &str = "not exists (select 1 from notification_pause z where z.id = 1)";
 
 /// Since when nothing is claimed, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx_macros::FromRow, utoipa::ToSchema)]
 #[schema(as = QueuePause)]
 pub struct Pause {
     /// Unix milliseconds.
