@@ -237,7 +237,8 @@ impl Host {
                 if cold_start == ColdStart::Wait {
                     wait(&prepared, &stop).await;
                 }
-                tokio::join!(service.clone().watch_pauses(stop.clone()), work(service, queue, shares, stop));
+                let watching = service.clone().watch_hosts(stop.clone());
+                tokio::join!(watching, service.clone().watch_pauses(stop.clone()), work(service, queue, shares, stop));
             });
         }
         let (preparing, refused) = (Some(preparing), Refused::new());

@@ -60,6 +60,7 @@ pub mod kit;
 
 // Around it.
 mod accept;
+mod alive;
 pub mod cause;
 pub mod certificate;
 pub mod config;

@@ -32,6 +32,7 @@ mod signatures;
 pub mod stage;
 mod stock_alerts;
 mod suppressions;
+mod takeover;
 mod throttle;
 mod tokens;
 mod transit;

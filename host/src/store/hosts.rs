@@ -1,12 +1,16 @@
 //! Which hosts there are: each says every few seconds that it is there.
 
 use super::{Result, Store, with_pool, with_tx};
+use crate::alive::Process;
 use crate::clock::DAY_MS;
 
 /// A host that was not there for so long has ended, in milliseconds.
 const SILENT_MS_MAX: i64 = 30_000;
 /// And is forgotten after so many.
 const FORGET_MS: i64 = DAY_MS;
+
+const COLUMNS: &str =
+    "host, version, schema_known, roles, started_at, seen_at, holder, machine, pid, pid_started, sent, failed";
 
 /// A run of a host.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
@@ -20,10 +24,35 @@ pub(crate) struct HostRow {
     /// Unix milliseconds, as all that follow.
     pub(crate) started_at: i64,
     pub(crate) seen_at: i64,
+    /// The number of this run, which its claims have; 0: they were given to others.
+    pub(crate) holder: i64,
+    /// The process, see [`Process`].
+    pub(crate) machine: String,
+    pub(crate) pid: i64,
+    pub(crate) pid_started: i64,
     /// Mails that relays took from it since it started.
     pub(crate) sent: i64,
     /// Mails that it gave up since it started.
     pub(crate) failed: i64,
+}
+
+/// A run of a host that may hold claims.
+#[derive(Clone, Debug, sqlx_macros::FromRow)]
+pub(crate) struct Holder {
+    /// Of its claims.
+    #[sqlx(rename = "holder")]
+    pub(crate) number: i64,
+    machine: String,
+    pid: i64,
+    pid_started: i64,
+    /// For how long it has said nothing, in milliseconds.
+    pub(crate) silent_ms: i64,
+}
+
+impl Holder {
+    pub(crate) fn process(&self) -> Process {
+        Process { machine: self.machine.clone(), pid: self.pid, started: self.pid_started }
+    }
 }
 
 impl Store {
@@ -44,14 +73,18 @@ impl Store {
             let sql = tx.dialect().sql(&format!("delete from hosts where seen_at < {now} - {FORGET_MS}"));
             with_tx!(&mut tx, |c| sqlx::query(sql).execute(c).await.map(drop))?;
             let sql = tx.dialect().sql(&format!(
-                "insert into hosts (host, version, schema_known, roles, started_at, seen_at, sent, failed) \
-                 values ($1, $2, $3, $4, {now}, {now}, $5, $6)"
+                "insert into hosts (host, version, schema_known, roles, started_at, seen_at, holder, machine, pid, \
+                 pid_started, sent, failed) values ($1, $2, $3, $4, {now}, {now}, $5, $6, $7, $8, $9, $10)"
             ));
             with_tx!(&mut tx, |c| sqlx::query(sql)
                 .bind(&row.host)
                 .bind(&row.version)
                 .bind(row.schema_known)
                 .bind(&row.roles)
+                .bind(row.holder)
+                .bind(&row.machine)
+                .bind(row.pid)
+                .bind(row.pid_started)
                 .bind(row.sent)
                 .bind(row.failed)
                 .execute(c)
@@ -65,10 +98,48 @@ impl Store {
     pub(crate) async fn hosts(&self) -> Result<Vec<HostRow>> {
         let now = self.dialect().now_ms(self.offset_ms());
         let sql = self.dialect().sql(&format!(
-            "select host, version, schema_known, roles, started_at, seen_at, sent, failed from hosts \
-             where seen_at > {now} - {SILENT_MS_MAX} order by started_at, host"
+            "select {COLUMNS} from hosts where seen_at > {now} - {SILENT_MS_MAX} order by started_at, host"
         ));
         Ok(with_pool!(self, |pool| sqlx::query_as(sql).fetch_all(pool).await)?)
+    }
+
+    /// Says that a host is still there, and that its claims are its own.
+    pub(crate) async fn still_there(&self, host: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let now = tx.dialect().now_ms(self.offset_ms());
+        let sql = tx.dialect().sql(&format!("update hosts set seen_at = {now}, holder = $1 where host = $2"));
+        with_tx!(&mut tx, |c| sqlx::query(sql).bind(self.holder).bind(host).execute(c).await.map(drop))?;
+        tx.commit().await
+    }
+
+    /// The runs of other hosts that may hold claims.
+    pub(crate) async fn other_holders(&self) -> Result<Vec<Holder>> {
+        let now = self.dialect().now_ms(self.offset_ms());
+        let sql = self.dialect().sql(&format!(
+            "select holder, machine, pid, pid_started, {now} - seen_at as silent_ms from hosts \
+             where holder <> 0 and holder <> $1"
+        ));
+        Ok(with_pool!(self, |pool| sqlx::query_as(sql).bind(self.holder).fetch_all(pool).await)?)
+    }
+
+    /// Ends the claims of a run that is gone, so that they are claimed anew; says how many. Of one of which that is not certain
+    /// those stay in which a mail may be on its way: they end with their lease. One that is not gone after all does nothing with what it
+    /// has lost: an intent needs a lease.
+    pub(crate) async fn take_over(&self, holder: i64, is_certain: bool) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let dialect = tx.dialect();
+        let now = dialect.now_ms(self.offset_ms());
+        let phases = if is_certain { "" } else { "and phase = 0" };
+        let sql = dialect.sql(&format!(
+            "update notification_events_queue set due_at = {now} \
+             where holder - epoch = $1 and due_at > {now} and claims > 0 {phases}"
+        ));
+        let taken =
+            with_tx!(&mut tx, |c| sqlx::query(sql).bind(holder).execute(c).await.map(|done| done.rows_affected()))?;
+        let sql = dialect.sql("update hosts set holder = 0 where holder = $1");
+        with_tx!(&mut tx, |c| sqlx::query(sql).bind(holder).execute(c).await.map(drop))?;
+        tx.commit().await?;
+        Ok(taken)
     }
 
     /// Takes a host out that stops.

@@ -28,6 +28,9 @@ const ROWS_BUFFERED_MAX: usize = 1_000;
 /// How long a connection may have been idle and is still used without asking the database whether it is there.
 const TRUSTED_IDLE_MAX: Duration = Duration::from_secs(1);
 
+/// Bits that a holder's number leaves free, so that an epoch can be added.
+const HOLDER_SHIFT: u32 = 2;
+
 /// The pause after the first attempt to reach a database, doubled after each more.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
@@ -64,7 +67,8 @@ impl Store {
         } else {
             return Err(Error::Url);
         };
-        Ok(Self { db, clock, unheard_until_ms: std::sync::Arc::default() })
+        let holder = i64::from_le_bytes(clock.random()) >> HOLDER_SHIFT & i64::MAX >> HOLDER_SHIFT;
+        Ok(Self { db, clock, unheard_until_ms: std::sync::Arc::default(), holder: holder.max(1) })
     }
 }
 

@@ -21,6 +21,10 @@ tests! {
         terminated_the_host_drains_and_burns_no_attempt
         killed_at_each_step_a_report_is_known_once
         killed_while_an_endpoint_takes_a_request_it_comes_again_under_its_id
+        restarted_it_goes_on_before_its_leases_end
+    }
+    on_each_server {
+        others_go_on_with_what_was_not_handed_over
     }
 }
 
@@ -67,7 +71,8 @@ impl Rig {
 
     pub async fn order(&self) -> i64 {
         let price = json!({ "amount": 100, "currency": "EUR" });
-        let new = json!({ "sku": "CUP", "name": "Cup", "price": price, "stock": 5 });
+        let sku = ecomm::clock::Clock::system().uuid().to_string();
+        let new = json!({ "sku": sku, "name": "Cup", "price": price, "stock": 5 });
         let product = self.client.ok("POST", "/v1/products", &self.admin, Some(new)).await;
         let token = self.client.log_in("ada@example.com").await;
         let new = json!({ "items": [{ "product_id": product["id"], "quantity": 1 }] });
@@ -255,4 +260,47 @@ async fn killed_while_an_endpoint_takes_a_request_it_comes_again_under_its_id(da
     let doubt = "send body in-doubt - retry";
     assert_eq!(journal(&told[0]), [doubt, doubt, "send body delivered 200 -"]);
     assert_eq!(told[0]["attempts"], 3);
+}
+
+/// Longer than any test waits.
+const LEASE: (&str, &str) = ("ECOMM__QUEUE__LEASE_MS", "600000");
+
+async fn restarted_it_goes_on_before_its_leases_end(database: Database) {
+    let mut rig = Rig::start(database).await;
+    rig.settings.push((LEASE.0.to_owned(), LEASE.1.to_owned()));
+    rig.restart_with_short_pauses().await;
+    rig.hang_once(Phase::Rcpt);
+    let order = rig.order().await;
+    eventually("the fault", async || rig.mailbox.faults() == 0).await;
+    rig.kill();
+    rig.restart().await;
+    rig.sent(order).await;
+}
+
+/// That a host of another machine is gone is never certain: a mail may be on its way.
+async fn others_go_on_with_what_was_not_handed_over(database: Database) {
+    let mut rig = Rig::start(database).await;
+    rig.settings.push((LEASE.0.to_owned(), LEASE.1.to_owned()));
+    let config = rig.database.folder.path().join("ecomm.toml");
+    let relay = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, relay + "connections_max = 1\n").unwrap();
+    rig.kill();
+    rig.restart().await;
+    rig.hang_once(Phase::Dot);
+    let mut orders = Vec::new();
+    for _ in 0..6 {
+        orders.push(rig.order().await);
+    }
+    let claimed = "select count(*) from notification_events_queue where claims = 1";
+    eventually("the claims", async || rig.database.number(claimed).await == 6).await;
+    eventually("a mail, unanswered", async || rig.mailbox.messages().len() == 1).await;
+    rig.kill();
+    let begun = rig.database.number("select count(*) from notification_events_queue where phase = 1").await;
+    assert!((1..6).contains(&begun), "{begun}");
+    rig.database.execute("update hosts set machine = 'another'").await;
+    rig.restart().await;
+    let left = "select count(*) from notification_events_queue";
+    eventually("the mails", async || rig.database.number(left).await == begun).await;
+    let leased = "select count(*) from notification_events_queue where phase = 1 and claims = 1";
+    assert_eq!(rig.database.number(leased).await, begun);
 }

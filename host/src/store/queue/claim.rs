@@ -151,16 +151,18 @@ impl Store {
     pub async fn claim(&self, claimable: Claimable, portions: [i64; URGENCIES], lease_ms: i64) -> Result<Vec<Claimed>> {
         let now = self.dialect().now_ms(self.offset_ms());
         let rows = match &self.db {
-            Db::Sqlite { writer, .. } => sqlite::claim(writer, claimable, &now, portions, lease_ms).await?,
+            Db::Sqlite { writer, .. } => {
+                sqlite::claim(writer, claimable, &now, portions, (lease_ms, self.holder)).await?
+            }
             Db::Postgres(pg) => {
                 let mut session = pg.begin().await?;
-                let rows = postgres::claim(&mut session, claimable, &now, portions, lease_ms).await?;
+                let rows = postgres::claim(&mut session, claimable, &now, portions, (lease_ms, self.holder)).await?;
                 session.commit().await?;
                 rows
             }
             Db::MySql(..) => {
                 let mut tx = self.begin().await?;
-                let rows = take_by_steps(&mut tx, claimable, &now, portions, lease_ms).await?;
+                let rows = take_by_steps(&mut tx, claimable, &now, portions, (lease_ms, self.holder)).await?;
                 tx.commit().await?;
                 rows
             }
@@ -287,9 +289,9 @@ pub(super) fn due_by_urgency(
     parts.unzip()
 }
 
-/// What a claim changes.
-pub(super) fn leased(now: &str, lease: &str) -> String {
-    format!("due_at = {now} + {lease}, epoch = epoch + 1, claims = claims + 1")
+/// What a claim changes. `MySQL` takes the columns' values as the assignments before have left them.
+pub(super) fn leased(now: &str, lease: &str, holder: i64) -> String {
+    format!("holder = {holder} + epoch + 1, due_at = {now} + {lease}, epoch = epoch + 1, claims = claims + 1")
 }
 
 /// `MySQL` returns nothing from an update, and its locking read sees newer rows than the subquery beside it: a lane's
@@ -299,7 +301,7 @@ async fn take_by_steps(
     claimable: Claimable,
     now: &str,
     portions: [i64; URGENCIES],
-    lease_ms: i64,
+    (lease_ms, holder): (i64, i64),
 ) -> Result<Vec<Row>> {
     let dialect = tx.dialect();
     let is_head = is_head(dialect);
@@ -317,7 +319,7 @@ async fn take_by_steps(
         dialect.rows(1, &[Int("event")])
     ));
     let heads: Vec<i64> = with_tx!(&mut *tx, |c| sqlx::query_scalar(sql).bind(events(&found)).fetch_all(c).await)?;
-    let set = format!("due_at = {now} + {lease_ms}, epoch = q.epoch + 1, claims = q.claims + 1");
+    let set = leased(now, &lease_ms.to_string(), holder);
     let sql = dialect.update(QUEUE, &[Int("event")], &set, "q.state_id = x.event");
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(events(&heads)).execute(c).await.map(drop))?;
     if heads.is_empty() { Ok(Vec::new()) } else { read(tx, now, &heads).await }

@@ -17,7 +17,7 @@ pub(super) async fn claim(
     claimable: Claimable,
     now: &str,
     portions: [i64; URGENCIES],
-    lease_ms: i64,
+    (lease_ms, holder): (i64, i64),
 ) -> Result<Vec<Row>> {
     let (due, limits) =
         claim::due_by_urgency(Dialect::Postgres, claimable, now, "for no key update skip locked", portions);
@@ -30,7 +30,7 @@ pub(super) async fn claim(
          left join notification_payloads p on p.state_id = s.id \
          where s.id = q.state_id order by q.state_id",
         named.collect::<Vec<_>>().join(", "),
-        claim::leased(now, "$1"),
+        claim::leased(now, "$1", holder),
         found.collect::<Vec<_>>().join(" union all "),
         claim::row_columns(now),
     ));

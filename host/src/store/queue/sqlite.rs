@@ -24,7 +24,7 @@ pub(super) async fn claim(
     claimable: Claimable,
     now: &str,
     portions: [i64; URGENCIES],
-    lease_ms: i64,
+    (lease_ms, holder): (i64, i64),
 ) -> Result<Vec<Row>> {
     let (due, limits) = claim::due_by_urgency(Dialect::Sqlite, claimable, now, "", portions);
     let due: Vec<String> = due.into_iter().map(|due| format!("select state_id from ({due})")).collect();
@@ -36,7 +36,7 @@ pub(super) async fn claim(
          left join orders o on o.id = q.lane left join notification_payloads p on p.state_id = c.state_id \
          where q.state_id = c.state_id and s.id = c.state_id",
         due.join(" union all "),
-        claim::leased(now, "$1"),
+        claim::leased(now, "$1", holder),
         claim::row_columns(now),
     );
     let (turn, rows) = writer.run(&sql, arguments(lease_ms, &limits)?).await?;
