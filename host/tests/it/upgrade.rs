@@ -28,11 +28,12 @@ const CLIENTS: usize = 6;
 
 pub fn tests() -> Vec<Trial> {
     let last = "upgrade::hosts_are_replaced_one_by_one_under_load";
-    let mut tests = if std::env::var_os(LAST).is_some() {
-        harness::on(&Kind::ALL, last, 2, hosts_are_replaced_one_by_one_under_load)
-    } else {
-        vec![harness::lacking(last.to_owned(), format!("{LAST} is not set"))]
+    let mut tests = match std::env::var(LAST).as_deref() {
+        Ok("") => vec![harness::missing(last.to_owned(), "this checkout has no history", true)],
+        Ok(_) => harness::on(&Kind::ALL, last, 2, hosts_are_replaced_one_by_one_under_load),
+        Err(_) => vec![harness::lacking(last.to_owned(), format!("{LAST} is not set"))],
     };
+    tests.extend(harness::on(&Kind::ALL, "upgrade::the_last_release_works_on_this_schema", 2, last_release));
     tests.extend(harness::on(&Kind::ALL, "upgrade::a_newer_schema_is_used_where_it_can_be", 2, newer_schema));
     tests.extend(harness::on(&Kind::ALL, "upgrade::a_schema_waits_for_hosts_that_it_would_break", 2, older_hosts));
     tests.extend(harness::on(&Kind::ALL, "upgrade::a_schema_that_lacks_steps_is_refused", 2, lacking_steps));
@@ -256,4 +257,16 @@ async fn older_hosts(database: Database) {
 async fn lacking_steps(database: Database) {
     let why = refusal(&database, &[("DATABASE__MIGRATE_ON_START", "false")]).await;
     assert!(why.contains("schema is number 0") && why.contains("`ecomm migrate`"), "{why}");
+}
+
+/// The promise: hosts of the last release work on the schema of this one.
+async fn last_release(database: Database) {
+    let (_, table) = include_str!("../../../docs/upgrade.md").split_once("| version |").unwrap();
+    let newest = table.lines().nth(2).unwrap();
+    let cells: Vec<_> = newest.split('|').map(str::trim).collect();
+    let schema: i64 = cells[4].parse().unwrap();
+    let app = App::start(database).await;
+    let oldest = app.database.number("select oldest from schema_programs where id = 1").await;
+    assert!(oldest <= schema && schema <= ecomm::store::Store::schema_known(), "{newest}");
+    app.end().await;
 }
