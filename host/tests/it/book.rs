@@ -4,14 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use libtest_mimic::Trial;
-
-use crate::app::{Client, environment, sqlite};
-use crate::guide::commands_of;
-use crate::harness::{self, tests};
-use crate::process::{OURS, Serving, create_admin, free_address};
+use crate::harness::tests;
 use crate::tidy::code;
 
 tests! {
@@ -21,18 +15,6 @@ tests! {
         the_settings_are_those_of_the_program
         each_error_is_explained
     }
-    once {
-        the_walk_through_stages_runs
-    }
-}
-
-/// What the README asks of its reader.
-pub fn with_curl() -> Vec<Trial> {
-    let name = "book::the_readmes_requests_are_answered";
-    if !Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
-        return vec![harness::lacking(name.to_owned(), "curl is not installed")];
-    }
-    vec![harness::trial(name, || harness::run(2, the_readmes_requests_are_answered()))]
 }
 
 /// Set it, and tests write what they would compare.
@@ -239,51 +221,4 @@ fn each_error_is_explained() {
     let told: BTreeSet<_> = told.into_iter().filter(|name| !codes.contains(&name.as_str())).collect();
     let reasons: BTreeSet<_> = reasons.into_iter().filter(|reason| reason != "COMPONENT_REFUSED").collect();
     assert_eq!(told, reasons);
-}
-
-/// Runs what a page tells its reader to, in a shell that stops at what fails; what it printed.
-fn follow(commands: &str, folder: &Path, settings: &[(String, String)]) -> String {
-    let bin = folder.join("bin");
-    fs::create_dir(&bin).unwrap();
-    std::os::unix::fs::symlink(OURS, bin.join("ecomm")).unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
-    let mut shell = Command::new("bash");
-    shell
-        .args(["-euo", "pipefail", "-c", commands])
-        .current_dir(folder)
-        .envs(settings.iter().cloned())
-        .env("PATH", path);
-    let output = shell.output().unwrap();
-    let said = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said).into_owned());
-    assert!(output.status.success(), "{said:?}");
-    said.concat()
-}
-
-/// A block of commands of a page, by a word in it.
-fn block<'p>(page: &'p str, word: &str) -> &'p str {
-    let mut blocks = page.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
-    blocks.find(|block| block.contains(word)).unwrap()
-}
-
-async fn the_readmes_requests_are_answered() {
-    let database = sqlite().await;
-    let http = free_address();
-    let settings = environment(&database, &[("HTTP__LISTEN", &http), ("LOG__FILTER", "error")]);
-    create_admin(OURS, &settings, "a long password");
-    let _host = Serving::start(&settings, &Client::new(&http)).await;
-    let readme = include_str!("../../../README.md");
-    let commands = block(readme, "/v1/orders").replace("localhost:8080", &http);
-    let said = follow(&commands, database.folder.path(), &[]);
-    assert!(said.contains("\"status\":\"shipped\"") && said.contains("order.placed"), "{said}");
-}
-
-async fn the_walk_through_stages_runs() {
-    let mut rig = crate::crash::Rig::start(sqlite().await).await;
-    let order = rig.order().await;
-    rig.sent(order).await;
-    let commands = block(include_str!("../../../docs/plugins.md"), "plugin canary");
-    assert!(commands_of(include_str!("../../../docs/plugins.md")).count() > 15);
-    let said = follow(commands, rig.database.folder.path(), &rig.settings);
-    assert!(said.contains("the spring mails") && said.contains("summer is here"), "{said}");
-    rig.kill();
 }

@@ -107,7 +107,7 @@ impl Rig {
         self.restart().await;
     }
 
-    pub async fn sent(&self, order: i64) {
+    async fn sent(&self, order: i64) {
         eventually("the mail", async || self.state(order).await["state"] == "sent").await;
         assert_eq!(self.database.number("select count(*) from notification_events_queue").await, 0);
     }

@@ -80,12 +80,11 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// Every file's tests.
-const LISTED: [fn() -> Vec<libtest_mimic::Trial>; 74] = [
+const LISTED: [fn() -> Vec<libtest_mimic::Trial>; 73] = [
     accounts::tests,
     alerts::tests,
     backup::tests,
     book::tests,
-    book::with_curl,
     both_apis::tests,
     bulk::tests,
     certificates::tests,

@@ -43,24 +43,6 @@ impl Sink {
     }
 }
 
-/// A host that is gone when its test is.
-pub struct Serving(Child);
-
-impl Serving {
-    pub async fn start(settings: &[(String, String)], client: &Client) -> Self {
-        let child = command(OURS, &["serve"], settings).spawn().unwrap();
-        ready(client).await;
-        Self(child)
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 pub fn command(program: impl AsRef<Path>, args: &[&str], settings: &[(String, String)]) -> Command {
     let mut command = Command::new(program.as_ref());
     command.args(args).envs(settings.iter().cloned());
