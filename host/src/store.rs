@@ -83,7 +83,7 @@ pub struct Store {
     clock: Clock,
     /// Until when no endpoint of a webhook is known to hear of changes, by the monotonic clock.
     unheard_until_ms: Arc<AtomicI64>,
-    /// Whose claims are made through it: with an epoch it is less than a BIGINT.
+    /// The number of this run, by which others know its claims.
     holder: i64,
 }
 
@@ -273,11 +273,6 @@ impl Store {
             Db::MySql(pool, step) => Tx::MySql(pool.begin().await?, *step),
             Db::Postgres(pg) => Tx::Postgres(pg.begin().await?),
         })
-    }
-
-    /// The number of this run, by which others know its claims.
-    pub(crate) fn holder(&self) -> i64 {
-        self.holder
     }
 
     /// The one that is open.

@@ -115,7 +115,7 @@ fn schema(examined: &Examined) -> (Finding, bool) {
         Finding::fault(Check::Schema, "", says, "restore the database from before, or use the program that applied it")
     } else if applied > known {
         let says = format!("its schema is number {applied}, and this program knows {known}");
-        if schema.oldest_program.is_some_and(|oldest| known >= oldest) {
+        if schema.allows_this_program() {
             let advice = "it works on it as well: go on with the upgrade";
             return (Finding::warning(Check::Schema, "", says, advice), true);
         }

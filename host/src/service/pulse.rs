@@ -7,7 +7,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Error, Principal, QueueStatus, Service};
-use crate::alive::Process;
 use crate::outbound::Standing;
 use crate::store::Store;
 use crate::store::hosts::HostRow;
@@ -107,7 +106,6 @@ impl Service {
     /// Says that this host is there, and keeps what it sees of the others and of the queue.
     pub(super) async fn beat(&self, roles: &str, status: Option<&QueueStatus>) {
         let (sent, failed) = self.metrics.totals();
-        let process = Process::this();
         let row = HostRow {
             host: self.host.clone(),
             version: super::install::VERSION.to_owned(),
@@ -115,10 +113,6 @@ impl Service {
             roles: roles.to_owned(),
             started_at: 0,
             seen_at: 0,
-            holder: self.store.holder(),
-            machine: process.machine,
-            pid: process.pid,
-            pid_started: process.started,
             sent: i64::try_from(sent).unwrap_or(i64::MAX),
             failed: i64::try_from(failed).unwrap_or(i64::MAX),
         };
@@ -183,22 +177,8 @@ mod tests {
     use crate::store::hosts::HostRow;
 
     fn host(name: &str, sent: i64) -> HostRow {
-        let (host, version, roles, machine) = (name.to_owned(), String::new(), String::new(), String::new());
-        let (started_at, seen_at, holder, pid, pid_started) = (0, 0, 0, 0, 0);
-        HostRow {
-            host,
-            version,
-            schema_known: 0,
-            roles,
-            started_at,
-            seen_at,
-            holder,
-            machine,
-            pid,
-            pid_started,
-            sent,
-            failed: 0,
-        }
+        let (host, version, roles) = (name.to_owned(), String::new(), String::new());
+        HostRow { host, version, schema_known: 0, roles, started_at: 0, seen_at: 0, sent, failed: 0 }
     }
 
     #[test]

@@ -26,11 +26,9 @@ impl Service {
             // Who could not say lately that it is there itself, does not know that others are not.
             let knows_silence = began_ms.saturating_sub(said_ms) < SILENT_MS_MAX;
             match self.take_over(&this, knows_silence).await {
+                Ok(()) if !self.store.is_shared() => return,
                 Ok(()) => said_ms = began_ms,
                 Err(e) => tracing::debug!(error = %e, "the hosts could not be watched; trying again"),
-            }
-            if !self.store.is_shared() && said_ms == began_ms {
-                return;
             }
             tokio::select! {
                 () = stop.cancelled() => {}

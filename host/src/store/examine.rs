@@ -46,6 +46,13 @@ pub struct Schema {
     pub oldest_program: Option<i64>,
 }
 
+impl Schema {
+    /// Whether this program works on it, though a newer one brought it further.
+    pub(crate) fn allows_this_program(&self) -> bool {
+        self.oldest_program.is_some_and(|oldest| oldest <= self.known)
+    }
+}
+
 impl Store {
     /// Where `SQLite` keeps its file; none for other databases, and for what is no URL.
     pub fn sqlite_path(url: &str) -> Option<PathBuf> {

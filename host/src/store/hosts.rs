@@ -9,9 +9,6 @@ const SILENT_MS_MAX: i64 = 30_000;
 /// And is forgotten after so many.
 const FORGET_MS: i64 = DAY_MS;
 
-const COLUMNS: &str =
-    "host, version, schema_known, roles, started_at, seen_at, holder, machine, pid, pid_started, sent, failed";
-
 /// A run of a host.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub(crate) struct HostRow {
@@ -24,12 +21,6 @@ pub(crate) struct HostRow {
     /// Unix milliseconds, as all that follow.
     pub(crate) started_at: i64,
     pub(crate) seen_at: i64,
-    /// The number of this run, which its claims have; 0: they were given to others.
-    pub(crate) holder: i64,
-    /// The process, see [`Process`].
-    pub(crate) machine: String,
-    pub(crate) pid: i64,
-    pub(crate) pid_started: i64,
     /// Mails that relays took from it since it started.
     pub(crate) sent: i64,
     /// Mails that it gave up since it started.
@@ -39,7 +30,7 @@ pub(crate) struct HostRow {
 /// A run of a host that may hold claims.
 #[derive(Clone, Debug, sqlx_macros::FromRow)]
 pub(crate) struct Holder {
-    /// Of its claims.
+    /// Which its claims have.
     #[sqlx(rename = "holder")]
     pub(crate) number: i64,
     machine: String,
@@ -70,6 +61,7 @@ impl Store {
             .await
             .map(|done| done.rows_affected()))?;
         if known == 0 {
+            let process = Process::this();
             let sql = tx.dialect().sql(&format!("delete from hosts where seen_at < {now} - {FORGET_MS}"));
             with_tx!(&mut tx, |c| sqlx::query(sql).execute(c).await.map(drop))?;
             let sql = tx.dialect().sql(&format!(
@@ -81,10 +73,10 @@ impl Store {
                 .bind(&row.version)
                 .bind(row.schema_known)
                 .bind(&row.roles)
-                .bind(row.holder)
-                .bind(&row.machine)
-                .bind(row.pid)
-                .bind(row.pid_started)
+                .bind(self.holder)
+                .bind(&process.machine)
+                .bind(process.pid)
+                .bind(process.started)
                 .bind(row.sent)
                 .bind(row.failed)
                 .execute(c)
@@ -98,7 +90,8 @@ impl Store {
     pub(crate) async fn hosts(&self) -> Result<Vec<HostRow>> {
         let now = self.dialect().now_ms(self.offset_ms());
         let sql = self.dialect().sql(&format!(
-            "select {COLUMNS} from hosts where seen_at > {now} - {SILENT_MS_MAX} order by started_at, host"
+            "select host, version, schema_known, roles, started_at, seen_at, sent, failed from hosts \
+             where seen_at > {now} - {SILENT_MS_MAX} order by started_at, host"
         ));
         Ok(with_pool!(self, |pool| sqlx::query_as(sql).fetch_all(pool).await)?)
     }

@@ -28,8 +28,8 @@ const ROWS_BUFFERED_MAX: usize = 1_000;
 /// How long a connection may have been idle and is still used without asking the database whether it is there.
 const TRUSTED_IDLE_MAX: Duration = Duration::from_secs(1);
 
-/// Bits that a holder's number leaves free, so that an epoch can be added.
-const HOLDER_SHIFT: u32 = 2;
+/// The largest number of a run: with an epoch it is still a BIGINT.
+const HOLDER_MAX: i64 = i64::MAX >> 2;
 
 /// The pause after the first attempt to reach a database, doubled after each more.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -67,8 +67,8 @@ impl Store {
         } else {
             return Err(Error::Url);
         };
-        let holder = i64::from_le_bytes(clock.random()) >> HOLDER_SHIFT & i64::MAX >> HOLDER_SHIFT;
-        Ok(Self { db, clock, unheard_until_ms: std::sync::Arc::default(), holder: holder.max(1) })
+        let holder = (i64::from_le_bytes(clock.random()) & HOLDER_MAX).max(1);
+        Ok(Self { db, clock, unheard_until_ms: std::sync::Arc::default(), holder })
     }
 }
 

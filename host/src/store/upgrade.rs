@@ -74,7 +74,7 @@ impl Store {
 /// A newer program may have brought the schema further than this one knows, and than it can follow.
 fn expect_usable(schema: &Schema) -> Result<()> {
     let Some(applied) = schema.applied.filter(|applied| *applied > schema.known) else { return Ok(()) };
-    if schema.oldest_program.is_none_or(|oldest| oldest > schema.known) {
+    if !schema.allows_this_program() {
         return Err(Error::SchemaNewer { applied, known: schema.known });
     }
     tracing::warn!(

@@ -12,7 +12,7 @@ use ecomm::host;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::app::{App, Client, PASSWORD, PATIENCE, environment, eventually};
+use crate::app::{Client, PASSWORD, PATIENCE, environment, eventually};
 use crate::database::{Database, Kind};
 use crate::harness;
 use crate::process::{OURS, Sink, command, create_admin, free_address, ready, terminate};
@@ -224,12 +224,16 @@ async fn refusal(database: &Database, more: &[(&str, &str)]) -> String {
     }
 }
 
-async fn newer_schema(database: Database) {
-    let app = App::start(database).await;
-    let database = app.end_keeping().await;
-    go_ahead(&database).await;
-    let config = Config::load(None, environment(&database, &[])).unwrap();
+/// Brings the schema up to date, as a host does at its start.
+async fn open(database: &Database) {
+    let config = Config::load(None, environment(database, &[])).unwrap();
     host::open(&config, Clock::system()).await.unwrap().close().await;
+}
+
+async fn newer_schema(database: Database) {
+    open(&database).await;
+    go_ahead(&database).await;
+    open(&database).await;
     database.execute("update schema_programs set oldest = 9999").await;
     for more in [&[][..], &[("DATABASE__MIGRATE_ON_START", "false")]] {
         let why = refusal(&database, more).await;
@@ -238,8 +242,7 @@ async fn newer_schema(database: Database) {
 }
 
 async fn older_hosts(database: Database) {
-    let app = App::start(database).await;
-    let database = app.end_keeping().await;
+    open(&database).await;
     let newest = "(select version from (select max(version) as version from _sqlx_migrations) as x)";
     database.execute(&format!("delete from _sqlx_migrations where version = {newest}")).await;
     go_ahead(&database).await;
@@ -265,8 +268,7 @@ async fn last_release(database: Database) {
     let newest = table.lines().nth(2).unwrap();
     let cells: Vec<_> = newest.split('|').map(str::trim).collect();
     let schema: i64 = cells[4].parse().unwrap();
-    let app = App::start(database).await;
-    let oldest = app.database.number("select oldest from schema_programs where id = 1").await;
+    open(&database).await;
+    let oldest = database.number("select oldest from schema_programs where id = 1").await;
     assert!(oldest <= schema && schema <= ecomm::store::Store::schema_known(), "{newest}");
-    app.end().await;
 }
