@@ -121,6 +121,7 @@ fn guests(root: &Path, out: &Path) {
     }
     println!("cargo::rustc-env=MISBEHAVING_WASM={}", out.join("misbehaving.wasm").display());
     println!("cargo::rerun-if-changed=src/plugin/codegen.rs");
+    println!("cargo::rerun-if-changed=src/plugin/memory.rs");
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-changed=build.rs");
     for slot in ["renderer", "policy"] {

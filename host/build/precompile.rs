@@ -5,10 +5,12 @@ use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, ComponentType, Lift, Linker};
 use wasmtime::{Engine, Store, format_err};
-use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
+use wasmtime_wizer::Wizer;
 
 #[path = "../src/plugin/codegen.rs"]
 mod codegen;
+#[path = "../src/plugin/memory.rs"]
+mod memory;
 
 /// What the default components are configured with.
 const CONFIG: &str = "{}";
@@ -48,7 +50,7 @@ pub(crate) fn precompile(wasm: &[u8], target: Option<&str>) -> wasmtime::Result<
         let configure = configure.ok_or_else(|| format_err!("the component has no configure"))?;
         let configure = instance.get_typed_func::<(&str,), (Result<(), ConfigError>,)>(&mut store, configure)?;
         configure.call_async(&mut store, (CONFIG,)).await?.0.map_err(|e| format_err!("configure: {e:?}"))?;
-        let mut state = WasmtimeWizerComponent { store: &mut store, instance };
+        let mut state = memory::Memory { store: &mut store, instance };
         wizer.snapshot_component(&context, &mut state).await
     };
     let snapshot = making.now_or_never().ok_or_else(|| format_err!("the component waits for something"))??;

@@ -9,6 +9,7 @@ mod dns;
 mod relays;
 mod reputation;
 mod secrets;
+mod strays;
 mod webhooks;
 
 use std::net::SocketAddr;

@@ -21,6 +21,7 @@ mod gate;
 mod health;
 mod html;
 mod manifest;
+mod memory;
 mod offline;
 mod routing;
 mod sandbox;

@@ -31,6 +31,7 @@ pub(crate) mod products;
 pub(crate) mod reports;
 pub(crate) mod retention;
 pub(crate) mod stock_alerts;
+pub(crate) mod strays;
 pub(crate) mod suppressions;
 mod tx;
 mod upgrade;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
-use super::{Check, Finding, reputation, webhooks};
+use super::{Check, Finding, reputation, strays, webhooks};
 use crate::clock::{Clock, DAY_MS};
 use crate::config::Config;
 use crate::host;
@@ -138,6 +138,7 @@ async fn contents(config: Config, clock: &Clock) -> Vec<Finding> {
         let advice = "correct plugins.trust.key_paths: a host with these settings does not start";
         return vec![Finding::fault(Check::Plugins, "trust", e.to_string(), advice)];
     }
+    let delay_ms_max = strays::delay_ms_max(&config.caps, config.queue.lease_ms);
     let service = match host::unprepared(config, clock.clone()).await {
         Ok(service) => service,
         Err(e) => {
@@ -150,6 +151,7 @@ async fn contents(config: Config, clock: &Clock) -> Vec<Finding> {
         }
     };
     let mut findings = vec![queue(&service).await];
+    findings.extend(strays::examine(&service.store, delay_ms_max).await);
     findings.extend(reputation::examine(&service.store).await);
     findings.push(webhooks::examine(&service.store).await);
     for slot in Slot::ALL {

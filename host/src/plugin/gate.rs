@@ -16,13 +16,14 @@ use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{Component, Instance};
-use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
+use wasmtime_wizer::Wizer;
 
 use super::builtin;
 use super::cache::{Artifact, Cache, Key};
 use super::compiler::{Compiled, Compiler};
 use super::engine::{Code, Codes, Engine};
 use super::fault::{Fault, LoadError};
+use super::memory::Memory;
 use super::sandbox::{Budget, CallStore, GuestInputs, Sandbox};
 use super::{Impure, Manifest, Revision, Settings, Slot, digest, v1};
 use crate::clock::Clock;
@@ -274,7 +275,7 @@ impl Gate {
             }
             Ok(context) => {
                 call.lift_limits();
-                let mut state = WasmtimeWizerComponent { store: &mut call.store, instance: raw };
+                let mut state = Memory { store: &mut call.store, instance: raw };
                 let taken = AssertUnwindSafe(wizer.snapshot_component(&context, &mut state)).catch_unwind().await;
                 taken.map_or_else(
                     |_| Err("its memory cannot be taken".to_owned()),

@@ -28,7 +28,7 @@ use super::insert::Insert;
 use super::users::json;
 use super::{Db, Dialect, Result, Store, Tx, with_tx};
 
-const QUEUE: &str = "notification_events_queue";
+pub(super) const QUEUE: &str = "notification_events_queue";
 
 /// The queue's index of lanes, as `MySQL` has to be told.
 pub(super) const LANES: &str = "lanes";

@@ -17,6 +17,7 @@ tests! {
     on_each_database {
         a_host_that_is_well_is_found_well
         a_schema_that_does_not_fit_is_found
+        rows_edited_in_the_database_are_found_and_can_be_queued_anew
     }
     once {
         what_is_wrong_comes_with_what_to_do
@@ -317,4 +318,52 @@ fn the_guide_names_each_check() {
     let section = guide.split("\n## A check-up\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let named: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     assert_eq!(named, Check::ALL.map(Check::as_str));
+}
+
+/// Nothing is dropped without a word, others go on, and what is found can be mended by what is advised.
+async fn rows_edited_in_the_database_are_found_and_can_be_queued_anew(database: Database) {
+    let app = App::start(database).await;
+    for _ in 0..5 {
+        app.order().await;
+    }
+    let ids = app.database.texts("select concat(id, '') from notification_states order by id").await;
+    let [lost, ended, far, backwards, other] = ids.try_into().unwrap();
+    let queue = "notification_events_queue";
+    let edits = [
+        format!("delete from {queue} where state_id = {lost}"),
+        format!("update notification_states set state = 'sent' where id = {ended}"),
+        format!("update {queue} set due_at = 253402300799000 where state_id = {far}"),
+        format!(
+            "insert into notification_attempts (state_id, epoch, kind, repeats, started_at) \
+             values ({backwards}, 7, 'send', 1, 1)"
+        ),
+    ];
+    for edit in &edits {
+        app.database.execute(edit).await;
+    }
+    let (is_well, said) = doctor(environment(&app.database, &[]), &["--json"]);
+    assert!(!is_well, "{said}");
+    let findings: Vec<Value> = serde_json::from_str(&said).unwrap();
+    let found = |id: &str| {
+        let of = format!("notification {id}");
+        findings.iter().find(|f| f["subject"] == of.as_str()).map(|f| f["says"].as_str().unwrap().to_owned())
+    };
+    assert!(found(&lost).unwrap().contains("not queued"), "{said}");
+    assert!(found(&ended).unwrap().contains("queued all the same"), "{said}");
+    assert!(found(&far).unwrap().contains("due later than any policy"), "{said}");
+    assert!(found(&backwards).unwrap().contains("epoch is below"), "{said}");
+    assert_eq!(found(&other), None);
+    // What is advised.
+    app.database.execute(&format!("delete from {queue} where state_id = {ended}")).await;
+    for id in [&lost, &far, &backwards] {
+        for act in ["hold", "retry"] {
+            let path = format!("/v1/notifications/{id}/{act}");
+            app.client.ok("POST", &path, &app.admin, Some(serde_json::json!({ "why": "edited" }))).await;
+        }
+    }
+    app.drain().await;
+    assert_eq!(app.mailbox.messages().len(), 4);
+    let (_, said) = doctor(environment(&app.database, &[]), &["--json"]);
+    assert!(!said.contains("notification "), "{said}");
+    app.end().await;
 }

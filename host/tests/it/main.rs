@@ -41,6 +41,7 @@ mod mail_apis;
 mod mails;
 mod migrations;
 mod misbehaviour;
+mod model;
 mod observed;
 mod operations;
 mod operators;
@@ -80,7 +81,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// Every file's tests.
-const LISTED: [fn() -> Vec<libtest_mimic::Trial>; 73] = [
+const LISTED: [fn() -> Vec<libtest_mimic::Trial>; 74] = [
     accounts::tests,
     alerts::tests,
     backup::tests,
@@ -121,6 +122,7 @@ const LISTED: [fn() -> Vec<libtest_mimic::Trial>; 73] = [
     mails::programs::with_spamassassin,
     migrations::tests,
     misbehaviour::tests,
+    model::tests,
     observed::tests,
     operations::tests,
     operators::tests,
