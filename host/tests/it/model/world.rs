@@ -79,6 +79,24 @@ pub enum Step {
     TakeOver(u8),
 }
 
+impl Step {
+    /// Whose it is; none: nobody's, or what is done to a host.
+    pub fn host(&self) -> Option<u8> {
+        match *self {
+            Self::Claim(host, _)
+            | Self::RecordIntent(host)
+            | Self::RecordIntentUnheard(host)
+            | Self::Renew(host)
+            | Self::GiveBack(host)
+            | Self::RelayTakes(host)
+            | Self::RelayTakesUnheard(host)
+            | Self::RelayRefuses(host)
+            | Self::RecordEnd(host) => Some(host),
+            Self::TimePasses | Self::Enqueue(_) | Self::Kill(_) | Self::TakeOver(_) => None,
+        }
+    }
+}
+
 impl Bounds {
     fn steps(&self, world: &World, host: u8, steps: &mut Vec<Step>) {
         let may_fail = world.faults < self.faults;
@@ -118,18 +136,7 @@ impl Bounds {
 
     fn host_steps(&self, world: &mut World, step: &Step) {
         let (now, rules) = (world.now, self.rules);
-        let (Step::Claim(host, _)
-        | Step::RecordIntent(host)
-        | Step::RecordIntentUnheard(host)
-        | Step::Renew(host)
-        | Step::GiveBack(host)
-        | Step::RelayTakes(host)
-        | Step::RelayTakesUnheard(host)
-        | Step::RelayRefuses(host)
-        | Step::RecordEnd(host)) = *step
-        else {
-            return;
-        };
+        let Some(host) = step.host() else { return };
         let at = usize::from(host);
         if let Step::Claim(_, event) = *step {
             let (claim, is_begun) = world.table.claim(event, host + 1, now);
