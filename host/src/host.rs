@@ -231,7 +231,7 @@ impl Host {
                 tasks.spawn(store.listen(wake, stop.clone()));
             }
             let shares = Shares::are_needed(&service.store, &mailer)
-                .then(|| Shares::new(service.store.clone(), mailer.clone(), clock.clone()));
+                .then(|| Shares::new(service.store.clone(), mailer.clone(), clock.clone(), service.host.clone()));
             let (queue, service, stop) = (queue.clone(), service.clone(), stop.clone());
             tasks.spawn(async move {
                 if cold_start == ColdStart::Wait {

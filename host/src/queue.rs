@@ -10,7 +10,7 @@ mod record;
 mod requests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,8 @@ pub struct Queue {
     ends: Group<Finish, bool>,
     /// When the first of the events that went back to the queue is due again, by the monotonic clock.
     soonest_ms: Arc<AtomicI64>,
+    /// A claim got no answer: it may have been taken all the same.
+    is_unsure: Arc<AtomicBool>,
     /// For what may end the host: one at a time, so that no other is suspected with it for long.
     suspects: Arc<Semaphore>,
 }
@@ -109,6 +111,7 @@ impl Queue {
             intents,
             ends,
             soonest_ms: Arc::new(AtomicI64::new(i64::MAX)),
+            is_unsure: Arc::default(),
             suspects: Arc::new(Semaphore::new(1)),
         }
     }
@@ -224,12 +227,14 @@ impl Queue {
 
     /// Claims so many of each urgency and starts them; says which came. None: the database did not answer.
     async fn claim_portions(&self, portions: [i64; URGENCIES], under_way: &mut JoinSet<()>) -> Option<Vec<Urgency>> {
+        self.release_unknown().await;
         // Measured before the claim: the database's lease begins later and so ends later.
         let until_ms = self.clock.monotonic_ms() + self.settings.lease_ms;
         let claimable = if self.suspects.available_permits() > 0 { Claimable::All } else { Claimable::Unsuspected };
         let claimed = match self.store.claim(claimable, portions, self.settings.lease_ms).await {
             Ok(claimed) => claimed,
             Err(e) => {
+                self.is_unsure.fetch_or(!e.is_refusal(), Ordering::Relaxed);
                 if !e.is_transient() {
                     tracing::error!(error = %e, "the queue cannot be claimed from; trying again");
                     tokio::time::sleep(Duration::from_millis(self.settings.poll_ms)).await;
@@ -254,9 +259,18 @@ impl Queue {
         // First: the one that is tried may end the host, and the others must not be charged for it.
         self.give_back(&back).await;
         for (event, alone) in begun {
-            under_way.spawn(self.clone().one(event, Lease::until(&self.clock, until_ms), alone));
+            let lease = Lease::until(&self.clock, until_ms);
+            self.leases.insert(&event, &lease);
+            under_way.spawn(self.clone().one(event, lease, alone));
         }
         Some(urgencies)
+    }
+
+    /// Ends claims that this host may have without knowing, which nobody would work on until their leases end.
+    async fn release_unknown(&self) {
+        if self.is_unsure.load(Ordering::Relaxed) && self.store.release_unknown(&self.leases.events()).await.is_ok() {
+            self.is_unsure.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Gives leases back, uncharged.
@@ -270,7 +284,6 @@ impl Queue {
 
     /// One claimed event, to its recorded end; a suspect's permit ends with it.
     async fn one(self, claimed: Claimed, lease: Lease, alone: Option<OwnedSemaphorePermit>) {
-        self.leases.insert(&claimed, &lease);
         let _guard = self.leases.forget_on_panic(claimed.claim);
         let (begun_us, since_queued_ms) = (self.clock.monotonic_us(), claimed.claimed_at - claimed.queued_at);
         let (finish, seen) = match self.examine(claimed).await {

@@ -26,9 +26,9 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// For a host that sends nothing before the first [`renew`](Self::renew).
-    pub fn new(store: Store, mailer: Mailer, clock: Clock) -> Self {
-        let (host, renewed_ms) = (clock.uuid().to_string(), clock.monotonic_ms());
+    /// For a host of that name that sends nothing before the first [`renew`](Self::renew).
+    pub fn new(store: Store, mailer: Mailer, clock: Clock, host: String) -> Self {
+        let renewed_ms = clock.monotonic_ms();
         let shares = Self { store, mailer, clock, host, renewed_ms };
         shares.stop();
         shares

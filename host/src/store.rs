@@ -226,8 +226,39 @@ impl Error {
         e.code().is_some_and(|code| codes.contains(&&*code))
     }
 
-    /// Whether the database is not there, or takes no more connections: the same may succeed in a moment.
+    /// Whether the database takes no writes for now: it is a standby, or its disk has failed. `SQLITE_READONLY`; 1290, 1792 and
+    /// 1836 of `MySQL`; 25006 of `PostgreSQL`.
+    pub fn is_read_only(&self) -> bool {
+        let e = match self {
+            Self::Driver(sqlx::Error::Database(e)) => e,
+            Self::Shared(e) => return e.is_read_only(),
+            _ => return false,
+        };
+        if let Some(e) = e.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+            return matches!(e.number(), 1290 | 1792 | 1836);
+        }
+        let code = e.code().unwrap_or_default();
+        match e.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
+            // The lowest eight bits of an extended code.
+            Some(_) => code.parse().is_ok_and(|code: u32| code & 0xff == 8),
+            None => code == "25006",
+        }
+    }
+
+    /// Whether what is stored cannot be read, which trying again does not change.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Corrupt { .. } | Self::Driver(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => true,
+            Self::Shared(e) => e.is_unreadable(),
+            _ => false,
+        }
+    }
+
+    /// Whether the database is not there, or takes no more connections or no writes: the same may succeed in a moment.
     pub fn is_away(&self) -> bool {
+        if self.is_read_only() {
+            return true;
+        }
         match self {
             Self::Unreachable { .. } => true,
             Self::Driver(e) => open::is_absence(e) || matches!(e, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed),

@@ -11,6 +11,9 @@ use crate::store::queue::{Claimed, Finish};
 use crate::store::{self, suppressions};
 use crate::suppression::{AddressKey, AddressKeys, NewSuppression, Suppressed, Suppression, says_nobody};
 
+/// For how long an event waits, up to twice, when the database could not be asked about it.
+const UNREAD_MS: i64 = 1_000;
+
 /// Finds what stands against addresses. Cheap to clone.
 #[derive(Clone)]
 pub struct Addresses {
@@ -66,14 +69,23 @@ impl Queue {
         }
         match self.suppressed(&event).await {
             Ok(suppressed) => event.suppressed = suppressed,
-            // Nothing was done yet: it comes again when the database does.
-            Err(e) if e.is_transient() => return Err(Box::new(record::give_back(&claimed))),
-            Err(e) => {
+            Err(e) if e.is_unreadable() => {
                 tracing::error!(notification.id = event.notification.id, error = %e, "what stands against an address cannot be read");
                 return Err(held(format!("what stands against its address cannot be read: {e}")));
             }
+            Err(e) => return Err(Box::new(self.unread(&claimed, &e))),
         }
         Ok((claimed, event))
+    }
+
+    /// What becomes of an event of which the database does not tell enough: nothing was done yet, and it comes again when the
+    /// database does.
+    pub(super) fn unread(&self, claimed: &Claimed, e: &store::Error) -> Finish {
+        if e.is_transient() {
+            return record::give_back(claimed);
+        }
+        tracing::warn!(notification.id = claimed.claim.event, error = %e, "the database does not tell enough of an event; trying again");
+        self.later(claimed, UNREAD_MS)
     }
 
     /// What stands against a mail.

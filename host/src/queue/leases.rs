@@ -49,6 +49,11 @@ impl Leases {
         self.lock().remove(&claim);
     }
 
+    /// Which events are claimed.
+    pub(super) fn events(&self) -> Vec<i64> {
+        self.lock().keys().map(|claim| claim.event).collect()
+    }
+
     pub(super) fn not_handed_over(&self) -> Vec<Finish> {
         self.lock().values().filter(|held| !held.lease.is_handed_over()).map(|held| held.give_back.clone()).collect()
     }

@@ -64,7 +64,7 @@ impl Queue {
         };
         let (kept, payload) = match self.requests.found.ask((request.endpoint, of), look).await {
             Ok(found) => found,
-            Err(e) if e.is_transient() => return Err(Box::new(record::give_back(claimed))),
+            Err(e) if !e.is_unreadable() => return Err(Box::new(self.unread(claimed, &e))),
             Err(e) => {
                 tracing::error!(notification.id = claimed.claim.event, error = %e, "an endpoint cannot be read");
                 return Err(end(notification::State::Held, "hold", &format!("its endpoint cannot be read: {e}")));
@@ -105,7 +105,7 @@ impl Queue {
     }
 
     /// Comes back later, uncharged, after so many milliseconds and up to as many again.
-    fn later(&self, claimed: &Claimed, ms: i64) -> Finish {
+    pub(super) fn later(&self, claimed: &Claimed, ms: i64) -> Finish {
         if claimed.in_doubt {
             return record::give_back(claimed);
         }

@@ -36,6 +36,8 @@ fn why(e: &Error) -> String {
     tracing::warn!(error = %e, "the database cannot be written to");
     let why = if e.is_full() {
         "the database is full"
+    } else if e.is_read_only() {
+        "the database takes no writes"
     } else if e.is_away() {
         "the database does not answer"
     } else {

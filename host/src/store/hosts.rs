@@ -1,6 +1,6 @@
 //! Which hosts there are: each says every few seconds that it is there.
 
-use super::{Result, Store, with_pool, with_tx};
+use super::{Result, Store, shares, with_pool, with_tx};
 use crate::alive::Process;
 use crate::clock::DAY_MS;
 
@@ -129,10 +129,31 @@ impl Store {
         ));
         let taken =
             with_tx!(&mut tx, |c| sqlx::query(sql).bind(holder).execute(c).await.map(|done| done.rows_affected()))?;
+        if is_certain {
+            shares::free_soon(&mut tx, holder, &now).await?;
+        }
         let sql = dialect.sql("update hosts set holder = 0 where holder = $1");
         with_tx!(&mut tx, |c| sqlx::query(sql).bind(holder).execute(c).await.map(drop))?;
         tx.commit().await?;
         Ok(taken)
+    }
+
+    /// Ends the claims of this run of which its host does not know, because the answer to one did not come: all but those of
+    /// `known` events. Says how many.
+    pub(crate) async fn release_unknown(&self, known: &[i64]) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let dialect = tx.dialect();
+        let now = dialect.now_ms(self.offset_ms());
+        let known: Vec<String> = known.iter().map(i64::to_string).collect();
+        let unknown = if known.is_empty() { String::new() } else { format!("and state_id not in ({})", known.join(", ")) };
+        let sql = dialect.sql(&format!(
+            "update notification_events_queue set due_at = {now} \
+             where holder - epoch = $1 and due_at > {now} and claims > 0 {unknown}"
+        ));
+        let released =
+            with_tx!(&mut tx, |c| sqlx::query(sql).bind(self.holder).execute(c).await.map(|done| done.rows_affected()))?;
+        tx.commit().await?;
+        Ok(released)
     }
 
     /// Takes a host out that stops.

@@ -102,6 +102,8 @@ async fn open_mysql(url: &str, options: &Options, clock: &Clock) -> Result<Db> {
             send_at_once(port);
             // Gap locks of REPEATABLE READ would stop enqueues below a claim's range.
             connection.execute("set session transaction isolation level read committed").await?;
+            // As for `PostgreSQL`, in seconds; `MySQL` has nothing like it, and reads a comment.
+            connection.execute("set @ecomm = 1 /*M!100300 , session idle_transaction_timeout = 5 */").await?;
             Ok(())
         })
     });

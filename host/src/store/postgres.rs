@@ -7,15 +7,19 @@ use futures_util::stream::BoxStream;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Acquire, Either, Execute, Executor, PgPool, Postgres, SqlStr, Transaction};
+use sqlx::{Acquire, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlSafeStr, SqlStr};
 
 use super::Result;
 
 /// What changes anything finds its rows by a key. Without statistics, as on a young or a churning table, the planner
 /// would read whole tables instead; and one way by key is as good for each value, so it is planned once for each
 /// connection, not for each execution. In one round trip with `begin`. Reads are planned as the server is set up.
+///
+/// A host that is stopped, or that the network has cut off, half-way through a transaction keeps the locks of others' lanes, and
+/// with them the groups that they are in, for so many milliseconds at the most: far less than a lease.
 const BEGIN: &str = "begin; set local enable_seqscan = off; set local enable_hashjoin = off; \
-    set local enable_mergejoin = off; set local plan_cache_mode = force_generic_plan; set local jit = off";
+    set local enable_mergejoin = off; set local plan_cache_mode = force_generic_plan; set local jit = off; \
+    set local idle_in_transaction_session_timeout = 5000";
 
 /// Of all hosts that bring the same database up to date; "ecomm" in ASCII.
 const MIGRATION_LOCK: i64 = 0x65_63_6f_6d_6d;
@@ -39,8 +43,42 @@ pub(crate) struct Session {
 #[derive(Debug)]
 enum Held {
     Connection(PoolConnection<Postgres>),
-    /// Rolled back when dropped.
-    Transaction(Transaction<'static, Postgres>),
+    Transaction(Open),
+}
+
+/// A transaction, rolled back when dropped. The driver's own gives a connection back to the pool with its transaction begun
+/// where the statements that begin it fail half-way, or are not awaited to their end: whoever has it next can do nothing.
+#[derive(Debug)]
+struct Open(Option<PoolConnection<Postgres>>);
+
+impl Open {
+    async fn begin(connection: PoolConnection<Postgres>, statements: SqlStr) -> sqlx::Result<Self> {
+        let mut begun = Self(Some(connection));
+        begun.connection().execute(statements).await?;
+        Ok(begun)
+    }
+
+    fn connection(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect("held until it is committed")
+    }
+
+    async fn commit(mut self) -> sqlx::Result<()> {
+        self.connection().execute("commit").await?;
+        self.0 = None;
+        Ok(())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.0.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return connection.close_on_drop() };
+        runtime.spawn(async move {
+            if connection.execute("rollback").await.is_err() {
+                connection.close_on_drop();
+            }
+        });
+    }
 }
 
 impl Pg {
@@ -54,7 +92,7 @@ impl Pg {
         let held = if self.prepares {
             Held::Connection(self.pool.acquire().await?)
         } else {
-            Held::Transaction(self.pool.begin().await?)
+            Held::Transaction(Open::begin(self.pool.acquire().await?, SqlStr::from_static("begin")).await?)
         };
         Ok(Session { held, prepares: self.prepares })
     }
@@ -66,8 +104,9 @@ impl Pg {
 
     /// The same, whose first statement goes along with its beginning.
     pub(super) async fn begin_with(&self, first: &str) -> sqlx::Result<Session> {
-        let begin = sqlx::AssertSqlSafe(format!("{BEGIN}; {first}"));
-        Ok(Session { held: Held::Transaction(self.pool.begin_with(begin).await?), prepares: self.prepares })
+        let begin = sqlx::AssertSqlSafe(format!("{BEGIN}; {first}")).into_sql_str();
+        let held = Held::Transaction(Open::begin(self.pool.acquire().await?, begin).await?);
+        Ok(Session { held, prepares: self.prepares })
     }
 
     /// Brings the schema up to date, in one transaction, one host at a time. The migrator prepares statements: they
@@ -97,10 +136,10 @@ impl Session {
         }
     }
 
-    fn connection(&mut self) -> &mut sqlx::PgConnection {
+    fn connection(&mut self) -> &mut PgConnection {
         match &mut self.held {
             Held::Connection(connection) => connection,
-            Held::Transaction(tx) => tx,
+            Held::Transaction(tx) => tx.connection(),
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::quota::{Ask, Caps, Entry, Share, part};
 
 /// A share that was not renewed for so long is free again, in milliseconds.
 pub const EXPIRY_MS: i64 = 10_000;
+/// What a host that has certainly ended had is free after the second in which relays count.
+const WINDOW_MS: i64 = 1_000;
 /// Mails of a day are counted in parts of it, in milliseconds: as long as that one counts too long.
 const PART_MS: i64 = 600_000;
 
@@ -65,6 +67,16 @@ impl Store {
         with_tx!(&mut tx, |c| sqlx::query(sql).bind(host).execute(c).await.map(drop))?;
         tx.commit().await
     }
+}
+
+/// Has the shares expire of a host that has ended.
+pub(super) async fn free_soon(tx: &mut Tx, holder: i64, now: &str) -> Result<()> {
+    let sql = tx.dialect().sql(&format!(
+        "update relay_shares set renewed_at = {now} - {EXPIRY_MS} + {WINDOW_MS} \
+         where host in (select host from hosts where holder = $1)"
+    ));
+    with_tx!(tx, |c| sqlx::query(sql).bind(holder).execute(c).await.map(drop))?;
+    Ok(())
 }
 
 async fn write(tx: &mut Tx, host: &str, ask: &Ask, written: Caps, now: i64) -> Result<()> {

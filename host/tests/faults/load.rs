@@ -29,7 +29,7 @@ pub struct Seen {
     pub answered: Vec<Answered>,
     /// Requests whose connection ended, or could not be made.
     pub cut: usize,
-    /// Requests that were refused for a time (429, 503).
+    /// Requests that were refused for a time, or not done in time (429, 503, 408).
     pub refused: usize,
     /// What else was answered that is no success.
     pub failed: Vec<String>,
@@ -124,7 +124,7 @@ impl Shared {
                 self.events.fetch_add(1, Ordering::Relaxed);
                 return Some(order);
             }
-            Ok((status, _)) if matches!(status.as_u16(), 429 | 503) => seen.refused += 1,
+            Ok((status, _)) if matches!(status.as_u16(), 408 | 429 | 503) => seen.refused += 1,
             Ok((status, text)) => seen.failed.push(format!("{asked}: {status} {text}")),
             Err(_) => seen.cut += 1,
         }

@@ -136,13 +136,13 @@ impl Scenario {
     }
 
     fn plan(self, arguments: &Arguments) -> Plan {
-        let is_short = (!arguments.long).then_some(("QUEUE__LEASE_MS", "10000"));
+        let has_short_lease = !arguments.long || self == Self::Stalls;
+        let lease = has_short_lease.then_some(("QUEUE__LEASE_MS", hosts::SHORT_LEASE_MS));
         let settings: &[_] = match self {
-            Self::Stalls => &[("QUEUE__LEASE_MS", "2000")],
             Self::RelayFaults => relays::DEADLINES,
             _ => &[],
         };
-        let settings = is_short.into_iter().chain(settings.iter().copied()).collect();
+        let settings = lease.into_iter().chain(settings.iter().copied()).collect();
         let proxied = matches!(self, Self::Failover | Self::FailoverAsync | Self::Cuts | Self::HalfOpen | Self::Slow);
         let relay_proxied = self == Self::RelaySlow;
         let (program, rate, seed) = (arguments.program.clone(), arguments.rate, arguments.seed);
@@ -172,7 +172,7 @@ impl Scenario {
         match self {
             Self::Kills => hosts::killed(&mut rig, times(5, 100)).await,
             Self::Points => points::killed_at_each(&mut rig, times(20, 1)).await,
-            Self::Stalls => hosts::stalled(&mut rig, times(1, 10)).await,
+            Self::Stalls => hosts::stalled(&mut rig, times(1, 4)).await,
             Self::Restarts => hosts::restarted(&mut rig, times(4, 50)).await,
             Self::DatabaseKills => databases::killed(&mut rig, server, times(2, 20)).await,
             Self::Failover => databases::failed_over(&mut rig, server, true).await,

@@ -19,6 +19,7 @@ tests! {
         a_lost_answer_is_in_doubt_and_sent_again
         cancelling_returns_the_stock
         what_may_end_its_host_is_tried_alone
+        what_the_database_does_not_tell_is_waited_for
     }
     once {
         a_long_reply_is_recorded_cut
@@ -313,5 +314,20 @@ async fn an_intent_that_cannot_be_recorded_charges_nothing() {
     app.drain().await;
     assert_eq!(app.notifications(order).await[0]["attempts"], 1);
     assert_eq!(app.states().await, ["sent"]);
+    app.end().await;
+}
+
+/// A database that answers half of what is asked is no reason to hold a mail, or to charge it.
+async fn what_the_database_does_not_tell_is_waited_for(database: Database) {
+    let app = App::start(database).await;
+    let order = app.order().await;
+    app.database.execute("alter table mail_suppressions rename to elsewhere").await;
+    app.drain().await;
+    assert_eq!((app.states().await, app.queued().await), (vec!["not sent".to_owned()], 1));
+    app.database.execute("alter table elsewhere rename to mail_suppressions").await;
+    app.clock.advance(2_001);
+    app.drain().await;
+    let notification = app.notifications(order).await[0].clone();
+    assert_eq!(journal(&notification), ["send body delivered 250 -"]);
     app.end().await;
 }

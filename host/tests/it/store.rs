@@ -3,6 +3,8 @@
 use ecomm::notification::{State, Transition};
 use ecomm::store::queue::{Claimable, Claimed, Finish, Intent, Note, Provenance};
 
+use sqlx::{Connection as _, PgConnection};
+
 use crate::app::App;
 use crate::database::Database;
 use crate::harness::tests;
@@ -22,6 +24,9 @@ tests! {
         eight_workers_claim_each_event_once
         stock_is_exact_under_concurrency
         a_change_happens_once
+    }
+    behind_each_pooler {
+        what_fails_as_it_begins_leaves_its_connection_usable
     }
 }
 
@@ -304,5 +309,26 @@ async fn a_change_happens_once(database: Database) {
     let answers = futures_util::future::join_all(shipping).await;
     assert_eq!(answers.iter().filter(|(status, _)| status.is_success()).count(), 1);
     assert_eq!(app.queued().await, 2);
+    app.end().await;
+}
+
+/// The rows that an end needs are locked by somebody else, and the server gives up waiting: each connection of the host goes on
+/// to be good for something.
+async fn what_fails_as_it_begins_leaves_its_connection_usable(database: Database) {
+    let named = database.texts("select current_database()::text").await.remove(0);
+    database.execute(&format!("alter database {named} set lock_timeout = 50")).await;
+    let app = App::with(database, &[("DATABASE__CONNECTIONS_MAX", "2")]).await;
+    app.order().await;
+    let claimed = claim(&app, 1).await.remove(0);
+    let end = Finish { intent: true, ..finish(&claimed, sent()) };
+    let mut other = PgConnection::connect(&app.database.direct).await.unwrap();
+    let mut holding = other.begin().await.unwrap();
+    sqlx::query("select state_id from notification_events_queue for update").execute(&mut *holding).await.unwrap();
+    for _ in 0..4 {
+        app.host.service.store.finish(std::slice::from_ref(&end)).await.unwrap_err();
+    }
+    holding.rollback().await.unwrap();
+    assert_eq!(app.host.service.store.finish(&[end]).await.unwrap(), [true]);
+    assert_eq!(app.states().await, ["sent"]);
     app.end().await;
 }

@@ -8,6 +8,9 @@ use crate::database::Server;
 use crate::judge::Verdict;
 use crate::rig::{Plan, Rig};
 
+/// Where a minute is too long to wait for.
+pub const SHORT_LEASE_MS: &str = "10000";
+
 /// Any host, at any moment; it is started again at once.
 pub async fn killed(rig: &mut Rig, times: usize) {
     rig.pause(500, 1_000).await;
@@ -23,7 +26,7 @@ pub async fn killed(rig: &mut Rig, times: usize) {
 
 /// A host that does not run while its leases end, and others go on with what it had begun.
 pub async fn stalled(rig: &mut Rig, times: usize) {
-    const THREE_LEASES: Duration = Duration::from_secs(6);
+    const THREE_LEASES: Duration = Duration::from_secs(30);
     for _ in 0..times {
         rig.pause(500, 1_000).await;
         let place = rig.any_place();
