@@ -22,18 +22,21 @@ pub async fn killed_at_each(rig: &mut Rig, stride: usize) {
     for point in (first..POINTS_MAX).step_by(stride) {
         let mut tracer = attach(rig.places[0].pid(), point);
         rig.order(point);
-        while !rig.places[0].has_ended() && !rig.is_done().await {
+        let mut is_done = false;
+        while !is_done && !rig.places[0].has_ended() {
             tokio::time::sleep(Duration::from_millis(5)).await;
+            is_done = rig.is_done().await;
         }
-        let has_ended = rig.places[0].has_ended();
         let _ = tracer.kill();
         tracer.wait().unwrap();
-        if !has_ended {
+        if rig.places[0].has_ended() {
+            rig.faults += 1;
+            rig.places[0].kill();
+            rig.places[0].start(&program).await;
+        }
+        if is_done {
             return;
         }
-        rig.faults += 1;
-        rig.places[0].kill();
-        rig.places[0].start(&program).await;
         rig.done().await;
     }
     panic!("a delivery takes more than {POINTS_MAX} steps");
