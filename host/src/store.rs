@@ -30,6 +30,7 @@ mod postgres;
 pub(crate) mod products;
 pub(crate) mod reports;
 pub(crate) mod retention;
+mod steps;
 pub(crate) mod stock_alerts;
 pub(crate) mod strays;
 pub(crate) mod suppressions;

@@ -3,7 +3,7 @@
 //! Steps add what a release needs, and take away only what the release before it no longer uses (expand and contract).
 
 use super::examine::PROGRAMS_SINCE;
-use super::{Db, Error, Result, Schema, Store};
+use super::{Db, Error, Result, Schema, Store, steps};
 
 /// The oldest program, by its schema's number, that works on this program's schema. A step that takes something away
 /// raises it, and the table `schema_programs` with it.
@@ -24,7 +24,7 @@ impl Store {
         migrator.set_ignore_missing(true);
         match &self.db {
             Db::Sqlite { writer, .. } => writer.migrate(&migrator).await?,
-            Db::MySql(pool, _) => migrator.run(pool).await?,
+            Db::MySql(pool, _) => steps::apply(pool, &migrator).await?,
             Db::Postgres(pg) => pg.migrate(migrator).await?,
         }
         self.backfill().await
