@@ -11,9 +11,14 @@ use ecomm::plugin::{Code, Plugins, engine_config, format};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wizer::{WasmtimeWizerComponent, Wizer};
+use wasmtime_wizer::Wizer;
+
+use memory::Memory;
 
 use crate::{contract, rig};
+
+#[path = "../src/plugin/memory.rs"]
+mod memory;
 
 const ROUNDS: usize = 40;
 const CALLS: usize = 500;
@@ -111,7 +116,7 @@ async fn snapshot(engine: &Engine, wasm: &[u8]) -> Vec<u8> {
     let raw = pre.instance_pre().instantiate(&mut store).expect("instantiated");
     let plugin = RendererPlugin::new(&mut store, &raw).expect("a renderer");
     plugin.ecomm_notification_plugin().call_configure(&mut store, "{}").expect("ran").expect("taken");
-    let mut state = WasmtimeWizerComponent { store: &mut store, instance: raw };
+    let mut state = Memory { store: &mut store, instance: raw };
     wizer.snapshot_component(&context, &mut state).await.expect("a snapshot")
 }
 

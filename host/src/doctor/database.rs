@@ -112,7 +112,9 @@ fn schema(examined: &Examined) -> (Finding, bool) {
     let (known, applied) = (schema.known, schema.applied.unwrap_or(0));
     let finding = if !schema.broken.is_empty() {
         let says = format!("step {} was applied half-way, or is not this program's", list(&schema.broken));
-        Finding::fault(Check::Schema, "", says, "restore the database from before, or use the program that applied it")
+        let advice = "`ecomm migrate` goes on with one that was broken off; else restore the database from before, or use the \
+                      program that applied it";
+        Finding::fault(Check::Schema, "", says, advice)
     } else if applied > known {
         let says = format!("its schema is number {applied}, and this program knows {known}");
         if schema.allows_this_program() {

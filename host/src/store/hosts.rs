@@ -145,13 +145,17 @@ impl Store {
         let dialect = tx.dialect();
         let now = dialect.now_ms(self.offset_ms());
         let known: Vec<String> = known.iter().map(i64::to_string).collect();
-        let unknown = if known.is_empty() { String::new() } else { format!("and state_id not in ({})", known.join(", ")) };
+        let unknown =
+            if known.is_empty() { String::new() } else { format!("and state_id not in ({})", known.join(", ")) };
         let sql = dialect.sql(&format!(
             "update notification_events_queue set due_at = {now} \
              where holder - epoch = $1 and due_at > {now} and claims > 0 {unknown}"
         ));
-        let released =
-            with_tx!(&mut tx, |c| sqlx::query(sql).bind(self.holder).execute(c).await.map(|done| done.rows_affected()))?;
+        let released = with_tx!(&mut tx, |c| sqlx::query(sql)
+            .bind(self.holder)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected()))?;
         tx.commit().await?;
         Ok(released)
     }

@@ -60,6 +60,7 @@ struct Arguments {
 
 /// What `cargo test -- …` tells every test binary.
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, clippy::struct_field_names, reason = "the names and kinds are libtest's")]
 struct Ignored {
     #[arg(long, hide = true)]
     list: bool,
@@ -113,7 +114,9 @@ fn main() -> ExitCode {
     };
     let scenarios: Vec<_> = all.iter().filter(chosen).copied().collect();
     if arguments.ignored.list {
-        scenarios.iter().for_each(|scenario| println!("{}: test", scenario.name()));
+        for scenario in scenarios {
+            println!("{}: test", scenario.name());
+        }
         return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

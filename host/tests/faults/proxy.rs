@@ -95,11 +95,12 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTok
             let _ended = end.clone().drop_guard();
             let Ok(there) = TcpStream::connect(to).await else { return };
             let _ = (here.set_nodelay(true), there.set_nodelay(true));
-            let ((from_here, to_here), (from_there, to_there)) = (here.into_split(), there.into_split());
+            let (asked, answer) = here.into_split();
+            let (answered, ask) = there.into_split();
             tokio::select! {
                 () = end.cancelled() => {}
-                () = pass(from_here, to_there, way.clone()) => {}
-                () = pass(from_there, to_here, way) => {}
+                () = pass(asked, ask, way.clone()) => {}
+                () = pass(answered, answer, way) => {}
             }
         });
     }

@@ -89,16 +89,18 @@ pub async fn wrong_clocks(plan: Plan, server: &mut Server, leaps: usize) -> Verd
     let library = faketime().expect("looked for");
     let mut rig = Rig::start(plan, server).await;
     let file = |rig: &Rig, place: usize| rig.folder.path().join(format!("time{place}"));
-    for place in 0..rig.places.len() {
+    for (place, offset_s) in OFFSETS_S.into_iter().enumerate().take(rig.places.len()) {
         let file = file(&rig, place);
-        tell_time(&file, OFFSETS_S[place]);
+        tell_time(&file, offset_s);
         let settings = [
             ("LD_PRELOAD", library.as_path()),
             ("FAKETIME_TIMESTAMP_FILE", &file),
             ("FAKETIME_NO_CACHE", Path::new("1")),
             ("FAKETIME_DONT_FAKE_MONOTONIC", Path::new("1")),
         ];
-        settings.iter().for_each(|(key, value)| rig.places[place].set(key, &value.display().to_string()));
+        for (key, value) in settings {
+            rig.places[place].set(key, &value.display().to_string());
+        }
     }
     rig.work().await;
     for leap in 1..=leaps {

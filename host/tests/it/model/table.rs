@@ -13,6 +13,7 @@ pub type Event = (u8, u8);
 
 /// What of the rules is in force. Without any one of them the promise does not hold: the tests show how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is left out by itself")]
 pub struct Rules {
     /// Who ends a claim shows its epoch.
     pub fence: bool,
