@@ -234,7 +234,7 @@ impl Queue {
         let claimed = match self.store.claim(claimable, portions, self.settings.lease_ms).await {
             Ok(claimed) => claimed,
             Err(e) => {
-                self.is_unsure.fetch_or(!e.is_refusal(), Ordering::Relaxed);
+                self.is_unsure.fetch_or(!e.is_refusal() || e.is_away(), Ordering::Relaxed);
                 if !e.is_transient() {
                     tracing::error!(error = %e, "the queue cannot be claimed from; trying again");
                     tokio::time::sleep(Duration::from_millis(self.settings.poll_ms)).await;
