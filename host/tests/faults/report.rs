@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use clap::ValueEnum as _;
+
 use crate::Arguments;
 use crate::database::Kind;
 use crate::judge::Verdict;
@@ -17,9 +19,11 @@ pub struct Report {
 impl Report {
     pub fn new(arguments: &Arguments) -> Self {
         let long = if arguments.long { " --long" } else { "" };
-        let databases: Vec<_> = arguments.database.iter().map(|kind| kind.name().to_lowercase()).collect();
+        let value = |kind: &Kind| kind.to_possible_value().map(|value| value.get_name().to_owned());
+        let databases: Vec<_> = arguments.database.iter().filter_map(value).collect();
+        let names = arguments.names.join(" ");
         let command = format!(
-            "cargo test --release --test faults -- --seed {} --rate {} --database {}{long}",
+            "cargo test --release --test faults -- --seed {} --rate {} --database {}{long} {names}",
             arguments.seed,
             arguments.rate,
             databases.join(",")
