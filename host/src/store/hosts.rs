@@ -1,6 +1,6 @@
 //! Which hosts there are: each says every few seconds that it is there.
 
-use super::{Result, Store, shares, with_pool, with_tx};
+use super::{Result, Store, Tx, shares, with_pool, with_tx};
 use crate::alive::Process;
 use crate::clock::DAY_MS;
 
@@ -123,12 +123,7 @@ impl Store {
         let dialect = tx.dialect();
         let now = dialect.now_ms(self.offset_ms());
         let phases = if is_certain { "" } else { "and phase = 0" };
-        let sql = dialect.sql(&format!(
-            "update notification_events_queue set due_at = {now} \
-             where holder - epoch = $1 and due_at > {now} and claims > 0 {phases}"
-        ));
-        let taken =
-            with_tx!(&mut tx, |c| sqlx::query(sql).bind(holder).execute(c).await.map(|done| done.rows_affected()))?;
+        let taken = end_claims(&mut tx, holder, &now, phases).await?;
         if is_certain {
             shares::free_soon(&mut tx, holder, &now).await?;
         }
@@ -142,20 +137,11 @@ impl Store {
     /// `known` events. Says how many.
     pub(crate) async fn release_unknown(&self, known: &[i64]) -> Result<u64> {
         let mut tx = self.begin().await?;
-        let dialect = tx.dialect();
-        let now = dialect.now_ms(self.offset_ms());
+        let now = tx.dialect().now_ms(self.offset_ms());
         let known: Vec<String> = known.iter().map(i64::to_string).collect();
         let unknown =
             if known.is_empty() { String::new() } else { format!("and state_id not in ({})", known.join(", ")) };
-        let sql = dialect.sql(&format!(
-            "update notification_events_queue set due_at = {now} \
-             where holder - epoch = $1 and due_at > {now} and claims > 0 {unknown}"
-        ));
-        let released = with_tx!(&mut tx, |c| sqlx::query(sql)
-            .bind(self.holder)
-            .execute(c)
-            .await
-            .map(|done| done.rows_affected()))?;
+        let released = end_claims(&mut tx, self.holder, &now, &unknown).await?;
         tx.commit().await?;
         Ok(released)
     }
@@ -167,4 +153,13 @@ impl Store {
         with_tx!(&mut tx, |c| sqlx::query(sql).bind(host).execute(c).await.map(drop))?;
         tx.commit().await
     }
+}
+
+/// Has the claims of a run, of those that match, end as if their leases had; says how many.
+async fn end_claims(tx: &mut Tx, holder: i64, now: &str, matching: &str) -> Result<u64> {
+    let sql = tx.dialect().sql(&format!(
+        "update notification_events_queue set due_at = {now} \
+         where holder - epoch = $1 and due_at > {now} and claims > 0 {matching}"
+    ));
+    Ok(with_tx!(tx, |c| sqlx::query(sql).bind(holder).execute(c).await.map(|done| done.rows_affected()))?)
 }

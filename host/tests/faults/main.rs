@@ -1,6 +1,6 @@
 //! The fault rig: `cargo test --release --test faults -- --seed 7 --database sqlite,postgres,mariadb --long`. Hosts under load are
 //! killed, stopped and cut off from what they need. What arrived at a relay of the rig's own is then held against what clients were
-//! answered and what the journal says. Without arguments: twenty seconds on `SQLite`.
+//! answered and what the journal says. Without arguments: a minute on `SQLite`.
 
 #![expect(
     clippy::unwrap_used,
@@ -92,11 +92,6 @@ impl Arguments {
     /// None where there is no history to build it from, either.
     fn last_release(&self) -> Option<&Path> {
         self.last_release.as_deref().filter(|program| !program.as_os_str().is_empty())
-    }
-
-    /// So many, or as many as reports count.
-    fn scale(&self, short: u64, long: u64) -> u64 {
-        if self.long { long } else { short }
     }
 }
 

@@ -153,12 +153,7 @@ impl Rig {
 
     /// Waits until they are.
     pub async fn done(&mut self) {
-        let waiting = async {
-            while !self.is_done().await {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "an order or its mails did not come through");
+        assert!(within_patience(async || self.is_done().await).await, "an order or its mails did not come through");
     }
 
     async fn queued(&self) -> i64 {
@@ -228,12 +223,7 @@ impl Rig {
     /// Lets clients end what they began, waits until nothing is queued, and judges.
     pub async fn judge(&mut self) -> Verdict {
         let seen = self.load.take().expect("at work").end().await;
-        let drained = async {
-            while self.queued().await > 0 {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        let is_drained = tokio::time::timeout(PATIENCE, drained).await.is_ok();
+        let is_drained = within_patience(async || self.queued().await == 0).await;
         for place in &mut self.places {
             place.stop().await;
         }
@@ -252,6 +242,16 @@ impl Rig {
         }
         verdict
     }
+}
+
+/// Whether the answer becomes yes.
+async fn within_patience(mut question: impl AsyncFnMut() -> bool) -> bool {
+    let asking = async {
+        while !question().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.is_ok()
 }
 
 /// As for any shop, but for its secret and its limits.

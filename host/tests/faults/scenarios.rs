@@ -63,7 +63,7 @@ impl Scenario {
         Self::RelayDies,
     ];
 
-    /// Twenty seconds of them.
+    /// A minute of them, with a program that is not optimised.
     pub const QUICK: &[Self] = &[
         Self::Kills,
         Self::Points,
@@ -151,6 +151,7 @@ impl Scenario {
 
     pub async fn run(self, arguments: &Arguments, server: &mut Server) -> Verdict {
         let times = |short: usize, long: usize| if arguments.long { long } else { short };
+        let seconds = |short, long| Duration::from_secs(if arguments.long { long } else { short });
         let mut plan = self.plan(arguments);
         match self {
             Self::RelayDies => return relays::one_dies(plan, server, times(1, 5)).await,
@@ -177,15 +178,15 @@ impl Scenario {
             Self::DatabaseKills => databases::killed(&mut rig, server, times(2, 20)).await,
             Self::Failover => databases::failed_over(&mut rig, server, true).await,
             Self::FailoverAsync => databases::failed_over(&mut rig, server, false).await,
-            Self::ReadOnly => databases::read_only(&mut rig, server, Duration::from_secs(arguments.scale(5, 60))).await,
+            Self::ReadOnly => databases::read_only(&mut rig, server, seconds(5, 60)).await,
             Self::Cuts => databases::cut(&mut rig, times(60, 1_000)).await,
             Self::HalfOpen => databases::half_open(&mut rig, times(1, 5)).await,
-            Self::Slow => databases::slow(&mut rig, Duration::from_secs(arguments.scale(5, 60))).await,
+            Self::Slow => databases::slow(&mut rig, seconds(5, 60)).await,
             Self::FilesAway => embedded::files_away(&mut rig, times(3, 20)).await,
             Self::BackupKills => embedded::killed_while_it_backs_up(&mut rig, times(5, 50)).await,
             Self::RelayFaults => relays::fails(&mut rig, times(12, 1_000)).await,
-            Self::RelaySlow => relays::slow(&mut rig, Duration::from_secs(arguments.scale(3, 30))).await,
-            Self::RelayThrottles => relays::throttles(&mut rig, Duration::from_secs(arguments.scale(3, 60))).await,
+            Self::RelaySlow => relays::slow(&mut rig, seconds(3, 30)).await,
+            Self::RelayThrottles => relays::throttles(&mut rig, seconds(3, 60)).await,
             Self::Upgrades | Self::Clocks | Self::DiskFull | Self::MigrateKills | Self::RelayDies => unreachable!(),
         }
         rig.judge().await
