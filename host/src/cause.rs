@@ -56,7 +56,12 @@ mod tests {
             assert_eq!(text.matches("connection refused").count(), 1, "{text}");
         }
         // What a client reads says nothing of the driver; the log does.
-        for error in [Error::StorageFull(driver()), Error::DatabaseAway(driver()), Error::Internal(driver())] {
+        for error in [
+            Error::StorageFull(driver()),
+            Error::DatabaseAway(driver()),
+            Error::Contended(driver()),
+            Error::Internal(driver()),
+        ] {
             assert!(!error.to_string().contains("connection refused"), "{error}");
             assert_eq!(chain(&error).matches("connection refused").count(), 1, "{error}");
         }

@@ -209,6 +209,10 @@ fn status(error: Error) -> Status {
             tracing::error!(error = %e, "the database does not answer");
             (Code::Unavailable, "DATABASE_UNAVAILABLE")
         }
+        Error::Contended(e) => {
+            tracing::warn!(error = %e, "a call lost to others each time that it was tried");
+            (Code::Aborted, "CONTENDED")
+        }
         Error::Internal(e) => {
             tracing::error!(error = %e, "a call failed");
             (Code::Internal, "INTERNAL")
@@ -226,7 +230,7 @@ fn status(error: Error) -> Status {
         Error::StorageFull(_) => {
             details.set_retry_info(Some(Duration::from_secs(30)));
         }
-        Error::InFlight | Error::DatabaseAway(_) => {
+        Error::InFlight | Error::DatabaseAway(_) | Error::Contended(_) => {
             details.set_retry_info(Some(Duration::from_secs(1)));
         }
         _ => {}

@@ -194,7 +194,8 @@ impl Error {
         }
     }
 
-    /// Whether the same transaction, tried again, may succeed: a deadlock's victim or a lost serialisation.
+    /// Whether the same transaction, tried again, may succeed: a deadlock's victim, a lost serialisation, or a lock that did not come
+    /// free in time. 1020 of `MariaDB` is a row that changed since the transaction began.
     pub fn is_transient(&self) -> bool {
         let e = match self {
             Self::Driver(sqlx::Error::Database(e)) => e,
@@ -202,8 +203,8 @@ impl Error {
             _ => return false,
         };
         match e.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-            Some(e) => matches!(e.number(), 1205 | 1213),
-            None => matches!(e.code().as_deref(), Some("40001" | "40P01")),
+            Some(e) => matches!(e.number(), 1020 | 1205 | 1213),
+            None => matches!(e.code().as_deref(), Some("40001" | "40P01" | "55P03")),
         }
     }
 }
@@ -262,7 +263,7 @@ impl Error {
         }
         match self {
             Self::Unreachable { .. } => true,
-            Self::Driver(e) => open::is_absence(e) || matches!(e, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed),
+            Self::Driver(e) => open::is_cut(e),
             Self::Shared(e) => e.is_away(),
             _ => false,
         }

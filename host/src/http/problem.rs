@@ -93,6 +93,10 @@ impl From<Error> for Problem {
                 tracing::error!(error = %e, "the database does not answer");
                 (StatusCode::SERVICE_UNAVAILABLE, Some(1))
             }
+            Error::Contended(e) => {
+                tracing::warn!(error = %e, "a request lost to others each time that it was tried");
+                (StatusCode::SERVICE_UNAVAILABLE, Some(1))
+            }
             Error::Internal(e) => {
                 tracing::error!(error = %e, "a request failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, None)

@@ -69,6 +69,9 @@ pub enum Error {
     /// The database does not answer.
     #[error("the database cannot be reached at the moment; whether this request was kept is not known")]
     DatabaseAway(#[source] store::Error),
+    /// Others changed the same rows, each time that it was tried.
+    #[error("others are changing the same at the same time; nothing of this request was kept")]
+    Contended(#[source] store::Error),
     /// Something of the host failed.
     #[error("something went wrong on our side")]
     Internal(#[source] store::Error),
@@ -96,6 +99,7 @@ impl Error {
             Self::Refused(e) => return format!("plugin:{}", e.code()),
             Self::StorageFull(_) => "storage-full",
             Self::DatabaseAway(_) => "database-unavailable",
+            Self::Contended(_) => "contended",
             Self::Internal(_) => "internal",
         };
         code.to_owned()
@@ -118,6 +122,8 @@ impl From<store::Error> for Error {
             Self::StorageFull(error)
         } else if error.is_away() {
             Self::DatabaseAway(error)
+        } else if error.is_transient() {
+            Self::Contended(error)
         } else {
             Self::Internal(error)
         }

@@ -140,7 +140,7 @@ pub(super) async fn tried_after<T, F: Future<Output = Result<T, Error>>>(
     let mut tries = 1;
     loop {
         match change().await {
-            Err(Error::Internal(e)) if passes(&e) && tries < TRIES_MAX => tries += 1,
+            Err(Error::Internal(e) | Error::Contended(e)) if passes(&e) && tries < TRIES_MAX => tries += 1,
             done => return done,
         }
     }

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::time::{sleep, timeout};
 
@@ -183,6 +183,40 @@ where
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }
+
+/// Whether a connection could not be had, or was lost with whatever was under way on it: what was asked says nothing wrong.
+pub(super) fn is_cut(e: &sqlx::Error) -> bool {
+    match e {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(e) => {
+            let code = e.code().unwrap_or_default();
+            if let Some(e) = e.try_downcast_ref::<MySqlDatabaseError>() {
+                CUT_MYSQL.contains(&e.number())
+            } else if e.try_downcast_ref::<SqliteError>().is_some() {
+                // The lowest eight bits of an extended code: another process writes all the time.
+                code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 5 | 6))
+            } else {
+                code.starts_with("08") || CUT_POSTGRES.contains(&&*code)
+            }
+        }
+        _ => false,
+    }
+}
+
+/// What `MySQL` and `MariaDB` say to connections that they do not serve, or end: too many of them (1040, 1203), a shutdown (1053), an
+/// operator or a limit that ended the connection or the statement (1317, 1927, 1969, 3024, 3169, 4031), or a network that did
+/// (1152, 1158 to 1161, 1184).
+const CUT_MYSQL: [u16; 15] = [1040, 1053, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1317, 1927, 1969, 3024, 3169, 4031];
+
+/// The same of `PostgreSQL`, beside its class 08: too many connections, a transaction that idled, a statement that was cancelled, a
+/// server that stops, has crashed or only starts, and a session that idled.
+const CUT_POSTGRES: [&str; 7] = ["53300", "25P03", "57014", "57P01", "57P02", "57P03", "57P05"];
 
 /// Whether the database is not there, or not yet: `admin_shutdown`, `crash_shutdown` and `cannot_connect_now` of
 /// `PostgreSQL`, which stops or starts.

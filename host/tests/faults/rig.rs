@@ -234,13 +234,20 @@ impl Rig {
         verdict.faults = self.faults;
         if !is_drained {
             verdict.wrong.push("mails are still queued".to_owned());
-            for place in 0..self.places.len() {
-                let log = std::fs::read_to_string(self.folder.path().join(format!("host{place}.log"))).unwrap();
-                let last: Vec<_> = log.lines().rev().take(5).collect();
-                verdict.wrong.push(format!("host {place} said at last: {}", last.join(" | ")));
-            }
+        }
+        if !is_drained || !seen.failed.is_empty() {
+            let words = (0..self.places.len()).map(|place| self.last_words(place));
+            verdict.wrong.extend(words);
         }
         verdict
+    }
+
+    /// Of a host's log; its errors alone, if it has any.
+    fn last_words(&self, place: usize) -> String {
+        let log = std::fs::read_to_string(self.folder.path().join(format!("host{place}.log"))).unwrap();
+        let errors: Vec<_> = log.lines().rev().filter(|line| line.contains("ERROR")).take(5).collect();
+        let last = if errors.is_empty() { log.lines().rev().take(5).collect() } else { errors };
+        format!("host {place} said at last: {}", last.join(" | "))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sqlx::{Connection, MySqlConnection, PgConnection, SqliteConnection};
+use sqlx::{Connection, Executor as _, MySqlConnection, PgConnection, SqliteConnection};
 
 /// Which database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +143,21 @@ impl Database {
             _ => sqlx::query(sql).execute(&mut MySqlConnection::connect(&self.direct).await.unwrap()).await.map(drop),
         }
         .unwrap();
+    }
+
+    /// Does it in a transaction that lasts until what is given back is dropped.
+    pub async fn hold(&self, sql: &str) -> Box<dyn std::any::Any + Send> {
+        let sql = of_a_test(sql);
+        if self.kind.speaks_postgres() {
+            let mut connection = PgConnection::connect(&self.direct).await.unwrap();
+            sqlx::query("begin").execute(&mut connection).await.unwrap();
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+            return Box::new(connection);
+        }
+        let mut connection = MySqlConnection::connect(&self.direct).await.unwrap();
+        connection.execute("begin").await.unwrap();
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+        Box::new(connection)
     }
 
     /// The texts that a query answers, one a row.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use ecomm::grpc::pb;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::app::{App, eventually, sqlite};
+use crate::both_apis::{channel, with};
 use crate::database::Database;
 use crate::harness::tests;
 use crate::logs::statements;
@@ -27,6 +29,12 @@ tests! {
     }
     on_each_server_on_one_thread {
         a_list_never_asks_once_for_each_item
+    }
+    on_each_server {
+        what_an_operator_ends_may_be_asked_again
+    }
+    behind_each_pooler {
+        what_waits_for_others_in_vain_may_be_asked_again
     }
 }
 
@@ -217,6 +225,59 @@ async fn a_broken_database_is_not_described_to_clients() {
     }
     app.database.execute("alter table gone rename to products").await;
     app.client.ok("GET", "/v1/products", "", None).await;
+    app.end().await;
+}
+
+/// Asks for an order to be shipped; the status, the pause that is asked for, and the problem.
+async fn ship(app: &App, order: i64) -> (u16, Option<String>, Value) {
+    let (path, body) = (format!("/v1/orders/{order}/status"), Some(json!({ "status": "shipped" })));
+    let (status, headers, answer) = app.client.with(("PATCH", &path), &app.admin, &[], body).await;
+    (status, headers.get("retry-after").map(|pause| pause.to_str().unwrap().to_owned()), answer)
+}
+
+/// A statement that an operator ends says nothing of what was asked.
+async fn what_an_operator_ends_may_be_asked_again(database: Database) {
+    let app = App::start(database).await;
+    let order = app.order().await;
+    let (waiting, end) = if app.database.kind.speaks_postgres() {
+        let of_ours = "from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        (format!("select pid::bigint {of_ours}"), "select pg_cancel_backend(")
+    } else {
+        let of_ours = "from information_schema.processlist where db = database() and info like '%for update%'";
+        (format!("select cast(id as signed) {of_ours} and id <> connection_id()"), "kill query (")
+    };
+    let holding = app.database.hold(&format!("select id from orders where id = {order} for update")).await;
+    let ended = async {
+        let waits = format!("select count(*) from ({waiting}) w");
+        eventually("a request waits", async || app.database.number(&waits).await > 0).await;
+        let statement = app.database.number(&waiting).await;
+        app.database.execute(&format!("{end}{statement})")).await;
+    };
+    let ((status, pause, problem), ()) = tokio::join!(ship(&app, order), ended);
+    assert_eq!((status, pause.as_deref()), (503, Some("1")), "{problem}");
+    assert_eq!(problem["type"], "urn:ecomm:problem:database-unavailable");
+    drop(holding);
+    assert_eq!(ship(&app, order).await.0, 200);
+    app.end().await;
+}
+
+/// Nor does a lock that does not come free in time, however often it is tried.
+async fn what_waits_for_others_in_vain_may_be_asked_again(database: Database) {
+    let named = database.texts("select current_database()::text").await.remove(0);
+    database.execute(&format!("alter database {named} set lock_timeout = 50")).await;
+    let app = App::start(database).await;
+    let order = app.order().await;
+    let holding = app.database.hold(&format!("select id from orders where id = {order} for update")).await;
+    let (status, pause, problem) = ship(&app, order).await;
+    assert_eq!((status, pause.as_deref()), (503, Some("1")), "{problem}");
+    assert_eq!(problem["type"], "urn:ecomm:problem:contended");
+    let shipped = pb::OrderStatus::Shipped.into();
+    let request = with(&app.admin, pb::ChangeOrderStatusRequest { id: order, status: shipped, ..Default::default() });
+    let mut orders = pb::order_service_client::OrderServiceClient::new(channel(&app).await);
+    let refused = orders.change_order_status(request).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Aborted, "{refused}");
+    drop(holding);
+    assert_eq!(ship(&app, order).await.0, 200);
     app.end().await;
 }
 
