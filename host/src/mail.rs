@@ -4,6 +4,7 @@
 mod api;
 pub mod dkim;
 mod domains;
+mod encoding;
 mod examine;
 pub mod mailbox;
 mod message;

@@ -7,8 +7,8 @@ use lettre::Address;
 use lettre::message::header::{self, ContentTransferEncoding, ContentType, HeaderName, HeaderValue, Headers};
 use lettre::message::{Attachment, Body, Mailbox, Mailboxes, MultiPart, SinglePart};
 
-use super::Settings;
 use super::dkim::Signers;
+use super::{Settings, encoding};
 use crate::hex;
 use crate::notification::Notification;
 use crate::plugin::Email;
@@ -107,10 +107,10 @@ fn body(email: &Email, seed: u64) -> Result<MultiPart, String> {
         hash.update([part]);
         hex::encode(&hash.finalize()[..20])
     };
-    let mut alternative =
-        MultiPart::alternative().boundary(boundary(0)).singlepart(SinglePart::plain(email.text.clone()));
+    let text = SinglePart::plain(encoding::encode(&email.text));
+    let mut alternative = MultiPart::alternative().boundary(boundary(0)).singlepart(text);
     if let Some(html) = &email.html {
-        alternative = alternative.singlepart(SinglePart::html(html.clone()));
+        alternative = alternative.singlepart(SinglePart::html(encoding::encode(html)));
     }
     let (inline, files): (Vec<_>, Vec<_>) = email.attachments.iter().partition(|a| a.content_id.is_some());
     let mut root = alternative;
