@@ -35,8 +35,8 @@ const SECONDS: [f64; 17] = [
 const LATENCY: [f64; 14] =
     [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0, 3_600.0, 21_600.0, 86_400.0];
 
-/// How much is done together: up to a batch of the worker.
-const SIZES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
+/// How much is done together: up to a batch of the worker, and nothing where others were quicker.
+const SIZES: [f64; 9] = [0.0, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
 
 /// What those who watch may see, and how.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -200,7 +200,7 @@ impl Metrics {
     pub(crate) async fn round<T>(
         &self,
         verb: &'static str,
-        size: usize,
+        size: impl FnOnce(&T) -> usize,
         clock: &Clock,
         doing: impl Future<Output = T>,
     ) -> T {
@@ -209,7 +209,7 @@ impl Metrics {
         let done = doing.await;
         let verb = [KeyValue::new("ecomm.verb", verb)];
         this.round.record(Duration::from_micros(clock.monotonic_us() - begun_us).as_secs_f64(), &verb);
-        this.size.record(size as u64, &verb);
+        this.size.record(size(&done) as u64, &verb);
         done
     }
 

@@ -25,8 +25,8 @@ use crate::lease::{Lease, NotRecorded};
 use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::notification::{Portions, Transition, URGENCIES, Urgency};
-use crate::store::Store;
 use crate::store::queue::{Claimable, Claimed, Finish, Intent};
+use crate::store::{self, Store};
 use crate::trace::{self, Span, Tracer};
 pub use examine::Addresses;
 use leases::Leases;
@@ -176,20 +176,20 @@ impl Queue {
         keeper
     }
 
-    async fn record_intent(&self, intent: Intent) -> crate::store::Result<bool> {
+    async fn record_intent(&self, intent: Intent) -> store::Result<bool> {
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let record = move |batch: Arc<[Intent]>| {
             let (store, metrics, clock) = (store.clone(), metrics.clone(), clock.clone());
-            async move { metrics.round("record-intent", batch.len(), &clock, store.hand_over(&batch)).await }
+            async move { metrics.round("record-intent", |_| batch.len(), &clock, store.hand_over(&batch)).await }
         };
         self.intents.ask(intent, record).await
     }
 
-    async fn record_end(&self, finish: Finish) -> crate::store::Result<bool> {
+    async fn record_end(&self, finish: Finish) -> store::Result<bool> {
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let record = move |batch: Arc<[Finish]>| {
             let (store, metrics, clock) = (store.clone(), metrics.clone(), clock.clone());
-            async move { metrics.round("record-end", batch.len(), &clock, store.finish(&batch)).await }
+            async move { metrics.round("record-end", |_| batch.len(), &clock, store.finish(&batch)).await }
         };
         self.ends.ask(finish, record).await
     }
@@ -231,7 +231,10 @@ impl Queue {
         // Measured before the claim: the database's lease begins later and so ends later.
         let until_ms = self.clock.monotonic_ms() + self.settings.lease_ms;
         let claimable = if self.suspects.available_permits() > 0 { Claimable::All } else { Claimable::Unsuspected };
-        let claimed = match self.store.claim(claimable, portions, self.settings.lease_ms).await {
+        // Held twice by what measures it.
+        let claiming = Box::pin(self.store.claim(claimable, portions, self.settings.lease_ms));
+        let size = |claimed: &store::Result<Vec<Claimed>>| claimed.as_ref().map_or(0, Vec::len);
+        let claimed = match self.metrics.round("claim", size, &self.clock, claiming).await {
             Ok(claimed) => claimed,
             Err(e) => {
                 self.is_unsure.fetch_or(!e.is_refusal() || e.is_away(), Ordering::Relaxed);

@@ -1,5 +1,5 @@
 //! How a text becomes the body of a part (RFC 2045 6). Which bytes come of it is what [`lettre`] makes of it, so that a mail that an
-//! earlier release sent can be made again; how is in one pass, since it was a tenth of what a mail costs.
+//! earlier release sent can be made again. How differs: lines are copied whole, which takes a third of the time.
 
 use lettre::message::Body;
 use lettre::message::header::ContentTransferEncoding;
@@ -16,7 +16,7 @@ pub(super) fn encode(text: &str) -> Body {
     if quoted > text.len() / 3 {
         // Of two letters in three, as of no language in Latin letters: rare enough.
         let encoded = Body::new_with_encoding(with_crlf(text), ContentTransferEncoding::Base64);
-        return encoded.unwrap_or_else(|text| Body::new(text));
+        return encoded.unwrap_or_else(Body::new);
     }
     Body::dangerous_pre_encoded(quoted_printable(text, quoted), ContentTransferEncoding::QuotedPrintable)
 }
@@ -63,43 +63,73 @@ fn quoted_printable(text: &str, quoted: usize) -> Vec<u8> {
     out
 }
 
-/// A line, broken by soft line breaks so that none is too long.
+/// Whether a byte stands for itself (RFC 2045 6.7, rule 2).
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        plain[byte as usize] = byte != b'=';
+        byte += 1;
+    }
+    plain[b'\t' as usize] = true;
+    plain
+};
+
+/// A line, broken by soft line breaks so that none is too long. A line that is full is only broken once more follows: before the last
+/// that is on it, since there is no room for the `=`.
 fn quote_line(line: &[u8], out: &mut Vec<u8>) {
     // A blank at the end would be lost on the way (rule 3).
-    let blank_end = line.last().filter(|byte| matches!(byte, b' ' | b'\t')).map_or(line.len(), |_| line.len() - 1);
-    let is_plain = |at: usize| at < blank_end && matches!(line[at], b'\t' | b' '..=b'<' | b'>'..=b'~');
-    let mut at = 0;
-    while at < line.len() {
-        let (begin, mut before_last, mut width, mut are_plain) = (at, at, 0, true);
-        while at < line.len() {
-            let wider = if is_plain(at) { width + 1 } else { width + 3 };
-            if wider > LINE_MAX {
-                break;
+    let (mut rest, blank) = match line.split_last() {
+        Some((blank @ (b' ' | b'\t'), rest)) => (rest, Some(*blank)),
+        _ => (line, None),
+    };
+    let (mut width, mut last) = (0, 0);
+    while !rest.is_empty() {
+        let run = rest.iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(rest.len());
+        let mut plain = &rest[..run];
+        while width + plain.len() > LINE_MAX {
+            if width == LINE_MAX {
+                width = break_before(last, out);
+                continue;
             }
-            are_plain &= wider == width + 1;
-            (before_last, width, at) = (at, wider, at + 1);
-        }
-        let is_broken = at < line.len();
-        if is_broken && width == LINE_MAX {
-            // There would be no room for the `=`.
-            at = before_last;
-        }
-        if are_plain {
-            out.extend_from_slice(&line[begin..at]);
-        } else {
-            for at in begin..at {
-                if is_plain(at) {
-                    out.push(line[at]);
-                } else {
-                    let digit = |half: u8| b"0123456789ABCDEF"[usize::from(half)];
-                    out.extend_from_slice(&[b'=', digit(line[at] >> 4), digit(line[at] & 15)]);
-                }
-            }
-        }
-        if is_broken {
+            let (fits, more) = plain.split_at(LINE_MAX - 1 - width);
+            out.extend_from_slice(fits);
             out.extend_from_slice(b"=\r\n");
+            (plain, width) = (more, 0);
+        }
+        if !plain.is_empty() {
+            out.extend_from_slice(plain);
+            (width, last) = (width + plain.len(), 1);
+        }
+        rest = &rest[run..];
+        if let Some((byte, more)) = rest.split_first() {
+            (width, last, rest) = (quote(*byte, width, last, out), 3, more);
         }
     }
+    if let Some(blank) = blank {
+        quote(blank, width, last, out);
+    }
+}
+
+/// A byte in hexadecimal digits; gives the width of the line behind it.
+fn quote(byte: u8, mut width: usize, last: usize, out: &mut Vec<u8>) -> usize {
+    if width == LINE_MAX {
+        width = break_before(last, out);
+    } else if width + 3 > LINE_MAX {
+        out.extend_from_slice(b"=\r\n");
+        width = 0;
+    }
+    let digit = |half: u8| b"0123456789ABCDEF"[usize::from(half)];
+    out.extend_from_slice(&[b'=', digit(byte >> 4), digit(byte & 15)]);
+    width + 3
+}
+
+/// Breaks the line before its last bytes; gives the width of the new one.
+fn break_before(last: usize, out: &mut Vec<u8>) -> usize {
+    let at = out.len() - last;
+    out.extend_from_slice(b"=\r\n");
+    out[at..].rotate_right(3);
+    last
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl Service {
                 let service = service.clone();
                 async move {
                     let placing = service.place_all(&group);
-                    service.metrics.round("place-orders", group.len(), &service.clock, placing).await
+                    service.metrics.round("place-orders", |_| group.len(), &service.clock, placing).await
                 }
             };
             let placing = Placing { who, new: new.clone(), once: once.cloned(), trace: trace.clone() };

@@ -36,7 +36,7 @@ impl Service {
         let (store, metrics, clock) = (self.store.clone(), self.metrics.clone(), self.clock.clone());
         let look = move |ids: Arc<[i64]>| {
             let (store, metrics, clock) = (store.clone(), metrics.clone(), clock.clone());
-            async move { metrics.round("read-products", ids.len(), &clock, store.products_by_id(&ids)).await }
+            async move { metrics.round("read-products", |_| ids.len(), &clock, store.products_by_id(&ids)).await }
         };
         let product = self.window.0.ask(id, look).await?.filter(|p| sees_all || p.archived_at.is_none());
         product.ok_or(Error::NotFound("product"))

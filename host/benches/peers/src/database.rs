@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions};
@@ -40,6 +41,12 @@ impl Database {
     /// So that no run pays for the statistics and the hint bits of what was filled in before it.
     pub(crate) async fn settle(&self) {
         sqlx::query("vacuum analyze").execute(&self.pool).await.expect("vacuumed");
+    }
+
+    /// The processor time that its server has used, if that is on this machine.
+    pub(crate) async fn processor(&self) -> Duration {
+        let session: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&self.pool).await.expect("a number");
+        crate::processor_of_server(session.cast_unsigned())
     }
 
     pub(crate) async fn remove(self) {

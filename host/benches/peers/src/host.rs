@@ -31,8 +31,22 @@ impl Drop for Process {
     }
 }
 
+/// What several workers came to.
+pub(crate) struct Scaled {
+    pub(crate) run: Run,
+    /// The processor time of the database.
+    pub(crate) database: Duration,
+    /// Claims, and those that found nothing while there was something.
+    pub(crate) claims: (f64, f64),
+}
+
 /// Places the orders and has them sent. The time is from the first mail to the last: a process' start is none of the queue's.
 pub(crate) async fn run(program: &Path, arguments: &Arguments) -> Run {
+    scaled(program, arguments, 1).await.run
+}
+
+/// The same with so many workers on one database.
+pub(crate) async fn scaled(program: &Path, arguments: &Arguments, workers: usize) -> Scaled {
     let database = Database::fresh(&arguments.database_url).await;
     let tally = Tally::new(arguments.jobs);
     let sink = Sink::start(Duration::from_millis(arguments.answer_ms), tally.clone()).await;
@@ -43,18 +57,43 @@ pub(crate) async fn run(program: &Path, arguments: &Arguments) -> Run {
     place(&format!("http://{http}"), arguments.jobs).await;
     drop(api);
     database.settle().await;
-    let worker = start(program, "worker", &settings, "");
+    let telemetry: Vec<_> = (0..workers).map(|_| format!("127.0.0.1:{}", free_port())).collect();
+    let launch = |listen: &String| {
+        let listen = ("ECOMM__TELEMETRY__LISTEN".to_owned(), listen.clone());
+        start(program, "worker", &[&settings[..], &[listen]].concat(), "")
+    };
+    let workers: Vec<_> = telemetry.iter().map(launch).collect();
+    let used_by = || workers.iter().map(|worker| processor_of(worker.0.id())).sum::<Duration>();
     let begun = tally.began().await;
-    let used = processor_of(worker.0.id());
+    let (used, used_there) = (used_by(), database.processor().await);
     tally.reached().await;
-    let (elapsed, processor) = (begun.elapsed(), processor_of(worker.0.id()).saturating_sub(used));
+    let (elapsed, processor) = (begun.elapsed(), used_by().saturating_sub(used));
+    let database_used = database.processor().await.saturating_sub(used_there);
+    let claims = claims(&telemetry).await;
     while database.count("select count(*) from notification_events_queue").await > 0 {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let recorded = begun.elapsed();
-    drop((worker, sink));
+    drop((workers, sink));
     database.remove().await;
-    Run { elapsed, recorded, processor }
+    Scaled { run: Run { elapsed, recorded, processor }, database: database_used, claims }
+}
+
+/// As the workers count them, until the last mail: the claim that finds the queue empty is not among those in vain.
+async fn claims(telemetry: &[String]) -> (f64, f64) {
+    let (mut all, mut in_vain) = (0.0, 0.0);
+    for listen in telemetry {
+        let answer = reqwest::get(format!("http://{listen}/metrics")).await.expect("an answer");
+        let text = answer.text().await.expect("a text");
+        let of = |name: &str, label: &str| {
+            let is_meant = |line: &&str| line.starts_with(name) && line.contains("\"claim\"") && line.contains(label);
+            let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+            text.lines().find(is_meant).and_then(value).unwrap_or_default()
+        };
+        all += of("ecomm_group_size_count", "");
+        in_vain += of("ecomm_group_size_bucket", "le=\"0\"");
+    }
+    (all, in_vain)
 }
 
 fn settings(url: &str, arguments: &Arguments, port: u16) -> Vec<(String, String)> {

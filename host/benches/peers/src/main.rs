@@ -12,7 +12,7 @@ mod host;
 mod mail;
 mod sink;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -53,6 +53,9 @@ struct Arguments {
     /// The host's release program, measured beside them.
     #[arg(long)]
     ecomm: Option<PathBuf>,
+    /// Measures the host alone, with so many workers after each other, such as 1,2,4,8.
+    #[arg(long, value_delimiter = ',', requires = "ecomm")]
+    workers: Vec<usize>,
     /// Measures these peers only.
     #[arg(long)]
     only: Vec<String>,
@@ -150,6 +153,9 @@ struct Figures {
 #[tokio::main]
 async fn main() {
     let arguments = Arguments::parse();
+    if let (Some(program), false) = (&arguments.ecomm, arguments.workers.is_empty()) {
+        return scale(program, &arguments).await;
+    }
     let host = Figures { name: host::NAME, config: host::CONFIG, ..Figures::default() };
     let [bare, graphile, apalis] =
         [Figures::of::<bare::Bare>(), Figures::of::<graphile::Graphile>(), Figures::of::<apalis::Apalis>()];
@@ -165,6 +171,29 @@ async fn main() {
         }
     }
     print(&table, &arguments);
+}
+
+/// How much more several workers do than one, on one machine with their database.
+async fn scale(program: &Path, arguments: &Arguments) {
+    println!("{} mails, {} SMTP connections of each worker", arguments.jobs, arguments.connections);
+    println!("workers   mails/s   µs/mail: workers   database   claims   in vain");
+    for &workers in &arguments.workers {
+        let mut runs = Vec::new();
+        for _ in 0..arguments.runs {
+            runs.push(host::scaled(program, arguments, workers).await);
+        }
+        let of = |figure: &dyn Fn(&host::Scaled) -> f64| median(runs.iter().map(figure).collect());
+        let each =
+            |time: Duration| time.as_secs_f64() * 1e6 / f64::from(u32::try_from(arguments.jobs).unwrap_or(u32::MAX));
+        println!(
+            "{workers:>7} {:>9.0} {:>18.0} {:>10.0} {:>8.0} {:>9.0}",
+            of(&|scaled| rate(arguments.jobs, scaled.run.elapsed)),
+            of(&|scaled| each(scaled.run.processor)),
+            of(&|scaled| each(scaled.database)),
+            of(&|scaled| scaled.claims.0),
+            of(&|scaled| scaled.claims.1)
+        );
+    }
 }
 
 impl Figures {
@@ -230,12 +259,36 @@ fn processor() -> Duration {
 
 /// The same of another process.
 fn processor_of(pid: u32) -> Duration {
+    stat(pid).used
+}
+
+/// The same of all processes of the server that the process with this number is one of.
+fn processor_of_server(of: u32) -> Duration {
+    let server = stat(of).parent;
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Duration::ZERO };
+    let numbers = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let running: Duration =
+        numbers.map(stat).filter(|process| process.parent == server).map(|process| process.used).sum();
+    running + stat(server).used_by_ended
+}
+
+/// What the kernel says of a process; nothing where it does not tell.
+#[derive(Default)]
+struct Stat {
+    parent: u32,
+    used: Duration,
+    /// By processes that it started and that have ended.
+    used_by_ended: Duration,
+}
+
+fn stat(pid: u32) -> Stat {
     const TICKS_PER_SECOND: u64 = 100;
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return Duration::ZERO };
-    // The name of the program, in brackets, may contain blanks; the times are the 12th and 13th field after it.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND)
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return Stat::default() };
+    // The name of the program, in brackets, may contain blanks.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
+    let time = |at: usize| Duration::from_millis((number(at) + number(at + 1)) * 1_000 / TICKS_PER_SECOND);
+    Stat { parent: u32::try_from(number(1)).unwrap_or_default(), used: time(11), used_by_ended: time(13) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]

@@ -33,6 +33,7 @@ pub(super) struct Formatters {
 
 thread_local! {
     static KEPT: RefCell<HashMap<String, Rc<Formatters>>> = RefCell::default();
+    static RIGHT_TO_LEFT: RefCell<HashMap<String, bool>> = RefCell::default();
 }
 
 /// What is kept under a name, made first if it is not there.
@@ -57,7 +58,9 @@ pub(super) fn with<T>(tag: &str, work: impl FnOnce(&Formatters) -> T) -> T {
 
 /// Whether the language is written from right to left.
 pub(super) fn is_right_to_left(tag: &str) -> bool {
-    tag.parse::<Locale>().is_ok_and(|locale| LocaleDirectionality::new_common().is_right_to_left(&locale.id))
+    let looked_up =
+        || tag.parse::<Locale>().is_ok_and(|locale| LocaleDirectionality::new_common().is_right_to_left(&locale.id));
+    RIGHT_TO_LEFT.with(|all| kept(all, tag, looked_up))
 }
 
 impl Formatters {

@@ -67,10 +67,7 @@ impl Work {
 
 /// Whether the notification is what is wrong, and not the database: the others can go on.
 fn is_of_one(e: &Error) -> bool {
-    match e {
-        Error::Conflict(_) | Error::NotFound(_) | Error::Internal(_) => true,
-        _ => false,
-    }
+    matches!(e, Error::Conflict(_) | Error::NotFound(_) | Error::Internal(_))
 }
 
 impl Service {
