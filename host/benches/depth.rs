@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use ecomm::host::Host;
-use ecomm::notification::{State, Transition};
+use ecomm::notification::Transition;
 use ecomm::service::Principal;
 use ecomm::shop::order::Change;
 use ecomm::store::queue::{Claimable, Claimed, Finish};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::rig;
+use crate::{queue, rig};
 
 /// How many wait when it is measured.
 const DEPTHS: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -72,9 +72,7 @@ async fn fill(host: &Host, who: Principal, product: i64, events: usize) {
         let service = host.service.clone();
         tasks.spawn(async move {
             for order in (share..orders).step_by(TASKS) {
-                let new = serde_json::json!({ "items": [{ "product_id": product, "quantity": 2 }] });
-                let new = serde_json::from_value(new).expect("an order");
-                let placed = service.place_order(who, new, None).await.expect("placed");
+                let placed = rig::place(&service, who, product).await;
                 if order % BLOCKED_ONE_IN == 0 {
                     let change = serde_json::from_value(serde_json::json!({ "status": "shipped" })).expect("a change");
                     service.change_order(admin, placed.id, Change::Status(change), None, None).await.expect("shipped");
@@ -108,10 +106,10 @@ async fn claims(host: &Host, batch: i64) -> Vec<f64> {
     let mut times = Vec::with_capacity(CLAIMS);
     for _ in 0..CLAIMS {
         let begun = Instant::now();
-        let claimed = claim(host, batch).await;
+        let claimed = host.service.store.claim(Claimable::All, [0, batch, 0, 0], 60_000).await.expect("claimed");
         times.push(begun.elapsed().as_secs_f64() * 1_000.0);
         assert_eq!(i64::try_from(claimed.len()), Ok(batch), "there are enough");
-        finish(host, &claimed, &Transition::GiveBack).await;
+        queue::finish(&host.service.store, claimed.iter().map(give_back)).await;
     }
     times
 }
@@ -121,34 +119,17 @@ async fn drain(host: &Host, most: usize) -> (usize, Duration) {
     let (mut ended, mut longest) = (0, Duration::ZERO);
     while ended < most {
         let begun = Instant::now();
-        let claimed = claim(host, 500).await;
-        if claimed.is_empty() {
+        let done = queue::claim_and_end(&host.service.store, 500).await;
+        if done == 0 {
             break;
         }
-        ended += claimed.len();
-        finish(host, &claimed, &Transition::End { state: State::Sent, reason: String::new() }).await;
+        ended += done;
         longest = longest.max(begun.elapsed());
     }
     (ended, longest)
 }
 
-async fn claim(host: &Host, batch: i64) -> Vec<Claimed> {
-    host.service.store.claim(Claimable::All, [0, batch, 0, 0], 60_000).await.expect("claimed")
-}
-
-async fn finish(host: &Host, claimed: &[Claimed], transition: &Transition) {
-    let end = |claimed: &Claimed| Finish {
-        claim: claimed.claim,
-        lane: claimed.lane,
-        place: claimed.place,
-        attempts: claimed.attempts,
-        transition: transition.clone(),
-        notes: Vec::new(),
-        intent: false,
-    };
-    let ends: Vec<Finish> = claimed.iter().map(end).collect();
-    assert!(
-        host.service.store.finish(&ends).await.expect("finished").into_iter().all(|held| held),
-        "nobody else is here"
-    );
+fn give_back(claimed: &Claimed) -> Finish {
+    let attempts = claimed.attempts;
+    Finish { attempts, transition: Transition::GiveBack, intent: false, ..queue::end(claimed) }
 }

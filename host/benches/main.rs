@@ -1,7 +1,7 @@
 //! `cargo bench`: what the host costs, beside what it is compared with, in one run. `cargo bench -- render` runs one
 //! part; the parts are render, policy, message, queue, depth, delivery, fairness, tracing, relay, retention, api, stages, slow
-//! and replay. `cargo bench -- api MariaDB` measures it with one database. `PostgreSQL` and `MariaDB` are measured where `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL`
-//! name a server.
+//! and replay. `cargo bench -- api MariaDB` measures it with one database. `PostgreSQL` and `MariaDB` are measured where
+//! `ECOMM_TEST_POSTGRES_URL` and `ECOMM_TEST_MARIADB_URL` name a server.
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "it prints what it timed")]
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use ecomm::notification::{State, Transition};
+use ecomm::store::Store;
 use ecomm::store::queue::{Claimable, Claimed, Finish};
 
 use crate::rig;
@@ -28,14 +29,11 @@ pub(crate) async fn measure() {
                 let begun = Instant::now();
                 let mut done = 0;
                 while done < share {
-                    let claimed = store.claim(Claimable::All, portions(batch), 60_000).await.expect("claimed");
-                    if claimed.is_empty() {
+                    let ended = claim_and_end(store, batch).await;
+                    if ended == 0 {
                         break;
                     }
-                    done += claimed.len();
-                    let ends: Vec<Finish> = claimed.iter().map(end).collect();
-                    let held = store.finish(&ends).await.expect("finished");
-                    assert!(held.into_iter().all(|held| held), "nobody else is here");
+                    done += ended;
                 }
                 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
                 rates.push(done as f64 / begun.elapsed().as_secs_f64());
@@ -47,12 +45,26 @@ pub(crate) async fn measure() {
     }
 }
 
+/// Ends so many events at the most; says how many there were.
+pub(crate) async fn claim_and_end(store: &Store, batch: i64) -> usize {
+    let claimed = store.claim(Claimable::All, portions(batch), 60_000).await.expect("claimed");
+    if !claimed.is_empty() {
+        finish(store, claimed.iter().map(end)).await;
+    }
+    claimed.len()
+}
+
+pub(crate) async fn finish(store: &Store, ends: impl Iterator<Item = Finish>) {
+    let held = store.finish(&ends.collect::<Vec<_>>()).await.expect("finished");
+    assert!(held.into_iter().all(|held| held), "nobody else is here");
+}
+
 /// As the worker asks while only orders' mails wait.
 fn portions(batch: i64) -> [i64; 4] {
     if batch < 4 { [0, batch, 0, 0] } else { [1, batch - 3, 1, 1] }
 }
 
-fn end(claimed: &Claimed) -> Finish {
+pub(crate) fn end(claimed: &Claimed) -> Finish {
     Finish {
         claim: claimed.claim,
         lane: claimed.lane,

@@ -9,7 +9,7 @@ use ecomm::config::{Config, PREFIX};
 use ecomm::host::{Host, Roles};
 use ecomm::notification::{Notification, Payload};
 use ecomm::service::{Principal, Service};
-use ecomm::shop::order::NewOrder;
+use ecomm::shop::order::{NewOrder, Order};
 use sqlx::{Connection, MySqlConnection, PgConnection};
 
 pub(crate) struct Database {
@@ -149,13 +149,18 @@ pub(crate) async fn fill(service: &Arc<Service>, who: Principal, product: i64, o
         let mine = orders / 32 + usize::from(share < orders % 32);
         tasks.spawn(async move {
             for _ in 0..mine {
-                let new = serde_json::json!({ "items": [{ "product_id": product, "quantity": 2 }] });
-                let new: NewOrder = serde_json::from_value(new).expect("an order");
-                service.place_order(who, new, None).await.expect("placed");
+                place(&service, who, product).await;
             }
         });
     }
     tasks.join_all().await;
+}
+
+/// Places an order.
+pub(crate) async fn place(service: &Arc<Service>, who: Principal, product: i64) -> Order {
+    let new = serde_json::json!({ "items": [{ "product_id": product, "quantity": 2 }] });
+    let new: NewOrder = serde_json::from_value(new).expect("an order");
+    service.place_order(who, new, None).await.expect("placed")
 }
 
 /// An order of five lines.

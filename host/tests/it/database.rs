@@ -145,19 +145,19 @@ impl Database {
         .unwrap();
     }
 
-    /// Does it in a transaction that lasts until what is given back is dropped.
-    pub async fn hold(&self, sql: &str) -> Box<dyn std::any::Any + Send> {
+    /// Does it on a server in a transaction that stays open.
+    pub async fn hold(&self, sql: &str) -> Held {
         let sql = of_a_test(sql);
         if self.kind.speaks_postgres() {
             let mut connection = PgConnection::connect(&self.direct).await.unwrap();
-            sqlx::query("begin").execute(&mut connection).await.unwrap();
+            connection.execute("begin").await.unwrap();
             sqlx::query(sql).execute(&mut connection).await.unwrap();
-            return Box::new(connection);
+            return Held::Postgres(connection);
         }
         let mut connection = MySqlConnection::connect(&self.direct).await.unwrap();
         connection.execute("begin").await.unwrap();
         sqlx::query(sql).execute(&mut connection).await.unwrap();
-        Box::new(connection)
+        Held::MySql(connection)
     }
 
     /// The texts that a query answers, one a row.
@@ -173,6 +173,23 @@ impl Database {
             _ => sqlx::query_scalar(sql).fetch_all(&mut MySqlConnection::connect(&self.direct).await.unwrap()).await,
         }
         .unwrap()
+    }
+}
+
+/// An open transaction, which keeps what it has locked.
+pub enum Held {
+    Postgres(PgConnection),
+    MySql(MySqlConnection),
+}
+
+impl Held {
+    /// Undoes it; by then nothing is locked any more.
+    pub async fn release(self) {
+        match self {
+            Self::Postgres(mut connection) => connection.execute("rollback").await.map(drop),
+            Self::MySql(mut connection) => connection.execute("rollback").await.map(drop),
+        }
+        .unwrap();
     }
 }
 

@@ -256,7 +256,7 @@ async fn what_an_operator_ends_may_be_asked_again(database: Database) {
     let ((status, pause, problem), ()) = tokio::join!(ship(&app, order), ended);
     assert_eq!((status, pause.as_deref()), (503, Some("1")), "{problem}");
     assert_eq!(problem["type"], "urn:ecomm:problem:database-unavailable");
-    drop(holding);
+    holding.release().await;
     assert_eq!(ship(&app, order).await.0, 200);
     app.end().await;
 }
@@ -276,7 +276,7 @@ async fn what_waits_for_others_in_vain_may_be_asked_again(database: Database) {
     let mut orders = pb::order_service_client::OrderServiceClient::new(channel(&app).await);
     let refused = orders.change_order_status(request).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Aborted, "{refused}");
-    drop(holding);
+    holding.release().await;
     assert_eq!(ship(&app, order).await.0, 200);
     app.end().await;
 }

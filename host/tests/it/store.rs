@@ -3,8 +3,6 @@
 use ecomm::notification::{State, Transition};
 use ecomm::store::queue::{Claimable, Claimed, Finish, Intent, Note, Provenance};
 
-use sqlx::{Connection as _, PgConnection};
-
 use crate::app::App;
 use crate::database::Database;
 use crate::harness::tests;
@@ -321,13 +319,11 @@ async fn what_fails_as_it_begins_leaves_its_connection_usable(database: Database
     app.order().await;
     let claimed = claim(&app, 1).await.remove(0);
     let end = Finish { intent: true, ..finish(&claimed, sent()) };
-    let mut other = PgConnection::connect(&app.database.direct).await.unwrap();
-    let mut holding = other.begin().await.unwrap();
-    sqlx::query("select state_id from notification_events_queue for update").execute(&mut *holding).await.unwrap();
+    let holding = app.database.hold("select state_id from notification_events_queue for update").await;
     for _ in 0..4 {
         app.host.service.store.finish(std::slice::from_ref(&end)).await.unwrap_err();
     }
-    holding.rollback().await.unwrap();
+    holding.release().await;
     assert_eq!(app.host.service.store.finish(&[end]).await.unwrap(), [true]);
     assert_eq!(app.states().await, ["sent"]);
     app.end().await;
