@@ -184,6 +184,12 @@ fn in_words(error: &sqlx::Error) -> String {
     error.to_string()
 }
 
+/// The result code of an error of `SQLite`: the lowest eight bits of its extended one.
+fn sqlite_code(e: &dyn sqlx::error::DatabaseError) -> Option<u32> {
+    e.try_downcast_ref::<sqlx::sqlite::SqliteError>()?;
+    Some(e.code()?.parse::<u32>().ok()? & 0xff)
+}
+
 impl Error {
     /// Whether a unique key refused the row.
     pub fn is_taken(&self) -> bool {
@@ -239,11 +245,9 @@ impl Error {
         if let Some(e) = e.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
             return matches!(e.number(), 1290 | 1792 | 1836);
         }
-        let code = e.code().unwrap_or_default();
-        match e.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
-            // The lowest eight bits of an extended code.
-            Some(_) => code.parse().is_ok_and(|code: u32| code & 0xff == 8),
-            None => code == "25006",
+        match sqlite_code(&**e) {
+            Some(code) => code == 8,
+            None => e.code().as_deref() == Some("25006"),
         }
     }
 

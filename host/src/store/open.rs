@@ -7,13 +7,13 @@ use std::time::Duration;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::time::{sleep, timeout};
 
 use super::nodelay::send_at_once;
 use super::postgres::Pg;
-use super::{Db, Error, Result, Store, queue, writer};
+use super::{Db, Error, Result, Store, queue, sqlite_code, writer};
 use crate::clock::Clock;
 
 /// The most prepared statements that a connection keeps: every text of ours, inserts in each of their sizes.
@@ -187,22 +187,21 @@ where
 /// Whether a connection could not be had, or was lost with whatever was under way on it: what was asked says nothing wrong.
 pub(super) fn is_cut(e: &sqlx::Error) -> bool {
     match e {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
+        _ if is_absence(e) => true,
+        sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
         | sqlx::Error::BeginFailed
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(e) => {
-            let code = e.code().unwrap_or_default();
             if let Some(e) = e.try_downcast_ref::<MySqlDatabaseError>() {
                 CUT_MYSQL.contains(&e.number())
-            } else if e.try_downcast_ref::<SqliteError>().is_some() {
-                // The lowest eight bits of an extended code: another process writes all the time.
-                code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 5 | 6))
+            } else if let Some(code) = sqlite_code(&**e) {
+                // Another process writes all the time.
+                matches!(code, 5 | 6)
             } else {
-                code.starts_with("08") || CUT_POSTGRES.contains(&&*code)
+                e.code().is_some_and(|code| code.starts_with("08") || CUT_POSTGRES.contains(&&*code))
             }
         }
         _ => false,
@@ -214,9 +213,9 @@ pub(super) fn is_cut(e: &sqlx::Error) -> bool {
 /// (1152, 1158 to 1161, 1184).
 const CUT_MYSQL: [u16; 15] = [1040, 1053, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1317, 1927, 1969, 3024, 3169, 4031];
 
-/// The same of `PostgreSQL`, beside its class 08: too many connections, a transaction that idled, a statement that was cancelled, a
-/// server that stops, has crashed or only starts, and a session that idled.
-const CUT_POSTGRES: [&str; 7] = ["53300", "25P03", "57014", "57P01", "57P02", "57P03", "57P05"];
+/// The same of `PostgreSQL`, beside its class 08 and a server that is not there: too many connections, a transaction that idled, a
+/// statement that was cancelled, and a session that idled.
+const CUT_POSTGRES: [&str; 4] = ["53300", "25P03", "57014", "57P05"];
 
 /// Whether the database is not there, or not yet: `admin_shutdown`, `crash_shutdown` and `cannot_connect_now` of
 /// `PostgreSQL`, which stops or starts.
