@@ -15,6 +15,7 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::response::{Response, Severity};
 use secrecy::ExposeSecret;
 use tokio::net::TcpStream;
 
@@ -56,32 +57,53 @@ impl Smtp {
         let opening = socket::open(connecting, protection.implicit(), written.clone(), narrow.clone());
         let opened = trace::timed("smtp connect", within(deadlines.connect_ms_max, opening)).await;
         let (stream, mut certificate) = opened.map_err(|why| Broken::silent("connect", &why.to_string()))?;
-        let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello);
-        let mut connection = trace::timed("smtp greeting", within(deadlines.command_ms_max, greeting))
-            .await
-            .map_err(|e| broken(if written.load(Ordering::Relaxed) == 0 { "greeting" } else { "ehlo" }, e))?;
+        let mut smtp = Self::greeted(Box::new(stream), written, hello, deadlines).await?;
         if let Protection::Starttls(parameters) = protection {
-            let upgrading = connection.starttls(TlsParameters::clone(parameters), hello);
+            let upgrading = smtp.connection.starttls(TlsParameters::clone(parameters), hello);
             trace::timed("smtp starttls", within(deadlines.command_ms_max, upgrading))
                 .await
                 .map_err(|e| broken("starttls", e))?;
             narrow.store(false, Ordering::Relaxed);
-            certificate = connection.peer_certificate().ok();
+            certificate = smtp.connection.peer_certificate().ok();
         }
-        // Once more: lettre keeps of the first answer what it knows.
-        let said = within(deadlines.command_ms_max, connection.command(Ehlo::new(hello.clone())));
-        let said = trace::timed("smtp ehlo", said).await.map_err(|e| broken("ehlo", e))?;
-        // The first line is its name.
-        let extensions: Vec<String> = said.message().skip(1).map(str::to_ascii_uppercase).collect();
-        let pipelines = extensions.iter().any(|line| line == "PIPELINING");
+        let extensions = smtp.extensions(hello, deadlines).await?;
         if !relay.username.is_empty() {
             let credentials = Credentials::new(relay.username.clone(), relay.password.expose_secret().to_owned());
-            let mechanisms = [Mechanism::Plain, Mechanism::Login];
-            let login = connection.auth(&mechanisms, &credentials);
-            trace::timed("smtp auth", within(deadlines.command_ms_max, login)).await.map_err(|e| broken("auth", e))?;
+            smtp.log_in(&credentials, deadlines).await?;
         }
         let greeted = Greeted { extensions, certificate, is_logged_in: !relay.username.is_empty() };
-        Ok((Self { connection, written, pipelines }, greeted))
+        Ok((smtp, greeted))
+    }
+
+    /// Takes the greeting over a connection that is open, and answers it.
+    pub(super) async fn greeted(
+        stream: Box<dyn AsyncTokioStream>,
+        written: Arc<AtomicU64>,
+        hello: &ClientId,
+        deadlines: &Deadlines,
+    ) -> Result<Self, Broken> {
+        let greeting = AsyncSmtpConnection::connect_with_transport(stream, hello);
+        let connection = trace::timed("smtp greeting", within(deadlines.command_ms_max, greeting))
+            .await
+            .map_err(|e| broken(if written.load(Ordering::Relaxed) == 0 { "greeting" } else { "ehlo" }, e))?;
+        Ok(Self { connection, written, pipelines: false })
+    }
+
+    /// What the relay can do, a line each. Asked once more: lettre keeps of the first answer what it knows.
+    pub(super) async fn extensions(&mut self, hello: &ClientId, deadlines: &Deadlines) -> Result<Vec<String>, Broken> {
+        let said = within(deadlines.command_ms_max, self.connection.command(Ehlo::new(hello.clone())));
+        let said = done("ehlo", trace::timed("smtp ehlo", said).await.map_err(|e| broken("ehlo", e))?)?;
+        // The first line is its name.
+        let extensions: Vec<String> = said.message().skip(1).map(str::to_ascii_uppercase).collect();
+        self.pipelines = extensions.iter().any(|line| line == "PIPELINING");
+        Ok(extensions)
+    }
+
+    /// Says who we are.
+    pub(super) async fn log_in(&mut self, credentials: &Credentials, deadlines: &Deadlines) -> Result<(), Broken> {
+        let login = self.connection.auth(&[Mechanism::Plain, Mechanism::Login], credentials);
+        let said = trace::timed("smtp auth", within(deadlines.command_ms_max, login)).await;
+        done("auth", said.map_err(|e| broken("auth", e))?).map(drop)
     }
 
     /// One mail: the envelope while the intent is committed, then the message. Ended by the lease whatever the deadlines
@@ -112,10 +134,13 @@ impl Smtp {
         // As a command, in one piece: lettre's `message` writes the final dot apart, which costs both sides a wake-up.
         let sent = trace::timed("smtp body", held(lease, deadlines.body_ms_max, self.connection.command(data))).await;
         match sent {
-            Ok(response) => Transacted::Done(Taken {
-                code: response.code().into(),
-                reply: bounded(&response.message().collect::<Vec<_>>().join(" ")),
-            }),
+            Ok(response) => match done("body", response) {
+                Ok(response) => Transacted::Done(Taken {
+                    code: response.code().into(),
+                    reply: bounded(&response.message().collect::<Vec<_>>().join(" ")),
+                }),
+                Err(broken) => Transacted::Failed(Class::InDoubt, broken),
+            },
             Err(e) => {
                 let broken = broken("body", e);
                 let out = self.written.load(Ordering::Relaxed) - before;
@@ -173,7 +198,8 @@ impl Smtp {
                     None if reply.has_code(354) => {}
                     None => return Err(Broken::silent(phase, "the relay did not answer DATA with 354")),
                 },
-                Ok(_) => {}
+                // What is said next may be the answer to anything.
+                Ok(reply) => done(phase, reply).map(drop)?,
                 Err(e) => {
                     let broken = broken(phase, e);
                     let last = !self.pipelines || broken.unusable;
@@ -191,7 +217,8 @@ impl Smtp {
 
     /// Forgets a refused transaction, so that the connection can serve again.
     pub(super) async fn reset(&mut self, deadlines: &Deadlines) -> bool {
-        within(deadlines.command_ms_max, self.connection.command(Rset)).await.is_ok()
+        let said = within(deadlines.command_ms_max, self.connection.command(Rset)).await;
+        said.is_ok_and(|said| done("rset", said).is_ok())
     }
 
     /// Says good-bye; nobody waits long for the answer.
@@ -202,7 +229,7 @@ impl Smtp {
 
 /// The message as it goes over the wire (RFC 5321 4.1.1.4): dots at the beginning of lines doubled (4.5.2), and the line
 /// that ends it.
-fn mail_data(text: &str) -> String {
+pub(super) fn mail_data(text: &str) -> String {
     let mut data = String::with_capacity(text.len() + 2 + END.len());
     let mut rest = text;
     if rest.starts_with('.') {
@@ -231,6 +258,15 @@ const END: &str = ".\r\n";
 /// ends it was written. Under STARTTLS the count is of ciphertext and errs on the side of doubt.
 fn after_body(written: u64, length: u64) -> Class {
     if written > length - END.len() as u64 { Class::InDoubt } else { Class::NotHandedOver }
+}
+
+/// A reply that says that a step is done (2yz, RFC 5321 4.2.1): lettre takes 3yz, which asks for more, for as good.
+fn done(phase: &'static str, reply: Response) -> Result<Response, Broken> {
+    if reply.code().severity == Severity::PositiveCompletion {
+        return Ok(reply);
+    }
+    let code = u16::from(reply.code());
+    Err(Broken::silent(phase, &format!("the relay answered with {code}, which is neither yes nor no")))
 }
 
 fn broken(phase: &'static str, late: Late<lettre::transport::smtp::Error>) -> Broken {
