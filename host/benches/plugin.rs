@@ -1,5 +1,6 @@
 //! What the sandbox costs: a render of five lines and a policy's decision, against native code.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -125,16 +126,9 @@ async fn plugins() -> Plugins {
     let cache = (format!("{PREFIX}PLUGINS__CACHE_PATH"), String::new());
     let compiler = (format!("{PREFIX}PLUGINS__COMPILER__PROGRAM"), env!("CARGO_BIN_EXE_ecomm").to_owned());
     let config = Config::load(None, [secret, cache, compiler]).expect("settings");
-    Plugins::start::<ecomm::plugin::LoadError>(
-        config.plugins,
-        b"key",
-        &[],
-        &Clock::system(),
-        Metrics::default(),
-        async |r| Ok(r),
-    )
-    .await
-    .expect("plugins")
+    let prepared = ecomm::plugin::prepare(config.plugins, b"key", &[], &Clock::system(), Metrics::default()).await;
+    let numbered = prepared.expect("built-ins").numbered(async |revision| Ok::<_, Infallible>(revision)).await;
+    numbered.expect("plugins")
 }
 
 fn native() -> (renderer::Renderer, renderer::contract::Notification) {

@@ -21,7 +21,7 @@ use crate::link::Links;
 use crate::mail::mailbox::Mailbox;
 use crate::mail::{Mailer, MailerError, RelaySettings, Tls};
 use crate::metrics::{Metrics, MetricsError};
-use crate::plugin::{ColdStart, KeyError, LoadError, Plugins};
+use crate::plugin::{self, ColdStart, KeyError, LoadError};
 use crate::provider::WebhookError;
 use crate::queue::{Addresses, Queue, Requests};
 use crate::return_path::ReturnPathError;
@@ -29,7 +29,7 @@ use crate::service::{
     self, Changes, Counter, InFlight, Operations, Preparing, Pulse, Readiness, Service, Slot, Throttle, Window, rollout,
 };
 use crate::share::Shares;
-use crate::store::{self, Store};
+use crate::store;
 use crate::suppression::AddressKeys;
 use crate::trace::Tracer;
 use crate::webhook::{self, Webhooks};
@@ -179,10 +179,10 @@ impl Host {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let certificates = Certificates::load(&config, roles, &clock)?;
-        let store = open(&config, clock.clone()).await?;
         let mailbox = mailbox(&mut config, &clock, &stop, &mut tasks).await?;
         let mailer = mailer(&config, &clock)?;
-        let service = Box::pin(assemble(&config, &store, &mailer, mailbox, &clock)).await?;
+        let service = Box::pin(assemble(&config, &mailer, mailbox, &clock)).await?;
+        let store = service.store.clone();
         let (wake, announce) = (service.wake.clone(), service.announce.clone());
         let deliver = Deliver {
             plugins: service.plugins.clone(),
@@ -298,14 +298,13 @@ pub async fn unprepared(mut config: Config, clock: Clock) -> Result<Arc<Service>
     // It is over before anybody looks.
     config.telemetry.listen.clear();
     config.telemetry.otlp_endpoint.clear();
-    let store = open(&config, clock.clone()).await?;
     if config.mail.relays.is_empty() {
         // As the hosts of these settings call theirs; nothing is sent here.
         let name = if config.mailbox.enabled { MAILBOX } else { "none" };
         config.mail.relays.push(RelaySettings { tls: Tls::None, ..RelaySettings::new(name, "127.0.0.1", 1) });
     }
     let mailer = mailer(&config, &clock)?;
-    Box::pin(assemble(&config, &store, &mailer, None, &clock)).await
+    Box::pin(assemble(&config, &mailer, None, &clock)).await
 }
 
 /// Waits until what serves is prepared, but not for too long.
@@ -356,22 +355,25 @@ async fn prepare(
     tokio::join!(service.clone().watch_plugins(stop.clone()), service.clone().watch_replays(stop));
 }
 
+/// Opens the database and, meanwhile, prepares the built-ins.
 async fn assemble(
     config: &Config,
-    store: &Store,
     mailer: &Mailer,
     mailbox: Option<Mailbox>,
     clock: &Clock,
 ) -> Result<Arc<Service>, StartError> {
     let secret = config.auth.secret.expose_secret().as_bytes();
     config.plugins.trust.check().await?;
-    let number = async |revision| Ok(rollout::number(store, revision).await?);
     let host = clock.uuid().to_string();
     let (metrics, tracer) = (Metrics::new(&config.telemetry, &host)?, Tracer::new(&config.telemetry, &host)?);
     let (settings, names) = (config.plugins.clone(), mailer.names());
-    let plugins = Plugins::start::<StartError>(settings, secret, &names, clock, metrics.clone(), number).await?;
+    let preparing = plugin::prepare(settings, secret, &names, clock, metrics.clone());
+    let (store, prepared) = tokio::join!(open(config, clock.clone()), preparing);
+    let store = store?;
+    let number = async |revision| Ok::<_, StartError>(rollout::number(&store, revision).await?);
+    let plugins = prepared?.numbered(number).await?;
     Ok(Arc::new(Service {
-        store: store.clone(),
+        store,
         plugins: Arc::new(plugins),
         clock: clock.clone(),
         wake: Arc::new(Notify::new()),

@@ -17,6 +17,8 @@ mod engine;
 mod fault;
 mod fixture;
 pub mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod gate;
 mod health;
 mod html;
@@ -25,6 +27,7 @@ mod memory;
 mod offline;
 mod routing;
 mod sandbox;
+mod start;
 mod trust;
 mod v1;
 
@@ -55,6 +58,7 @@ pub use manifest::{ConfigError, Manifest};
 pub use offline::{Offline, failures, reports, samples};
 pub use routing::{Canary, Lineage, Routing};
 pub use sandbox::{Budget, Usage};
+pub use start::{Prepared, prepare};
 pub use trust::{
     KeyError, PublicKey, SIGNATURE_BYTES_MAX, SIGNATURES_MAX, Signature, SignatureError, Signatures, SignedImage,
     Signer, Trust, WASM_MEDIA_TYPE, beside as signatures_beside, component_layer, signature_file,
@@ -258,39 +262,6 @@ pub struct Plugins {
 }
 
 impl Plugins {
-    /// Prepares the built-ins; `relays` are those that a policy may name. They serve until [`route`](Self::route) says otherwise. `number` gives each its number.
-    pub async fn start<E: From<LoadError>>(
-        settings: Settings,
-        secret: &[u8],
-        relays: &[String],
-        clock: &Clock,
-        metrics: Metrics,
-        number: impl AsyncFn(Revision) -> Result<Revision, E>,
-    ) -> Result<Self, E> {
-        let calls_max = settings.calls_max();
-        let engine = engine::Engine::new(calls_max, &settings.call)?;
-        let sandbox = Sandbox::new(&engine, calls_max, secret)?;
-        let gate = Arc::new(Gate::new(&engine, sandbox.clone(), &settings, secret, relays, clock.clone()).serving());
-        let mut builtins = Vec::new();
-        for slot in Slot::ALL {
-            let admitted = gate.admit(Candidate::built_in(slot), &Progress::default()).await?;
-            builtins.push(Arc::new(number(admitted.revision).await?));
-        }
-        let [renderer, policy] = [0, 1].map(|i: usize| Lineage::of_builtin(builtins[i].clone()));
-        let prepared = builtins.into_iter().map(|revision| (revision.number, revision)).collect();
-        Ok(Self {
-            settings,
-            live: sandbox.live(),
-            metered: sandbox,
-            gate,
-            routing: ArcSwap::from_pointee(Routing { renderer, policy }),
-            prepared: Mutex::new(prepared),
-            shadowing: Arc::new(tokio::sync::Semaphore::new(1)),
-            metrics,
-            clock: clock.clone(),
-        })
-    }
-
     /// The largest component that is taken, in bytes.
     pub fn component_bytes_max(&self) -> usize {
         self.settings.component_bytes_max
