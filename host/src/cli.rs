@@ -3,13 +3,13 @@
 mod admin;
 mod backup;
 mod bulk;
-mod columns;
 mod demo;
 mod dkim;
 mod doctor;
 mod hosts;
 mod manual;
 mod notification;
+pub(crate) mod output;
 mod password;
 mod plugin;
 mod serve;

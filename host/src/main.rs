@@ -12,8 +12,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(code) => code,
         Err(e) => {
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "ecomm: {}", ecomm::cause::chain(e.as_ref()));
+            cli::output::complain(&e);
             ExitCode::FAILURE
         }
     }

@@ -13,8 +13,7 @@ use ecomm::notification::{Filter, State};
 use ecomm::service::{NewNotificationOperation, NotificationAct, NotificationOperation};
 use tokio_util::sync::CancellationToken;
 
-use super::columns::{row, table};
-use super::plugin::{say, show};
+use super::output::{row, say, show, table};
 use super::session::asked;
 use super::shop::{Shop, patiently};
 

@@ -1,6 +1,5 @@
 //! `ecomm doctor`.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +9,7 @@ use ecomm::config::{Config, ConfigError};
 use ecomm::doctor::{self, Check, Finding, Level, Options};
 use ecomm::telemetry;
 
-use super::columns::columns;
+use super::output::{columns, say};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -50,7 +49,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
     let text = if args.json { serde_json::to_string_pretty(&findings)? + "\n" } else { lines(&findings) };
-    std::io::stdout().write_all(text.as_bytes())?;
+    say(&text)?;
     Ok(if worst == Level::Fault { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use ecomm::clock::rfc3339;
 use ecomm::service::HostInfo;
 
-use super::columns::{row, table};
-use super::plugin::{say, show};
+use super::output::{row, say, show, table};
 use super::shop::ShopArgs;
 
 pub(super) async fn run(shop: ShopArgs) -> anyhow::Result<ExitCode> {

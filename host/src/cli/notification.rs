@@ -10,8 +10,7 @@ use ecomm::notification::report::{Delivery, Report};
 use ecomm::service::{QueuePart, QueueStatus, Record, Retry};
 
 use super::bulk::{self, Bulk, Which};
-use super::columns::{columns, row, table};
-use super::plugin::{say, show};
+use super::output::{columns, row, say, show, table};
 use super::shop::{Shop, ShopArgs};
 
 #[derive(clap::Args)]

@@ -1,6 +1,8 @@
-//! Lines of columns, as people like to read them.
+//! What people read: lines of columns, and whatever else goes to a terminal.
 
+use std::borrow::Cow;
 use std::fmt::Write;
+use std::io::{IsTerminal as _, Write as _};
 
 /// What a cut cell ends with.
 const CUT: char = '…';
@@ -66,18 +68,60 @@ fn terminal_width() -> Option<usize> {
     None
 }
 
+/// JSON, as people like to read it.
+pub(super) fn show(value: &impl serde::Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)?)
+}
+
+/// A reader that has seen enough, such as `head`, is no failure.
+pub(super) fn say(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout();
+    let text = if stdout.is_terminal() { inert(text) } else { text.into() };
+    match writeln!(stdout, "{}", text.trim_end()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Says why a command failed.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let mut stderr = std::io::stderr();
+    let text = ecomm::cause::chain(error.as_ref());
+    let text = if stderr.is_terminal() { inert(&text) } else { text.into() };
+    // Nobody is left to be told.
+    let _ = writeln!(stderr, "ecomm: {text}");
+}
+
+/// A text with what a terminal would obey written out: replies of relays and endpoints, and what components say, are in much that is
+/// shown.
+fn inert(text: &str) -> Cow<'_, str> {
+    let obeys = |c: char| c.is_control() && !"\n\t".contains(c);
+    let text = if text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { text.into() };
+    if !text.contains(obeys) {
+        return text;
+    }
+    let write = |c: char| if obeys(c) { c.escape_default().collect() } else { c.to_string() };
+    Cow::Owned(text.chars().map(write).collect())
+}
+
 pub(super) fn row(cells: &[&str]) -> Vec<String> {
     cells.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{fit, lines, row, widths};
+    use super::{fit, inert, lines, row, widths};
 
     fn cut_to(rows: &[Vec<String>], line: usize) -> String {
         let mut widths = widths(rows);
         fit(&mut widths, line);
         lines(rows, &widths)
+    }
+
+    #[test]
+    fn a_terminal_obeys_nothing_that_others_said() {
+        assert_eq!(inert("550 \x1b]0;x\x07 no\u{9b}2J\r"), "550 \\u{1b}]0;x\\u{7} no\\u{9b}2J\\r");
+        assert_eq!(inert("a\tb\r\nc\n"), "a\tb\nc\n");
     }
 
     #[test]

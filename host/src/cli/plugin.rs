@@ -6,7 +6,6 @@ mod progress;
 mod publish;
 mod table;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,6 +15,7 @@ use ecomm::grpc::client::Client;
 use ecomm::service::{Move, Operation, Plan, Require, Slot, SlotInfo, Terms};
 use serde_json::{Map, Value, json};
 
+use super::output::{say, show};
 use super::shop::{Shop, ShopArgs};
 
 #[derive(clap::Args)]
@@ -261,16 +261,4 @@ async fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 async fn object(file: Option<&Path>) -> anyhow::Result<Map<String, Value>> {
     let Some(file) = file else { return Ok(Map::new()) };
     serde_json::from_slice(&read(file).await?).with_context(|| format!("{} is not a JSON object", file.display()))
-}
-
-pub(super) fn show(value: &impl serde::Serialize) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(value)?)
-}
-
-/// A reader that has seen enough, such as `head`, is no failure.
-pub(super) fn say(text: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
-        _ => Ok(()),
-    }
 }

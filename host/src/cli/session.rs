@@ -14,8 +14,8 @@ use ecomm::grpc::client::{Client, Error, Server};
 use ecomm::service::Session;
 use serde::{Deserialize, Serialize};
 
+use super::output::say;
 use super::password;
-use super::plugin::say;
 use super::shop::ServerArgs;
 
 /// A token that ends within this time is renewed before it is used, in milliseconds.

@@ -11,8 +11,7 @@ use ecomm::service::IMPORT_MAX;
 use ecomm::shop::text::Email;
 use ecomm::suppression::{Cause, NewSuppression, Scope, Suppression, SuppressionFilter};
 
-use super::columns::{row, table};
-use super::plugin::{say, show};
+use super::output::{row, say, show, table};
 use super::shop::{Shop, ShopArgs};
 
 /// Entries that one question to a host is answered with.

@@ -7,8 +7,7 @@ use ecomm::clock::rfc3339;
 use ecomm::endpoint::{Endpoint, Kinds, NewEndpoint, Orders, State};
 use ecomm::shop::text::{OptionalLine, WebAddress};
 
-use super::columns::{row, table};
-use super::plugin::{say, show};
+use super::output::{row, say, show, table};
 use super::shop::{Shop, ShopArgs};
 
 #[derive(clap::Args)]

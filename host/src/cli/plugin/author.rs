@@ -1,6 +1,5 @@
 //! What an author of components does beside any shop: no database, no secret.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use ecomm::plugin::{Care, Impure, Offline, Progress, Revision, Slot, builtin};
 use serde_json::Value;
 
 use super::{SlotName, object, progress, read, say, show, table};
+use crate::cli::output::complain;
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum LanguageName {
@@ -177,7 +177,7 @@ pub(super) async fn run(command: Command, config: Option<&Path>, json: bool) -> 
         Command::Test { folder, cases, seed, accept } => {
             // What could not be tried is told apart from what does not hold.
             return test(&folder, (cases, seed, accept), config, json).await.or_else(|e| {
-                writeln!(std::io::stderr(), "ecomm: {}", ecomm::cause::chain(e.as_ref()))?;
+                complain(&e);
                 Ok(ExitCode::from(2))
             });
         }

@@ -7,7 +7,7 @@ use ecomm::kit::bench;
 use ecomm::kit::conformance::Outcome;
 use ecomm::service::{Change, Difference, Operation, Preview, Rendered, RevisionInfo, Serving, SlotInfo};
 
-use crate::cli::columns::{columns, row, table};
+use crate::cli::output::{columns, row, table};
 
 pub(super) fn list(slots: &[SlotInfo], revisions: &[RevisionInfo]) -> String {
     let mut rows = vec![row(&["SLOT", "VERSION", "ACTIVE", "PREVIOUS", "CANARY", "SHADOW", "BUILT-IN"])];
