@@ -166,12 +166,21 @@ impl Config {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        let Some(path) = file else { return Self::of(None, environment) };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+        Self::of(Some((&name, &text)), environment)
+    }
+
+    /// The same of a file that is known by its name and read already.
+    pub(crate) fn of(
+        file: Option<(&str, &str)>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let mut settings = parse("config.default.toml", DEFAULTS)?;
-        if let Some(path) = file {
-            let name = path.display().to_string();
-            let text = std::fs::read_to_string(path);
-            let text = text.map_err(|source| ConfigError::Read { path: name.clone(), source })?;
-            merge(&mut settings, parse(&name, &text)?);
+        if let Some((name, text)) = file {
+            merge(&mut settings, parse(name, text)?);
         }
         for (name, value) in environment {
             if let Some(key) = name.strip_prefix(PREFIX) {

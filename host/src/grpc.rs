@@ -5,6 +5,8 @@ mod convert;
 mod discounts;
 mod endpoints;
 mod filters;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hosts;
 mod measure;
 mod notifications;

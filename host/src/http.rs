@@ -7,6 +7,8 @@ mod discounts;
 mod docs;
 mod endpoints;
 mod extract;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod gateway;
 mod health;
 mod hosts;

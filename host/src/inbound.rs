@@ -1,6 +1,8 @@
 //! Mail that comes in: what other servers say of mails that a relay took, by SMTP (RFC 5321) or LMTP (RFC 2033). A mail is
 //! answered for when what it says is written down; until then its sender keeps it.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod read;
 mod session;
 

@@ -6,7 +6,7 @@ pub mod build;
 mod cases;
 pub mod conformance;
 pub mod dev;
-mod draw;
+pub(crate) mod draw;
 mod encode;
 pub mod golden;
 pub mod language;

@@ -65,6 +65,8 @@ pub mod cause;
 pub mod certificate;
 pub mod config;
 pub mod doctor;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod host;
 pub mod metrics;
 pub mod telemetry;

@@ -6,6 +6,8 @@ pub mod dkim;
 mod domains;
 mod encoding;
 mod examine;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod mailbox;
 mod message;
 mod relay;

@@ -135,17 +135,28 @@ impl Providers {
             Provider::Ses | Provider::Mailgun => {}
         }
         let said: Value = serde_json::from_slice(body).map_err(|_| Refusal::Unreadable("the body is no JSON"))?;
-        let readings = match webhook.provider {
-            Provider::Sendgrid => sendgrid::read(&said)?,
-            Provider::Postmark => postmark::read(&said),
+        match webhook.provider {
+            Provider::Sendgrid | Provider::Postmark => webhook.provider.events(&said),
             Provider::Mailgun => {
                 self.tokens.check(key, &said, body)?;
-                mailgun::read(&said)
+                webhook.provider.events(&said)
             }
             Provider::Ses => {
                 let message = self.certificates.check(key, &webhook.certificates_url, &said).await?;
-                message.as_ref().map(ses::read).unwrap_or_default()
+                message.map_or(Ok(Vec::new()), |message| webhook.provider.events(&message))
             }
+        }
+    }
+}
+
+impl Provider {
+    /// The events in what it says; whether it is the provider that says so has been looked at.
+    pub(crate) fn events(self, said: &Value) -> Result<Vec<Reading>, Refusal> {
+        let readings = match self {
+            Self::Ses => ses::read(said),
+            Self::Sendgrid => sendgrid::read(said)?,
+            Self::Mailgun => mailgun::read(said),
+            Self::Postmark => postmark::read(said),
         };
         if readings.len() > EVENTS_MAX {
             return Err(Refusal::Unreadable("a request may report 2,000 events"));

@@ -218,7 +218,7 @@ impl PageRequest {
     }
 
     /// The sorted value, where there is one, and the id behind which the page begins.
-    fn after_key(&self) -> Result<Option<(Option<String>, i64)>, Error> {
+    pub(crate) fn after_key(&self) -> Result<Option<(Option<String>, i64)>, Error> {
         use base64::Engine;
         let Some(cursor) = self.cursor.as_ref().filter(|c| !c.is_empty()) else { return Ok(None) };
         let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(cursor).ok();

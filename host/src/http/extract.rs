@@ -102,7 +102,7 @@ async fn read(request: Request, app: &App, media_types: &[&str]) -> Result<(Byte
     Ok((bytes, once.transpose().map_err(refused)?))
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let malformed = |e: &serde_json::Error| {
         Problem::new(StatusCode::BAD_REQUEST, "malformed", format!("the body is not JSON: {e}"))
     };

@@ -55,7 +55,7 @@ struct Envelope {
     refusals: u32,
 }
 
-type Stream<S> = BufReader<BufWriter<S>>;
+pub(super) type Stream<S> = BufReader<BufWriter<S>>;
 
 /// What a step comes to, where it is not over.
 enum Step {
@@ -250,7 +250,7 @@ impl Envelope {
 }
 
 /// Reads a mail to its end; gives its beginning, or none if it is larger than what is taken.
-async fn take<S>(stream: &mut Stream<S>, bytes_max: usize) -> io::Result<Option<Vec<u8>>>
+pub(super) async fn take<S>(stream: &mut Stream<S>, bytes_max: usize) -> io::Result<Option<Vec<u8>>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -3,7 +3,7 @@
 //! Reduction via Test-Case Generation", ECOOP 2020).
 
 /// Where a generator's choices come from.
-pub(super) struct Draw {
+pub(crate) struct Draw {
     state: u64,
     /// Choices that were made before; when they are used up, the simplest follows.
     given: Option<Vec<u64>>,
@@ -12,22 +12,22 @@ pub(super) struct Draw {
 
 impl Draw {
     /// Choices from a seed; the same each time.
-    pub(super) fn seeded(seed: u64) -> Self {
+    pub(crate) fn seeded(seed: u64) -> Self {
         Self { state: seed, given: None, made: Vec::new() }
     }
 
     /// These choices, and the simplest ones after them.
-    pub(super) fn given(choices: &[u64]) -> Self {
+    pub(crate) fn given(choices: &[u64]) -> Self {
         Self { state: 0, given: Some(choices.to_vec()), made: Vec::new() }
     }
 
     /// What was chosen so far.
-    pub(super) fn made(self) -> Vec<u64> {
+    pub(crate) fn made(self) -> Vec<u64> {
         self.made
     }
 
     /// A number below `n`; 0 is the simplest.
-    pub(super) fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         let n = n.max(1);
         let choice = match &self.given {
             Some(given) => given.get(self.made.len()).map_or(0, |choice| choice % n),
@@ -38,12 +38,12 @@ impl Draw {
     }
 
     /// True once in so many times; false is the simplest.
-    pub(super) fn once_in(&mut self, n: u64) -> bool {
+    pub(crate) fn once_in(&mut self, n: u64) -> bool {
         self.below(n) == n - 1
     }
 
     /// One of these; the first is the simplest.
-    pub(super) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[usize::try_from(self.below(of.len() as u64)).unwrap_or_default()]
     }
 
@@ -61,7 +61,7 @@ impl Draw {
 const TRIES_MAX: u32 = 400;
 
 /// Makes choices fewer and smaller while `fails` holds for what they generate.
-pub(super) async fn shrink(mut choices: Vec<u64>, fails: impl AsyncFn(&[u64]) -> bool) -> Vec<u64> {
+pub(crate) async fn shrink(mut choices: Vec<u64>, fails: impl AsyncFn(&[u64]) -> bool) -> Vec<u64> {
     let mut tries = 0;
     loop {
         let before = choices.clone();

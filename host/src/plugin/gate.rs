@@ -3,7 +3,7 @@
 //! One component at a time, compiled off the runtime. Nothing reaches traffic before it passes.
 
 mod candidate;
-mod contract;
+pub(super) mod contract;
 mod report;
 mod trial;
 

@@ -13,7 +13,7 @@ const COMPONENT_PREAMBLE: [u8; 8] = [0x00, 0x61, 0x73, 0x6d, 0x0d, 0x00, 0x01, 0
 const MODULE_PREAMBLE: [u8; 8] = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 
 /// Refuses what is not a component in its binary form: text, core modules, and above all compiled code.
-pub(super) fn check_kind(wasm: &[u8]) -> Result<(), LoadError> {
+pub(in crate::plugin) fn check_kind(wasm: &[u8]) -> Result<(), LoadError> {
     let refuse = |why: &str| Err(LoadError::NotAComponent(why.to_owned()));
     if wasm.starts_with(&COMPONENT_PREAMBLE) {
         return Ok(());
@@ -29,7 +29,7 @@ pub(super) fn check_kind(wasm: &[u8]) -> Result<(), LoadError> {
 
 /// Refuses what does not begin like a component, at the piece with which that is known. Compiled code passes: it is named
 /// as such once it is whole.
-pub(super) fn check_start(before: &[u8], piece: &[u8]) -> Result<(), LoadError> {
+pub(in crate::plugin) fn check_start(before: &[u8], piece: &[u8]) -> Result<(), LoadError> {
     let known = COMPONENT_PREAMBLE.len();
     if before.len() >= known || before.len() + piece.len() < known {
         return Ok(());
@@ -40,7 +40,7 @@ pub(super) fn check_start(before: &[u8], piece: &[u8]) -> Result<(), LoadError> 
 
 /// What a component is made of, read without compiling it.
 #[derive(Debug, Default)]
-pub(super) struct Anatomy {
+pub(in crate::plugin) struct Anatomy {
     pub(super) imports: Vec<String>,
     pub(super) exports: Vec<String>,
     /// Of it and of the components within, each instantiated once, as toolchains do.
@@ -50,7 +50,7 @@ pub(super) struct Anatomy {
 }
 
 /// Reads the sections that name things and count (component model, `Binary.md`).
-pub(super) fn anatomy(wasm: &[u8]) -> Result<Anatomy, LoadError> {
+pub(in crate::plugin) fn anatomy(wasm: &[u8]) -> Result<Anatomy, LoadError> {
     let mut found = Anatomy::default();
     // The component itself is at 0.
     let mut depth = 0_u32;
@@ -75,8 +75,9 @@ pub(super) fn anatomy(wasm: &[u8]) -> Result<Anatomy, LoadError> {
                     found.core_instances += u32::from(is_made);
                 }
             }
-            Payload::MemorySection(memories) => found.memories += memories.count(),
-            Payload::TableSection(tables) => found.tables += tables.count(),
+            // As its sections say: nobody has looked yet whether so many follow.
+            Payload::MemorySection(memories) => found.memories = found.memories.saturating_add(memories.count()),
+            Payload::TableSection(tables) => found.tables = found.tables.saturating_add(tables.count()),
             _ => {}
         }
     }
@@ -96,7 +97,7 @@ const OFFERED: [&str; 6] = [
 ];
 
 /// Judges a component by its names and counts, before the minute that compiling it may take.
-pub(super) fn check(slot: Slot, anatomy: &Anatomy) -> Result<(), LoadError> {
+pub(in crate::plugin) fn check(slot: Slot, anatomy: &Anatomy) -> Result<(), LoadError> {
     let Anatomy { imports, exports, core_instances, memories, tables } = anatomy;
     let refuse = |why: String| Err(LoadError::Contract(why));
     for name in imports.iter().chain(exports) {
@@ -150,7 +151,7 @@ pub(super) fn explain_compile(error: LoadError) -> LoadError {
 }
 
 /// What the author wrote into the standard custom sections (the tool conventions of WebAssembly, `Metadata`).
-pub(super) fn metadata(wasm: &[u8]) -> serde_json::Value {
+pub(in crate::plugin) fn metadata(wasm: &[u8]) -> serde_json::Value {
     let Ok(payload) = wasm_metadata::Payload::from_binary(wasm) else { return serde_json::json!({}) };
     let m = payload.metadata();
     let mut said = serde_json::Map::new();
