@@ -1,10 +1,11 @@
-//! Compiled code between runs and between hosts. The key is everything that it depends on; the content carries a MAC,
-//! because loading compiled code is trusting it: what somebody else wrote is not loaded.
+//! Compiled code between runs and between hosts, and what came of trying it here. The key is everything that code depends on; the content
+//! carries a MAC, because loading compiled code is trusting it: what somebody else wrote is not loaded.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
@@ -13,6 +14,9 @@ use super::engine::{Code, Codes, Engine};
 use super::{Making, Slot};
 
 const MAC_BYTES: usize = 32;
+/// How files of code end, and those of what came of trying it.
+const COMPILED: &str = "compiled";
+const TRIED: &str = "tried";
 
 /// What is known of a component's compiled code.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,6 +137,35 @@ impl Cache {
         }
     }
 
+    /// What is remembered of trying this code on these terms; none where that is nothing, or not ours.
+    pub(crate) async fn tried<T: DeserializeOwned>(&self, key: &Key, terms: &[u8]) -> Option<T> {
+        let bytes = tokio::fs::read(self.trial_path(key)?).await.ok()?;
+        let (mac, tried) = bytes.split_at_checked(MAC_BYTES)?;
+        self.trial_mac(key, terms, tried).verify_slice(mac).ok()?;
+        serde_json::from_slice(tried).ok()
+    }
+
+    /// Remembers what came of trying this code on these terms. Best effort: without the file, the next start tries it again.
+    pub(crate) async fn keep_tried<T: Serialize>(&self, key: &Key, terms: &[u8], tried: &T) {
+        let Some(path) = self.trial_path(key) else { return };
+        let tried = serde_json::to_vec(tried).unwrap_or_default();
+        let mac = self.trial_mac(key, terms, &tried).finalize().into_bytes();
+        if let Err(e) = write_atomically(&path, [&*mac, &*tried].concat().into()).await {
+            tracing::warn!(error = %e, "what came of trying a component could not be remembered");
+        }
+    }
+
+    fn trial_mac(&self, key: &Key, terms: &[u8], tried: &[u8]) -> Hmac<Sha256> {
+        let mut mac = self.mac.clone();
+        mac.update(&key.0);
+        // Code is behind its key too, and begins with a brace.
+        for part in [b"tried", terms, tried] {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        mac
+    }
+
     /// Removes what is not of these revisions' digest, slot and config; says how many files and bytes went. Of each
     /// revision there are files for this engine and this version only; others' go too.
     pub(crate) async fn collect_garbage(&self, kept: &[(String, String, String)]) -> (usize, u64) {
@@ -146,9 +179,9 @@ impl Cache {
             let (mut files, mut bytes) = (0, 0);
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 let path = entry.path();
-                let is_ours = path.extension().is_some_and(|e| e == "compiled");
+                let is_ours = path.extension().is_some_and(|e| e == COMPILED || e == TRIED);
                 let size = entry.metadata().map_or(0, |m| m.len());
-                if is_ours && !kept.contains(&path) && std::fs::remove_file(path).is_ok() {
+                if is_ours && !kept.contains(&path.with_extension(COMPILED)) && std::fs::remove_file(path).is_ok() {
                     (files, bytes) = (files + 1, bytes + size);
                 }
             }
@@ -158,7 +191,11 @@ impl Cache {
     }
 
     fn path(&self, key: &Key) -> Option<PathBuf> {
-        Some(self.folder.as_ref()?.join(format!("{}.compiled", key.name())))
+        Some(self.folder.as_ref()?.join(key.name()).with_extension(COMPILED))
+    }
+
+    fn trial_path(&self, key: &Key) -> Option<PathBuf> {
+        Some(self.path(key)?.with_extension(TRIED))
     }
 }
 

@@ -236,7 +236,7 @@ impl Gate {
         });
         let tried = match care {
             Care::Draft => Tried::default(),
-            Care::Gate => self.try_out(revision.clone(), progress).await?,
+            Care::Gate => self.tried(&key, prepared.code.is_none(), revision.clone(), progress).await?,
         };
         // Every call has ended, and with it the others who held it.
         let mut revision = Arc::into_inner(revision).ok_or_else(|| LoadError::Host("a trial goes on".to_owned()))?;

@@ -23,6 +23,7 @@ tests! {
         nothing_is_compiled_twice
         code_that_someone_else_wrote_is_compiled_anew
         the_built_ins_are_compiled_as_the_gate_compiles
+        what_passed_the_gate_is_not_tried_at_each_start
     }
 }
 
@@ -101,6 +102,37 @@ async fn the_built_ins_are_compiled_as_the_gate_compiles() {
         assert!(bytes[0].abs_diff(bytes[1]) < 16, "{bytes:?}");
     }
     app.end().await;
+}
+
+/// Of the same code with the same settings it is the same; times tell it apart.
+async fn what_passed_the_gate_is_not_tried_at_each_start() {
+    let (database, id) = staged().await;
+    let cache = database.folder.path().join("cache");
+    let trials = async |more: &[(&str, &str)]| {
+        let folder = [("PLUGINS__CACHE_PATH", cache.to_str().unwrap())];
+        let mut host = start(&database, &[&folder, more].concat()).await;
+        assert!(host.prepared().await.is_empty());
+        let plugins = host.service.plugins.clone();
+        let builtin = plugins.routing().slot(Slot::Policy).active.report.trials.clone();
+        let times = [builtin, plugins.prepared(id).unwrap().report.trials.clone()];
+        host.stop().await;
+        times.map(|trials| trials.iter().map(|trial| trial.time_us).collect::<Vec<_>>())
+    };
+    let first = trials(&[]).await;
+    assert!(first.iter().all(|times| times.len() > 10));
+    assert_eq!(trials(&[]).await, first);
+    let [policy, renderer] = trials(&[("PLUGINS__CALL__TIME_MS_MAX", "4321")]).await;
+    assert!(policy != first[0] && renderer != first[1], "what it is tried on has changed");
+    let again = trials(&[("PLUGINS__CALL__TIME_MS_MAX", "4321")]).await;
+    assert_eq!(again, [policy, renderer]);
+    for file in std::fs::read_dir(&cache).unwrap().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|e| e == "tried") {
+            let text = [&[0; 32], &std::fs::read(&file).unwrap()[32..]].concat();
+            std::fs::write(&file, text).unwrap();
+        }
+    }
+    let forged = trials(&[("PLUGINS__CALL__TIME_MS_MAX", "4321")]).await;
+    assert!(forged[0] != again[0] && forged[1] != again[1], "somebody else wrote it");
 }
 
 async fn writes_as(host: &Host, name: &str) {

@@ -70,7 +70,7 @@ pub struct Making {
 }
 
 /// What one call on a fixture used.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Trial {
     /// Which.
     pub fixture: String,

@@ -9,6 +9,7 @@ use super::{Gate, Progress, Step, Trial};
 use crate::clock::Clock;
 use crate::notification::{Channel, Class, Failure, Relay, Situation};
 use crate::plugin::ask::{Output, Question, Response, ask};
+use crate::plugin::cache::Key;
 use crate::plugin::fault::{Fault, LoadError};
 use crate::plugin::fixture::{self, Fixture};
 use crate::plugin::sandbox::{Budget, Sandbox, Usage};
@@ -31,7 +32,7 @@ pub struct Shares {
 }
 
 /// What came of it.
-#[derive(Default)]
+#[derive(Default, Deserialize, Serialize)]
 pub(super) struct Tried {
     pub(super) trials: Vec<Trial>,
     pub(super) shares: Shares,
@@ -81,8 +82,27 @@ impl Call {
 }
 
 impl Gate {
+    /// What trying a component comes to. Code that is not new, and passed in a host of this version with these settings, is not tried again.
+    pub(super) async fn tried(
+        &self,
+        key: &Key,
+        is_known: bool,
+        revision: Arc<Revision>,
+        progress: &Progress,
+    ) -> Result<Tried, LoadError> {
+        let Self { configure, call, calls_max, impure, relays, is_serving, .. } = self;
+        let terms = (configure, call, calls_max, impure, &**relays, is_serving);
+        let terms = serde_json::to_vec(&terms).map_err(|e| LoadError::Host(e.to_string()))?;
+        if is_known && let Some(tried) = self.cache.tried(key, &terms).await {
+            return Ok(tried);
+        }
+        let tried = self.try_out(revision, progress).await?;
+        self.cache.keep_tried(key, &terms, &tried).await;
+        Ok(tried)
+    }
+
     /// Calls every export on the fixtures, as traffic would.
-    pub(super) async fn try_out(&self, revision: Arc<Revision>, progress: &Progress) -> Result<Tried, LoadError> {
+    async fn try_out(&self, revision: Arc<Revision>, progress: &Progress) -> Result<Tried, LoadError> {
         let mut tried = Tried::default();
         let questions = questions(&revision, &self.relays);
         let call = Call { revision, sandbox: self.sandbox.clone(), clock: self.clock.clone() };
