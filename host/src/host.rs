@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::LocalBoxFuture;
 use secrecy::ExposeSecret;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinSet;
@@ -137,6 +138,9 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 /// How long mails wait at most for revisions that are prepared at start.
 const COLD_MS_MAX: u64 = 60_000;
 
+/// What is being started. Boxed, its code is made once, with the library, and not for each program that starts one.
+pub type Starting<T> = LocalBoxFuture<'static, Result<T, StartError>>;
+
 /// Components that did not pass the gate.
 type Refused = Vec<(Slot, service::Error)>;
 
@@ -166,16 +170,15 @@ impl Host {
     /// Starts what the roles say. When it returns, the APIs are served; revisions other than the built-ins may still be
     /// on their way ([`prepared`](Self::prepared)), and with them the first mails.
     pub async fn start(config: Config, roles: Roles, clock: Clock) -> Result<Self, StartError> {
-        Box::pin(Self::start_on(config, roles, clock, Sockets::default())).await
+        Self::start_on(config, roles, clock, Sockets::default()).await
     }
 
     /// The same on sockets that somebody else listens on already.
-    pub async fn start_on(
-        mut config: Config,
-        roles: Roles,
-        clock: Clock,
-        sockets: Sockets,
-    ) -> Result<Self, StartError> {
+    pub fn start_on(config: Config, roles: Roles, clock: Clock, sockets: Sockets) -> Starting<Self> {
+        Box::pin(Self::begin(config, roles, clock, sockets))
+    }
+
+    async fn begin(mut config: Config, roles: Roles, clock: Clock, sockets: Sockets) -> Result<Self, StartError> {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let certificates = Certificates::load(&config, roles, &clock)?;
@@ -283,18 +286,20 @@ impl Host {
 const CLOSE_MAX: Duration = Duration::from_secs(10);
 
 /// The use cases alone, for the command line: nothing is served, delivered or listened to.
-pub async fn offline(config: Config, clock: Clock) -> Result<Arc<Service>, StartError> {
-    let service = unprepared(config, clock).await?;
-    for row_slot in Slot::ALL {
-        if let Err(e) = service.take_up_slot(row_slot).await {
-            tracing::warn!(plugin.slot = %row_slot, error = %e, "what serves cannot be prepared here");
+pub fn offline(config: Config, clock: Clock) -> Starting<Arc<Service>> {
+    Box::pin(async {
+        let service = unprepared(config, clock).await?;
+        for row_slot in Slot::ALL {
+            if let Err(e) = service.take_up_slot(row_slot).await {
+                tracing::warn!(plugin.slot = %row_slot, error = %e, "what serves cannot be prepared here");
+            }
         }
-    }
-    Ok(service)
+        Ok(service)
+    })
 }
 
 /// The same, where only the built-ins write and decide.
-pub async fn unprepared(mut config: Config, clock: Clock) -> Result<Arc<Service>, StartError> {
+pub fn unprepared(mut config: Config, clock: Clock) -> Starting<Arc<Service>> {
     // It is over before anybody looks.
     config.telemetry.listen.clear();
     config.telemetry.otlp_endpoint.clear();
@@ -303,8 +308,10 @@ pub async fn unprepared(mut config: Config, clock: Clock) -> Result<Arc<Service>
         let name = if config.mailbox.enabled { MAILBOX } else { "none" };
         config.mail.relays.push(RelaySettings { tls: Tls::None, ..RelaySettings::new(name, "127.0.0.1", 1) });
     }
-    let mailer = mailer(&config, &clock)?;
-    Box::pin(assemble(&config, &mailer, None, &clock)).await
+    Box::pin(async move {
+        let mailer = mailer(&config, &clock)?;
+        assemble(&config, &mailer, None, &clock).await
+    })
 }
 
 /// Waits until what serves is prepared, but not for too long.
@@ -362,12 +369,11 @@ async fn assemble(
     mailbox: Option<Mailbox>,
     clock: &Clock,
 ) -> Result<Arc<Service>, StartError> {
-    let secret = config.auth.secret.expose_secret().as_bytes();
+    let (secret, names) = (config.auth.secret.expose_secret().as_bytes(), mailer.names());
     config.plugins.trust.check().await?;
     let host = clock.uuid().to_string();
     let (metrics, tracer) = (Metrics::new(&config.telemetry, &host)?, Tracer::new(&config.telemetry, &host)?);
-    let (settings, names) = (config.plugins.clone(), mailer.names());
-    let preparing = plugin::prepare(settings, secret, &names, clock, metrics.clone());
+    let preparing = plugin::prepare(config.plugins.clone(), secret, &names, clock, metrics.clone());
     let (store, prepared) = tokio::join!(open(config, clock.clone()), preparing);
     let store = store?;
     let number = async |revision| Ok::<_, StartError>(rollout::number(&store, revision).await?);
