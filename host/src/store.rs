@@ -87,6 +87,8 @@ pub struct Store {
     unheard_until_ms: Arc<AtomicI64>,
     /// The number of this run, by which others know its claims.
     holder: i64,
+    /// Where claims begin to look.
+    watermark: Arc<queue::Watermark>,
 }
 
 #[derive(Clone)]

@@ -137,7 +137,8 @@ impl Urgency {
         Self::ALL.into_iter().find(|urgency| urgency.number() == number).unwrap_or(Self::Bulk)
     }
 
-    fn place(self) -> usize {
+    /// Its place in [`ALL`](Self::ALL).
+    pub fn place(self) -> usize {
         self as usize
     }
 }

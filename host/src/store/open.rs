@@ -68,7 +68,8 @@ impl Store {
             return Err(Error::Url);
         };
         let holder = (i64::from_le_bytes(clock.random()) & HOLDER_MAX).max(1);
-        Ok(Self { db, clock, unheard_until_ms: std::sync::Arc::default(), holder })
+        let watermark = queue::Watermark::new(clock.clone()).into();
+        Ok(Self { db, clock, unheard_until_ms: std::sync::Arc::default(), holder, watermark })
     }
 }
 

@@ -4,12 +4,14 @@
 //! must show that epoch. Only the oldest event of an order is claimable, so a row that stays is the lane's lock.
 
 mod claim;
+mod due;
 mod finish;
 pub(crate) mod interventions;
 mod merge;
 mod pause;
 mod postgres;
 mod sqlite;
+mod watermark;
 
 use std::collections::HashSet;
 
@@ -21,6 +23,7 @@ pub(crate) use finish::note_beside;
 pub use finish::{Finish, Note};
 pub use pause::{Part, PartPause, Pause, Status};
 pub(super) use sqlite::SCRATCH;
+pub(super) use watermark::Watermark;
 
 use super::dialect::Column::{self, Int, Text};
 use super::dialect::Table;

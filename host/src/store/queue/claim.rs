@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::json as object;
 
-use super::pause::NOT_PAUSED;
+use super::due::due_by_urgency;
 use super::{QUEUE, events, is_head, postgres, sqlite};
 use crate::notification::{
     Failure, HISTORY_MAX, Notification, OrderStatus, Payload, QUEUED_MAX, QueuedChange, URGENCIES, Urgency,
@@ -13,7 +13,7 @@ use crate::shop::order::Status;
 use crate::store::dialect::Column::Int;
 use crate::store::endpoints::Request;
 use crate::store::users::json;
-use crate::store::{Db, Dialect, Result, Store, Tx, with_pool, with_tx};
+use crate::store::{Db, Result, Store, Tx, with_pool, with_tx};
 
 /// An event, leased to this worker.
 #[derive(Clone, Debug)]
@@ -94,6 +94,8 @@ pub(super) struct Row {
     payload: String,
     status: Option<String>,
     newest_version: i64,
+    /// When the last of its urgency was due that was claimed with it, unix milliseconds; for [`super::watermark`].
+    last_due: i64,
 }
 
 #[derive(sqlx_macros::FromRow)]
@@ -150,23 +152,27 @@ impl Store {
     /// no more are due. What is leased when this fails half-way comes again when its lease has run out.
     pub async fn claim(&self, claimable: Claimable, portions: [i64; URGENCIES], lease_ms: i64) -> Result<Vec<Claimed>> {
         let now = self.dialect().now_ms(self.offset_ms());
+        let look = self.watermark.look();
         let rows = match &self.db {
             Db::Sqlite { writer, .. } => {
                 sqlite::claim(writer, claimable, &now, portions, (lease_ms, self.holder)).await?
             }
             Db::Postgres(pg) => {
                 let mut session = pg.begin().await?;
-                let rows = postgres::claim(&mut session, claimable, &now, portions, (lease_ms, self.holder)).await?;
+                let sought = (portions, look.from);
+                let rows = postgres::claim(&mut session, claimable, &now, sought, (lease_ms, self.holder)).await?;
                 session.commit().await?;
                 rows
             }
             Db::MySql(..) => {
                 let mut tx = self.begin().await?;
-                let rows = take_by_steps(&mut tx, claimable, &now, portions, (lease_ms, self.holder)).await?;
+                let sought = (portions, look.from);
+                let rows = take_by_steps(&mut tx, claimable, &now, sought, (lease_ms, self.holder)).await?;
                 tx.commit().await?;
                 rows
             }
         };
+        self.watermark.took(look, rows.iter().map(|row| (Urgency::numbered(row.urgency).place(), row.last_due)));
         // Each claim and each end raises the epoch: at 1 there is no history.
         let tried: Vec<&Row> = rows.iter().filter(|r| r.epoch > 1).collect();
         let (mut history, dates) = if tried.is_empty() {
@@ -254,41 +260,6 @@ fn since(rows: &[&Row]) -> String {
     json(&rows.iter().map(row).collect::<Vec<_>>())
 }
 
-/// The heads of one urgency that are due, by their time; none while the queue is paused. The limit is the parameter of that
-/// number.
-fn due(dialect: Dialect, claimable: Claimable, urgency: Urgency, now: &str, (limit, lock): (usize, &str)) -> String {
-    let (is_head, by_time) = (is_head(dialect), dialect.by_index("q_due"));
-    let unsuspected = match claimable {
-        Claimable::All => String::new(),
-        Claimable::Unsuspected => format!("and q.claims < {UNSUSPECTED_CLAIMS_MAX}"),
-    };
-    // `SQLite` would look through all that is due, and ask each whether the queue is paused.
-    let is_due = match dialect {
-        Dialect::Sqlite => format!("q.due_at <= iif({NOT_PAUSED}, {now}, -1)"),
-        Dialect::MySql | Dialect::Postgres => format!("q.due_at <= {now} and {NOT_PAUSED}"),
-    };
-    format!(
-        "select q.state_id from {QUEUE} q {by_time} where q.urgency = {} and {is_due} {unsuspected} \
-         and {is_head} order by q.due_at, q.state_id limit ${limit} {lock}",
-        urgency.number()
-    )
-}
-
-/// The heads of all urgencies that have a portion, each as a select of its own with its limit: parameters from 2 on.
-pub(super) fn due_by_urgency(
-    dialect: Dialect,
-    claimable: Claimable,
-    now: &str,
-    lock: &str,
-    portions: [i64; URGENCIES],
-) -> (Vec<String>, Vec<i64>) {
-    let asked = Urgency::ALL.into_iter().zip(portions).filter(|(_, portion)| *portion > 0);
-    let parts = asked
-        .enumerate()
-        .map(|(i, (urgency, portion))| (due(dialect, claimable, urgency, now, (i + 2, lock)), portion));
-    parts.unzip()
-}
-
 /// What a claim changes. `MySQL` takes the columns' values as the assignments before have left them.
 pub(super) fn leased(now: &str, lease: &str, holder: i64) -> String {
     format!("holder = {holder} + epoch + 1, due_at = {now} + {lease}, epoch = epoch + 1, claims = claims + 1")
@@ -300,16 +271,18 @@ async fn take_by_steps(
     tx: &mut Tx,
     claimable: Claimable,
     now: &str,
-    portions: [i64; URGENCIES],
+    (portions, from): ([i64; URGENCIES], [i64; URGENCIES]),
     (lease_ms, holder): (i64, i64),
 ) -> Result<Vec<Row>> {
     let dialect = tx.dialect();
     let is_head = is_head(dialect);
-    let mut found: Vec<i64> = Vec::new();
-    let (selects, limits) = due_by_urgency(dialect, claimable, now, "for update skip locked", portions);
-    for (sql, limit) in selects.iter().zip(limits) {
-        let sql = dialect.sql(sql);
-        found.extend(with_tx!(&mut *tx, |c| sqlx::query_scalar::<_, i64>(sql).bind(limit).fetch_all(c).await)?);
+    let (mut found, mut dues): (Vec<i64>, _) = (Vec::new(), [0; URGENCIES]);
+    for due in due_by_urgency(dialect, claimable, now, (|_| (1, 2), "for update skip locked"), portions) {
+        let (sql, since) = (dialect.sql(&due.sql), from[due.urgency]);
+        let heads: Vec<(i64, i64)> =
+            with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(since).bind(due.limit).fetch_all(c).await)?;
+        dues[due.urgency] = heads.iter().map(|(_, due_at)| *due_at).max().unwrap_or_default();
+        found.extend(heads.iter().map(|(event, _)| *event));
     }
     if found.is_empty() {
         return Ok(Vec::new());
@@ -322,15 +295,22 @@ async fn take_by_steps(
     let set = leased(now, &lease_ms.to_string(), holder);
     let sql = dialect.update(QUEUE, &[Int("event")], &set, "q.state_id = x.event");
     with_tx!(&mut *tx, |c| sqlx::query(sql).bind(events(&heads)).execute(c).await.map(drop))?;
-    if heads.is_empty() { Ok(Vec::new()) } else { read(tx, now, &heads).await }
+    if heads.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut rows = read(tx, now, &heads).await?;
+    for row in &mut rows {
+        row.last_due = dues[Urgency::numbered(row.urgency).place()];
+    }
+    Ok(rows)
 }
 
-/// The columns of [`Row`]. A row without a payload is one that cannot be read: it must not be leased for ever.
-pub(super) fn row_columns(now: &str) -> String {
+/// The columns of [`Row`]; `last_due`: when the last of its urgency was due that is claimed with it. A row without a payload is one that cannot be read: it must not be leased for ever.
+pub(super) fn row_columns(now: &str, last_due: &str) -> String {
     format!(
         "q.state_id, q.lane, q.place, q.urgency, q.epoch, q.phase, q.attempts, q.claims, q.relay, q.created_at, \
          {now} as claimed_at, s.message_id, coalesce(p.payload, '') as payload, o.status, \
-         coalesce(o.version, 0) as newest_version"
+         coalesce(o.version, 0) as newest_version, {last_due} as last_due"
     )
 }
 
@@ -340,7 +320,7 @@ async fn read(tx: &mut Tx, now: &str, ids: &[i64]) -> Result<Vec<Row>> {
         "select {columns} from {rows} {join} {QUEUE} q {join} notification_states s \
          left join orders o on o.id = q.lane left join notification_payloads p on p.state_id = s.id \
          where q.state_id = x.event and s.id = q.state_id order by q.state_id",
-        columns = row_columns(now),
+        columns = row_columns(now, "0"),
         rows = dialect.rows(1, &[Int("event")]),
         join = dialect.join(),
     ));

@@ -4,9 +4,10 @@
 use std::collections::HashSet;
 
 use super::claim::{self, Row};
+use super::due::due_by_urgency;
 use super::finish::{Finish, Note};
 use super::{Claimable, Intent, QUEUE, Token, tokens};
-use crate::notification::URGENCIES;
+use crate::notification::{URGENCIES, Urgency};
 use crate::store::postgres::Session;
 use crate::store::{Dialect, Result};
 
@@ -16,13 +17,19 @@ pub(super) async fn claim(
     session: &mut Session,
     claimable: Claimable,
     now: &str,
-    portions: [i64; URGENCIES],
+    (portions, from): ([i64; URGENCIES], [i64; URGENCIES]),
     (lease_ms, holder): (i64, i64),
 ) -> Result<Vec<Row>> {
-    let (due, limits) =
-        claim::due_by_urgency(Dialect::Postgres, claimable, now, "for no key update skip locked", portions);
-    let named = due.iter().enumerate().map(|(i, due)| format!("due_{i} as materialized ({due})"));
+    let parameters = |place| (2 + 2 * place, 3 + 2 * place);
+    let due =
+        due_by_urgency(Dialect::Postgres, claimable, now, (parameters, "for no key update skip locked"), portions);
+    let named = due.iter().enumerate().map(|(i, due)| format!("due_{i} as materialized ({})", due.sql));
     let found = (0..due.len()).map(|i| format!("select state_id from due_{i}"));
+    let last = due.iter().enumerate().map(|(i, due)| {
+        let urgency = Urgency::ALL[due.urgency].number();
+        format!("when {urgency} then (select max(due_at) from due_{i}) ")
+    });
+    let last_due = format!("case q.urgency {}end", last.collect::<String>());
     let sql = Dialect::Postgres.sql(&format!(
         "with {}, q as (update {QUEUE} set {} where state_id in ({}) \
          returning state_id, lane, place, urgency, epoch, phase, attempts, claims, relay, created_at) \
@@ -32,9 +39,12 @@ pub(super) async fn claim(
         named.collect::<Vec<_>>().join(", "),
         claim::leased(now, "$1", holder),
         found.collect::<Vec<_>>().join(" union all "),
-        claim::row_columns(now),
+        claim::row_columns(now, &last_due),
     ));
-    let query = limits.iter().fold(sqlx::query_as(sql).bind(lease_ms), |query, limit| query.bind(*limit));
+    let mut query = sqlx::query_as(sql).bind(lease_ms);
+    for due in &due {
+        query = query.bind(from[due.urgency]).bind(due.limit);
+    }
     Ok(query.fetch_all(session).await?)
 }
 

@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, SqliteConnection};
 
 use super::claim::{self, Row};
+use super::due::due_by_urgency;
 use super::finish::Finish;
 use super::{Claimable, Intent, QUEUE, Token, tokens};
 use crate::notification::URGENCIES;
@@ -26,8 +27,9 @@ pub(super) async fn claim(
     portions: [i64; URGENCIES],
     (lease_ms, holder): (i64, i64),
 ) -> Result<Vec<Row>> {
-    let (due, limits) = claim::due_by_urgency(Dialect::Sqlite, claimable, now, "", portions);
-    let due: Vec<String> = due.into_iter().map(|due| format!("select state_id from ({due})")).collect();
+    let due = due_by_urgency(Dialect::Sqlite, claimable, now, (|place| (0, place + 2), ""), portions);
+    let limits: Vec<i64> = due.iter().map(|due| due.limit).collect();
+    let due: Vec<String> = due.into_iter().map(|due| format!("select state_id from ({})", due.sql)).collect();
     let sql = format!(
         "delete from temp.claimed; \
          insert into temp.claimed (state_id) {}; \
@@ -37,7 +39,7 @@ pub(super) async fn claim(
          where q.state_id = c.state_id and s.id = c.state_id",
         due.join(" union all "),
         claim::leased(now, "$1", holder),
-        claim::row_columns(now),
+        claim::row_columns(now, "0"),
     );
     let (turn, rows) = writer.run(&sql, arguments(lease_ms, &limits)?).await?;
     turn.commit().await?;
