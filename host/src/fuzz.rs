@@ -191,7 +191,7 @@ mod tests {
     use super::READERS;
     use crate::kit::draw::Draw;
 
-    /// Inputs of each reader that are made of its corpus.
+    /// Inputs of each reader that are made of its corpus; `ECOMM_FUZZ_INPUTS` says another number.
     const CHANGED: u64 = 10_000;
     /// The longest input, in bytes.
     const BYTES_MAX: usize = 4_096;
@@ -233,6 +233,7 @@ mod tests {
     /// What a fuzzer found once stays found, and what is near it is tried each time.
     #[test]
     fn whatever_is_read_nothing_panics() {
+        let inputs = std::env::var("ECOMM_FUZZ_INPUTS").ok().and_then(|n| n.parse().ok()).unwrap_or(CHANGED);
         for (name, read) in READERS {
             let corpus = corpus(name);
             assert!(!corpus.is_empty(), "{name} has no corpus");
@@ -244,7 +245,7 @@ mod tests {
                 read(bytes);
             }
             let mut draw = Draw::seeded(1);
-            for _ in 0..CHANGED {
+            for _ in 0..inputs {
                 read(&changed(&mut draw, &corpus));
             }
         }

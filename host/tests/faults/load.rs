@@ -8,7 +8,7 @@ use ecomm::clock::Clock;
 use serde_json::{Value, json};
 
 /// Clients at one time.
-const CLIENTS: u32 = 16;
+const CLIENTS: u32 = 64;
 /// Before another host is asked.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long a client repeats a request before the run fails.
@@ -140,6 +140,8 @@ struct Client {
 
 impl Client {
     async fn work(mut self, number: u32, interval: Duration) {
+        // Not all at once.
+        tokio::time::sleep(interval * number / CLIENTS).await;
         let mut turns = tokio::time::interval(interval);
         turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         for order in 0_u32.. {
