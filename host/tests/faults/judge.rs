@@ -19,6 +19,8 @@ pub struct Orphans {
 pub struct Verdict {
     /// Changes of orders that clients were told of.
     pub events: usize,
+    /// From the first of these answers to the last, in milliseconds.
+    pub load_ms: i64,
     /// What was done to the hosts or what they depend on.
     pub faults: usize,
     /// Changes that clients were told of and of which no mail arrived.
@@ -58,8 +60,10 @@ impl Verdict {
             places.entry(&mail.message_id).or_default().push(place);
         }
         let answered: HashMap<(i64, i64), i64> = seen.answered.iter().map(|a| ((a.order, a.version), a.at)).collect();
+        let times = seen.answered.iter().map(|answered| answered.at);
         let mut verdict = Self {
             events: answered.len(),
+            load_ms: times.clone().max().unwrap_or_default() - times.min().unwrap_or_default(),
             cut_requests: seen.cut,
             refused_requests: seen.refused,
             failed_requests: seen.failed.len(),

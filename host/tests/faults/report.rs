@@ -84,9 +84,10 @@ fn is_wrong(scenario: Scenario, verdict: &Verdict) -> bool {
 
 fn in_a_line(v: &Verdict) -> String {
     format!(
-        "{} events, {} faults: {} lost, {} overtaken, {} late; {} arrived again ({} in doubt, {} unexplained); {} given \
+        "{} events in {} s, {} faults: {} lost, {} overtaken, {} late; {} arrived again ({} in doubt, {} unexplained); {} given \
          up; requests: {} failed, {} refused, {} cut; mail after {}; after a kill {}",
         v.events,
+        v.load_ms / 1_000,
         v.faults,
         v.lost,
         v.overtaken,

@@ -1,7 +1,7 @@
 //! Where a claim begins to look. What was claimed leaves entries in the index by time, which `PostgreSQL` and `MySQL` clear away later,
-//! and not at all while an old transaction might still read them: each claim steps over all of them again. Where that has
-//! become slow, claims begin at what was claimed last, and only now and then at the beginning: there is what became the head of its lane
-//! since, and what took long to commit.
+//! and not at all while an old transaction might still read them; and what waits for others of its lane stays where it was. Each claim
+//! steps over all of that again. Where that has become slow, claims begin at what was claimed last, and only now and then at the
+//! beginning: there is what became the head of its lane since, and what took long to commit.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,11 +9,11 @@ use crate::clock::Clock;
 use crate::notification::URGENCIES;
 
 /// A claim from the beginning that is no slower, in milliseconds, is how the next one begins too.
-const SWIFT_MS: i64 = 10;
+const SWIFT_MS: i64 = 2;
 /// The same for each ten events that it took.
 const SWIFT_MS_PER_TEN: i64 = 1;
 /// Otherwise claims from the beginning take this part of the time.
-const WHOLE_ONE_IN: i64 = 10;
+const WHOLE_ONE_IN: i64 = 20;
 /// By so much earlier than the last claimed event was due, in milliseconds: events commit a little later than they are due.
 const MARGIN_MS: i64 = 250;
 
@@ -85,7 +85,7 @@ mod tests {
         // Swift: nothing is spared.
         watermark.took(watermark.look(), [(1, 5_000)].into_iter());
         assert_eq!(from(&watermark), [BEGINNING; 4]);
-        // Slow: what was claimed since is left out, of its urgency alone, for ten times as long.
+        // Slow: what was claimed since is left out, of its urgency alone, for twenty times as long.
         let look = watermark.look();
         clock.advance(100);
         watermark.took(look, [(1, 6_000)].into_iter());
@@ -95,7 +95,7 @@ mod tests {
         clock.advance(500);
         watermark.took(look, [(1, 7_000)].into_iter());
         assert_eq!(from(&watermark)[1], 7_000 - MARGIN_MS);
-        clock.advance(600);
+        clock.advance(1_600);
         assert_eq!(from(&watermark), [BEGINNING; 4]);
     }
 }
