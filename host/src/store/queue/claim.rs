@@ -152,26 +152,14 @@ impl Store {
     /// no more are due. What is leased when this fails half-way comes again when its lease has run out.
     pub async fn claim(&self, claimable: Claimable, portions: [i64; URGENCIES], lease_ms: i64) -> Result<Vec<Claimed>> {
         let now = self.dialect().now_ms(self.offset_ms());
-        let look = self.watermark.look();
-        let rows = match &self.db {
-            Db::Sqlite { writer, .. } => {
-                sqlite::claim(writer, claimable, &now, portions, (lease_ms, self.holder)).await?
-            }
-            Db::Postgres(pg) => {
-                let mut session = pg.begin().await?;
-                let sought = (portions, look.from);
-                let rows = postgres::claim(&mut session, claimable, &now, sought, (lease_ms, self.holder)).await?;
-                session.commit().await?;
-                rows
-            }
-            Db::MySql(..) => {
-                let mut tx = self.begin().await?;
-                let sought = (portions, look.from);
-                let rows = take_by_steps(&mut tx, claimable, &now, sought, (lease_ms, self.holder)).await?;
-                tx.commit().await?;
-                rows
-            }
-        };
+        let mut look = self.watermark.look();
+        let mut rows = self.take(claimable, &now, (portions, look.from), lease_ms).await?;
+        if rows.is_empty()
+            && let Some(whole) = self.watermark.again(look)
+        {
+            look = whole;
+            rows = self.take(claimable, &now, (portions, look.from), lease_ms).await?;
+        }
         self.watermark.took(look, rows.iter().map(|row| (Urgency::numbered(row.urgency).place(), row.last_due)));
         // Each claim and each end raises the epoch: at 1 there is no history.
         let tried: Vec<&Row> = rows.iter().filter(|r| r.epoch > 1).collect();
@@ -186,6 +174,32 @@ impl Store {
             ..row.claimed(&mut history, &mut queued)
         };
         Ok(rows.into_iter().map(claimed).collect())
+    }
+
+    /// What is due since `from`, of each urgency.
+    async fn take(
+        &self,
+        claimable: Claimable,
+        now: &str,
+        (portions, from): ([i64; URGENCIES], [i64; URGENCIES]),
+        lease_ms: i64,
+    ) -> Result<Vec<Row>> {
+        let lease = (lease_ms, self.holder);
+        match &self.db {
+            Db::Sqlite { writer, .. } => sqlite::claim(writer, claimable, now, portions, lease).await,
+            Db::Postgres(pg) => {
+                let mut session = pg.begin().await?;
+                let rows = postgres::claim(&mut session, claimable, now, (portions, from), lease).await?;
+                session.commit().await?;
+                Ok(rows)
+            }
+            Db::MySql(..) => {
+                let mut tx = self.begin().await?;
+                let rows = take_by_steps(&mut tx, claimable, now, (portions, from), lease).await?;
+                tx.commit().await?;
+                Ok(rows)
+            }
+        }
     }
 
     /// What is queued behind events whose orders have changed since.

@@ -14,6 +14,9 @@ const SWIFT_MS: i64 = 2;
 const SWIFT_MS_PER_TEN: i64 = 1;
 /// Otherwise claims from the beginning take this part of the time.
 const WHOLE_ONE_IN: i64 = 20;
+/// A claim that finds nothing is followed by one from the beginning where that takes no longer, in milliseconds: it is then known that
+/// nothing is due.
+const AGAIN_MS: i64 = 50;
 /// By so much earlier than the last claimed event was due, in milliseconds: events commit a little later than they are due.
 const MARGIN_MS: i64 = 250;
 
@@ -30,6 +33,8 @@ struct State {
     from: [i64; URGENCIES],
     /// Until when claims need not begin at the beginning, by the monotonic clock.
     rest_until_ms: i64,
+    /// What the last one took that did.
+    whole_ms: i64,
 }
 
 /// Where one claim begins.
@@ -42,7 +47,7 @@ pub(super) struct Look {
 
 impl Watermark {
     pub(in crate::store) fn new(clock: Clock) -> Self {
-        let state = State { from: [BEGINNING; URGENCIES], rest_until_ms: i64::MIN };
+        let state = State { from: [BEGINNING; URGENCIES], rest_until_ms: i64::MIN, whole_ms: 0 };
         Self { clock, state: Mutex::new(state) }
     }
 
@@ -63,9 +68,19 @@ impl Watermark {
                 *from = due - MARGIN_MS;
             }
         }
-        if look.is_whole && took_ms > swift_ms {
-            state.rest_until_ms = self.clock.monotonic_ms() + took_ms * WHOLE_ONE_IN;
+        if look.is_whole {
+            state.whole_ms = took_ms;
+            if took_ms > swift_ms {
+                state.rest_until_ms = self.clock.monotonic_ms() + took_ms * WHOLE_ONE_IN;
+            }
         }
+    }
+
+    /// Where to look once more after a claim that found nothing; none where that is known, or too slow to be done each time.
+    pub(super) fn again(&self, look: Look) -> Option<Look> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_worth_it = !look.is_whole && state.whole_ms <= AGAIN_MS;
+        is_worth_it.then(|| Look { from: [BEGINNING; URGENCIES], is_whole: true, begun_ms: self.clock.monotonic_ms() })
     }
 }
 
@@ -95,7 +110,16 @@ mod tests {
         clock.advance(500);
         watermark.took(look, [(1, 7_000)].into_iter());
         assert_eq!(from(&watermark)[1], 7_000 - MARGIN_MS);
+        assert!(watermark.again(look).is_none(), "it took a hundred milliseconds");
         clock.advance(1_600);
         assert_eq!(from(&watermark), [BEGINNING; 4]);
+        // Not so slow: whoever finds nothing looks again.
+        let look = watermark.look();
+        assert!(watermark.again(look).is_none(), "it was from the beginning");
+        clock.advance(30);
+        watermark.took(look, [(1, 8_000)].into_iter());
+        let look = watermark.look();
+        assert_eq!(look.from[1], 8_000 - MARGIN_MS);
+        assert_eq!(watermark.again(look).map(|look| look.from), Some([BEGINNING; 4]));
     }
 }
