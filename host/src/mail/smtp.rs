@@ -7,10 +7,12 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt, Rset};
@@ -60,9 +62,7 @@ impl Smtp {
         let mut smtp = Self::greeted(Box::new(stream), written, hello, deadlines).await?;
         if let Protection::Starttls(parameters) = protection {
             let upgrading = smtp.connection.starttls(TlsParameters::clone(parameters), hello);
-            trace::timed("smtp starttls", within(deadlines.command_ms_max, upgrading))
-                .await
-                .map_err(|e| broken("starttls", e))?;
+            trace::timed("smtp starttls", survived("starttls", deadlines.command_ms_max, upgrading)).await?;
             narrow.store(false, Ordering::Relaxed);
             certificate = smtp.connection.peer_certificate().ok();
         }
@@ -83,9 +83,12 @@ impl Smtp {
         deadlines: &Deadlines,
     ) -> Result<Self, Broken> {
         let greeting = AsyncSmtpConnection::connect_with_transport(stream, hello);
-        let connection = trace::timed("smtp greeting", within(deadlines.command_ms_max, greeting))
-            .await
-            .map_err(|e| broken(if written.load(Ordering::Relaxed) == 0 { "greeting" } else { "ehlo" }, e))?;
+        let greeting = survived("greeting", deadlines.command_ms_max, greeting);
+        let reached = |broken: Broken| Broken {
+            phase: if written.load(Ordering::Relaxed) == 0 { "greeting" } else { "ehlo" },
+            ..broken
+        };
+        let connection = trace::timed("smtp greeting", greeting).await.map_err(reached)?;
         Ok(Self { connection, written, pipelines: false })
     }
 
@@ -224,6 +227,18 @@ impl Smtp {
     /// Says good-bye; nobody waits long for the answer.
     pub(super) async fn quit(mut self) {
         let _ = tokio::time::timeout(Duration::from_secs(1), self.connection.quit()).await;
+    }
+}
+
+/// A step in which lettre reads what a relay can do: it panics where a line of that is blank (0.11.23).
+async fn survived<T>(
+    phase: &'static str,
+    ms: u64,
+    step: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
+) -> Result<T, Broken> {
+    match AssertUnwindSafe(within(ms, step)).catch_unwind().await {
+        Ok(done) => done.map_err(|e| broken(phase, e)),
+        Err(_) => Err(Broken::silent(phase, "what the relay says that it can do cannot be read: a line is blank")),
     }
 }
 

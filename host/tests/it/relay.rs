@@ -121,6 +121,7 @@ async fn each_phase_has_its_outcome() {
         (Phase::Greeting, Act::Drop, NotHandedOver, "greeting", None),
         (Phase::Greeting, Act::Hang, NotHandedOver, "greeting", None),
         (Phase::Ehlo, reply("502 5.5.1 no"), NotHandedOver, "ehlo", Some(502)),
+        (Phase::Ehlo, reply("250-x\r\n250- \r\n250 x"), NotHandedOver, "ehlo", None),
         (Phase::Ehlo, Act::Drop, NotHandedOver, "ehlo", None),
         (Phase::Ehlo, Act::Hang, NotHandedOver, "ehlo", None),
         (Phase::Mail, reply("451 4.3.0 later"), Deferred, "mail", Some(451)),
