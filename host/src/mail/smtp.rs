@@ -61,7 +61,7 @@ impl Smtp {
         let (stream, mut certificate) = opened.map_err(|why| Broken::silent("connect", &why.to_string()))?;
         let mut smtp = Self::greeted(Box::new(stream), written, hello, deadlines).await?;
         if let Protection::Starttls(parameters) = protection {
-            let upgrading = smtp.connection.starttls(TlsParameters::clone(parameters), hello);
+            let upgrading = Box::pin(smtp.connection.starttls(TlsParameters::clone(parameters), hello));
             trace::timed("smtp starttls", survived("starttls", deadlines.command_ms_max, upgrading)).await?;
             narrow.store(false, Ordering::Relaxed);
             certificate = smtp.connection.peer_certificate().ok();
@@ -82,7 +82,7 @@ impl Smtp {
         hello: &ClientId,
         deadlines: &Deadlines,
     ) -> Result<Self, Broken> {
-        let greeting = AsyncSmtpConnection::connect_with_transport(stream, hello);
+        let greeting = Box::pin(AsyncSmtpConnection::connect_with_transport(stream, hello));
         let greeting = survived("greeting", deadlines.command_ms_max, greeting);
         let reached = |broken: Broken| Broken {
             phase: if written.load(Ordering::Relaxed) == 0 { "greeting" } else { "ehlo" },
