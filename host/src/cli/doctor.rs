@@ -9,7 +9,7 @@ use ecomm::config::{Config, ConfigError};
 use ecomm::doctor::{self, Check, Finding, Level, Options};
 use ecomm::telemetry;
 
-use super::output::{columns, say};
+use super::output::{columns, say, show};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -48,7 +48,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         )],
     };
     let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
-    let text = if args.json { serde_json::to_string_pretty(&findings)? + "\n" } else { lines(&findings) };
+    let text = if args.json { show(&findings)? } else { lines(&findings) };
     say(&text)?;
     Ok(if worst == Level::Fault { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

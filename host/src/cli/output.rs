@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal, Write as _};
 
 /// What a cut cell ends with.
 const CUT: char = '…';
@@ -76,7 +76,7 @@ pub(super) fn show(value: &impl serde::Serialize) -> anyhow::Result<String> {
 /// A reader that has seen enough, such as `head`, is no failure.
 pub(super) fn say(text: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout();
-    let text = if stdout.is_terminal() { inert(text) } else { text.into() };
+    let text = fit_for(&stdout, text);
     match writeln!(stdout, "{}", text.trim_end()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
         _ => Ok(()),
@@ -87,9 +87,13 @@ pub(super) fn say(text: &str) -> anyhow::Result<()> {
 pub(crate) fn complain(error: &anyhow::Error) {
     let mut stderr = std::io::stderr();
     let text = ecomm::cause::chain(error.as_ref());
-    let text = if stderr.is_terminal() { inert(&text) } else { text.into() };
+    let text = fit_for(&stderr, &text);
     // Nobody is left to be told.
     let _ = writeln!(stderr, "ecomm: {text}");
+}
+
+fn fit_for<'t>(stream: &impl IsTerminal, text: &'t str) -> Cow<'t, str> {
+    if stream.is_terminal() { inert(text) } else { text.into() }
 }
 
 /// A text with what a terminal would obey written out: replies of relays and endpoints, and what components say, are in much that is

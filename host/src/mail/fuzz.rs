@@ -3,8 +3,8 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use futures_util::future::maybe_done;
 use lettre::transport::smtp::authentication::Credentials;
@@ -13,8 +13,9 @@ use lettre::transport::smtp::extension::ClientId;
 use mail_parser::{HeaderName, MessageParser};
 
 use super::smtp::{Smtp, mail_data};
-use super::{Mailer, Message, RelaySettings, Settings, Tls, reply};
+use super::{Mailer, Message, RelaySettings, Tls, reply};
 use crate::clock::Clock;
+use crate::config::{Config, PREFIX};
 use crate::fuzz::{Peer, run, texts};
 use crate::lease::{Lease, NotRecorded};
 use crate::notification::{Class, Notification, Payload, REPLY_BYTES_MAX};
@@ -23,6 +24,14 @@ use crate::plugin::{Attachment, Email};
 
 const DEADLINES: Deadlines =
     Deadlines { connect_ms_max: 1_000, command_ms_max: 1_000, data_ms_max: 1_000, body_ms_max: 1_000 };
+
+/// Builds messages; is connected to nobody.
+static MAILER: LazyLock<Mailer> = LazyLock::new(|| {
+    let secret = (format!("{PREFIX}AUTH__SECRET"), "a secret that is long enough to be one".to_owned());
+    let mut settings = Config::of(None, [secret]).expect("the defaults are good").mail;
+    settings.relays = vec![RelaySettings { tls: Tls::None, ..RelaySettings::new("relay", "127.0.0.1", 25) }];
+    Mailer::new(settings, &Clock::system()).expect("good settings")
+});
 
 impl AsyncTokioStream for Peer {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
@@ -92,7 +101,7 @@ fn is_bounded(broken: &Broken) {
     assert!(broken.code.is_none_or(|code| (400..600).contains(&code)), "{broken:?}");
     let class = reply::of(broken);
     assert!(class.is_charged() || broken.code.is_some(), "{broken:?}");
-    assert!(reply::wait_ms(&broken.reply).is_none_or(|ms| ms <= 86_400_000));
+    assert!(reply::wait_ms(&broken.reply).is_none_or(|ms| ms <= reply::WAIT_MS_MAX));
 }
 
 /// What a component says a mail is, in parts: subject, text, HTML, the sender's name, where answers go, a header's name and value, a
@@ -112,8 +121,7 @@ pub(crate) fn mails(bytes: &[u8]) {
     let Ok(email) = crate::plugin::fuzz::take(email) else { return };
     let payload = Payload::read(crate::plugin::samples()[0].1).expect("a sample");
     let notification = Notification { id: 1, message_id: "1@shop.example".to_owned(), payload };
-    let mailer = Mailer::new(settings(), &Clock::system()).expect("good settings");
-    let message = mailer.build(&notification, &email, 7, 1_700_000_000_000).expect("it can be built");
+    let message = MAILER.build(&notification, &email, 7, 1_700_000_000_000).expect("it can be built");
     arrives(&email, &message.text);
 }
 
@@ -141,19 +149,4 @@ fn arrives(email: &Email, text: &str) {
     }
     let files: Vec<_> = parsed.attachments().map(|file| file.contents().to_vec()).collect();
     assert!(email.attachments.iter().all(|file| files.contains(&file.data)), "a file is not as it was given");
-}
-
-fn settings() -> Settings {
-    Settings {
-        from: "orders@shop.example".to_owned().try_into().expect("an address"),
-        from_name: "Shop".to_owned().try_into().expect("a name"),
-        reply_to: None,
-        return_path: None,
-        headers: std::collections::BTreeMap::new(),
-        hello_name: "localhost".to_owned().try_into().expect("a name"),
-        dkim: Vec::new(),
-        deadlines: DEADLINES,
-        relays: vec![RelaySettings { tls: Tls::None, ..RelaySettings::new("relay", "127.0.0.1", 25) }],
-        domains: Vec::new(),
-    }
 }

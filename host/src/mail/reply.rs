@@ -35,7 +35,7 @@ const THROTTLED_WORDS: [&str; 19] = [
 const GREYLISTED_WORDS: [&str; 2] = ["greylist", "graylist"];
 
 /// The longest wait that a reply may name.
-const WAIT_MS_MAX: u64 = 86_400_000;
+pub(super) const WAIT_MS_MAX: u64 = 86_400_000;
 
 /// The class of a failure before the message went out whole.
 pub(super) fn of(broken: &Broken) -> Class {

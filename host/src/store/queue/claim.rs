@@ -292,10 +292,10 @@ async fn take_by_steps(
     let is_head = is_head(dialect);
     let (mut found, mut dues): (Vec<i64>, _) = (Vec::new(), [0; URGENCIES]);
     for due in due_by_urgency(dialect, claimable, now, (|_| (1, 2), "for update skip locked"), portions) {
-        let (sql, since) = (dialect.sql(&due.sql), from[due.urgency]);
+        let (sql, since) = (dialect.sql(&due.sql), from[due.urgency.place()]);
         let heads: Vec<(i64, i64)> =
             with_tx!(&mut *tx, |c| sqlx::query_as(sql).bind(since).bind(due.limit).fetch_all(c).await)?;
-        dues[due.urgency] = heads.iter().map(|(_, due_at)| *due_at).max().unwrap_or_default();
+        dues[due.urgency.place()] = heads.iter().map(|(_, due_at)| *due_at).max().unwrap_or_default();
         found.extend(heads.iter().map(|(event, _)| *event));
     }
     if found.is_empty() {

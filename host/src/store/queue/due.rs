@@ -33,8 +33,7 @@ fn due(
 
 /// Of one urgency what is due.
 pub(super) struct Due {
-    /// By its place among the urgencies.
-    pub(super) urgency: usize,
+    pub(super) urgency: Urgency,
     pub(super) sql: String,
     pub(super) limit: i64,
 }
@@ -48,10 +47,10 @@ pub(super) fn due_by_urgency(
     (parameters, lock): (impl Fn(usize) -> (usize, usize), &str),
     portions: [i64; URGENCIES],
 ) -> Vec<Due> {
-    let asked = Urgency::ALL.into_iter().zip(portions).enumerate().filter(|(_, (_, portion))| *portion > 0);
-    let one = |(place, (urgency, (of, limit))): (usize, (usize, (Urgency, i64)))| {
+    let asked = Urgency::ALL.into_iter().zip(portions).filter(|(_, portion)| *portion > 0);
+    let one = |(place, (urgency, limit))| {
         let (since, most) = parameters(place);
-        Due { urgency, sql: due(dialect, claimable, of, now, (since, most, lock)), limit }
+        Due { urgency, sql: due(dialect, claimable, urgency, now, (since, most, lock)), limit }
     };
     asked.enumerate().map(one).collect()
 }

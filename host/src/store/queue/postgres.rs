@@ -7,7 +7,7 @@ use super::claim::{self, Row};
 use super::due::due_by_urgency;
 use super::finish::{Finish, Note};
 use super::{Claimable, Intent, QUEUE, Token, tokens};
-use crate::notification::{URGENCIES, Urgency};
+use crate::notification::URGENCIES;
 use crate::store::postgres::Session;
 use crate::store::{Dialect, Result};
 
@@ -26,7 +26,7 @@ pub(super) async fn claim(
     let named = due.iter().enumerate().map(|(i, due)| format!("due_{i} as materialized ({})", due.sql));
     let found = (0..due.len()).map(|i| format!("select state_id from due_{i}"));
     let last = due.iter().enumerate().map(|(i, due)| {
-        let urgency = Urgency::ALL[due.urgency].number();
+        let urgency = due.urgency.number();
         format!("when {urgency} then (select max(due_at) from due_{i}) ")
     });
     let last_due = format!("case q.urgency {}end", last.collect::<String>());
@@ -43,7 +43,7 @@ pub(super) async fn claim(
     ));
     let mut query = sqlx::query_as(sql).bind(lease_ms);
     for due in &due {
-        query = query.bind(from[due.urgency]).bind(due.limit);
+        query = query.bind(from[due.urgency.place()]).bind(due.limit);
     }
     Ok(query.fetch_all(session).await?)
 }
