@@ -7,15 +7,18 @@ pub(crate) mod load;
 mod pace;
 mod pauses;
 mod peer;
+mod pipeline;
 mod session;
 pub(crate) mod socket;
 pub(crate) mod tls;
 pub(crate) mod turns;
+mod wait;
 
 pub(crate) use pauses::Pauses;
-pub(crate) use peer::{Peer, hold};
+pub(crate) use peer::Peer;
 pub use session::Deadlines;
 pub(crate) use session::{Broken, Greeted, Intent, Late, Protocol, Taken, Transacted, held, record, within};
+pub(crate) use wait::hold;
 
 use crate::notification::Class;
 

@@ -12,7 +12,7 @@ use lettre::transport::smtp::client::AsyncTokioStream;
 use lettre::transport::smtp::extension::ClientId;
 use mail_parser::{HeaderName, MessageParser};
 
-use super::smtp::{Smtp, mail_data};
+use super::smtp::{self, Smtp, mail_data};
 use super::{Mailer, Message, RelaySettings, Tls, reply};
 use crate::clock::Clock;
 use crate::config::{Config, PREFIX};
@@ -39,20 +39,21 @@ impl AsyncTokioStream for Peer {
     }
 }
 
-/// All that a relay says in a session of two mails; the first byte says in which pieces, and whether it is logged in to.
+/// All that a relay says in a session of two mails; the first byte says in which pieces, whether it is logged in to, and whether
+/// the second mail's envelope goes out behind the first mail.
 pub(crate) fn replies(bytes: &[u8]) {
     let Some((first, says)) = bytes.split_first() else { return };
     let heard = Arc::new(AtomicU64::new(0));
     let piece = if first % 2 == 0 { says.len().max(1) } else { usize::from(first % 16) };
     let peer = Box::new(Peer::new(says, piece, heard.clone()));
     run(async {
-        if let Err(broken) = session(peer, heard, first % 64 > 31).await {
+        if let Err(broken) = session(peer, heard, first % 64 > 31, first % 128 > 63).await {
             is_bounded(&broken);
         }
     });
 }
 
-async fn session(peer: Box<Peer>, heard: Arc<AtomicU64>, logs_in: bool) -> Result<(), Broken> {
+async fn session(peer: Box<Peer>, heard: Arc<AtomicU64>, logs_in: bool, is_behind: bool) -> Result<(), Broken> {
     let hello = ClientId::Domain("shop.example".to_owned());
     let mut smtp = Smtp::greeted(peer, heard.clone(), &hello, &DEADLINES).await?;
     smtp.extensions(&hello, &DEADLINES).await?;
@@ -71,7 +72,12 @@ async fn session(peer: Box<Peer>, heard: Arc<AtomicU64>, logs_in: bool) -> Resul
         let lease = Lease::until(&clock, clock.monotonic_ms() + 60_000);
         let before = heard.load(Ordering::Relaxed);
         let intent = pin!(maybe_done(async { Ok::<(), NotRecorded>(()) }));
-        let transacted = smtp.transact(is_reused, &message, (&DEADLINES, &lease), intent).await;
+        let mut follows = false;
+        let behind = || {
+            follows = is_behind && !is_reused;
+            smtp::envelope(&message).filter(|_| follows)
+        };
+        let transacted = smtp.transact(is_reused, &message, (&DEADLINES, &lease), intent, behind).await;
         let written = heard.load(Ordering::Relaxed) - before;
         match transacted {
             Transacted::Done(taken) => {
@@ -81,7 +87,7 @@ async fn session(peer: Box<Peer>, heard: Arc<AtomicU64>, logs_in: bool) -> Resul
             Transacted::Failed(class, broken) => {
                 is_bounded(&broken);
                 assert_eq!(class == Class::InDoubt, lease.is_handed_over() && broken.code.is_none(), "{broken:?}");
-                if broken.unusable || !smtp.reset(&DEADLINES).await {
+                if broken.unusable || !(follows || smtp.reset(&DEADLINES).await) {
                     return Ok(());
                 }
             }

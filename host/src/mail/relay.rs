@@ -10,7 +10,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::api::Api;
-use super::smtp::Smtp;
+use super::smtp::{self, Smtp};
 use super::{MailerError, Message, RelaySettings, Settings, Tls, reply};
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
@@ -105,6 +105,10 @@ impl Protocol for Speaks {
         connected.map_err(|broken| (reply::of(&broken), broken))
     }
 
+    fn envelope(&self, message: &Message) -> Option<String> {
+        if self.api.is_none() { smtp::envelope(message) } else { None }
+    }
+
     async fn transact<F: Future<Output = Result<(), NotRecorded>> + Send>(
         &self,
         line: &mut Line,
@@ -112,9 +116,10 @@ impl Protocol for Speaks {
         message: &Message,
         limits: (&Deadlines, &Lease),
         intent: Intent<'_, F>,
+        behind: impl FnOnce() -> Option<String> + Send,
     ) -> Transacted {
         match line {
-            Line::Smtp(smtp) => smtp.transact(is_reused, message, limits, intent).await,
+            Line::Smtp(smtp) => smtp.transact(is_reused, message, limits, intent, behind).await,
             Line::Http(http, api) => {
                 http.transact(is_reused, || api.request(message), |answer| api.read(answer), limits, intent).await
             }

@@ -35,6 +35,8 @@ pub(super) struct Smtp {
     written: Arc<AtomicU64>,
     /// The relay takes an envelope in one piece (PIPELINING, RFC 2920).
     pipelines: bool,
+    /// The envelope that was written behind the last message: only that message may come next.
+    ahead: Option<String>,
 }
 
 impl AsyncTokioStream for Counted {
@@ -89,7 +91,7 @@ impl Smtp {
             ..broken
         };
         let connection = trace::timed("smtp greeting", greeting).await.map_err(reached)?;
-        Ok(Self { connection, written, pipelines: false })
+        Ok(Self { connection, written, pipelines: false, ahead: None })
     }
 
     /// What the relay can do, a line each. Asked once more: lettre keeps of the first answer what it knows.
@@ -109,14 +111,15 @@ impl Smtp {
         done("auth", said.map_err(|e| broken("auth", e))?).map(drop)
     }
 
-    /// One mail: the envelope while the intent is committed, then the message. Ended by the lease whatever the deadlines
-    /// say.
+    /// One mail: the envelope while the intent is committed, then the message, and behind it the next one's envelope. Ended by the
+    /// lease whatever the deadlines say.
     pub(super) async fn transact(
         &mut self,
         is_reused: bool,
         message: &Message,
         (deadlines, lease): (&Deadlines, &Lease),
         intent: Intent<'_, impl Future<Output = Result<(), NotRecorded>>>,
+        behind: impl FnOnce() -> Option<String>,
     ) -> Transacted {
         // A refused envelope waits for the commit too: the attempt's end then closes the intent.
         let recording = record(intent, deadlines, lease);
@@ -130,8 +133,12 @@ impl Smtp {
         if let Err(why) = recorded {
             return Transacted::NotRecorded(why);
         }
-        let data = mail_data(&message.text);
+        let mut data = mail_data(&message.text);
         let length = data.len() as u64;
+        if self.pipelines && data.len() <= BEHIND_BYTES_MAX {
+            self.ahead = behind();
+            data.extend(self.ahead.as_deref());
+        }
         lease.hand_over();
         let before = self.written.load(Ordering::Relaxed);
         // As a command, in one piece: lettre's `message` writes the final dot apart, which costs both sides a wake-up.
@@ -154,39 +161,43 @@ impl Smtp {
     }
 
     async fn envelope(&mut self, message: &Message, deadlines: &Deadlines, lease: &Lease) -> Result<(), Broken> {
-        let mut parameters = Vec::new();
-        let server = self.connection.server_info();
-        let is_ascii = |a: &lettre::Address| a.user().is_ascii() && a.domain().is_ascii();
-        if !is_ascii(&message.to) || !is_ascii(&message.returns_to) {
-            if !server.supports_feature(Extension::SmtpUtfEight) {
-                return Err(Broken {
-                    phase: "mail",
-                    code: Some(550),
-                    enhanced: Some("5.6.7".to_owned()),
-                    reply: "the relay does not take addresses outside ASCII (no SMTPUTF8)".to_owned(),
-                    unusable: false,
-                    is_general: false,
-                });
-            }
-            parameters.push(MailParameter::SmtpUtfEight);
+        let commands = commands(message);
+        if let Some(ahead) = self.ahead.take() {
+            return if ahead == commands.concat() {
+                self.offer(&commands, true, deadlines, lease).await
+            } else {
+                Err(Broken::silent("mail", "another message's envelope was sent"))
+            };
         }
-        if !message.text.is_ascii() {
-            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        if is_international(message) && !self.connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err(Broken {
+                phase: "mail",
+                code: Some(550),
+                enhanced: Some("5.6.7".to_owned()),
+                reply: "the relay does not take addresses outside ASCII (no SMTPUTF8)".to_owned(),
+                unusable: false,
+                is_general: false,
+            });
         }
-        let mail = Mail::new(Some(message.returns_to.clone()), parameters).to_string();
-        self.offer([mail, Rcpt::new(message.to.clone(), Vec::new()).to_string(), Data.to_string()], deadlines, lease)
-            .await
+        self.offer(&commands, false, deadlines, lease).await
     }
 
-    /// MAIL, RCPT and DATA: in one piece, or each after the reply to the one before. Each reply is its phase's.
-    async fn offer(&mut self, commands: [String; 3], deadlines: &Deadlines, lease: &Lease) -> Result<(), Broken> {
+    /// MAIL, RCPT and DATA: in one piece, which may have been sent, or each after the reply to the one before. Each reply is its
+    /// phase's.
+    async fn offer(
+        &mut self,
+        commands: &[String; 3],
+        were_sent: bool,
+        deadlines: &Deadlines,
+        lease: &Lease,
+    ) -> Result<(), Broken> {
         let mut refused: Option<Broken> = None;
         let steps =
             [("mail", deadlines.command_ms_max), ("rcpt", deadlines.command_ms_max), ("data", deadlines.data_ms_max)];
         for (n, (phase, ms)) in steps.into_iter().enumerate() {
             let mut step = trace::step(STEPS[n]);
             let reply = match n {
-                0 if self.pipelines => held(lease, ms, self.connection.command(commands.concat())).await,
+                0 if self.pipelines && !were_sent => held(lease, ms, self.connection.command(commands.concat())).await,
                 _ if self.pipelines => held(lease, ms, self.connection.read_response()).await,
                 n => held(lease, ms, self.connection.command(&commands[n])).await,
             };
@@ -220,6 +231,9 @@ impl Smtp {
 
     /// Forgets a refused transaction, so that the connection can serve again.
     pub(super) async fn reset(&mut self, deadlines: &Deadlines) -> bool {
+        if self.ahead.is_some() {
+            return false;
+        }
         let said = within(deadlines.command_ms_max, self.connection.command(Rset)).await;
         said.is_ok_and(|said| done("rset", said).is_ok())
     }
@@ -228,6 +242,29 @@ impl Smtp {
     pub(super) async fn quit(mut self) {
         let _ = tokio::time::timeout(Duration::from_secs(1), self.connection.quit()).await;
     }
+}
+
+/// The envelope of a message, where any relay that takes it in one piece would take it.
+pub(super) fn envelope(message: &Message) -> Option<String> {
+    (!is_international(message)).then(|| commands(message).concat())
+}
+
+fn commands(message: &Message) -> [String; 3] {
+    let mut parameters = Vec::new();
+    if is_international(message) {
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    if !message.text.is_ascii() {
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    let mail = Mail::new(Some(message.returns_to.clone()), parameters).to_string();
+    [mail, Rcpt::new(message.to.clone(), Vec::new()).to_string(), Data.to_string()]
+}
+
+/// Whether its addresses need SMTPUTF8 (RFC 6531).
+fn is_international(message: &Message) -> bool {
+    let is_ascii = |a: &lettre::Address| a.user().is_ascii() && a.domain().is_ascii();
+    !is_ascii(&message.to) || !is_ascii(&message.returns_to)
 }
 
 /// A step in which lettre reads what a relay can do: it panics where a line of that is blank (0.11.23).
@@ -262,6 +299,9 @@ pub(super) fn mail_data(text: &str) -> String {
     data.push_str(END);
     data
 }
+
+/// Behind a larger message nothing is sent: it may take long.
+const BEHIND_BYTES_MAX: usize = 256 << 10;
 
 /// The steps of an envelope, as a trace names them.
 const STEPS: [&str; 3] = ["smtp mail", "smtp rcpt", "smtp data"];

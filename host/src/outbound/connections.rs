@@ -36,9 +36,9 @@ struct Limit {
 }
 
 /// The right to use one connection.
-pub(super) struct Permit<'a>(&'a Connections);
+pub(super) struct Permit(Arc<Connections>);
 
-impl Drop for Permit<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut limit = self.0.lock();
         limit.held -= 1;
@@ -50,22 +50,22 @@ impl Drop for Permit<'_> {
 }
 
 impl Connections {
-    pub(super) fn new(configured: u32, clock: Clock) -> Self {
+    pub(super) fn new(configured: u32, clock: Clock) -> Arc<Self> {
         let now = configured.min(FIRST);
         let limit = Limit { configured, now, owed: 0, held: 0, was_refused: false, changed_ms: 0 };
-        Self { permits: Semaphore::new(now as usize), limit: Mutex::new(limit), clock, open: Arc::new(()) }
+        Arc::new(Self { permits: Semaphore::new(now as usize), limit: Mutex::new(limit), clock, open: Arc::new(()) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Limit> {
         self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn acquire(&self) -> Permit<'_> {
+    pub(super) async fn acquire(self: &Arc<Self>) -> Permit {
         if let Ok(permit) = self.permits.acquire().await {
             permit.forget();
         }
         self.lock().held += 1;
-        Permit(self)
+        Permit(self.clone())
     }
 
     /// This host may use so many from now on; those in use beyond go as they come back.

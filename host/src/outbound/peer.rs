@@ -3,16 +3,17 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::future::maybe_done;
 use tokio::sync::Semaphore;
 
-use super::connections::Connections;
-use super::load::{Held, Load};
+use super::connections::{Connections, Permit};
+use super::load::Load;
 use super::pauses::Pauses;
+use super::pipeline::{Next, Pipeline};
 use super::session::{Broken, Deadlines, Protocol, Session, Taken, Transacted};
 use super::turns::{Turn, Turns};
+use super::wait::{UNTRIED_MS, unless_slow};
 use super::{Limits, Outcome, Standing, Untried};
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
@@ -27,10 +28,9 @@ const PAUSE_MS_MIN: i64 = 1_000;
 const READY_PER_CONNECTION: usize = 4;
 /// A host wants its relays while it has had a mail within so many milliseconds, whichever takes it.
 const WANTED_MS: i64 = 10_000;
-/// How long a message waits for a place at something slow; then it goes back to the queue.
-const WAIT_MAX: Duration = Duration::from_secs(2);
-/// When to come back after something of our own was in the way: no free connection, no database.
-const UNTRIED_MS: i64 = 1_000;
+
+/// A connection that is open, and the right to use it.
+type Open<L> = (Session<L>, Permit);
 
 /// One that takes messages, by the protocol that it speaks.
 pub(crate) struct Peer<P: Protocol> {
@@ -44,7 +44,8 @@ pub(crate) struct Peer<P: Protocol> {
     pub(crate) clock: Clock,
     /// Whose intents may be on record: those that have a connection, and the next in line for one.
     ready: Semaphore,
-    connections: Connections,
+    connections: Arc<Connections>,
+    pipeline: Pipeline<Open<P::Line>>,
     turns: Turns,
     load: Load,
     pauses: Arc<Pauses>,
@@ -63,6 +64,7 @@ impl<P: Protocol> Peer<P> {
             deadlines,
             ready: Semaphore::new(connections_max as usize * READY_PER_CONNECTION),
             connections: Connections::new(connections_max, clock.clone()),
+            pipeline: Pipeline::new(),
             turns: Turns::new((per_second_max > 0).then_some(per_second_max), per_day_max > 0, clock.clone()),
             load: Load::new(clock.clone()),
             pauses,
@@ -186,8 +188,8 @@ impl<P: Protocol> Peer<P> {
         let ready = ready.ok_or_else(|| self.slow(self.load.park_ms()))?;
         let mut intent = std::pin::pin!(maybe_done(hand_over));
         loop {
-            let connection = {
-                let mut acquiring = std::pin::pin!(unless_slow(lease, is_slow, self.connections.acquire()));
+            let (given, connection) = {
+                let mut acquiring = std::pin::pin!(unless_slow(lease, is_slow, self.connection(message)));
                 // The intent is committed meanwhile: no connection idles for it.
                 let acquired = tokio::select! {
                     biased;
@@ -196,8 +198,8 @@ impl<P: Protocol> Peer<P> {
                 };
                 acquired.ok_or_else(|| self.slow(self.load.park_ms()))?
             };
-            // It throttled while this message waited for its connection.
-            if turn.is_outdated() {
+            // It throttled while this message waited for its connection. One whose envelope is out goes on.
+            if given.is_none() && turn.is_outdated() {
                 drop((connection, turn));
                 turn = self.turns.take(lease).await?;
                 continue;
@@ -208,7 +210,7 @@ impl<P: Protocol> Peer<P> {
             }
             drop(waiting.take());
             let measured = (self.load.run(), recipient.map(Load::run));
-            let mut session = match self.take().await {
+            let mut session = match self.take(given).await {
                 Ok(session) => session,
                 Err((Class::Throttled, _)) if self.connections.refused() => {
                     tracing::debug!(relay.name = self.limits.name, "no more connections are taken");
@@ -223,14 +225,18 @@ impl<P: Protocol> Peer<P> {
             let is_reused = session.messages > 0;
             session.messages += 1;
             let limits = (&self.deadlines, lease);
-            match self.protocol.transact(&mut session.line, is_reused, message, limits, intent.as_mut()).await {
+            let (messages, mut next) = (session.messages, None);
+            let behind = || self.follow(messages, &turn, &mut next);
+            let transacting =
+                self.protocol.transact(&mut session.line, is_reused, message, limits, intent.as_mut(), behind);
+            match transacting.await {
                 Transacted::Done(taken) => {
                     self.reached();
                     turn.taken();
                     self.connections.accepted();
                     drop(measured);
-                    self.give_back(session).await;
-                    drop((connection, ready));
+                    self.pass_on((session, connection), next).await;
+                    drop(ready);
                     return Ok(self.delivered(taken));
                 }
                 // It hung up while the connection waited; the message never began.
@@ -240,7 +246,7 @@ impl<P: Protocol> Peer<P> {
                     return Err(Untried { delay_ms: UNTRIED_MS, why });
                 }
                 Transacted::Failed(class, broken) => {
-                    self.failed(class, &broken, session, &mut turn).await;
+                    self.failed(class, &broken, (session, connection), next, &mut turn).await;
                     return Ok(self.outcome(class, &broken));
                 }
             }
@@ -248,24 +254,74 @@ impl<P: Protocol> Peer<P> {
     }
 
     /// Takes from a failure what it says of the peer; the connection serves again if it can.
-    async fn failed(&self, class: Class, broken: &Broken, mut session: Session<P::Line>, turn: &mut Turn<'_>) {
+    async fn failed(
+        &self,
+        class: Class,
+        broken: &Broken,
+        mut open: Open<P::Line>,
+        next: Option<Next<Open<P::Line>>>,
+        turn: &mut Turn<'_>,
+    ) {
         match class {
             Class::Throttled => turn.throttled(),
             Class::Deferred | Class::Rejected | Class::Greylisted => turn.taken(),
             Class::NotHandedOver | Class::InDoubt | Class::RenderFailed => {}
         }
-        let is_usable = !broken.unusable && P::reset(&mut session.line, &self.deadlines).await;
+        // The next one's envelope begins anew.
+        let is_usable = !broken.unusable && (next.is_some() || P::reset(&mut open.0.line, &self.deadlines).await);
         if broken.is_general {
             self.leave_alone();
         } else if is_usable {
             self.reached();
         }
         if is_usable {
-            self.give_back(session).await;
+            self.pass_on(open, next).await;
         }
     }
 
-    async fn take(&self) -> Result<Session<P::Line>, (Class, Broken)> {
+    /// A connection that is free; or, with the session, one that carried the message before this one and then this one's envelope.
+    async fn connection(&self, message: &P::Message) -> (Option<Session<P::Line>>, Permit) {
+        let envelope = self.protocol.envelope(message);
+        loop {
+            let Some(envelope) = envelope.clone() else { return (None, self.connections.acquire().await) };
+            let mut waiter = self.pipeline.wait(envelope);
+            let given = tokio::select! {
+                biased;
+                permit = self.connections.acquire() => {
+                    if waiter.leave() {
+                        return (None, permit);
+                    }
+                    drop(permit);
+                    waiter.given_soon().await
+                }
+                given = waiter.given() => given,
+            };
+            if let Some((session, permit)) = given {
+                return (Some(session), permit);
+            }
+        }
+    }
+
+    /// The envelope that goes out behind a message, the so many-th of a connection that will be the next one's own.
+    fn follow(&self, messages: u32, turn: &Turn<'_>, next: &mut Option<Next<Open<P::Line>>>) -> Option<String> {
+        let is_kept = messages < self.limits.per_connection_max && self.connections.excess() == 0;
+        let goes_on = is_kept && !turn.is_outdated() && self.closed().is_none() && !self.load.is_slow();
+        *next = if goes_on { self.pipeline.next() } else { None };
+        next.as_ref().map(|next| next.envelope().to_owned())
+    }
+
+    async fn pass_on(&self, open: Open<P::Line>, next: Option<Next<Open<P::Line>>>) {
+        match next {
+            // Where it has gone elsewhere, the connection ends: the peer waits for a message.
+            Some(next) => drop(next.give(open)),
+            None => self.give_back(open.0).await,
+        }
+    }
+
+    async fn take(&self, given: Option<Session<P::Line>>) -> Result<Session<P::Line>, (Class, Broken)> {
+        if let Some(session) = given {
+            return Ok(session);
+        }
         self.end_idle();
         let waiting = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(session) = waiting {
@@ -333,56 +389,6 @@ impl<P: Protocol> Peer<P> {
         let sessions = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
         for session in sessions {
             P::quit(session.line).await;
-        }
-    }
-}
-
-/// Waits for what a message needs, but not beyond its lease.
-pub(crate) async fn before_lease_ends<T>(lease: &Lease, step: impl Future<Output = T>) -> Result<T, Untried> {
-    tokio::select! {
-        biased;
-        () = lease.ended() => {
-            let why = "the lease on the event ended before it could be handed over".to_owned();
-            Err(Untried { delay_ms: UNTRIED_MS, why })
-        }
-        done = step => Ok(done),
-    }
-}
-
-/// Waits for a place, of which there are as many as `limit` says: none if that takes long and is so because something is slow.
-pub(crate) async fn hold<'a>(
-    load: &'a Load,
-    lease: &Lease,
-    limit: impl Fn() -> usize,
-    is_slow: impl Fn() -> bool,
-) -> Result<Option<Held<'a>>, Untried> {
-    let waiting = async {
-        let _waiting = load.wait();
-        loop {
-            if let Some(held) = load.hold(limit()) {
-                // The limit may have grown: the next one finds out.
-                load.wake();
-                return held;
-            }
-            load.freed().await;
-        }
-    };
-    unless_slow(lease, is_slow, waiting).await
-}
-
-/// Waits for a place: none if that takes long and is so because something is slow. A waiter holds a place in the
-/// worker, which others may need.
-pub(crate) async fn unless_slow<T>(
-    lease: &Lease,
-    is_slow: impl Fn() -> bool,
-    step: impl Future<Output = T>,
-) -> Result<Option<T>, Untried> {
-    let mut step = std::pin::pin!(step);
-    loop {
-        match before_lease_ends(lease, tokio::time::timeout(WAIT_MAX, &mut step)).await? {
-            Ok(done) => return Ok(Some(done)),
-            Err(_) if is_slow() => return Ok(None),
-            Err(_) => {}
         }
     }
 }

@@ -83,8 +83,12 @@ pub(crate) trait Protocol: Send + Sync + 'static {
         deadlines: &Deadlines,
     ) -> impl Future<Output = Result<(Self::Line, Greeted), (Class, Broken)>> + Send;
 
-    /// Offers one message: nothing of it is written before the intent is recorded. Ended by the lease whatever the deadlines
-    /// say.
+    /// What may go out behind the message before this one, on the same connection; none: nothing.
+    fn envelope(&self, message: &Self::Message) -> Option<String>;
+
+    /// Offers one message: nothing of it but its envelope is written before the intent is recorded. Ended by the lease whatever the
+    /// deadlines say. `behind` is asked at most once, for the envelope of the next message, if that can be written behind this one:
+    /// the connection must then carry that message next, or none.
     fn transact<F: Future<Output = Result<(), NotRecorded>> + Send>(
         &self,
         line: &mut Self::Line,
@@ -92,6 +96,7 @@ pub(crate) trait Protocol: Send + Sync + 'static {
         message: &Self::Message,
         limits: (&Deadlines, &Lease),
         intent: Intent<'_, F>,
+        behind: impl FnOnce() -> Option<String> + Send,
     ) -> impl Future<Output = Transacted> + Send;
 
     /// Makes the connection ready for another message after one was refused; false if it cannot be used any more.

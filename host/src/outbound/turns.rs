@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Untried;
 use super::pace::Pace;
-use super::peer::before_lease_ends;
+use super::wait::before_lease_ends;
 use crate::clock::Clock;
 use crate::lease::Lease;
 

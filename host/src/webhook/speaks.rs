@@ -126,6 +126,10 @@ impl Protocol for Speaks {
         Ok((Box::new(http), greeted))
     }
 
+    fn envelope(&self, _: &Request) -> Option<String> {
+        None
+    }
+
     async fn transact<F: Future<Output = Result<(), NotRecorded>> + Send>(
         &self,
         line: &mut Box<Http>,
@@ -133,6 +137,7 @@ impl Protocol for Speaks {
         message: &Request,
         limits: (&Deadlines, &Lease),
         intent: Intent<'_, F>,
+        _: impl FnOnce() -> Option<String> + Send,
     ) -> Transacted {
         match line.transact(is_reused, || self.request(message), read, limits, intent).await {
             // Silence costs the next one as much time: the endpoint is left alone for a while.

@@ -48,6 +48,7 @@ mod operators;
 mod order_money;
 mod parts;
 mod pauses;
+mod pipelining;
 mod place;
 mod postfix;
 mod process;
@@ -81,7 +82,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// Every file's tests.
-const LISTED: [fn() -> Vec<libtest_mimic::Trial>; 74] = [
+const LISTED: [fn() -> Vec<libtest_mimic::Trial>; 75] = [
     accounts::tests,
     alerts::tests,
     backup::tests,
@@ -129,6 +130,7 @@ const LISTED: [fn() -> Vec<libtest_mimic::Trial>; 74] = [
     order_money::tests,
     parts::tests,
     pauses::tests,
+    pipelining::tests,
     place::tests,
     postfix::tests,
     registries::tests,

@@ -21,6 +21,9 @@ const RETURNS: &str = "ECOMM_TEST_POSTFIX_RETURNS";
 /// The folder of the keys whose signatures it takes for the shop's.
 const KEYS: &str = "ECOMM_TEST_POSTFIX_KEYS";
 
+/// Mails at one time, for one connection.
+const MANY: usize = 20;
+
 pub fn tests() -> Vec<Trial> {
     let name = "postfix::what_it_says_of_mails_is_known";
     let found = [POSTFIX, WORLD, RETURNS, KEYS].map(std::env::var);
@@ -41,7 +44,7 @@ async fn what_it_says_of_mails_is_known(postfix: String, world: String, returns:
     let mut config = Config::load(None, environment(&database, &more)).unwrap();
     let (host, port) = postfix.rsplit_once(':').unwrap();
     let relay = RelaySettings::new("postfix", host, port.parse().unwrap());
-    config.mail.relays.push(RelaySettings { tls: Tls::None, ..relay });
+    config.mail.relays.push(RelaySettings { tls: Tls::None, connections_max: 1, ..relay });
     let app = App::of(database, config).await;
     let mailbox = Mailbox::new(std::path::PathBuf::new(), 100, None, app.clock.clone());
     let (listener, stop) = (TcpListener::bind(world).await.unwrap(), CancellationToken::new());
@@ -96,6 +99,17 @@ async fn what_it_says_of_mails_is_known(postfix: String, world: String, returns:
         results.iter().find(of_key).is_some_and(|result| result.trim().starts_with("dkim=pass"))
     };
     assert!(verified("rsa") && verified("ed25519"), "{arrived}");
+    many_arrive(&app, &mailbox).await;
     stop.cancel();
     app.end().await;
+}
+
+/// More mails than connections: each envelope goes out behind the message before.
+async fn many_arrive(app: &App, mailbox: &Mailbox) {
+    let before = mailbox.messages().len();
+    for _ in 0..MANY {
+        app.order().await;
+    }
+    app.drain().await;
+    eventually("each of them", async || mailbox.messages().len() == before + MANY).await;
 }

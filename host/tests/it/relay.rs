@@ -81,7 +81,7 @@ pub async fn rig(change: impl FnOnce(&mut Settings), tls: Option<tokio_rustls::T
     Rig { mailer: Mailer::new(settings, &clock).unwrap(), mailbox, clock, port, _stop: stop.drop_guard() }
 }
 
-fn notification() -> Notification {
+pub fn notification() -> Notification {
     let payload = include_str!("payload.json");
     let payload = Payload::read(payload).unwrap();
     Notification { id: 1, message_id: "1@shop.example".to_owned(), payload }

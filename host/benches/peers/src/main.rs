@@ -47,7 +47,7 @@ struct Arguments {
     /// An SMTP server to send to, HOST:PORT, instead of the one in this process.
     #[arg(long)]
     sink: Option<String>,
-    /// What each answer of the sink in this process is delayed by.
+    /// How long the sink in this process takes over each answer, in milliseconds.
     #[arg(long, default_value_t = 0)]
     answer_ms: u64,
     /// The host's release program, measured beside them.

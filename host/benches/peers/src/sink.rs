@@ -23,7 +23,7 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Every answer is delayed by `pause`.
+    /// What arrives together is answered together (RFC 2920), `pause` later.
     pub(crate) async fn start(pause: Duration, tally: Arc<Tally>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -47,15 +47,15 @@ async fn serve(mut socket: TcpStream, pause: Duration, tally: &Tally) -> io::Res
     let mut answers = Vec::new();
     while socket.read_buf(&mut session.received).await? > 0 {
         while let Some(answer) = session.next() {
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
-            }
             if answer == Answer::Taken {
                 tally.add();
             }
             answers.extend_from_slice(answer.text());
         }
         session.forget();
+        if !pause.is_zero() && !answers.is_empty() {
+            tokio::time::sleep(pause).await;
+        }
         socket.write_all(&answers).await?;
         answers.clear();
     }
@@ -82,7 +82,7 @@ enum Answer {
 impl Answer {
     fn text(self) -> &'static [u8] {
         match self {
-            Answer::Hello => b"250-sink\r\n250 8BITMIME\r\n",
+            Answer::Hello => b"250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
             Answer::Ok => b"250 ok\r\n",
             Answer::Go => b"354 go\r\n",
             Answer::Taken => b"250 taken\r\n",
