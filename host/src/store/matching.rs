@@ -33,9 +33,11 @@ impl Conditions {
         }
         if let Some(user_id) = user_id {
             let [account, products] = Lane::of_user(*user_id);
-            self.and("(s.lane in (select o.id from orders o where o.user_id = ?)", Arg::Int(*user_id));
-            self.glue(" or s.lane in (?", Arg::Int(account));
-            self.glue(", ?))", Arg::Int(products));
+            // One list, or the notifications would be looked at one by one.
+            let lanes = "s.lane in (select l.lane from (select o.id as lane from orders o where o.user_id = ?";
+            self.and(lanes, Arg::Int(*user_id));
+            self.glue(" union all select ?", Arg::Int(account));
+            self.glue(" union all select ?) l)", Arg::Int(products));
         }
         if let Some(before) = created_before {
             self.and("s.created_at < ?", Arg::Int(*before));

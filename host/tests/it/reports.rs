@@ -50,10 +50,14 @@ pub fn sample(name: &str, to: &str, return_path: &str, message_id: &str) -> Stri
 pub struct Peer(BufReader<TcpStream>);
 
 impl Peer {
+    /// Once the host has seen that those before have left.
     pub async fn connect(address: SocketAddr) -> Self {
-        let mut peer = Self(BufReader::new(TcpStream::connect(address).await.unwrap()));
-        assert!(peer.hear().await.starts_with("220 "));
-        peer
+        loop {
+            let mut peer = Self(BufReader::new(TcpStream::connect(address).await.unwrap()));
+            if peer.hear().await.starts_with("220 ") {
+                return peer;
+            }
+        }
     }
 
     /// The next reply, all its lines; empty when the host hung up.
