@@ -9,12 +9,13 @@ use crate::database::{Kind, Server};
 use crate::judge::Verdict;
 use crate::rig::{Plan, Rig};
 
-/// A disk of its own, as large as little.
+/// A disk of its own.
 struct Disk(PathBuf);
 
 impl Disk {
-    fn mount(folder: &Path) -> Self {
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "faults"]).arg(folder).status();
+    fn mount(folder: &Path, megabytes: usize) -> Self {
+        let size = format!("size={megabytes}m");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "faults"]).arg(folder).status();
         assert!(mount.unwrap().success(), "no disk could be mounted");
         Self(folder.to_owned())
     }
@@ -40,7 +41,8 @@ impl Drop for Disk {
 /// Its disk is full for a while, and then it is not.
 pub async fn disk_full(mut plan: Plan, times: usize) -> Verdict {
     let mut server = Server::start(Kind::Sqlite).await;
-    let disk = Disk::mount(server.folder.path());
+    // With room for what is written between: it is to be full of nothing else.
+    let disk = Disk::mount(server.folder.path(), 24 + 24 * times);
     plan.rate = plan.rate.min(100);
     let mut rig = Rig::start(plan, &mut server).await;
     rig.work().await;
