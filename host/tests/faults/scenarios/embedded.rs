@@ -85,25 +85,38 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What a killed `ecomm backup` leaves is no backup; the one that ends is whole. The shop does not notice.
+/// What a killed `ecomm backup` leaves is no backup, or the whole of one; the one that ends is whole. The shop does not notice.
 pub async fn killed_while_it_backs_up(rig: &mut Rig, times: usize) {
     for n in 0..times {
         let file = rig.folder.path().join(format!("backup{n}"));
+        let events = rig.events();
         let mut backup = command(&rig.plan.program, &["backup", &file.display().to_string()], &rig.settings);
         let mut backup = backup.stdout(std::process::Stdio::null()).spawn().unwrap();
         rig.pause(5, 200).await;
         let _ = backup.kill();
         let ended = backup.wait().unwrap();
-        assert!(ended.success() || !file.exists(), "a backup that was killed is there");
+        assert!(file.exists() || !ended.success(), "there is no backup, and it said nothing");
+        // It may have been killed after it was done.
+        if file.exists() {
+            is_whole(rig, &file, events).await;
+        }
         rig.faults += 1;
     }
-    let file = rig.folder.path().join("backup").display().to_string();
+    let file = rig.folder.path().join("backup");
     let events = rig.events();
-    let done = command(&rig.plan.program, &["backup", &file], &rig.settings).output().unwrap();
+    let done = command(&rig.plan.program, &["backup", &file.display().to_string()], &rig.settings).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let direct = std::mem::replace(&mut rig.database.direct, format!("sqlite:{file}"));
+    is_whole(rig, &file, events).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
+/// Has what clients were told of before it was begun.
+async fn is_whole(rig: &mut Rig, backup: &Path, events: usize) {
+    let direct = std::mem::replace(&mut rig.database.direct, format!("sqlite:{}", backup.display()));
+    let damages =
+        rig.database.number("select count(*) from pragma_integrity_check where integrity_check <> 'ok'").await;
     let kept = rig.database.number("select count(*) from notification_states").await;
     rig.database.direct = direct;
-    assert!(usize::try_from(kept).unwrap() >= events, "{kept} of {events} events are in the backup");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(damages, 0, "{}", backup.display());
+    assert!(usize::try_from(kept).unwrap() >= events, "{kept} of {events} events are in {}", backup.display());
 }
