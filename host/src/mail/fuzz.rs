@@ -43,6 +43,13 @@ impl AsyncTokioStream for Peer {
 /// the second mail's envelope goes out behind the first mail.
 pub(crate) fn replies(bytes: &[u8]) {
     let Some((first, says)) = bytes.split_first() else { return };
+    // libFuzzer ends at each panic, and at lettre's too, which is survived.
+    let is_blank = |line: &[u8]| {
+        line.first() == Some(&b'2') && String::from_utf8_lossy(&line[4.min(line.len())..]).trim().is_empty()
+    };
+    if cfg!(fuzzing) && says.split(|byte| *byte == b'\n').any(is_blank) {
+        return;
+    }
     let heard = Arc::new(AtomicU64::new(0));
     let piece = if first % 2 == 0 { says.len().max(1) } else { usize::from(first % 16) };
     let peer = Box::new(Peer::new(says, piece, heard.clone()));
