@@ -388,6 +388,8 @@ pub enum Transition {
 
 /// Cuts a text to [`REPLY_BYTES_MAX`], at a character's border, NUL taken out: `PostgreSQL` takes none.
 pub fn bounded(text: &str) -> String {
-    let end = text.floor_char_boundary(REPLY_BYTES_MAX);
-    text[..end].replace('\0', "\u{fffd}")
+    let mut text = text[..text.floor_char_boundary(REPLY_BYTES_MAX)].replace('\0', "\u{fffd}");
+    // What stands for NUL is longer.
+    text.truncate(text.floor_char_boundary(REPLY_BYTES_MAX));
+    text
 }
