@@ -68,6 +68,13 @@ impl Connections {
         Permit(self.clone())
     }
 
+    /// One that nobody waits for.
+    pub(super) fn free(self: &Arc<Self>) -> Option<Permit> {
+        self.permits.try_acquire().ok()?.forget();
+        self.lock().held += 1;
+        Some(Permit(self.clone()))
+    }
+
     /// This host may use so many from now on; those in use beyond go as they come back.
     pub(super) fn share(&self, most: u32) {
         let mut limit = self.lock();

@@ -281,6 +281,9 @@ impl<P: Protocol> Peer<P> {
 
     /// A connection that is free; or, with the session, one that carried the message before this one and then this one's envelope.
     async fn connection(&self, message: &P::Message) -> (Option<Session<P::Line>>, Permit) {
+        if let Some(permit) = self.connections.free() {
+            return (None, permit);
+        }
         let envelope = self.protocol.envelope(message);
         loop {
             let Some(envelope) = envelope.clone() else { return (None, self.connections.acquire().await) };

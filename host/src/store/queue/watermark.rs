@@ -45,6 +45,12 @@ pub(super) struct Look {
     begun_ms: i64,
 }
 
+impl Look {
+    fn whole(begun_ms: i64) -> Self {
+        Self { from: [BEGINNING; URGENCIES], is_whole: true, begun_ms }
+    }
+}
+
 impl Watermark {
     pub(in crate::store) fn new(clock: Clock) -> Self {
         let state = State { from: [BEGINNING; URGENCIES], rest_until_ms: i64::MIN, whole_ms: 0 };
@@ -54,8 +60,11 @@ impl Watermark {
     pub(super) fn look(&self) -> Look {
         let begun_ms = self.clock.monotonic_ms();
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_whole = begun_ms >= state.rest_until_ms;
-        Look { from: if is_whole { [BEGINNING; URGENCIES] } else { state.from }, is_whole, begun_ms }
+        if begun_ms >= state.rest_until_ms {
+            Look::whole(begun_ms)
+        } else {
+            Look { from: state.from, is_whole: false, begun_ms }
+        }
     }
 
     /// What a claim took: of each event the urgency, and when the last of that urgency was due.
@@ -80,7 +89,7 @@ impl Watermark {
     pub(super) fn again(&self, look: Look) -> Option<Look> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_worth_it = !look.is_whole && state.whole_ms <= AGAIN_MS;
-        is_worth_it.then(|| Look { from: [BEGINNING; URGENCIES], is_whole: true, begun_ms: self.clock.monotonic_ms() })
+        is_worth_it.then(|| Look::whole(self.clock.monotonic_ms()))
     }
 }
 
