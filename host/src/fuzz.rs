@@ -23,7 +23,7 @@ use crate::{grpc, http, inbound, kit, mail, plugin, proxy};
 /// Reads bytes that anybody may have made.
 pub type Reader = fn(&[u8]);
 
-/// All of them. A name is also that of its corpus and of its target in `host/fuzz`.
+/// All of them. A name is also that of its corpus in `host/fuzz`.
 pub const READERS: [(&str, Reader); 13] = [
     ("addresses", addresses),
     ("bodies", http::fuzz::bodies),
@@ -252,11 +252,11 @@ mod tests {
     }
 
     #[test]
-    fn each_reader_has_a_target() {
-        let targets = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
-        let mut found: Vec<_> = targets.read_dir().expect("targets").map(|file| file.expect("one").path()).collect();
+    fn each_corpus_has_a_reader() {
+        let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        let mut found: Vec<_> = corpora.read_dir().expect("corpora").map(|file| file.expect("one").path()).collect();
         found.sort();
-        let names: Vec<_> = found.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
+        let names: Vec<_> = found.iter().filter_map(|path| path.file_name()?.to_str()).collect();
         assert_eq!(names, READERS.map(|(name, _)| name));
     }
 }

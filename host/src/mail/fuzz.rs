@@ -12,7 +12,7 @@ use lettre::transport::smtp::client::AsyncTokioStream;
 use lettre::transport::smtp::extension::ClientId;
 use mail_parser::{HeaderName, MessageParser};
 
-use super::smtp::{self, Smtp, mail_data};
+use super::smtp::{Envelope, Smtp, mail_data};
 use super::{Mailer, Message, RelaySettings, Tls, reply};
 use crate::clock::Clock;
 use crate::config::{Config, PREFIX};
@@ -67,12 +67,11 @@ async fn session(peer: Box<Peer>, heard: Arc<AtomicU64>, logs_in: bool, is_behin
     if logs_in {
         smtp.log_in(&Credentials::new("shop".to_owned(), "password".to_owned()), &DEADLINES).await?;
     }
-    let message = Message {
-        text: "Subject: a\r\n\r\n.a\r\n".to_owned(),
-        hash: String::new(),
-        returns_to: "shop@shop.example".parse().expect("an address"),
-        to: "ada@shop.example".parse().expect("an address"),
-    };
+    let [returns_to, to] =
+        ["shop@shop.example", "ada@shop.example"].map(|address| address.parse().expect("an address"));
+    let text = "Subject: a\r\n\r\n.a\r\n".to_owned();
+    let message =
+        Message { envelope: Envelope::new(&returns_to, &to, &text), hash: String::new(), text, returns_to, to };
     let clock = Clock::system();
     let body = mail_data(&message.text).len() as u64;
     for is_reused in [false, true] {
@@ -82,7 +81,7 @@ async fn session(peer: Box<Peer>, heard: Arc<AtomicU64>, logs_in: bool, is_behin
         let mut follows = false;
         let behind = || {
             follows = is_behind && !is_reused;
-            smtp::envelope(&message).filter(|_| follows)
+            message.envelope.for_any_relay().filter(|_| follows).map(str::to_owned)
         };
         let transacted = smtp.transact(is_reused, &message, (&DEADLINES, &lease), intent, behind).await;
         let written = heard.load(Ordering::Relaxed) - before;

@@ -8,6 +8,7 @@ use lettre::message::header::{self, ContentTransferEncoding, ContentType, Header
 use lettre::message::{Attachment, Body, Mailbox, Mailboxes, MultiPart, SinglePart};
 
 use super::dkim::Signers;
+use super::smtp::Envelope;
 use super::{Settings, encoding};
 use crate::hex;
 use crate::notification::Notification;
@@ -25,7 +26,8 @@ pub struct Message {
     pub text: String,
     /// SHA-256 of the text, in hex.
     pub hash: String,
-    /// The reverse path of its envelope.
+    pub(super) envelope: Envelope,
+    /// The reverse path.
     pub(super) returns_to: Address,
     pub(super) to: Address,
 }
@@ -79,7 +81,8 @@ pub(super) fn build(
         .iter()
         .map(|(name, value)| format!("{name}: {}\r\n", value.replace("{return_path}", returns_to.as_ref())));
     let text = for_relay.collect::<String>() + &signatures + &headers + &body;
-    Ok(Message { hash: crate::plugin::digest(text.as_bytes()), text, returns_to, to })
+    let envelope = Envelope::new(&returns_to, &to, &text);
+    Ok(Message { hash: crate::plugin::digest(text.as_bytes()), text, envelope, returns_to, to })
 }
 
 /// A header for the relay that cannot be one.

@@ -10,7 +10,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::api::Api;
-use super::smtp::{self, Smtp};
+use super::smtp::Smtp;
 use super::{MailerError, Message, RelaySettings, Settings, Tls, reply};
 use crate::clock::Clock;
 use crate::lease::{Lease, NotRecorded};
@@ -105,8 +105,8 @@ impl Protocol for Speaks {
         connected.map_err(|broken| (reply::of(&broken), broken))
     }
 
-    fn envelope(&self, message: &Message) -> Option<String> {
-        if self.api.is_none() { smtp::envelope(message) } else { None }
+    fn envelope<'a>(&self, message: &'a Message) -> Option<&'a str> {
+        if self.api.is_none() { message.envelope.for_any_relay() } else { None }
     }
 
     async fn transact<F: Future<Output = Result<(), NotRecorded>> + Send>(

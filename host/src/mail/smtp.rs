@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt, Rset};
@@ -37,6 +38,15 @@ pub(super) struct Smtp {
     pipelines: bool,
     /// The envelope that was written behind the last message: only that message may come next.
     ahead: Option<String>,
+}
+
+/// How a message is announced.
+#[derive(Clone, Debug)]
+pub(super) struct Envelope {
+    /// MAIL, RCPT and DATA, a line each.
+    commands: String,
+    /// Its addresses need SMTPUTF8 (RFC 6531).
+    is_international: bool,
 }
 
 impl AsyncTokioStream for Counted {
@@ -123,7 +133,7 @@ impl Smtp {
     ) -> Transacted {
         // A refused envelope waits for the commit too: the attempt's end then closes the intent.
         let recording = record(intent, deadlines, lease);
-        let (enveloped, recorded) = tokio::join!(self.envelope(message, deadlines, lease), recording);
+        let (enveloped, recorded) = tokio::join!(self.offer(&message.envelope, deadlines, lease), recording);
         if let Err(broken) = enveloped {
             // Silence or a good-bye (RFC 5321 3.8) to a connection that had waited says nothing about the mail.
             let hung_up = broken.phase == "mail" && matches!(broken.code, None | Some(421));
@@ -160,16 +170,12 @@ impl Smtp {
         }
     }
 
-    async fn envelope(&mut self, message: &Message, deadlines: &Deadlines, lease: &Lease) -> Result<(), Broken> {
-        let commands = commands(message);
-        if let Some(ahead) = self.ahead.take() {
-            return if ahead == commands.concat() {
-                self.offer(&commands, true, deadlines, lease).await
-            } else {
-                Err(Broken::silent("mail", "another message's envelope was sent"))
-            };
+    async fn offer(&mut self, envelope: &Envelope, deadlines: &Deadlines, lease: &Lease) -> Result<(), Broken> {
+        let ahead = self.ahead.take();
+        if ahead.as_ref().is_some_and(|ahead| *ahead != envelope.commands) {
+            return Err(Broken::silent("mail", "another message's envelope was sent"));
         }
-        if is_international(message) && !self.connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+        if envelope.is_international && !self.connection.server_info().supports_feature(Extension::SmtpUtfEight) {
             return Err(Broken {
                 phase: "mail",
                 code: Some(550),
@@ -179,27 +185,29 @@ impl Smtp {
                 is_general: false,
             });
         }
-        self.offer(&commands, false, deadlines, lease).await
+        self.say(&envelope.commands, ahead.is_some(), deadlines, lease).await
     }
 
     /// MAIL, RCPT and DATA: in one piece, which may have been sent, or each after the reply to the one before. Each reply is its
     /// phase's.
-    async fn offer(
+    async fn say(
         &mut self,
-        commands: &[String; 3],
+        commands: &str,
         were_sent: bool,
         deadlines: &Deadlines,
         lease: &Lease,
     ) -> Result<(), Broken> {
         let mut refused: Option<Broken> = None;
+        let mut lines = commands.split_inclusive("\r\n");
         let steps =
             [("mail", deadlines.command_ms_max), ("rcpt", deadlines.command_ms_max), ("data", deadlines.data_ms_max)];
         for (n, (phase, ms)) in steps.into_iter().enumerate() {
             let mut step = trace::step(STEPS[n]);
+            let line = lines.next().unwrap_or_default();
             let reply = match n {
-                0 if self.pipelines && !were_sent => held(lease, ms, self.connection.command(commands.concat())).await,
+                0 if self.pipelines && !were_sent => held(lease, ms, self.connection.command(commands)).await,
                 _ if self.pipelines => held(lease, ms, self.connection.read_response()).await,
-                n => held(lease, ms, self.connection.command(&commands[n])).await,
+                _ => held(lease, ms, self.connection.command(line)).await,
             };
             if reply.is_err() {
                 step.fail("failed");
@@ -244,27 +252,26 @@ impl Smtp {
     }
 }
 
-/// The envelope of a message, where any relay that takes it in one piece would take it.
-pub(super) fn envelope(message: &Message) -> Option<String> {
-    (!is_international(message)).then(|| commands(message).concat())
-}
-
-fn commands(message: &Message) -> [String; 3] {
-    let mut parameters = Vec::new();
-    if is_international(message) {
-        parameters.push(MailParameter::SmtpUtfEight);
+impl Envelope {
+    pub(super) fn new(returns_to: &Address, to: &Address, text: &str) -> Self {
+        let is_ascii = |a: &Address| a.user().is_ascii() && a.domain().is_ascii();
+        let is_international = !is_ascii(to) || !is_ascii(returns_to);
+        let mut parameters = Vec::new();
+        if is_international {
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if !text.is_ascii() {
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        let mail = Mail::new(Some(returns_to.clone()), parameters);
+        let commands = format!("{mail}{}{Data}", Rcpt::new(to.clone(), Vec::new()));
+        Self { commands, is_international }
     }
-    if !message.text.is_ascii() {
-        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
-    }
-    let mail = Mail::new(Some(message.returns_to.clone()), parameters).to_string();
-    [mail, Rcpt::new(message.to.clone(), Vec::new()).to_string(), Data.to_string()]
-}
 
-/// Whether its addresses need SMTPUTF8 (RFC 6531).
-fn is_international(message: &Message) -> bool {
-    let is_ascii = |a: &lettre::Address| a.user().is_ascii() && a.domain().is_ascii();
-    !is_ascii(&message.to) || !is_ascii(&message.returns_to)
+    /// What may be sent to any relay that takes it in one piece, whatever else it can do.
+    pub(super) fn for_any_relay(&self) -> Option<&str> {
+        (!self.is_international).then_some(&*self.commands)
+    }
 }
 
 /// A step in which lettre reads what a relay can do: it panics where a line of that is blank (0.11.23).

@@ -286,8 +286,8 @@ impl<P: Protocol> Peer<P> {
         }
         let envelope = self.protocol.envelope(message);
         loop {
-            let Some(envelope) = envelope.clone() else { return (None, self.connections.acquire().await) };
-            let mut waiter = self.pipeline.wait(envelope);
+            let Some(envelope) = envelope else { return (None, self.connections.acquire().await) };
+            let mut waiter = self.pipeline.wait(envelope.to_owned());
             let given = tokio::select! {
                 biased;
                 permit = self.connections.acquire() => {
@@ -309,8 +309,9 @@ impl<P: Protocol> Peer<P> {
     fn follow(&self, messages: u32, turn: &Turn<'_>, next: &mut Option<Next<Open<P::Line>>>) -> Option<String> {
         let is_kept = messages < self.limits.per_connection_max && self.connections.excess() == 0;
         let goes_on = is_kept && !turn.is_outdated() && self.closed().is_none() && !self.load.is_slow();
-        *next = if goes_on { self.pipeline.next() } else { None };
-        next.as_ref().map(|next| next.envelope().to_owned())
+        let (envelope, waiting) = if goes_on { self.pipeline.next()? } else { return None };
+        *next = Some(waiting);
+        Some(envelope)
     }
 
     async fn pass_on(&self, open: Open<P::Line>, next: Option<Next<Open<P::Line>>>) {

@@ -37,7 +37,6 @@ pub(super) struct Waiter<'a, C> {
 
 /// One whose envelope is sent behind another message. Dropped with what it is not given, it looks for another connection.
 pub(super) struct Next<C> {
-    envelope: String,
     sender: oneshot::Sender<C>,
 }
 
@@ -60,10 +59,10 @@ impl<C> Pipeline<C> {
         Waiter { pipeline: self, number, given }
     }
 
-    /// The one that has waited longest. Its envelope must be sent, or it be dropped.
-    pub(super) fn next(&self) -> Option<Next<C>> {
+    /// The one that has waited longest, and its envelope, which must be sent, or the one be dropped.
+    pub(super) fn next(&self) -> Option<(String, Next<C>)> {
         let Entry { envelope, sender, .. } = self.lock().queue.pop_front()?;
-        Some(Next { envelope, sender })
+        Some((envelope, Next { sender }))
     }
 }
 
@@ -93,10 +92,6 @@ impl<C> Drop for Waiter<'_, C> {
 }
 
 impl<C> Next<C> {
-    pub(super) fn envelope(&self) -> &str {
-        &self.envelope
-    }
-
     /// Gives it the connection. The error is the connection, which waits for a message that will not come.
     pub(super) fn give(self, connection: C) -> Result<(), C> {
         self.sender.send(connection)
@@ -112,8 +107,8 @@ mod tests {
         let pipeline = Pipeline::new();
         assert!(pipeline.next().is_none());
         let (mut first, second) = (pipeline.wait("first".to_owned()), pipeline.wait("second".to_owned()));
-        let next = pipeline.next().unwrap();
-        assert_eq!(next.envelope(), "first");
+        let (envelope, next) = pipeline.next().unwrap();
+        assert_eq!(envelope, "first");
         assert!(!first.leave(), "its envelope is being sent");
         assert_eq!(next.give(7), Ok(()));
         assert_eq!(first.given().await, Some(7));
@@ -128,7 +123,7 @@ mod tests {
         drop(pipeline.next());
         assert_eq!(waiter.given_soon().await, None, "the connection broke");
         let waiter = pipeline.wait(String::new());
-        let next = pipeline.next().unwrap();
+        let (_, next) = pipeline.next().unwrap();
         drop(waiter);
         assert_eq!(next.give(7), Err(7), "it is elsewhere");
         drop(pipeline.wait(String::new()));

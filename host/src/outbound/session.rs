@@ -84,7 +84,7 @@ pub(crate) trait Protocol: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(Self::Line, Greeted), (Class, Broken)>> + Send;
 
     /// What may go out behind the message before this one, on the same connection; none: nothing.
-    fn envelope(&self, message: &Self::Message) -> Option<String>;
+    fn envelope<'a>(&self, message: &'a Self::Message) -> Option<&'a str>;
 
     /// Offers one message: nothing of it but its envelope is written before the intent is recorded. Ended by the lease whatever the
     /// deadlines say. `behind` is asked at most once, for the envelope of the next message, if that can be written behind this one:

@@ -48,7 +48,7 @@ impl Attachment {
     }
 }
 
-/// The longest subject, name or header value, in bytes: a header line ends at 998 octets (RFC 5322 2.1.1).
+/// The longest subject, name, content-id or header value, in bytes: a header line ends at 998 octets (RFC 5322 2.1.1).
 pub(super) const HEADER_BYTES_MAX: usize = 900;
 /// The most headers that a renderer may add.
 pub(super) const HEADERS_MAX: usize = 20;
@@ -114,6 +114,7 @@ pub(super) fn email(email: Email, budget: &Budget) -> Result<Email, Fault> {
         if a.content_id.as_ref().is_some_and(|id| !id_fits(id)) {
             return bad("a content-id must be visible ASCII without angle brackets");
         }
+        line("a content-id", a.content_id.as_deref().unwrap_or_default())?;
     }
     let bytes = email.text.len()
         + email.html.as_ref().map_or(0, String::len)
@@ -247,5 +248,6 @@ mod tests {
         };
         insta::assert_snapshot!(refused(|m| m.attachments.push(file("text", "x"))), @r#"answered what cannot be used: "text" is not a media type"#);
         insta::assert_snapshot!(refused(|m| m.attachments.push(file("text/plain", "<x>"))), @"answered what cannot be used: a content-id must be visible ASCII without angle brackets");
+        insta::assert_snapshot!(refused(|m| m.attachments.push(file("text/plain", &"x".repeat(901)))), @"answered what cannot be used: a content-id has more than 900 bytes");
     }
 }

@@ -14,7 +14,6 @@ pub(crate) fn components(bytes: &[u8]) {
     for slot in Slot::ALL {
         let _ = contract::check(slot, &anatomy);
     }
-    contract::metadata(bytes);
 }
 
 /// A config's schema, and a config.

@@ -119,8 +119,7 @@ impl Gate {
     /// What a component says of itself; refuses what is too large or none.
     pub(crate) fn inspect(&self, wasm: &[u8]) -> Result<serde_json::Value, LoadError> {
         self.check_size(wasm.len() as u64)?;
-        contract::check_kind(wasm)?;
-        Ok(contract::metadata(wasm))
+        Ok(contract::contents(wasm)?.metadata)
     }
 
     /// Whether a component that began like `before` may go on with `piece`.
@@ -196,8 +195,7 @@ impl Gate {
             None => self.prepare(&candidate, progress).await?,
         };
         let Candidate { slot, wasm, config, origin, care, .. } = candidate;
-        let contract::Anatomy { imports, exports, core_instances, memories, tables } = anatomy;
-        let metadata = contract::metadata(&wasm);
+        let contract::Anatomy { imports, exports, core_instances, memories, tables, metadata } = anatomy;
         let warnings = contract::warnings(&imports, &prepared.artifact);
         let guests = prepared.components.try_map(|code, component| self.link(code, slot, component))?;
         let manifest = self.described(&guests.metered).await?;

@@ -126,7 +126,7 @@ impl Protocol for Speaks {
         Ok((Box::new(http), greeted))
     }
 
-    fn envelope(&self, _: &Request) -> Option<String> {
+    fn envelope<'a>(&self, _: &'a Request) -> Option<&'a str> {
         None
     }
 

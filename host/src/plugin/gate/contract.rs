@@ -1,6 +1,6 @@
 //! Whether a component fits the contract, said so that its author can act on it.
 
-use wasmparser::{Parser, Payload};
+use wasmparser::{Encoding, Parser, Payload};
 
 use crate::plugin::cache::Artifact;
 use crate::plugin::engine::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
@@ -47,6 +47,8 @@ pub(in crate::plugin) struct Anatomy {
     pub(super) core_instances: u32,
     pub(super) memories: u32,
     pub(super) tables: u32,
+    /// What its author wrote into it.
+    pub(super) metadata: serde_json::Value,
 }
 
 /// Reads the sections that name things and count (component model, `Binary.md`).
@@ -54,10 +56,16 @@ pub(in crate::plugin) fn anatomy(wasm: &[u8]) -> Result<Anatomy, LoadError> {
     let mut found = Anatomy::default();
     // The component itself is at 0.
     let mut depth = 0_u32;
+    let mut expected = Encoding::Component;
     for payload in Parser::new(0).parse_all(wasm) {
         let malformed = |e: wasmparser::BinaryReaderError| LoadError::Compile(e.to_string());
         match payload.map_err(malformed)? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::Version { encoding, .. } if encoding != expected => {
+                let why = "a core module where a component should be, or a component where a core module should be";
+                return Err(LoadError::Compile(why.to_owned()));
+            }
+            Payload::ModuleSection { .. } => (depth, expected) = (depth + 1, Encoding::Module),
+            Payload::ComponentSection { .. } => (depth, expected) = (depth + 1, Encoding::Component),
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(imports) if depth == 0 => {
                 for import in imports {
@@ -81,6 +89,7 @@ pub(in crate::plugin) fn anatomy(wasm: &[u8]) -> Result<Anatomy, LoadError> {
             _ => {}
         }
     }
+    found.metadata = metadata(wasm);
     Ok(found)
 }
 
@@ -98,7 +107,7 @@ const OFFERED: [&str; 6] = [
 
 /// Judges a component by its names and counts, before the minute that compiling it may take.
 pub(in crate::plugin) fn check(slot: Slot, anatomy: &Anatomy) -> Result<(), LoadError> {
-    let Anatomy { imports, exports, core_instances, memories, tables } = anatomy;
+    let Anatomy { imports, exports, core_instances, memories, tables, .. } = anatomy;
     let refuse = |why: String| Err(LoadError::Contract(why));
     for name in imports.iter().chain(exports) {
         let Some((_, version)) = name.split_once('@').filter(|_| name.starts_with("ecomm:")) else {
@@ -150,8 +159,9 @@ pub(super) fn explain_compile(error: LoadError) -> LoadError {
     }
 }
 
-/// What the author wrote into the standard custom sections (the tool conventions of WebAssembly, `Metadata`).
-pub(in crate::plugin) fn metadata(wasm: &[u8]) -> serde_json::Value {
+/// What the author wrote into the standard custom sections (the tool conventions of WebAssembly, `Metadata`). The parser panics
+/// at a core module that holds something else.
+fn metadata(wasm: &[u8]) -> serde_json::Value {
     let Ok(payload) = wasm_metadata::Payload::from_binary(wasm) else { return serde_json::json!({}) };
     let m = payload.metadata();
     let mut said = serde_json::Map::new();
@@ -188,8 +198,8 @@ pub struct Contents {
 /// Reads what a component says of itself, without compiling it; refuses what is none.
 pub fn contents(wasm: &[u8]) -> Result<Contents, LoadError> {
     check_kind(wasm)?;
-    let Anatomy { imports, exports, .. } = anatomy(wasm)?;
-    Ok(Contents { imports, exports, metadata: metadata(wasm) })
+    let Anatomy { imports, exports, metadata, .. } = anatomy(wasm)?;
+    Ok(Contents { imports, exports, metadata })
 }
 
 /// What is worth a word before a component serves.
