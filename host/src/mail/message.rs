@@ -103,13 +103,7 @@ fn one(name: Option<String>, address: &Address) -> Mailboxes {
 
 /// text | alternative(text, html) | related(…, inline files) | mixed(…, files), each only where needed.
 fn body(email: &Email, seed: u64) -> Result<MultiPart, String> {
-    let boundary = |part: u8| {
-        use sha2::{Digest, Sha256};
-        let mut hash = Sha256::new();
-        hash.update(seed.to_le_bytes());
-        hash.update([part]);
-        hex::encode(&hash.finalize()[..20])
-    };
+    let boundary = |part| boundary(email, seed, part);
     let text = SinglePart::plain(encoding::encode(&email.text));
     let mut alternative = MultiPart::alternative().boundary(boundary(0)).singlepart(text);
     if let Some(html) = &email.html {
@@ -131,6 +125,23 @@ fn body(email: &Email, seed: u64) -> Result<MultiPart, String> {
         }
     }
     Ok(root)
+}
+
+/// What divides the parts, which no text has by chance (RFC 2046 5.1.1). A renderer knows the seed: what it wrote into a text is
+/// answered with what depends on that text.
+fn boundary(email: &Email, seed: u64, part: u8) -> String {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(seed.to_le_bytes());
+    hash.update([part]);
+    let digits = |hash: Sha256| hex::encode(&hash.finalize()[..20]);
+    let usual = digits(hash.clone());
+    let texts = [&*email.text, email.html.as_deref().unwrap_or_default()];
+    if !texts.iter().any(|text| memchr::memmem::find(text.as_bytes(), usual.as_bytes()).is_some()) {
+        return usual;
+    }
+    texts.iter().for_each(|text| hash.update(text));
+    digits(hash)
 }
 
 /// Always base64: a file's own line ends and dots must not look like the protocol's (SMTP smuggling).
