@@ -188,6 +188,8 @@ fn is_bounded(reading: &Reading) {
 mod tests {
     use std::path::Path;
 
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+
     use super::READERS;
     use crate::kit::draw::Draw;
 
@@ -196,12 +198,17 @@ mod tests {
     /// The longest input, in bytes.
     const BYTES_MAX: usize = 4_096;
 
+    /// What people wrote, and then what the fuzzer found.
     fn corpus(name: &str) -> Vec<Vec<u8>> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+        let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+        let folder = fuzz.join("corpus").join(name);
         let files = folder.read_dir().unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
         let mut files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
         files.sort();
-        files.iter().map(|file| std::fs::read(file).expect("its bytes")).collect()
+        let written = files.iter().map(|file| std::fs::read(file).expect("its bytes"));
+        let found = std::fs::read_to_string(fuzz.join("found").join(name)).expect("what was found");
+        let found = found.lines().map(|line| BASE64_STANDARD.decode(line).expect("base64"));
+        written.chain(found).collect()
     }
 
     /// An input with a few changes: bytes set, taken out, repeated, or taken from another input.

@@ -140,7 +140,9 @@ fn boundary(email: &Email, seed: u64, part: u8) -> String {
     if !texts.iter().any(|text| memchr::memmem::find(text.as_bytes(), usual.as_bytes()).is_some()) {
         return usual;
     }
-    texts.iter().for_each(|text| hash.update(text));
+    for text in texts {
+        hash.update(text);
+    }
     digits(hash)
 }
 
