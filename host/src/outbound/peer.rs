@@ -284,9 +284,8 @@ impl<P: Protocol> Peer<P> {
         if let Some(permit) = self.connections.free() {
             return (None, permit);
         }
-        let envelope = self.protocol.envelope(message);
+        let Some(envelope) = self.protocol.envelope(message) else { return (None, self.connections.acquire().await) };
         loop {
-            let Some(envelope) = envelope else { return (None, self.connections.acquire().await) };
             let mut waiter = self.pipeline.wait(envelope.to_owned());
             let given = tokio::select! {
                 biased;
