@@ -110,11 +110,12 @@ pub(super) fn email(email: Email, budget: &Budget) -> Result<Email, Fault> {
         if a.content_type.parse::<ContentType>().is_err() {
             return Err(Fault::BadOutput(format!("\"{}\" is not a media type", bounded(&a.content_type))));
         }
-        let id_fits = |id: &String| !id.is_empty() && id.bytes().all(|b| b.is_ascii_graphic() && !b"<>".contains(&b));
-        if a.content_id.as_ref().is_some_and(|id| !id_fits(id)) {
-            return bad("a content-id must be visible ASCII without angle brackets");
+        if let Some(id) = &a.content_id {
+            if id.is_empty() || !id.bytes().all(|b| b.is_ascii_graphic() && !b"<>".contains(&b)) {
+                return bad("a content-id must be visible ASCII without angle brackets");
+            }
+            line("a content-id", id)?;
         }
-        line("a content-id", a.content_id.as_deref().unwrap_or_default())?;
     }
     let bytes = email.text.len()
         + email.html.as_ref().map_or(0, String::len)
